@@ -1,0 +1,21 @@
+"""depthstream: video in, depth out. ``import stream`` costs numpy; torch is loaded when a model is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stream.errors import DepthStreamError
+from stream.frames import DepthMap, Frame, Intrinsics, Size
+
+if TYPE_CHECKING:
+    from stream.estimator import Estimator, open_model
+
+__all__ = ["DepthMap", "DepthStreamError", "Estimator", "Frame", "Intrinsics", "Size", "open_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Estimator", "open_model"):
+        from stream import estimator
+
+        return getattr(estimator, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

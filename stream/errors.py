@@ -1,0 +1,69 @@
+"""What can go wrong, in one tree. Every message is written for the person at the keyboard.
+
+DepthStreamError
+├── UsageError              exit status 2: the request itself is wrong; nothing was started
+│   ├── SettingsError       a config file or --set that does not make sense
+│   ├── UnknownModel        no network of that name (the near one is named)
+│   └── MissingPackage      an optional package is not installed
+├── SourceError             a camera, file or folder could not be opened or ended badly
+├── PictureError            a picture that no depth network can take (too small, too large, not 8-bit BGR)
+├── SinkError               the output could not be written
+├── WeightsError            weights are missing, damaged or do not fit the network
+│   └── DownloadError       fetching weights failed
+├── EngineError             a network could not be compiled or run
+└── StageError              a stage of a pipeline failed (its cause is kept) or would not stop
+"""
+
+from __future__ import annotations
+
+
+class DepthStreamError(Exception):
+    """Base of all our errors: one line that says what was tried, with which value, and what to do next."""
+
+    exit_status = 1
+
+
+class UsageError(DepthStreamError):
+    """The request is wrong and nothing was started."""
+
+    exit_status = 2
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, has the wrong type or contradicts another."""
+
+
+class UnknownModel(UsageError):
+    """No network has this name."""
+
+
+class MissingPackage(UsageError):
+    """A feature needs a package that is not installed."""
+
+
+class SourceError(DepthStreamError):
+    """A source could not be opened, or ended otherwise than it should."""
+
+
+class PictureError(DepthStreamError):
+    """A picture that no depth network can take."""
+
+
+class SinkError(DepthStreamError):
+    """Results could not be written."""
+
+
+class WeightsError(DepthStreamError):
+    """Weights are missing, damaged or made for another network."""
+
+
+class DownloadError(WeightsError):
+    """Weights could not be fetched."""
+
+
+class EngineError(DepthStreamError):
+    """A network could not be compiled or run."""
+
+
+class StageError(DepthStreamError):
+    """A stage failed (see ``__cause__``) or was still running when the time to stop was over."""

@@ -1,0 +1,131 @@
+"""The values that travel through the pipeline: frozen, each field with its shape, dtype and unit.
+
+Outside a model pictures are BGR; RGB exists only inside a network's input tensor. Everything that travels knows the
+``frames`` it was made from, so that edges and stages can account for every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.clock import Stamp
+
+Image: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float32]
+
+Kind: TypeAlias = Literal["metric", "relative_inverse", "relative"]
+"""metric: metres. relative_inverse: larger is nearer, scale and shift unknown. relative: larger is farther."""
+
+Unit: TypeAlias = Literal["m", "none"]
+Integrity: TypeAlias = Literal["clean", "tainted", "frozen", "black"]
+
+
+class Size(NamedTuple):
+    """A picture's size in pixels, height first as in array shapes."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics:
+    """A pinhole camera without distortion, pixels; the centre of the top left pixel is (0, 0) (OpenCV, ROS REP 104)."""
+
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    size: Size
+    """The picture size these numbers belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of one camera."""
+
+    image: Image
+    """(H, W, 3) uint8 BGR, read-only."""
+    camera: str
+    """The camera's name in the settings."""
+    seq: int
+    """Counts the camera's frames from 0."""
+    stamp: Stamp
+    intrinsics: Intrinsics | None = None
+    truth: Floats | None = None
+    """(H, W) float32, metres along the optical axis, +inf for sky; only from cameras whose depth is known."""
+    integrity: Integrity = "clean"
+
+    @property
+    def size(self) -> Size:
+        return Size(*self.image.shape[:2])
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Network input for one or more frames of one network size."""
+
+    pixels: Any
+    """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
+    frames: tuple[Frame, ...]
+    """The N frames, in the order of ``pixels``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepthMap:
+    """The depth of one frame at the camera's size, together with what its numbers mean."""
+
+    depth: Floats
+    """(H, W) float32: metres if ``kind`` is metric, else without unit; NaN where unknown."""
+    kind: Kind
+    """Relative depth must never be taken for metres: the kind travels with the data."""
+    frame: Frame = field(repr=False)
+    model: str
+    """Name of the network."""
+    weights: Literal["trained", "random"] = "trained"
+    """random: the numbers mean nothing; made for speed tests only."""
+
+    @property
+    def unit(self) -> Unit:
+        return "m" if self.kind == "metric" else "none"
+
+    @property
+    def size(self) -> Size:
+        return Size(*self.depth.shape)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        return (self.frame,)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture made to be looked at, and the depth it shows."""
+
+    image: Image
+    """(H', W', 3) uint8 BGR."""
+    depth_map: DepthMap
+    low: float
+    """The depth painted with the first colour (same unit as the depth map)."""
+    high: float
+    """The depth painted with the last colour."""
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        return self.depth_map.frames
+
+
+def frames_of(item: object) -> tuple[Frame, ...]:
+    """The frames that ``item`` carries; empty for anything that is not one of this module's values."""
+    frames = getattr(item, "frames", ())
+    return frames if isinstance(frames, tuple) else ()
