@@ -125,6 +125,14 @@ class View:
         return self.depth_map.frames
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Yielded by a stage instead of a result: these frames go no further. The worker counts them under ``reason``."""
+
+    frames: tuple[Frame, ...]
+    reason: str
+
+
 def frames_of(item: object) -> tuple[Frame, ...]:
     """The frames that ``item`` carries; empty for anything that is not one of this module's values."""
     frames = getattr(item, "frames", ())

@@ -1,0 +1,175 @@
+"""A bounded queue between two stages, with a stated policy for what happens when it is full.
+
+    block        the writer waits: nothing is lost (file pipelines)
+    drop_oldest  the oldest item makes room: the reader gets fresh items (edges into sinks)
+    drop_newest  the new item is dropped: the reader gets a run without gaps
+    latest       one item a camera, replaced in place so that it keeps its turn: no camera starves another
+                 (the edge into the model of a live pipeline)
+
+Every item that is put in is either taken or dropped, and every drop is counted by camera and reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from stream.clock import Deadline
+from stream.frames import frames_of
+from stream.stats import DropKey, EdgeStats, WaitMeter
+
+T = TypeVar("T")
+Policy: TypeAlias = Literal["block", "drop_oldest", "drop_newest", "latest"]
+DropReason: TypeAlias = Literal["overflow", "superseded", "stopped"]
+
+
+class ChannelClosed(Exception):
+    """The other side has closed this channel."""
+
+
+class Channel(Generic[T]):
+    """Thread-safe and closable; iterate to receive until it is closed and empty. Raises ValueError for capacity < 1."""
+
+    def __init__(self, capacity: int, policy: Policy = "block", *, name: str = "channel", producers: int = 1) -> None:
+        if capacity < 1:
+            raise ValueError(f"channel {name!r}: capacity must be at least 1, got {capacity}")
+        self.name, self.capacity, self.policy = name, capacity, policy
+        self._items: deque[T] = deque()
+        self.aborted = False
+        self._producers = producers
+        self._lock = threading.Lock()
+        self._not_empty = threading.Condition(self._lock)
+        self._not_full = threading.Condition(self._lock)
+        self._peak = self._accepted = 0
+        self._taken: Counter[str] = Counter()
+        self._dropped: Counter[DropKey] = Counter()
+        self._blocked, self._starved = WaitMeter(), WaitMeter()
+
+    def put(self, item: T) -> None:
+        """Add ``item``; waits or drops one item when there is no room (see ``policy``).
+
+        Raises ChannelClosed (and counts ``item`` as dropped) when nobody will read it any more.
+        """
+        with self._lock:
+            if self.policy == "block":
+                self._wait_for_room()
+            if self._producers <= 0:
+                self._drop(item, "stopped")
+                raise ChannelClosed(self.name)
+            if self.policy == "latest":
+                self._replace_or_append(item)
+            elif len(self._items) < self.capacity:
+                self._append(item)
+            elif self.policy == "drop_oldest":
+                self._drop(self._items.popleft(), "overflow")
+                self._append(item)
+            else:
+                self._drop(item, "overflow")
+
+    def get(self, timeout_s: float | None = None) -> T:
+        """Take the oldest item. Raises ChannelClosed at the end, TimeoutError when none came in time."""
+        with self._lock:
+            self._wait_for_item(timeout_s)
+            if self._items:
+                item = self._items.popleft()
+                self._taken.update(frame.camera for frame in frames_of(item))
+                self._not_full.notify()
+                return item
+            if self._producers <= 0:
+                raise ChannelClosed(self.name)
+            raise TimeoutError(f"channel {self.name!r}: nothing arrived in {timeout_s} s")
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            try:
+                yield self.get()
+            except ChannelClosed:
+                return
+
+    def batches(self, max_items: int, grace_s: float) -> Iterator[list[T]]:
+        """Yield lists of 1..max_items: what waits, and what comes within ``grace_s`` of the first."""
+        for first in self:
+            batch, deadline = [first], Deadline.after(grace_s)
+            try:
+                while len(batch) < max_items:
+                    batch.append(self.get(deadline.left_s))
+            except (TimeoutError, ChannelClosed):
+                pass
+            yield batch
+
+    def close(self) -> None:
+        """One producer is done; after the last one, readers take what is left and then stop."""
+        with self._lock:
+            self._producers -= 1
+            if self._producers <= 0:
+                self._wake_everyone()
+
+    def abort(self) -> None:
+        """Drop what is queued and wake everyone up; later items are refused."""
+        with self._lock:
+            while self._items:
+                self._drop(self._items.popleft(), "stopped")
+            self._producers, self.aborted = 0, True
+            self._wake_everyone()
+
+    def stats(self) -> EdgeStats:
+        with self._lock:
+            return EdgeStats(
+                self.name,
+                self.policy,
+                self.capacity,
+                len(self._items),
+                self._peak,
+                self._accepted,
+                dict(self._taken),
+                dict(self._dropped),
+                self._blocked.spread(),
+                self._starved.spread(),
+            )
+
+    def _wait_for_room(self) -> None:
+        if len(self._items) < self.capacity or self._producers <= 0:
+            return self._blocked.passed()
+        start = self._blocked.begin()
+        try:
+            self._not_full.wait_for(lambda: len(self._items) < self.capacity or self._producers <= 0)
+        finally:
+            self._blocked.end(start)
+
+    def _wait_for_item(self, timeout_s: float | None) -> None:
+        if self._items or self._producers <= 0:
+            return self._starved.passed()
+        start = self._starved.begin()
+        try:
+            self._not_empty.wait_for(lambda: self._items or self._producers <= 0, timeout_s)
+        finally:
+            self._starved.end(start)
+
+    def _replace_or_append(self, item: T) -> None:
+        cameras = _cameras(item)
+        for index, waiting in enumerate(self._items):
+            if _cameras(waiting) == cameras:
+                self._drop(waiting, "superseded")
+                self._items[index] = item
+                self._accepted += 1
+                return
+        self._append(item)
+
+    def _append(self, item: T) -> None:
+        self._items.append(item)
+        self._accepted += 1
+        self._peak = max(self._peak, len(self._items))
+        self._not_empty.notify()
+
+    def _drop(self, item: T, reason: DropReason) -> None:
+        self._dropped.update((frame.camera, reason) for frame in frames_of(item))
+
+    def _wake_everyone(self) -> None:
+        self._not_empty.notify_all()
+        self._not_full.notify_all()
+
+
+def _cameras(item: object) -> tuple[str, ...]:
+    return tuple(frame.camera for frame in frames_of(item))

@@ -1,0 +1,227 @@
+"""A graph of stages joined by channels; ``with`` starts it and always stops it.
+
+    pipe = Pipeline("video")
+    camera = pipe.source("capture", capture(source))
+    depth = pipe.stage("depth", chain(preprocess=..., infer=...), after=[camera], policy="latest")
+    pipe.stage("publish", publish(sink), after=[depth])
+    with pipe:
+        pipe.wait()
+
+Data flows down, ``close()`` follows it, errors go up. A stage that fails aborts the pipeline. A source that fails ends
+like a source that is over: what it captured is still delivered and other cameras go on; its error is raised at the end.
+There are two ways to stop: *drain* (sources end, everything in flight is delivered) and *abort* (now).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic_ns
+from typing import Any, Self
+
+from stream.channel import Channel, Policy
+from stream.clock import NS_PER_S, Deadline
+from stream.errors import StageError
+from stream.stats import Account, DropKey, EdgeStats, PipelineStats, StageStats
+from stream.worker import Body, Worker
+
+log = logging.getLogger(__name__)
+
+ABORT_GRACE_S = 0.5
+"""After an abort, the time a body has to notice that its channels are closed."""
+
+
+class Chain(dict[str, Body]):
+    """Named bodies that run one after another in a single worker."""
+
+
+def chain(**bodies: Body) -> Chain:
+    """Run several bodies in one thread, each feeding the next: ``chain(preprocess=..., infer=...)``."""
+    return Chain(bodies)
+
+
+class Pipeline:
+    """Built top to bottom, run once. Leaving ``with`` raises StageError when a stage failed or would not stop."""
+
+    def __init__(self, name: str, *, stop_timeout_s: float = 5.0) -> None:
+        self.name, self.stop_timeout_s = name, stop_timeout_s
+        self.stopping = threading.Event()
+        self._workers: list[Worker] = []
+        self._edges: dict[str, tuple[Channel[Any], tuple[str, ...]]] = {}
+        self._lock, self._alive, self._ended = threading.Lock(), 0, threading.Event()
+        self._started_ns = self._ended_ns = 0
+
+    def source(self, name: str, body: Body | Chain) -> Worker:
+        """A body that is given the event ``stopping`` instead of an inbox."""
+        return self._add(Worker(name, _steps(name, body), self.stopping, self._on_end))
+
+    def stage(
+        self,
+        name: str,
+        body: Body | Chain,
+        after: Sequence[Worker],
+        *,
+        capacity: int = 1,
+        policy: Policy = "block",
+    ) -> Worker:
+        """A body fed by everything that the workers ``after`` yield."""
+        inbox = self._edge(name, after, capacity, policy)
+        return self._add(Worker(name, _steps(name, body), inbox, self._on_end))
+
+    def outlet(
+        self, name: str, after: Sequence[Worker], *, capacity: int = 1, policy: Policy = "block"
+    ) -> Channel[Any]:
+        """A channel fed by ``after``, for a reader that is not a stage (say, the main thread)."""
+        return self._edge(name, after, capacity, policy)
+
+    def __enter__(self) -> Self:
+        self._started_ns, self._alive = monotonic_ns(), len(self._workers)
+        for worker in reversed(self._workers):
+            worker.start()
+        return self
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until every stage has ended; False when ``timeout_s`` passed before. Ctrl-C interrupts it."""
+        return self._ended.wait(timeout_s)
+
+    def drain(self) -> None:
+        """Ask the sources to end; what is in flight is still delivered. Returns at once: see ``wait``."""
+        self.stopping.set()
+
+    def abort(self) -> None:
+        """Stop now: what is in flight is dropped and counted."""
+        self.stopping.set()
+        for channel, _ in self._edges.values():
+            channel.abort()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
+        deadline = Deadline.after(self.stop_timeout_s)
+        self.drain() if error is None else self.abort()
+        for outlet in self._outlets():
+            self._edges[outlet][0].abort()  # its reader has left the ``with`` block
+        try:
+            if not self.wait(deadline.left_s):
+                stuck = self._still_running()
+                self.abort()
+                self.wait(ABORT_GRACE_S)
+                self._raise_failures(error)
+                raise StageError(f"{self.name}: not stopped after {self.stop_timeout_s:g} s: {stuck}") from error
+        except KeyboardInterrupt:
+            self.abort()
+            raise
+        self._raise_failures(error)
+
+    def stats(self) -> PipelineStats:
+        """A snapshot; may be taken at any moment from any thread."""
+        # from the terminals up: what moves on meanwhile then counts as in flight, never as a surplus
+        edges = {reader: self._edges[reader][0].stats() for reader in self._outlets()}
+        stages = []
+        for worker in reversed(self._workers):
+            stages.append(worker.stats())
+            if worker.name in self._edges:
+                edges[worker.name] = self._edges[worker.name][0].stats()
+        stages.reverse()
+        until = self._ended_ns or monotonic_ns()
+        running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
+        accounts = self._accounts({stage.name: stage for stage in stages}, edges)
+        in_order = tuple(edges[reader] for reader in self._edges)
+        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts))
+
+    def graph(self) -> list[str]:
+        """The stages and edges as lines of text, in order."""
+        lines = []
+        for worker in self._workers:
+            channel, after = self._edges.get(worker.name, (None, ()))
+            steps = " > ".join(worker.step_names)
+            edge = f"  after {', '.join(after)} ({channel.policy}, capacity {channel.capacity})" if channel else ""
+            lines.append(f"{worker.name}{f' [{steps}]' if steps != worker.name else ''}{edge}")
+        return lines
+
+    def _edge(self, reader: str, after: Sequence[Worker], capacity: int, policy: Policy) -> Channel[Any]:
+        names = tuple(worker.name for worker in after)
+        if reader in self._edges:
+            raise ValueError(f"pipeline {self.name!r}: there are two stages called {reader!r}")
+        label = f"{'+'.join(names)} > {reader}"
+        channel: Channel[Any] = Channel(capacity, policy, name=label, producers=len(after))
+        self._edges[reader] = (channel, names)
+        for worker in after:
+            worker.outboxes.append(channel)
+        return channel
+
+    def _add(self, worker: Worker) -> Worker:
+        if any(worker.name == other.name for other in self._workers):
+            raise ValueError(f"pipeline {self.name!r}: there are two stages called {worker.name!r}")
+        self._workers.append(worker)
+        return worker
+
+    def _on_end(self, worker: Worker) -> None:
+        if worker.error and not worker.is_source:
+            log.debug("%s: stage %r failed, stopping the pipeline", self.name, worker.name)
+            self.abort()
+        with self._lock:
+            self._alive -= 1
+            if self._alive == 0:
+                self._ended_ns = monotonic_ns()
+                self._ended.set()
+
+    def _outlets(self) -> list[str]:
+        stages = {worker.name for worker in self._workers}
+        return [reader for reader in self._edges if reader not in stages]
+
+    def _still_running(self) -> str:
+        return ", ".join(f"{w.name} ({w.stats().state})" for w in self._workers if w.is_alive())
+
+    def _raise_failures(self, error: BaseException | None) -> None:
+        failed = sorted((w for w in self._workers if w.error), key=lambda w: (w.is_source, w.failed_at_ns))
+        if failed and (error is None or isinstance(error, Exception)):
+            first = failed[0]
+            raise StageError(f"{self.name}: stage {first.name!r} failed: {first.error}") from first.error
+
+    def _accounts(self, stages: Mapping[str, StageStats], edges: Mapping[str, EdgeStats]) -> Iterator[Account]:
+        feeding = {name for _, after in self._edges.values() for name in after}
+        for terminal in dict.fromkeys((*stages, *edges)):
+            if terminal not in feeding:
+                above = self._upstream(terminal)
+                for camera in _cameras(above, stages, edges):
+                    yield _account(terminal, camera, above, stages, edges)
+
+    def _upstream(self, name: str) -> list[str]:
+        """``name`` and everything that feeds it, from the terminal up."""
+        above = [name]
+        for place in above:
+            above += [n for n in self._edges.get(place, (None, ()))[1] if n not in above]
+        return above
+
+
+def _steps(name: str, body: Body | Chain) -> Mapping[str, Body]:
+    return body if isinstance(body, Chain) else {name: body}
+
+
+def _cameras(above: Sequence[str], stages: Mapping[str, StageStats], edges: Mapping[str, EdgeStats]) -> list[str]:
+    sources = [stages[place] for place in above if place in stages and place not in edges]
+    return sorted({camera for source in sources for camera in source.taken})
+
+
+def _account(
+    terminal: str,
+    camera: str,
+    above: Sequence[str],
+    stages: Mapping[str, StageStats],
+    edges: Mapping[str, EdgeStats],
+) -> Account:
+    captured, dropped = 0, Counter[str]()
+    for place in reversed(above):
+        if place in edges:
+            dropped.update(_drops(edges[place].name, camera, edges[place].dropped))
+        elif place in stages:
+            captured += stages[place].taken.get(camera, 0)
+        if place in stages:
+            dropped.update(_drops(place, camera, stages[place].dropped))
+    arrived = stages[terminal].passed if terminal in stages else edges[terminal].taken
+    return Account(terminal, camera, captured, arrived.get(camera, 0), dict(dropped))
+
+
+def _drops(where: str, camera: str, dropped: Mapping[DropKey, int]) -> dict[str, int]:
+    return {f"{reason} ({where})": count for (owner, reason), count in dropped.items() if owner == camera and count}

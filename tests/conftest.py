@@ -1,0 +1,38 @@
+"""What every test gets: a guard against threads left behind, and small frames to work with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from stream.clock import Stamp
+from stream.frames import Frame
+
+FrameMaker = Callable[..., Frame]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_behind() -> Iterator[None]:
+    """A test that starts threads ends them."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith(("Tqdm", "tmonitor"))]
+    for thread in left:
+        thread.join(2.0)
+    still = [thread.name for thread in left if thread.is_alive()]
+    assert not still, f"threads left behind: {still}"
+
+
+@pytest.fixture
+def make_frame() -> FrameMaker:
+    """Build a small frame: ``make_frame(seq=3, camera="left")``."""
+
+    def make(seq: int = 0, camera: str = "cam0", height: int = 6, width: int = 8, level: int = 128) -> Frame:
+        image = np.full((height, width, 3), level, np.uint8)
+        image.flags.writeable = False
+        return Frame(image, camera, seq, Stamp.now(media_s=seq / 25))
+
+    return make

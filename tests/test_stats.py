@@ -1,0 +1,64 @@
+"""Percentiles in bounded memory, and the accounting line."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from stream.stats import Account, Durations, RateMeter, WaitMeter
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_percentiles_are_close_to_exact_ones(seed: int) -> None:
+    """Within 2 % of numpy on durations over five decades."""
+    rng = random.Random(seed)
+    values = [int(10 ** rng.uniform(3, 8)) for _ in range(5000)]
+    durations = Durations()
+    for value in values:
+        durations.add(value)
+    spread = durations.spread()
+    exact = np.percentile(values, [50, 95, 99], method="lower") / 1e9
+    assert [spread.p50_s, spread.p95_s, spread.p99_s] == pytest.approx(exact, rel=0.02)
+    assert spread.max_s == max(values) / 1e9
+    assert spread.total_s == pytest.approx(sum(values) / 1e9)
+
+
+@pytest.mark.parametrize("ns", [0, 1, 10**18])
+def test_extreme_durations_are_counted(ns: int) -> None:
+    """Nothing and eleven days alike."""
+    durations = Durations()
+    durations.add(ns)
+    assert durations.spread().count == 1
+    assert durations.spread().max_s == ns / 1e9
+
+
+def test_nothing_seen_is_all_zeros() -> None:
+    """An empty distribution has no percentiles and does not fail."""
+    assert Durations().spread().p99_s == 0.0
+
+
+def test_a_wait_that_goes_on_counts() -> None:
+    """Somebody who has waited for ever shows, not only who came through."""
+    meter = WaitMeter()
+    start = meter.begin()
+    going_on = meter.spread()
+    meter.end(start)
+    assert going_on.count == 0
+    assert 0 < going_on.total_s <= meter.spread().total_s
+
+
+def test_rate_is_counted_over_its_span() -> None:
+    """Three frames in two tenths of a second are ten a second."""
+    rate = RateMeter()
+    for now_ns in (0, 100_000_000, 200_000_000):
+        rate.tick(now_ns)
+    assert rate.fps == pytest.approx(10.0)
+
+
+def test_the_account_reads_as_a_sum() -> None:
+    """captured = published + dropped by reason + in flight."""
+    account = Account("publish", "cam0", 10, 7, {"superseded (capture > depth)": 2})
+    assert account.in_flight == 1
+    assert str(account) == "cam0: 10 captured = 7 published + 2 superseded (capture > depth) + 1 in flight"
