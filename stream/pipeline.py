@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any, Self
 
@@ -50,12 +50,16 @@ class Pipeline:
         self.stopping = threading.Event()
         self._workers: list[Worker] = []
         self._edges: dict[str, tuple[Channel[Any], tuple[str, ...]]] = {}
-        self._lock, self._alive, self._ended = threading.Lock(), 0, threading.Event()
+        self.ready = threading.Event()
+        """Set when every stage has opened what it needs; sources wait for it, so that no frame is stale at start."""
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._alive = self._opening = 0
+        self._figures: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._started_ns = self._ended_ns = 0
 
     def source(self, name: str, body: Body | Chain) -> Worker:
         """A body that is given the event ``stopping`` instead of an inbox."""
-        return self._add(Worker(name, _steps(name, body), self.stopping, self._on_end))
+        return self._add(Worker(name, _steps(name, body), self.stopping, self))
 
     def stage(
         self,
@@ -68,7 +72,7 @@ class Pipeline:
     ) -> Worker:
         """A body fed by everything that the workers ``after`` yield."""
         inbox = self._edge(name, after, capacity, policy)
-        return self._add(Worker(name, _steps(name, body), inbox, self._on_end))
+        return self._add(Worker(name, _steps(name, body), inbox, self))
 
     def outlet(
         self, name: str, after: Sequence[Worker], *, capacity: int = 1, policy: Policy = "block"
@@ -78,6 +82,9 @@ class Pipeline:
 
     def __enter__(self) -> Self:
         self._started_ns, self._alive = monotonic_ns(), len(self._workers)
+        self._opening = sum(not worker.is_source for worker in self._workers)
+        if not self._opening:
+            self.ready.set()
         for worker in reversed(self._workers):
             worker.start()
         return self
@@ -126,8 +133,13 @@ class Pipeline:
         until = self._ended_ns or monotonic_ns()
         running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
         accounts = self._accounts({stage.name: stage for stage in stages}, edges)
+        figures = {name: dict(figures()) for name, figures in self._figures.items()}
         in_order = tuple(edges[reader] for reader in self._edges)
-        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts))
+        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures)
+
+    def add_figures(self, name: str, figures: Callable[[], Mapping[str, float]]) -> None:
+        """Let a recipe add its own figures (say, the error of the depth) to every snapshot."""
+        self._figures[name] = figures
 
     def graph(self) -> list[str]:
         """The stages and edges as lines of text, in order."""
@@ -156,7 +168,15 @@ class Pipeline:
         self._workers.append(worker)
         return worker
 
-    def _on_end(self, worker: Worker) -> None:
+    def worker_ready(self, worker: Worker) -> None:
+        """Called by each stage's worker, once."""
+        with self._lock:
+            self._opening -= 1
+            if self._opening == 0:
+                self.ready.set()
+
+    def worker_ended(self, worker: Worker) -> None:
+        """Called by each worker as the last thing it does."""
         if worker.error and not worker.is_source:
             log.debug("%s: stage %r failed, stopping the pipeline", self.name, worker.name)
             self.abort()

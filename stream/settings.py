@@ -30,9 +30,9 @@ class VideoCamera(Settings):
     name: str = "video"
     path: str
     pace: Literal["fast", "file"] = Field(
-        "fast", description="fast: as fast as possible; file: at the file's own frame rate"
+        default="fast", description="fast: as fast as possible; file: at the file's own frame rate"
     )
-    loop: bool = Field(False, description="start again at the end")
+    loop: bool = Field(default=False, description="start again at the end")
 
 
 class ImagesCamera(Settings):
@@ -41,8 +41,8 @@ class ImagesCamera(Settings):
     source: Literal["images"]
     name: str = "images"
     path: str
-    fps: float | None = Field(None, gt=0, le=1000, description="hold this rate; unset: as fast as possible")
-    loop: bool = Field(False, description="start again at the end")
+    fps: float | None = Field(default=None, gt=0, le=1000, description="hold this rate; unset: as fast as possible")
+    loop: bool = Field(default=False, description="start again at the end")
 
 
 class SyntheticCamera(Settings):
@@ -50,13 +50,13 @@ class SyntheticCamera(Settings):
 
     source: Literal["synthetic"]
     name: str = "synthetic"
-    seed: int = Field(0, ge=0, description="another seed, another scene")
-    width: int = Field(320, ge=32, le=1920)
-    height: int = Field(240, ge=32, le=1080)
-    fps: float = Field(12.0, gt=0, le=240)
-    seconds: float | None = Field(None, gt=0, description="length; unset: endless")
+    seed: int = Field(default=0, ge=0, description="another seed, another scene")
+    width: int = Field(default=320, ge=32, le=1920)
+    height: int = Field(default=240, ge=32, le=1080)
+    fps: float = Field(default=12.0, gt=0, le=240)
+    seconds: float | None = Field(default=None, gt=0, description="length; unset: endless")
     pace: Literal["fast", "live"] = Field(
-        "live", description="live: like a camera, at fps; fast: as fast as it renders"
+        default="live", description="live: like a camera, at fps; fast: as fast as it renders"
     )
 
 
@@ -68,18 +68,19 @@ class ModelSettings(Settings):
 
     name: str = "tiny"
     weights: Literal["trained", "random"] = Field(
-        "trained", description="random: for speed tests only; marks every output"
+        default="trained", description="random: for speed tests only; marks every output"
     )
     engine: Literal["auto", "torchscript"] = "auto"
     threads: int | None = Field(
-        None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
+        default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )
     side: int | None = Field(
-        None, ge=32, le=2048, description="network size to fit pictures to; unset: the network's own"
+        default=None, ge=32, le=2048, description="network size to fit pictures to; unset: the network's own"
     )
-    keep_aspect: bool = Field(True, description="false: side x side whatever the picture's shape")
+    keep_aspect: bool = Field(default=True, description="false: side x side whatever the picture's shape")
     layout: Literal["latency", "throughput"] = Field(
-        "latency", description="latency: preprocess and network in one thread; throughput: a queue of one between them"
+        default="latency",
+        description="latency: preprocess and network in one thread; throughput: a queue of one between them",
     )
 
 
@@ -88,14 +89,16 @@ class RenderSettings(Settings):
 
     colormap: Literal["inferno", "turbo", "magma", "viridis", "gray"] = "inferno"
     range: Literal["smooth", "fixed"] = Field(
-        "smooth", description="smooth: follows the scene slowly; fixed: low..high"
+        default="smooth", description="smooth: follows the scene slowly; fixed: low..high"
     )
-    low: float | None = Field(None, description="fixed range: depth of the first colour, in the depth map's own unit")
-    high: float | None = Field(None, description="fixed range: depth of the last colour")
-    low_percentile: float = Field(2.0, ge=0, lt=50)
-    high_percentile: float = Field(98.0, gt=50, le=100)
+    low: float | None = Field(
+        default=None, description="fixed range: depth of the first colour, in the depth map's own unit"
+    )
+    high: float | None = Field(default=None, description="fixed range: depth of the last colour")
+    low_percentile: float = Field(default=2.0, ge=0, lt=50)
+    high_percentile: float = Field(default=98.0, gt=50, le=100)
     half_life_s: float = Field(
-        0.5, gt=0, description="smooth range: time after which half of a change has been followed"
+        default=0.5, gt=0, description="smooth range: time after which half of a change has been followed"
     )
 
     @model_validator(mode="after")
@@ -109,13 +112,14 @@ class RecordSettings(Settings):
     """An H.264 video file."""
 
     path: str = Field(description='where to write; must end in .mp4, and "{camera}" stands for the camera\'s name')
-    crf: int = Field(20, ge=0, le=51, description="x264's constant rate factor: lower is better and larger")
+    crf: int = Field(default=20, ge=0, le=51, description="x264's constant rate factor: lower is better and larger")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
     time_stamps: Literal["source", "constant"] = Field(
-        "source", description="source: every frame at the moment it was captured; constant: evenly spaced at fps"
+        default="source",
+        description="source: every frame at the moment it was captured; constant: evenly spaced at fps",
     )
     fps: float = Field(
-        25.0, gt=0, le=240, description="the rate of constant time stamps, and the nominal rate of the others"
+        default=25.0, gt=0, le=240, description="the rate of constant time stamps, and the nominal rate of the others"
     )
 
     @model_validator(mode="after")

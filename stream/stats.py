@@ -159,7 +159,9 @@ class PipelineStats:
     running_s: float
     stages: tuple[StageStats, ...]
     edges: tuple[EdgeStats, ...]
-    accounts: tuple[Account, ...] = field(default=())
+    accounts: tuple[Account, ...] = ()
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the recipe adds, by heading: say, the error of the depth against a known truth."""
 
     @property
     def unaccounted(self) -> int:

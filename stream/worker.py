@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from time import monotonic_ns
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from stream.channel import Channel, ChannelClosed
 from stream.frames import Dropped, frames_of
@@ -20,6 +20,17 @@ Body: TypeAlias = Callable[[Any], Iterator[Any]]
 """A stage: an inbox in (for a source: the event that asks it to stop), an iterator of results out."""
 
 
+class Graph(Protocol):
+    """What a worker tells its pipeline, and what a source waits for."""
+
+    ready: threading.Event
+    """Set when every stage has opened what it needs and asked for its first item, or has ended."""
+
+    def worker_ready(self, worker: Worker) -> None: ...
+
+    def worker_ended(self, worker: Worker) -> None: ...
+
+
 class Worker(threading.Thread):
     """Runs ``steps`` one after another, each feeding the next, and puts what comes out into every outbox."""
 
@@ -28,13 +39,13 @@ class Worker(threading.Thread):
         name: str,
         steps: Mapping[str, Body],
         inbox: Channel[Any] | threading.Event,
-        on_end: Callable[[Worker], None],
+        graph: Graph,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self.outboxes: list[Channel[Any]] = []
         self.error: Exception | None = None
         self.failed_at_ns = 0
-        self._inbox, self._on_end = inbox, on_end
+        self._inbox, self._graph, self._is_ready = inbox, graph, False
         self._steps = {step: _Step(step, body, self) for step, body in steps.items()}
         self._doing = "not started"
         self._taken: Counter[str] = Counter()
@@ -51,7 +62,7 @@ class Worker(threading.Thread):
         return not isinstance(self._inbox, Channel)
 
     def run(self) -> None:
-        """Never raises: what went wrong is kept in ``error`` and told to ``on_end``."""
+        """Never raises: what went wrong is kept in ``error`` and told to the graph."""
         left_early = False
         try:
             self._work()
@@ -86,6 +97,9 @@ class Worker(threading.Thread):
         with ExitStack() as steps:  # closes the last step first; what a step raises while it finishes is not lost
             for step in self._steps.values():
                 feed = steps.enter_context(closing(step.run(feed)))
+            if self.is_source:
+                self.doing("waiting for the stages")
+                self._graph.ready.wait()
             for item in feed:
                 if self.is_source:
                     self._taken.update(frame.camera for frame in frames_of(item))
@@ -93,11 +107,17 @@ class Worker(threading.Thread):
 
     def _receive(self) -> Iterator[Any]:
         assert isinstance(self._inbox, Channel)
+        self._note_ready()
         self.doing("waiting for input")
         for item in self._inbox:
             self._taken.update(frame.camera for frame in frames_of(item))
             yield item
             self.doing("waiting for input")
+
+    def _note_ready(self) -> None:
+        if not self._is_ready and not self.is_source:
+            self._is_ready = True
+            self._graph.worker_ready(self)
 
     def _pass_on(self, item: Any) -> None:
         now = monotonic_ns()
@@ -132,7 +152,8 @@ class Worker(threading.Thread):
             self._inbox.abort()
         for outbox in self.outboxes:
             outbox.close()
-        self._on_end(self)
+        self._note_ready()
+        self._graph.worker_ended(self)
 
 
 class _Step:

@@ -19,7 +19,9 @@ def no_thread_is_left_behind() -> Iterator[None]:
     """A test that starts threads ends them."""
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith(("Tqdm", "tmonitor"))]
+    left = [
+        thread for thread in set(threading.enumerate()) - before if not thread.name.startswith(("Tqdm", "tmonitor"))
+    ]
     for thread in left:
         thread.join(2.0)
     still = [thread.name for thread in left if thread.is_alive()]

@@ -1,0 +1,172 @@
+"""The command `depthstream`: what it offers, and how every error reaches the person at the keyboard.
+
+Nothing heavy is imported here, so that `--help` answers at once; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="depthstream",
+    help="Real-time video depth: cameras and files in, depth out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(no_args_is_help=True, help="List, fetch and check the depth networks.")
+app.add_typer(models_app, name="models")
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="A pipeline's settings (see configs/).")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one setting; may be repeated.")
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the final figures as JSON.")]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this many seconds.")]
+Weights = Annotated[
+    Literal["trained", "random"], typer.Option(help="random: for speed tests only; marks every output.")
+]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log everything.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is being done.")] = False,
+) -> None:
+    from stream.log import set_up
+
+    set_up(verbose=verbose or debug)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of the demonstration.")] = 10.0,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The video to write.")] = Path("demo.mp4"),
+    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 0,
+    json: JsonFile = None,
+) -> None:
+    """Show the whole pipeline on a rendered scene whose true depth is known; needs no camera and no download."""
+    from pipelines.cli.run import run_demo
+
+    raise typer.Exit(run_demo(seconds=seconds, output=output, model=model, seed=seed, json_file=json))
+
+
+@app.command()
+def depth(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of pictures, videos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")],
+    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    format: Annotated[
+        Literal["png16", "npy", "color", "all"], typer.Option(help="16-bit PNG, NumPy array, colours, or all three.")
+    ] = "color",
+    colormap: Annotated[Literal["inferno", "turbo", "magma", "viridis", "gray"], typer.Option()] = "inferno",
+    weights: Weights = "trained",
+) -> None:
+    """Estimate the depth of pictures and videos."""
+    from pipelines.cli.depth import run_depth
+
+    raise typer.Exit(run_depth(inputs, output, model=model, form=format, colormap=colormap, weights=weights))
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    assignments: Assignments = None,
+    seconds: Seconds = None,
+    stats: Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Run any pipeline from a config file until its input is over, the time is up, or Ctrl-C."""
+    from pipelines.cli.run import run_config
+
+    raise typer.Exit(run_config(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+
+
+@app.command()
+def check(config: ConfigFile, assignments: Assignments = None) -> None:
+    """Check a config file; print the resolved settings and the graph. Opens nothing."""
+    from pipelines.cli.check import print_check
+
+    print_check(config, assignments or [])
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of config files."""
+    from pipelines.cli.check import print_schema
+
+    print_schema()
+
+
+@app.command()
+def bench(
+    json: JsonFile = None,
+    questions: Annotated[list[str] | None, typer.Option("--only", help="Ask just this question; repeatable.")] = None,
+    seconds: Annotated[float, typer.Option(min=2, help="Length of the live question.")] = 60.0,
+) -> None:
+    """Measure the pipeline on this machine: ratios, in one run (random weights: speed only)."""
+    from pipelines.cli.bench import run_bench
+
+    raise typer.Exit(run_bench(questions, seconds=seconds, json_file=json))
+
+
+@models_app.command("list")
+def models_list(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """All networks: size, licence, what their numbers mean, and whether the weights are here."""
+    from pipelines.cli.models import print_list
+
+    print_list(as_json=json)
+
+
+@models_app.command("pull")
+def models_pull(name: str) -> None:
+    """Fetch a network's weights into the cache (resumes a download that broke off)."""
+    from pipelines.cli.models import pull_weights
+
+    pull_weights(name)
+
+
+@models_app.command("verify")
+def models_verify(name: str) -> None:
+    """Check a network's weights: hash where known, and that every tensor fits."""
+    from pipelines.cli.models import verify_weights
+
+    verify_weights(name)
+
+
+@models_app.command("path")
+def models_path(name: str) -> None:
+    """Print where a network's weights are, or belong."""
+    from pipelines.cli.models import print_path
+
+    print_path(name)
+
+
+def main() -> NoReturn:
+    """Run the command line; every failure is one line on standard error and an exit status."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("depthstream: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_report(error))
+    sys.exit(0)
+
+
+def _report(error: Exception) -> int:
+    from stream.errors import DepthStreamError
+    from stream.log import redact
+
+    known = isinstance(error, DepthStreamError)
+    text = str(error) if known else f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+    print(f"depthstream: {redact(text)}", file=sys.stderr)
+    return error.exit_status if isinstance(error, DepthStreamError) else 1

@@ -1,0 +1,69 @@
+"""Demo: a synthetic camera through the whole live pipeline; picture, depth and true depth side by side in an mp4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from pipelines.cameras import open_source
+from pipelines.estimation import add_depth
+from pipelines.scoring import RunningScore, score
+from stream.estimator import Estimator
+from stream.frames import View
+from stream.pipeline import Pipeline, chain
+from stream.render.colormap import lut, paint
+from stream.render.depth_range import range_for
+from stream.render.panels import side_by_side
+from stream.settings import ModelSettings, RecordSettings, RenderSettings, Settings, SyntheticCamera
+from stream.sinks.recorder import Recorder
+from stream.stages.capture import capture
+from stream.stages.publish import publish
+from stream.stages.render import render
+from stream.worker import Body
+
+
+class DemoSettings(Settings):
+    """The live pipeline in front of a rendered scene whose depth is known."""
+
+    pipeline: Literal["demo"]
+    camera: SyntheticCamera = SyntheticCamera(source="synthetic")
+    model: ModelSettings = ModelSettings()
+    render: RenderSettings = RenderSettings()
+    record: RecordSettings = RecordSettings(path="demo.mp4")
+
+
+def build(settings: DemoSettings) -> Pipeline:
+    """A live pipeline drops in two places only: before the network and before the sink."""
+    running = RunningScore()
+    pipe = Pipeline("demo")
+    camera = pipe.source("capture", capture(open_source(settings.camera)))
+    depth = add_depth(pipe, Estimator(settings.model), [camera], policy="latest")
+    steps = chain(
+        score=score(running),
+        render=render(settings.render),
+        compose=compose(settings.render),
+        record=publish(Recorder(settings.record)),
+    )
+    pipe.stage("show", steps, after=[depth], policy="drop_oldest")
+    pipe.add_figures("depth against the scene's true depth", running.figures)
+    return pipe
+
+
+def compose(settings: RenderSettings) -> Body:
+    """Put the picture, its depth and the true depth side by side; the truth is painted as inverse depth like the rest."""
+
+    def body(views: Iterable[View]) -> Iterator[View]:
+        true_range = range_for(settings)
+        for view in views:
+            depth_map, frame = view.depth_map, view.depth_map.frame
+            panels = [("picture", frame.image), (f"depth ({depth_map.model})", view.image)]
+            if frame.truth is not None:
+                inverse = (1.0 / frame.truth).astype(np.float32)
+                low, high = true_range.update(inverse, frame.image, frame.stamp)
+                panels.append(("true depth", paint(inverse, low, high, lut(settings.colormap))))
+            yield replace(view, image=side_by_side(panels))
+
+    return body

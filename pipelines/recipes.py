@@ -1,0 +1,56 @@
+"""The pipelines that a config file can name, and the way from the file to a built pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipelines import demo, video
+from stream.errors import SettingsError
+from stream.pipeline import Pipeline
+from stream.settings import Settings, nearest, override, parse, read_toml
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One kind of pipeline."""
+
+    settings: type[Settings]
+    build: Callable[[Any], Pipeline]
+    """From those settings to a pipeline; opens nothing."""
+
+
+RECIPES = {
+    "demo": Recipe(demo.DemoSettings, demo.build),
+    "video": Recipe(video.VideoSettings, video.build),
+}
+
+
+def load(path: Path, assignments: Iterable[str] = ()) -> tuple[Settings, Pipeline]:
+    """The settings of a config file and its pipeline, built and not started.
+
+    Raises SettingsError for anything wrong in the file or in ``assignments`` (``table.key=value``).
+    """
+    data = override(read_toml(path), assignments)
+    name = data.get("pipeline")
+    if name not in RECIPES:
+        what = 'key "pipeline" is missing' if name is None else f'pipeline = "{name}" does not exist'
+        raise SettingsError(f"{path}: {what}{nearest(str(name or ''), RECIPES)}")
+    settings = parse(RECIPES[name].settings, data, origin=str(path))
+    try:
+        return settings, RECIPES[name].build(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of every config file, for editors and validators."""
+    any_recipe: Any = None
+    for recipe in RECIPES.values():
+        any_recipe = recipe.settings if any_recipe is None else any_recipe | recipe.settings
+    schema = TypeAdapter(any_recipe).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "depthstream config", **schema}

@@ -1,0 +1,39 @@
+"""Video: files or rendered scenes -> depth -> colour -> an mp4 a camera. Nothing is dropped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.cameras import check_names, open_source
+from pipelines.estimation import add_depth
+from stream.estimator import Estimator
+from stream.pipeline import Pipeline
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
+from stream.sinks.recorder import Recorder
+from stream.stages.capture import capture
+from stream.stages.publish import publish
+from stream.stages.render import render
+
+
+class VideoSettings(Settings):
+    """The file pipeline: every frame that goes in comes out."""
+
+    pipeline: Literal["video"]
+    cameras: tuple[Camera, ...] = Field(min_length=1)
+    model: ModelSettings = ModelSettings(layout="throughput")
+    render: RenderSettings = RenderSettings()
+    record: RecordSettings
+
+
+def build(settings: VideoSettings) -> Pipeline:
+    """Every edge waits for room: a slow encoder slows the reading, and no frame is lost."""
+    check_names(settings.cameras)
+    estimator = Estimator(settings.model)
+    pipe = Pipeline("video")
+    cameras = [pipe.source(f"capture.{c.name}", capture(open_source(c))) for c in settings.cameras]
+    depth = add_depth(pipe, estimator, cameras, policy="block")
+    views = pipe.stage("render", render(settings.render), after=[depth], capacity=2)
+    pipe.stage("record", publish(Recorder(settings.record)), after=[views], capacity=2)
+    return pipe

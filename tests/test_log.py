@@ -1,0 +1,48 @@
+"""No password leaves the process."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from stream.log import redact, set_up
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("rtsp://admin:s3cret@10.0.0.7/main", "rtsp://admin:***@10.0.0.7/main"),
+        ("rtsp://admin:p%40ss:w%rd@cam/main", "rtsp://admin:***@cam/main"),
+        ("open 'http://u:p@h/a' and rtsp://x:y@z", "open 'http://u:***@h/a' and rtsp://x:***@z"),
+        ("rtsp://:p@cam/", "rtsp://:***@cam/"),
+        ("rtsp://cam/main?a=b@c", "rtsp://cam/main?a=b@c"),
+        ("rtsp://user@cam", "rtsp://user@cam"),
+        ("mail me@example.org: no url", "mail me@example.org: no url"),
+    ],
+)
+def test_passwords_are_hidden(text: str, safe: str) -> None:
+    """In every URL of a line; everything else stays."""
+    assert redact(text) == safe
+
+
+@pytest.fixture
+def captured() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    logger = logging.getLogger("stream")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    set_up(verbose=True, handler=logging.StreamHandler(stream))
+    yield stream
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_tracebacks_are_redacted_too(captured: io.StringIO) -> None:
+    """An exception that carries a URL does not give its password away."""
+    try:
+        raise OSError("cannot open rtsp://admin:s3cret@cam/main")
+    except OSError:
+        logging.getLogger("stream.test").exception("failed")
+    assert "s3cret" not in captured.getvalue()
+    assert "rtsp://admin:***@cam/main" in captured.getvalue()
