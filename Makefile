@@ -1,0 +1,40 @@
+# What a person types; continuous integration types the same.
+#   make demo    install into .venv and show the whole pipeline on a rendered scene (writes demo.mp4)
+#   make test    lint, types, import contracts and all tests
+#   make check   lint, types and import contracts only
+#   make bench   the questions of docs/benchmarks.md, on this machine (some minutes; nothing else should run)
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/depthstream demo --output demo.mp4
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python tools/bench_pipeline.py --write docs/benchmarks.md
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "depthstream needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+		echo "This machine lacks libGL: taking OpenCV without its window functions (apt-get install libgl1 libglib2.0-0 brings them)"; \
+		$(BIN)/python -m pip uninstall --quiet --yes opencv-python && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt opencv-python-headless; }
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist demo.mp4
