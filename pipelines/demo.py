@@ -12,7 +12,7 @@ from pipelines.cameras import open_source
 from pipelines.estimation import add_depth
 from pipelines.scoring import RunningScore, score
 from stream.estimator import Estimator
-from stream.frames import View
+from stream.frames import Size, View
 from stream.pipeline import Pipeline, chain
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
@@ -37,10 +37,10 @@ class DemoSettings(Settings):
 
 def build(settings: DemoSettings) -> Pipeline:
     """A live pipeline drops in two places only: before the network and before the sink."""
-    running = RunningScore()
+    running, size = RunningScore(), Size(settings.camera.height, settings.camera.width)
     pipe = Pipeline("demo")
     camera = pipe.source("capture", capture(open_source(settings.camera)))
-    depth = add_depth(pipe, Estimator(settings.model), [camera], policy="latest")
+    depth = add_depth(pipe, Estimator(settings.model), [camera], policy="latest", expect=[size])
     steps = chain(
         score=score(running),
         render=render(settings.render),
@@ -53,7 +53,7 @@ def build(settings: DemoSettings) -> Pipeline:
 
 
 def compose(settings: RenderSettings) -> Body:
-    """Put the picture, its depth and the true depth side by side; the truth is painted as inverse depth like the rest."""
+    """Put the picture, its depth and the true depth side by side; the truth is painted as inverse depth, too."""
 
     def body(views: Iterable[View]) -> Iterator[View]:
         true_range = range_for(settings)

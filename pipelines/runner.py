@@ -39,7 +39,7 @@ def run(
     watch: Callable[[PipelineStats], None] = lambda stats: None,
     every_s: float = REFRESH_S,
 ) -> Ending:
-    """Run until the sources are over, ``seconds`` of running have passed or somebody interrupts; ``watch`` sees it live.
+    """Run until the sources are over, ``seconds`` have passed or somebody interrupts; ``watch`` sees it live.
 
     The first Ctrl-C drains: sources end and what was captured is still delivered. The second one aborts.
     """

@@ -1,8 +1,8 @@
 """One depth network on one engine: pictures in, depth maps out.
 
-    model = open_model("tiny")
-    depth = model(cv2.imread("street.jpg"))
-    print(depth.kind, depth.unit, depth.depth.shape)
+model = open_model("tiny")
+depth = model(cv2.imread("street.jpg"))
+print(depth.kind, depth.unit, depth.depth.shape)
 """
 
 from __future__ import annotations
@@ -11,25 +11,31 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, Self
 
 from stream.clock import Stamp
-from stream.errors import PictureError, SettingsError
-from stream.frames import Batch, DepthMap, Frame, Image
+from stream.engines.choose import choose
+from stream.engines.threads import wait_without_spinning
+from stream.errors import SettingsError
+from stream.frames import Batch, DepthMap, Floats, Frame, Image, Size
 from stream.input_spec import InputSpec
+from stream.machine import probe
+from stream.models.base import DepthModel
+from stream.models.cache import trace_folder
 from stream.models.catalog import find
+from stream.models.networks import build, code_version
+from stream.models.weights import load_into, load_state, locate, random_state, sha256_of
+from stream.picture import check_picture
+from stream.preprocess.cpu import to_camera, to_network
+from stream.preprocess.geometry import network_size
 from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from stream.engines.base import Engine
 
 log = logging.getLogger(__name__)
-
-MIN_SIDE_PX = 8
-MAX_SIDE_PX = 16384
-"""The wire's and most codecs' limit."""
 
 
 def open_model(
@@ -61,9 +67,11 @@ class Estimator:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def load(self) -> Self:
-        """Load the weights and make the engine ready; does nothing the second time."""
-        self._ready()
+    def load(self, expect: Sequence[Size] = ()) -> Self:
+        """Load the weights and make the engine ready, also for pictures of the sizes ``expect``."""
+        engine = self._ready()
+        for size in expect:
+            engine.prepare(network_size(size, self.spec))
         return self
 
     def close(self) -> None:
@@ -84,43 +92,55 @@ class Estimator:
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         """Network input for frames that share one network size. Raises PictureError for a picture no network takes."""
-        from stream.preprocess.cpu import to_network
-
         for frame in frames:
             check_picture(frame.image)
         return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames))
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""
-        from stream.preprocess.cpu import to_camera
-
-        raw = self._ready().infer(pixels=batch.pixels)["depth"]
-        maps = zip(self.model.decode(raw), batch.frames, strict=True)
+        maps = zip(self.model.decode(self.infer_raw(batch)), batch.frames, strict=True)
         return [self._depth_map(to_camera(depth, frame.size, self.spec), frame) for depth, frame in maps]
 
-    def _depth_map(self, depth: Any, frame: Frame) -> DepthMap:
+    def infer_raw(self, batch: Batch) -> Floats:
+        """The network's own output, (N, h, w) float32; valid until the next call."""
+        return self._ready().infer(pixels=batch.pixels)["depth"]
+
+    def _depth_map(self, depth: Floats, frame: Frame) -> DepthMap:
         return DepthMap(depth, self.model.kind, frame, self.model.name, self.settings.weights)
 
     def _ready(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                from stream.engines.choose import open_engine
-
-                self._engine = open_engine(self.model, self.settings)
+                self._engine = _open_engine(self.model, self.settings)
                 log.info("%s", self.describe())
             return self._engine
 
 
-def check_picture(image: Image) -> None:
-    """Raise PictureError unless ``image`` is (H, W, 3) uint8 with sides of 8 to 16384 pixels."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise PictureError(f"a picture must be a uint8 array (H, W, 3) in BGR order, got {got}")
-    height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE_PX:
-        raise PictureError(f"the picture is {width}x{height}: give one with sides of at least {MIN_SIDE_PX} pixels")
-    if max(height, width) > MAX_SIDE_PX:
-        raise PictureError(f"the picture is {width}x{height}: scale it down to at most {MAX_SIDE_PX} pixels a side")
+def _open_engine(model: DepthModel, settings: ModelSettings) -> Engine:
+    """The engine chosen for this machine, with the model's weights behind it; torch is loaded here."""
+    choice = choose(probe(), settings, model.parameters)
+    log.info("%s", choice.reason)
+    if settings.weights == "random":
+        log.warning("%s runs with random weights: its depth means nothing, only its speed does", model.name)
+    key = "random" if settings.weights == "random" else sha256_of(locate(model))
+
+    wait_without_spinning()
+    from stream.engines.torchscript import TorchScriptEngine
+
+    return TorchScriptEngine(
+        model.name,
+        lambda: _network(model, settings),
+        weights_key=key,
+        code_version=code_version(model.name),
+        cache=trace_folder(),
+        threads=choice.threads,
+    )
+
+
+def _network(model: DepthModel, settings: ModelSettings) -> nn.Module:
+    network = build(model.name)
+    load_into(network, random_state(model) if settings.weights == "random" else load_state(model))
+    return network
 
 
 def _adapted(spec: InputSpec, settings: ModelSettings) -> InputSpec:

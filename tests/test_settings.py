@@ -101,7 +101,11 @@ def test_a_bad_override_is_explained(assignment: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such config file"), (b"[model", "not valid TOML"), (b"\xff\xfe\x00", "cannot be read as a config file")],
+    [
+        (None, "no such config file"),
+        (b"[model", "not valid TOML"),
+        (b"\xff\xfe\x00", "cannot be read as a config file"),
+    ],
 )
 def test_unreadable_files_are_refused(content: bytes | None, message: str, tmp_path: Path) -> None:
     """Missing, broken and binary files each say what they are."""

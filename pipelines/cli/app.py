@@ -11,6 +11,8 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from stream.engines.threads import wait_without_spinning
+
 app = typer.Typer(
     name="depthstream",
     help="Real-time video depth: cameras and files in, depth out.",
@@ -149,6 +151,7 @@ def models_path(name: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit status."""
+    wait_without_spinning()
     debug = "--debug" in sys.argv
     try:
         app()
@@ -170,3 +173,7 @@ def _report(error: Exception) -> int:
     text = str(error) if known else f"internal error: {type(error).__name__}: {error} (--debug shows where)"
     print(f"depthstream: {redact(text)}", file=sys.stderr)
     return error.exit_status if isinstance(error, DepthStreamError) else 1
+
+
+if __name__ == "__main__":
+    main()

@@ -55,7 +55,8 @@ def verify_weights(name: str) -> None:
 
     found = verify(find(name))
     against = "as published" if found.hash_known else "no published hash to compare with"
-    print(f"{found.path}: {found.size_bytes} bytes, sha256 {found.sha256} ({against}), {found.tensors} tensors fit {name}")
+    print(f"{found.path}: {found.size_bytes} bytes, {found.tensors} tensors fit {name}")
+    print(f"sha256 {found.sha256} ({against})")
 
 
 def print_path(name: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from stream.estimator import Estimator
-from stream.frames import Batch, DepthMap
+from stream.frames import Batch, DepthMap, Size
 from stream.worker import Body
 
 
-def infer(estimator: Estimator) -> Body:
-    """Load the network before the first frame is asked for, then estimate. Whoever made the estimator closes it."""
+def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:
+    """Load the network, and compile it for pictures of the sizes ``expect``, before the first frame is asked for.
+
+    Whoever made the estimator closes it.
+    """
 
     def body(batches: Iterable[Batch]) -> Iterator[DepthMap]:
-        estimator.load()
+        estimator.load(expect)
         for batch in batches:
             yield from estimator.estimate(batch)
 

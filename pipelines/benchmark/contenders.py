@@ -1,0 +1,181 @@
+"""What is measured, each in a process of its own: ``python -m pipelines.benchmark.contenders NAME CLIP SECONDS``.
+
+Every contender prints one JSON object. All run MiDaS_small at 256x256 with random weights: the numbers are about speed
+only. A process of its own, because torch's threads, its allocator and the file caches of one would colour the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter
+from typing import Any
+
+import numpy as np
+
+from pipelines.estimation import add_depth
+from stream.channel import Policy
+from stream.estimator import Estimator
+from stream.frames import Size, View
+from stream.pipeline import Pipeline
+from stream.settings import ModelSettings, RenderSettings, VideoCamera
+from stream.sources.video import VideoSource
+from stream.stages.capture import capture
+from stream.stages.render import render
+
+SIDE = 256
+WARM_UP = 5
+Result = dict[str, Any]
+
+
+def model_settings(layout: str) -> ModelSettings:
+    return ModelSettings.model_validate(
+        {"name": "midas_small", "weights": "random", "side": SIDE, "keep_aspect": False, "layout": layout}
+    )
+
+
+def engine(clip: Path, seconds: float) -> Result:
+    """The bare engine: one input that is there already, one output that nobody looks at."""
+    estimator = Estimator(model_settings("latency")).load()
+    batch = estimator.prepare([next(_pictures(clip))])
+    times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _for(seconds)]
+    return {"fps": 1 / median(times), "ms": 1e3 * median(times), "runs": len(times), "engine": estimator.describe()}
+
+
+def pipeline(clip: Path, seconds: float) -> Result:
+    """File mode: decode, preprocess, network, colour; every frame, no encoder."""
+    finished: list[float] = []
+    pipe, _ = _build(clip, "throughput", "block", finished.append, pace="fast")
+    with pipe:
+        pipe.ready.wait()
+        pipe.wait(seconds)
+    stats = pipe.stats()
+    times = np.diff(finished[WARM_UP:])
+    steps = {name: 1e3 * spread.p50_s for stage in stats.stages for name, spread in stage.steps.items()}
+    return {"fps": len(times) / float(times.sum()), "frames": len(finished), "steps_p50_ms": steps}
+
+
+def tutorial(clip: Path, seconds: float) -> Result:
+    """The loop that tutorials show: eager network, one thread of Python, torch's own number of threads."""
+    import cv2
+    import torch
+
+    from stream.models.catalog import find
+    from stream.models.networks import build
+    from stream.models.weights import random_state
+
+    network = build("midas_small")
+    network.load_state_dict(random_state(find("midas_small")))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    reader, times = cv2.VideoCapture(str(clip)), []
+    for _ in _for(seconds):
+        start = perf_counter()
+        there, image = reader.read()
+        if not there:
+            reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            continue
+        picture: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
+        picture = (cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) - mean) / std
+        with torch.no_grad():
+            pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))[None]
+            inverse = torch.nn.functional.interpolate(
+                network(pixels)[:, None], size=image.shape[:2], mode="bicubic", align_corners=False
+            )[0, 0].numpy()
+        levels = (255 * (inverse - inverse.min()) / (inverse.max() - inverse.min())).astype(np.uint8)
+        cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+        times.append(perf_counter() - start)
+    reader.release()
+    return {"fps": 1 / median(times[WARM_UP:]), "frames": len(times), "threads": torch.get_num_threads()}
+
+
+def live(clip: Path, seconds: float) -> Result:
+    """Live mode: the clip at its own 25 fps, a network slower than that, the newest frame first."""
+    samples: list[tuple[float, float]] = []
+    ages: list[tuple[float, float]] = []
+    pipe, _ = _build(clip, "latency", "latest", lambda now: None, pace="file", ages=ages)
+    with pipe:
+        pipe.ready.wait()
+        start = monotonic()
+        while monotonic() - start < seconds:
+            pipe.wait(1.0)
+            samples.append((monotonic() - start, _resident_mb()))
+    stats = pipe.stats()
+    age_ms = np.array([1e3 * age for _, age in ages[WARM_UP:]])
+    halves = np.array_split(age_ms, 2)
+    rss = [mb for at, mb in samples if at > min(10.0, seconds / 4)]
+    return {
+        "age_p50_ms": float(np.percentile(age_ms, 50)),
+        "age_p95_ms": float(np.percentile(age_ms, 95)),
+        "age_p50_ms_halves": [float(np.median(half)) for half in halves],
+        "rss_mb_first_last": [rss[0], rss[-1]],
+        "fps": stats.stages[-1].fps,
+        "seconds": seconds,
+        "network_p50_ms": next(1e3 * s.steps["infer"].p50_s for s in stats.stages if "infer" in s.steps),
+        "account": [str(account) for account in stats.accounts],
+    }
+
+
+def _build(
+    clip: Path,
+    layout: str,
+    policy: Policy,
+    on_view: Callable[[float], None],
+    *,
+    pace: str,
+    ages: list[tuple[float, float]] | None = None,
+) -> tuple[Pipeline, Estimator]:
+    estimator = Estimator(model_settings(layout))
+    camera = VideoCamera.model_validate({"source": "video", "path": str(clip), "pace": pace, "loop": True})
+
+    def arrive(views: Iterable[View]) -> Iterator[View]:
+        for view in views:
+            now = monotonic()
+            on_view(now)
+            if ages is not None:
+                ages.append((now, view.depth_map.frame.stamp.age_s()))
+            yield view
+
+    pipe = Pipeline("bench")
+    source = pipe.source("capture", capture(VideoSource(camera)))
+    depth = add_depth(pipe, estimator, [source], policy, expect=[Size(480, 640)])
+    live_edge: Policy = "drop_oldest" if policy == "latest" else "block"
+    views = pipe.stage("render", render(RenderSettings()), [depth], policy=live_edge)
+    pipe.stage("arrive", arrive, [views], policy=live_edge)
+    return pipe, estimator
+
+
+def _pictures(clip: Path) -> Iterator[Any]:
+    with VideoSource(VideoCamera(source="video", path=str(clip))) as source:
+        yield from source.frames(threading.Event())
+
+
+def _resident_mb() -> float:
+    """Memory of this process that is in RAM (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _for(seconds: float) -> Iterator[None]:
+    for _ in range(WARM_UP):
+        yield None
+    end = monotonic() + seconds
+    while monotonic() < end:
+        yield None
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+CONTENDERS = {"engine": engine, "pipeline": pipeline, "tutorial": tutorial, "live": live}
+
+if __name__ == "__main__":
+    name, path, length = sys.argv[1:]
+    print(json.dumps(CONTENDERS[name](Path(path), float(length))))

@@ -1,0 +1,123 @@
+"""`depthstream depth`: pictures, folders and videos to depth; an input that cannot be read stops no other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines import conversion
+from pipelines.cli.inputs import Input, plan
+from pipelines.cli.table import stats_table
+from pipelines.runner import Ending, run
+from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
+from stream.estimator import Estimator
+from stream.frames import View
+from stream.log import redact
+from stream.settings import ModelSettings, RecordSettings, RenderSettings
+from stream.sinks.base import Sink
+from stream.sinks.depth_files import DepthFiles, Format
+from stream.sinks.recorder import Recorder
+from stream.stats import PipelineStats
+
+out, err = Console(), Console(stderr=True)
+
+FormatOption = Literal["png16", "npy", "color", "all"]
+
+
+def run_depth(
+    paths: list[Path],
+    output: Path,
+    *,
+    model: str,
+    form: FormatOption,
+    colormap: Literal["inferno", "turbo", "magma", "viridis", "gray"],
+    weights: Literal["trained", "random"],
+) -> int:
+    """Convert every input; the exit status is that of the first failure."""
+    inputs = plan(paths, output)
+    _make(output)
+    settings = ModelSettings(name=model, weights=weights, layout="throughput")
+    with Estimator(settings) as estimator:
+        return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), form, output)
+
+
+def _convert_all(
+    inputs: list[Input], estimator: Estimator, render: RenderSettings, form: FormatOption, output: Path
+) -> int:
+    status, frames, start = 0, 0, monotonic()
+    for each in inputs:
+        pipe = conversion.build(each.source, estimator, render, *_sinks(each, form, estimator))
+        with ExitStack() as stack:
+            watch = _progress(stack, each)
+            ending = run(pipe, watch=watch)
+        frames += _written(ending.stats)
+        status = status or ending.exit_status
+        if ending.error is not None:
+            _report(ending.error)
+        if not _goes_on(ending):
+            out.print(stats_table(ending.stats))
+            break
+    seconds = monotonic() - start
+    rate = f" in {seconds:.1f} s ({frames / seconds:.1f} a second)" if frames else ""
+    out.print(f"{frames} depth map{'s' * (frames != 1)} by {estimator.model.name} in {output}{rate}", highlight=False)
+    if estimator.settings.weights == "random":
+        err.print("depthstream: random weights: this depth means nothing, only its speed does")
+    return status
+
+
+def _goes_on(ending: Ending) -> bool:
+    """After a bad input the others still have their turn; a full disk or missing weights would meet them all."""
+    return ending.exit_status == 0 or isinstance(ending.error, SourceError | PictureError)
+
+
+def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[View]]:
+    wanted: set[Format] = {"png16", "npy", "color"} if form == "all" else {form}
+    sinks: list[Sink[View]] = []
+    if each.video is not None and "color" in wanted:
+        wanted.discard("color")
+        metadata = {"comment": f"depth by {estimator.model.name} ({estimator.settings.weights} weights)"}
+        sinks.append(Recorder(RecordSettings(path=str(each.video)), metadata=metadata))
+    if wanted:
+        sinks.append(DepthFiles(each.folder, frozenset(wanted), name=each.name, source=each.origin))
+    return sinks
+
+
+def _progress(stack: ExitStack, each: Input) -> Callable[[PipelineStats], None]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]:.1f} fps"),
+        TimeRemainingColumn(),
+    )
+    bar = stack.enter_context(Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()))
+    task = bar.add_task(each.path.name, total=None, fps=0.0)
+
+    def watch(stats: PipelineStats) -> None:
+        bar.update(task, completed=_written(stats), total=each.expected, fps=stats.stages[-1].fps)
+
+    return watch
+
+
+def _written(stats: PipelineStats) -> int:
+    return sum(account.published for account in stats.accounts)
+
+
+def _report(error: DepthStreamError) -> None:
+    print(f"depthstream: {redact(str(error))}", file=sys.stderr)
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{output}: is a file; give a folder for the results") from error
+    except OSError as error:
+        raise SinkError(f"{output}: the folder cannot be made: {error.strerror}; give another with -o") from error

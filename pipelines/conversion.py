@@ -1,0 +1,24 @@
+"""Conversion: one input, every frame of it, to depth files; what `depthstream depth` runs for each input."""
+
+from __future__ import annotations
+
+from pipelines.estimation import add_depth
+from stream.estimator import Estimator
+from stream.frames import View
+from stream.pipeline import Pipeline
+from stream.settings import RenderSettings
+from stream.sinks.base import Sink
+from stream.sources.base import Source
+from stream.stages.capture import capture
+from stream.stages.publish import publish
+from stream.stages.render import render
+
+
+def build(source: Source, estimator: Estimator, settings: RenderSettings, *sinks: Sink[View]) -> Pipeline:
+    """As many frames out as in, in order; the slowest stage sets the pace."""
+    pipe = Pipeline("depth", stop_timeout_s=30.0)
+    frames = pipe.source("capture", capture(source))
+    depth = add_depth(pipe, estimator, [frames], policy="block")
+    views = pipe.stage("render", render(settings), after=[depth], capacity=2)
+    pipe.stage("write", publish(*sinks), after=[views], capacity=2)
+    return pipe

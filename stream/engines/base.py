@@ -1,0 +1,36 @@
+"""What every engine offers: something that runs a network, wherever it runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream.frames import Floats, Size
+
+
+class Engine(Protocol):
+    """A network that is ready to run; used by one thread at a time."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most pictures that one call takes."""
+        ...
+
+    def infer(self, **inputs: Floats) -> dict[str, Floats]:
+        """The network's outputs by name; they are valid until the next call.
+
+        A depth network takes ``pixels`` (N, 3, h, w) float32, normalised RGB whose memory may be NHWC, and answers
+        ``depth`` (N, h, w) float32, still to be decoded by the model. Raises EngineError.
+        """
+        ...
+
+    def prepare(self, size: Size) -> None:
+        """Make ready for network inputs of this size, so that the first one does not wait. Raises EngineError."""
+        ...
+
+    def describe(self) -> str:
+        """One line for people: what runs, on what, how."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back; closing twice is allowed."""
+        ...

@@ -1,0 +1,194 @@
+"""TorchScript on the CPU: traced, frozen, channels last, float32 (docs/decisions/0005-torchscript-on-the-cpu.md).
+
+Against running the module as it is, freezing and channels-last memory make MiDaS small 1.5 times as fast.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stream.engines.trace_cache import TraceCache
+from stream.errors import EngineError
+from stream.frames import Floats, Size
+
+WARM_UP_RUNS = 3
+"""The executor specialises itself in its first runs: the first takes 2.5 times, the second 1.3 times a frame's time."""
+
+MAX_SIZES = 8
+"""Compiled networks in memory; more only if pictures of many shapes arrive, which then costs a load from disk."""
+
+_VERSION = 1
+"""Counts changes in how this file compiles networks."""
+
+
+class TorchScriptEngine:
+    """One network for any picture size it takes; each size is compiled when it is first seen and kept on disk.
+
+    ``network_factory`` is only called when a size is not on disk; ``weights_key`` (the weights' SHA-256) and
+    ``code_version`` say what it would return.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network_factory: Callable[[], nn.Module],
+        *,
+        weights_key: str,
+        code_version: str,
+        cache: Path | None,
+        threads: int,
+        max_batch: int = 1,
+    ) -> None:
+        self.name, self.threads = name, threads
+        self._factory = network_factory
+        self._made_from = {"network": name, "code": code_version, "weights": weights_key}
+        self._cache = TraceCache(cache)
+        self._max_batch = max_batch
+        self._compiled: dict[Size, Any] = {}
+        self._thread: int | None = None
+        self._closed = False
+
+    @property
+    def max_batch(self) -> int:
+        """1 unless asked otherwise: on a CPU a batch of four takes as long as four pictures."""
+        return self._max_batch
+
+    def infer(self, **inputs: Floats) -> dict[str, Floats]:
+        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32. Memory in NHWC order is taken as it is."""
+        pixels = self._checked(inputs)
+        network = self._network_for(Size(*pixels.shape[2:]))
+        with torch.inference_mode():
+            depth = _run(network, _tensor(pixels), self.name)
+        result: Floats = depth.numpy()
+        return {"depth": result}
+
+    def prepare(self, size: Size) -> None:
+        """Compile for this network size now, so that the first picture does not wait for it. Raises EngineError."""
+        self._network_for(size)
+
+    def describe(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.name} by TorchScript on the CPU, float32, {threads}, torch {torch.__version__}"
+
+    def close(self) -> None:
+        self._compiled.clear()
+        self._closed = True
+
+    def _checked(self, inputs: dict[str, Floats]) -> Floats:
+        pixels = inputs.get("pixels")
+        if pixels is None or len(inputs) != 1:
+            raise EngineError(f'{self.name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.float32:
+            raise EngineError(f"{self.name} takes (N, 3, h, w) float32; got {pixels.shape} {pixels.dtype}")
+        if not 1 <= len(pixels) <= self._max_batch:
+            raise EngineError(f"{self.name} takes 1 to {self._max_batch} pictures at once; got {len(pixels)}")
+        return pixels
+
+    def _network_for(self, size: Size) -> Any:
+        if self._closed:
+            raise EngineError(f"{self.name}: this engine is closed")
+        self._use_threads()
+        if size not in self._compiled:
+            if len(self._compiled) >= MAX_SIZES:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[size] = self._ready(size)
+        return self._compiled[size]
+
+    def _use_threads(self) -> None:
+        """torch keeps the number of threads for each calling thread apart."""
+        if self._thread != threading.get_ident():
+            torch.set_num_threads(self.threads)
+            self._thread = threading.get_ident()
+
+    def _ready(self, size: Size) -> Any:
+        key = json.dumps(
+            self._made_from | {"torch": torch.__version__, "size": str(size), "precision": "float32", "by": _VERSION}
+        )
+        file_name = f"{self.name}-{size}"
+        _expect_deprecation()
+        network = self._kept(file_name, key)
+        if network is None:
+            network = trace(self._factory(), size, self.name)
+            buffer = io.BytesIO()
+            torch.jit.save(network, buffer)
+            self._cache.write(file_name, key, buffer.getvalue())
+        with torch.inference_mode():
+            for _ in range(WARM_UP_RUNS):
+                _run(network, _example(1, size), self.name)
+        return network
+
+    def _kept(self, file_name: str, key: str) -> Any:
+        content = self._cache.read(file_name, key)
+        if content is None:
+            return None
+        try:
+            return torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            self._cache.report(file_name, key, error)
+            return None
+
+
+def trace(network: nn.Module, size: Size, name: str) -> Any:
+    """The frozen trace of ``network`` for pictures of ``size``, any number at once.
+
+    Raises EngineError if the network does not take this size or if the trace answers otherwise than the network.
+    """
+    # torch's annotations forgot this argument
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    two = _example(2, size)
+    with torch.inference_mode():
+        expected = _run(network, two, name)  # before tracing, because a trace does not ask whether the size is right
+        try:
+            # torch ships no annotations for torch.jit.trace
+            traced = torch.jit.trace(network, _example(1, size), check_trace=False)  # type: ignore[no-untyped-call]
+            frozen = torch.jit.freeze(traced)
+        except RuntimeError as error:
+            raise EngineError(f"{name} cannot be traced at {size}: {_first_line(error)}") from error
+        difference = float((_run(frozen, two, name) - expected).abs().max())
+    if not difference <= 1e-3 * float(expected.abs().max()):
+        raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
+    return frozen
+
+
+def _run(network: Callable[[Tensor], Tensor], pixels: Tensor, name: str) -> Tensor:
+    try:
+        return network(pixels)
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(f"{name} cannot run at {Size(*pixels.shape[2:])}: {_first_line(error)}") from error
+
+
+def _tensor(pixels: Floats) -> Tensor:
+    """Shares the memory where torch allows it: not if it is read-only or runs backwards."""
+    if not pixels.flags.writeable or min(pixels.strides) < 0:
+        pixels = np.array(pixels, order="K")
+    return torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+
+
+def _example(n: int, size: Size) -> Tensor:
+    noise = torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(0))
+    return noise.contiguous(memory_format=torch.channels_last)
+
+
+def _expect_deprecation() -> None:
+    """torch.jit says at every call that it is old; that is known, and said in this file's decision record.
+
+    Not by warnings.catch_warnings, which changes the filters of every thread and puts them back at a random moment.
+    """
+    for category in (DeprecationWarning, FutureWarning):
+        warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=category)
+
+
+def _first_line(error: BaseException) -> str:
+    """TorchScript's messages are a whole stack of source lines; the last one is the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,20 @@
+"""All depth networks we know, by name."""
+
+from __future__ import annotations
+
+from stream.errors import UnknownModel
+from stream.models.base import DepthModel
+from stream.models.midas_small import MIDAS_SMALL
+from stream.models.tiny import TINY
+from stream.settings import nearest
+
+MODELS: tuple[DepthModel, ...] = (TINY, MIDAS_SMALL)
+"""In the order in which they are listed."""
+
+
+def find(name: str) -> DepthModel:
+    """The model of that name. Raises UnknownModel naming the one that looks most like it."""
+    models = {model.name: model for model in MODELS}
+    if name not in models:
+        raise UnknownModel(f'no model "{name}"{nearest(name, models)}')
+    return models[name]

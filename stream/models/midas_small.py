@@ -1,0 +1,43 @@
+"""MiDaS v2.1 small (Ranftl et al., "Towards Robust Monocular Depth Estimation", TPAMI 2022)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream.frames import Floats
+from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from stream.models.base import DepthModel, WeightsFile
+
+
+def decode(raw: Floats) -> Floats:
+    """Inverse relative depth: larger is nearer, never negative."""
+    depth: Floats = np.maximum(raw, np.float32(0))
+    return depth
+
+
+MIDAS_SMALL = DepthModel(
+    name="midas_small",
+    title="MiDaS v2.1 small",
+    kind="relative_inverse",
+    # hubconf.py, transforms.small_transform: 16:9 pictures become 256x128, 4:3 ones 256x192
+    spec=InputSpec(
+        side=256,
+        bound="upper",
+        multiple=32,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        resize="cubic",
+        restore="cubic",
+    ),
+    parameters=21_320_545,
+    licence="MIT",
+    weights=WeightsFile(
+        filename="midas_v21_small_256.pt",
+        url="https://github.com/isl-org/MiDaS/releases/download/v2_1/midas_v21_small_256.pt",
+        size_bytes=None,
+        sha256=None,  # the project publishes none for this name
+        licence="MIT",
+        source="Intelligent Systems Lab (isl-org/MiDaS, release v2_1), trained on ten data sets",
+    ),
+    decode=decode,
+)

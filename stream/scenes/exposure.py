@@ -1,0 +1,61 @@
+"""From linear light to a picture: exposure, tone curve, the lens's softness, the sensor's grain, 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from stream.frames import Size
+from stream.scenes.scene import Scene
+
+MIDDLE = 0.4
+"""Mean light after automatic exposure."""
+GRAIN_MARGIN = 61
+"""The grain's pattern is this much larger than the picture and shifted from frame to frame."""
+
+
+def develop(light: Tensor, scenes: Sequence[Scene], softness: float = 0.0) -> Tensor:
+    """(B, 3, H, W) linear -> displayed red, green, blue in 0..1.
+
+    ``softness``: share of a pixel's light that each neighbour in its row, and then in its column, receives.
+    """
+    gain = light.new_tensor([scene.light.exposure or 0 for scene in scenes])
+    chosen = MIDDLE / light.mean((1, 2, 3)).clamp_min(1e-3)
+    exposed = light * torch.where(gain > 0, gain, chosen)[:, None, None, None]
+    displayed = (1 - torch.exp(-1.6 * exposed)).clamp_min(0).sqrt()  # a soft shoulder; sqrt undoes the atlas's gamma
+    return _softened(displayed, softness) if softness else displayed
+
+
+def to_bgr(displayed: Tensor, grain: Tensor | None = None) -> Tensor:
+    """(B, 3, H, W) in 0..1 -> (B, H, W, 3) uint8 BGR, contiguous; ``grain`` (H, W, 3) is added, in 8-bit steps."""
+    scaled = displayed.flip(1).permute(0, 2, 3, 1) * 255 + 0.5
+    if grain is not None:
+        scaled = scaled + grain
+    return scaled.clamp(0, 255).to(torch.uint8).contiguous()
+
+
+class Grain:
+    """Seeded sensor noise: one pattern, seen through a window that jumps from frame to frame."""
+
+    def __init__(self, seed: int, size: Size, strength: float) -> None:
+        """``strength``: standard deviation in 8-bit steps."""
+        rng = np.random.default_rng(seed)
+        shape = (size.height + GRAIN_MARGIN, size.width + GRAIN_MARGIN, 3)
+        self._pattern = torch.from_numpy(rng.standard_normal(shape, np.float32) * np.float32(strength))
+        self._size, self._seed = size, seed
+
+    def of_frame(self, seq: int) -> Tensor:
+        """(H, W, 3) float32; the same for the same seed and number."""
+        top, left = np.random.default_rng((self._seed, seq)).integers(0, GRAIN_MARGIN, 2)
+        return self._pattern[top : top + self._size.height, left : left + self._size.width]
+
+
+def _softened(picture: Tensor, share: float) -> Tensor:
+    rows = pad(picture, (1, 1, 0, 0), mode="replicate")
+    picture = torch.lerp(picture, (rows[..., :-2] + rows[..., 2:]) / 2, 2 * share)
+    columns = pad(picture, (0, 0, 1, 1), mode="replicate")
+    return torch.lerp(picture, (columns[..., :-2, :] + columns[..., 2:, :]) / 2, 2 * share)

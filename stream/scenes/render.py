@@ -1,0 +1,47 @@
+"""Scenes in, pictures with exact depth out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stream.frames import Size
+from stream.scenes.exposure import develop
+from stream.scenes.packing import pack
+from stream.scenes.raycast import cast
+from stream.scenes.scene import Scene
+from stream.scenes.shading import lights, shade
+from stream.scenes.textures import Atlas
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """B pictures and what is known of every pixel, on the atlas's device."""
+
+    rgb: Tensor
+    """(B, 3, H, W) float32, displayed red, green, blue in 0..1; ``exposure.to_bgr`` makes 8-bit pictures."""
+    depth: Tensor
+    """(B, H, W) float32, metres along the optical axis; +inf for sky."""
+    ident: Tensor
+    """(B, H, W) int64: primitives by their slot (boxes, ellipsoids, cylinders), then 6 faces; -1 for sky."""
+
+
+def render(
+    scenes: Sequence[Scene],
+    atlas: Atlas,
+    size: Size,
+    *,
+    shadows: bool = True,
+    occlusion: bool = True,
+    softness: float = 0.0,
+) -> Pictures:
+    """Render scenes of any kind together, on the device of ``atlas``; nothing is drawn by chance in here."""
+    with torch.inference_mode():
+        packed = pack(scenes, size, atlas.texels.device)
+        hits = cast(packed)
+        light = lights(scenes, atlas.texels.device)
+        linear = shade(packed, hits, light, atlas, shadows=shadows, occlusion=occlusion)
+        return Pictures(develop(linear, scenes, softness), hits.depth, hits.ident)

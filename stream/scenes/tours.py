@@ -1,0 +1,14 @@
+"""The tours there are, chosen by a seed: even seeds are a town square, odd ones a living room."""
+
+from __future__ import annotations
+
+from stream.scenes.lounge import lounge
+from stream.scenes.plaza import plaza
+from stream.scenes.tour import Tour
+
+TOURS = (plaza, lounge)
+
+
+def tour(seed: int) -> Tour:
+    """The same seed gives the same tour; seeds are not negative."""
+    return TOURS[seed % len(TOURS)](seed)

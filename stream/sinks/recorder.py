@@ -1,0 +1,241 @@
+"""H.264 video files that are whole when they bear their name and playable at every moment before.
+
+A file is written as ``name.part.mp4`` in fragments (FFmpeg's ``hybrid_fragmented``: a crash or a full disk leaves a
+playable file), turned into an ordinary mp4 at the end and only then given its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from stream.clock import NS_PER_S, Stamp
+from stream.errors import SinkError
+from stream.frames import Image, Size, View
+from stream.settings import RecordSettings
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+TICKS_PER_S = 90_000
+"""The time base of our time stamps; 25, 29.97 and 30 fps are whole numbers of it."""
+KEY_FRAME_S = 2.0
+"""A fragment ends at each key frame: no more than this is lost in a crash."""
+BT709 = 1
+"""Colour space, primaries and transfer of HD video (ITU-T H.273). Tagged and converted to, at every size: untagged,
+players guess BT.601 below 720 lines and BT.709 above."""
+LIMITED_RANGE = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes each camera's views to its own file; ``{camera}`` in the path stands for the camera's name.
+
+    Time stamps start at 0 with the first frame; ``source`` keeps the distances at which frames were captured, dropped
+    ones leave a gap. Odd sides are padded by repeating the edge. ``metadata`` are the mp4's tags (title, comment, ...).
+    Leaving the ``with`` block finishes the files, also after an error or an interrupt; without frames there is no file.
+    """
+
+    def __init__(self, settings: RecordSettings, *, metadata: Mapping[str, str] | None = None) -> None:
+        self._settings, self._metadata = settings, dict(metadata or {})
+        self._files: dict[str, _Mp4] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
+        failures = []
+        for file in self._files.values():
+            try:
+                file.finish()
+            except SinkError as error:
+                failures.append(error)
+        for number, failure in enumerate(failures):
+            if number > 0 or exc_info[0] is not None:
+                _log.warning("%s", failure)
+        if failures and exc_info[0] is None:
+            raise failures[0]
+
+    def write(self, item: View) -> None:
+        """Raises SinkError for a full disk, a folder that cannot be written, a size that changes, a second camera."""
+        frame = item.depth_map.frame
+        if frame.camera not in self._files:
+            self._files[frame.camera] = self._new_file(frame.camera, Size(*item.image.shape[:2]))
+        self._files[frame.camera].write(item.image, frame.stamp)
+
+    def _new_file(self, camera: str, size: Size) -> _Mp4:
+        name = camera.replace("/", "_")
+        path = Path(self._settings.path.replace("{camera}", name)).expanduser()
+        for other, file in self._files.items():
+            if file.path == path:
+                raise SinkError(
+                    f'{path}: cameras "{other}" and "{camera}" would share one file; put {{camera}} into the path'
+                )
+        return _Mp4(path, size, self._settings, self._metadata)
+
+
+class _Mp4:
+    """One file: opened with its first frame, under its ``.part.mp4`` name until it is finished."""
+
+    def __init__(self, path: Path, size: Size, settings: RecordSettings, metadata: Mapping[str, str]) -> None:
+        self.path, self._part = path, path.with_name(f"{path.stem}.part.mp4")
+        self._size, self._settings = size, settings
+        self._line = _Ticks(settings)
+        self._written = 0
+        self._container: OutputContainer | None = None
+        self._open(metadata)
+
+    def write(self, image: Image, stamp: Stamp) -> None:
+        if self._container is None:
+            raise SinkError(f"{self.path}: the recording has already ended after an error; start a new one")
+        size = Size(*image.shape[:2])
+        if size != self._size:
+            self.finish()
+            raise SinkError(
+                f"{self.path}: size changed from {self._size} to {size} at frame {self._written}: an mp4 has one size; "
+                f"the {self._written} frames before are in the file; record the rest to another one"
+            )
+        self._encode(image, self._line.place(stamp))
+        self._written += 1
+
+    def finish(self) -> None:
+        """Write the index and give the file its name; nothing happens the second time."""
+        import av
+
+        container, self._container = self._container, None
+        if container is None:
+            return
+        if self._written == 0:
+            _close_quietly(container)
+            self._part.unlink(missing_ok=True)
+            return
+        try:
+            container.mux(self._stream.encode(None))
+            container.close()
+            os.replace(self._part, self.path)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failure(error, container) from error
+
+    def _open(self, metadata: Mapping[str, str]) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self._scaler = VideoReformatter()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # FFmpeg would open the file with its first packet, which libx264 gives out some 40 frames late.
+            self._part.write_bytes(b"")
+            options = {"movflags": "hybrid_fragmented+use_metadata_tags"}
+            self._container = av.open(f"file:{self._part}", "w", format="mp4", options=options)
+            self._container.metadata.update(metadata)
+            self._stream = self._new_stream(self._container)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failure(error, self._container) from error
+
+    def _new_stream(self, container: OutputContainer) -> VideoStream:
+        settings = self._settings
+        rate = Fraction(settings.fps).limit_denominator(1001)
+        key_frames = str(max(1, round(KEY_FRAME_S * settings.fps)))
+        # No B-frames: a fragmented mp4 has no edit list, so their delay would shift every time stamp.
+        options = {"crf": str(settings.crf), "preset": settings.preset, "g": key_frames, "bf": "0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.height, stream.width = (side + side % 2 for side in self._size)
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = Fraction(1, TICKS_PER_S)
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
+        return stream
+
+    def _encode(self, image: Image, ticks: int) -> None:
+        import av
+
+        assert self._container is not None
+        frame = av.VideoFrame.from_ndarray(_even(image), format="bgr24")
+        frame = self._scaler.reformat(
+            frame, format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE, threads=1
+        )
+        frame.pts, frame.time_base = ticks, Fraction(1, TICKS_PER_S)
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except (av.error.FFmpegError, OSError) as error:
+            container, self._container = self._container, None
+            raise self._failure(error, container) from error
+
+    def _failure(self, error: Exception, container: OutputContainer | None) -> SinkError:
+        """What went wrong and what is left; the part is kept if it can be played."""
+        if container is not None:
+            _close_quietly(container)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if _plays(self._part):
+            left = f"what was recorded before can be played: {self._part}"
+        else:
+            left = "nothing of it is left"
+            with suppress(OSError):
+                self._part.unlink()
+        return SinkError(f"{self.path}: cannot be written: {reason}; {left}; {_advice(error)}")
+
+
+class _Ticks:
+    """Time stamps in ticks, from 0, strictly rising."""
+
+    def __init__(self, settings: RecordSettings) -> None:
+        self._constant = settings.time_stamps == "constant"
+        self._period = TICKS_PER_S / settings.fps
+        self._count = 0
+        self._last = -1
+        self._first: Stamp | None = None
+
+    def place(self, stamp: Stamp) -> int:
+        first = self._first = self._first or stamp
+        ticks = round(self._count * self._period if self._constant else TICKS_PER_S * _seconds_since(first, stamp))
+        self._count += 1
+        self._last = max(ticks, self._last + 1)
+        return self._last
+
+
+def _seconds_since(first: Stamp, stamp: Stamp) -> float:
+    if first.media_s is not None and stamp.media_s is not None:
+        return stamp.media_s - first.media_s
+    return (stamp.mono_ns - first.mono_ns) / NS_PER_S
+
+
+def _even(image: Image) -> Image:
+    """yuv420p has one colour for 2 x 2 pixels."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)
+
+
+def _close_quietly(container: OutputContainer) -> None:
+    import av
+
+    with suppress(av.error.FFmpegError, OSError):
+        container.close()
+
+
+def _plays(path: Path) -> bool:
+    import av
+
+    try:
+        with av.open(f"file:{path}") as container:
+            return next(container.decode(video=0), None) is not None
+    except (av.error.FFmpegError, OSError, IndexError):
+        return False
+
+
+def _advice(error: Exception) -> str:
+    full = getattr(error, "errno", None) in {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}
+    return "free some space and record again" if full else "choose a folder that you may write to"

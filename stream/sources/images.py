@@ -1,0 +1,128 @@
+"""Pictures as a camera: one file, or a folder in the order of its names."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Self, cast
+
+import numpy as np
+
+from stream.clock import Pacer, Stamp
+from stream.errors import DepthStreamError, PictureError, SourceError
+from stream.frames import Frame, Image
+from stream.picture import MAX_SIDE_PX, check_picture
+from stream.settings import ImagesCamera
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class ImagesSource:
+    """One picture or a folder of pictures, sorted the way people count: ``2.png`` before ``10.png``.
+
+    With ``loop`` the folder starts again at its end and ``seq`` goes on rising. ``stamp.media_s`` is ``seq / fps``
+    where a rate is set, else None. A picture that cannot be used is left out, ``seq`` then has a gap, and SourceError
+    names it after the last one (of a single file: what ``read_picture`` raises). Entering raises SourceError for a
+    path without pictures.
+    """
+
+    def __init__(self, settings: ImagesCamera) -> None:
+        self._settings = settings
+        self._paths: list[Path] = []
+
+    def __enter__(self) -> Self:
+        self._paths = _pictures(Path(self._settings.path).expanduser())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing is held open; the paths stay, because later stages name their files after them."""
+
+    @property
+    def count(self) -> int:
+        """Pictures of one turn; 0 before it is opened."""
+        return len(self._paths)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files in the order in which they are read."""
+        return tuple(self._paths)
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        settings, pacer, bad = self._settings, Pacer(stopping), list[DepthStreamError]()
+        for seq in count() if settings.loop else range(len(self._paths)):
+            if seq and seq % len(self._paths) == 0:
+                self._raise_any(bad)
+            media_s = None if settings.fps is None else seq / settings.fps
+            if stopping.is_set() or (media_s is not None and not pacer.wait_until(media_s)):
+                return
+            try:
+                image = read_picture(self._paths[seq % len(self._paths)])
+            except (SourceError, PictureError) as error:
+                bad.append(error)
+                continue
+            yield Frame(image, settings.name, seq, Stamp.now("file", media_s))
+        self._raise_any(bad)
+
+    def _raise_any(self, bad: list[DepthStreamError]) -> None:
+        if bad and self.count == 1:
+            raise bad[0]
+        if bad:
+            raise SourceError(f"{len(bad)} of {self.count} pictures cannot be used: {bad[0]}") from bad[0]
+
+    def describe(self) -> str:
+        pictures = f": {self.count} picture{'s' if self.count != 1 else ''}" if self._paths else ""
+        return f"images {self._settings.path}{pictures}"
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) uint8 BGR, read-only, turned as its EXIF says.
+
+    Gray becomes three equal channels; transparency is dropped, the colour under it stays; 16-bit values keep their high
+    byte, so that full scale stays full scale. Raises SourceError for a file that cannot be read or is no picture (float
+    TIFFs among them), PictureError for one with a side below 8 px or above 16384 px; the size is known only after
+    decoding, which OpenCV refuses beyond 2^30 pixels.
+    """
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)  # imdecode, because imread fails on some paths that are not ASCII
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read: {error.strerror}; check the path and your right to read it"
+        ) from error
+    if data.size == 0:
+        raise SourceError(f"{path}: the file is empty (0 bytes); copy it again")
+    try:
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as error:  # more than 2^30 pixels
+        raise PictureError(f"{path}: too large to decode: scale it down to {MAX_SIDE_PX} px a side first") from error
+    if decoded is None:
+        raise SourceError(f"{path}: not a picture with 8 or 16 bits, or damaged; known: {' '.join(SUFFIXES)}")
+    image = cast(Image, decoded)
+    check_picture(image, str(path))
+    image.flags.writeable = False
+    return image
+
+
+def _pictures(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    try:
+        found = [child for child in path.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file()]
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: no such file or folder (seen from {Path.cwd()}); check the path") from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}; check the path and your right to it") from error
+    if not found:
+        raise SourceError(f"{path}: the folder holds no pictures; these count: {' '.join(SUFFIXES)}")
+    return sorted(found, key=lambda child: _natural(child.name))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts digits by value and letters without case; the name itself decides between "1" and "01"."""
+    parts = re.split(r"([0-9]+)", name)
+    keys = [(0, int(part), "") if part.isdigit() else (1, 0, part.casefold()) for part in parts if part]
+    return [*keys, (2, 0, name)]

@@ -1,0 +1,93 @@
+"""A rendered scene as a camera: pictures, exact depth and exact pose; no hardware, no files, no network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.clock import Pacer, Stamp
+from stream.frames import Floats, Frame, Image, Size
+from stream.settings import SyntheticCamera
+
+if TYPE_CHECKING:
+    from stream.scenes.exposure import Grain
+    from stream.scenes.tour import Tour
+
+SOFTNESS = 0.08
+"""Share of a pixel's light that each of its neighbours receives: a lens, and no stairs along edges."""
+GRAIN = 1.2
+"""Standard deviation of the sensor's noise, 8-bit steps."""
+
+
+class SyntheticSource:
+    """Even seeds are a town square, odd ones a living room; people and things move, the camera sways, without end.
+
+    Frame i shows the scene at i / fps seconds, whatever the clock says: the same settings give the same pictures.
+    Frames carry the exact depth as ``truth`` and exact intrinsics; ``stamp.media_s`` is the scene's time.
+    """
+
+    def __init__(self, settings: SyntheticCamera) -> None:
+        self._settings = settings
+        self._size = Size(settings.height, settings.width)
+        self._tour: Tour | None = None
+
+    def __enter__(self) -> Self:
+        from stream.scenes.tours import tour
+
+        self._tour = tour(self._settings.seed)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._tour = None
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        """Ends after ``seconds`` of scene time, or within one frame of ``stopping``."""
+        from stream.scenes.exposure import Grain
+
+        settings = self._settings
+        grain = Grain(settings.seed, self._size, GRAIN)
+        pacer = Pacer(stopping, slack_s=1 / settings.fps)  # a late frame shifts the line: never a burst after it
+        for seq in count():
+            time_s = seq / settings.fps
+            if stopping.is_set() or (settings.seconds is not None and time_s >= settings.seconds):
+                return
+            image, truth = self._render(seq, grain)
+            if settings.pace == "live" and not pacer.wait_until(time_s):
+                return
+            camera = self._opened().sway.at(time_s)
+            stamp = Stamp.now("synthetic", media_s=time_s)
+            yield Frame(image, settings.name, seq, stamp, camera.intrinsics(self._size), truth)
+
+    def pose(self, seq: int) -> NDArray[np.float64]:
+        """(4, 4) float64: from frame ``seq``'s optical frame (x right, y down, z ahead, metres) to the world."""
+        return self._opened().sway.at(seq / self._settings.fps).pose()
+
+    def describe(self) -> str:
+        s = self._settings
+        length = "endless" if s.seconds is None else f"{s.seconds:g} s"
+        return f"synthetic scene {s.seed}, {self._size} at {s.fps:g} fps, {length}, {s.pace}"
+
+    def _render(self, seq: int, grain: Grain) -> tuple[Image, Floats]:
+        """(H, W, 3) uint8 BGR and (H, W) float32 metres, both read-only."""
+        import torch
+
+        from stream.scenes.exposure import to_bgr
+        from stream.scenes.render import render
+
+        tour = self._opened()
+        with torch.inference_mode():
+            pictures = render([tour.at(seq / self._settings.fps)], tour.atlas, self._size, softness=SOFTNESS)
+            image: Image = to_bgr(pictures.rgb, grain.of_frame(seq))[0].numpy()
+            truth: Floats = pictures.depth[0].numpy()
+        image.setflags(write=False)
+        truth.setflags(write=False)
+        return image, truth
+
+    def _opened(self) -> Tour:
+        assert self._tour is not None, "a source is used inside its with block"
+        return self._tour

@@ -1,0 +1,91 @@
+"""Video files: every frame in file order, paced like the file or as fast as they decode."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+from stream.clock import Pacer, Stamp
+from stream.frames import Frame, Size
+from stream.log import redact
+from stream.settings import VideoCamera
+from stream.sources.container import Decoded, Reading
+
+ASSUMED_FPS = 25.0
+"""For files that state neither time stamps nor a rate; what FFmpeg assumes of a raw H.264 stream, too."""
+
+
+class VideoSource:
+    """A video file as a camera; opened, read and closed in one thread (closing under a reader would crash FFmpeg).
+
+    The display matrix of phone videos is honoured; frames may change their size midway. With ``loop`` the file starts
+    again at its end; ``seq`` and ``stamp.media_s`` go on rising. A file that was cut off or damaged raises SourceError
+    at its end, after every good frame; frames between a damaged packet and the next key frame are marked ``tainted``.
+    """
+
+    def __init__(self, settings: VideoCamera) -> None:
+        self._settings = settings
+        self._reading: Reading | None = None
+        self.frame_count: int | None = None
+        """Frames that the file declares (one turn of a loop); None where it does not, or before it is opened."""
+        self.fps: float | None = None
+        self.size: Size | None = None
+        """Of the first frame, as displayed."""
+
+    def __enter__(self) -> Self:
+        self._reading = reading = Reading(self._settings.path)
+        self.frame_count, self.fps, self.size = reading.frame_count, reading.fps, reading.size
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        """Raises SourceError after the last good frame of a file that is cut off or damaged."""
+        settings, pacer = self._settings, Pacer(stopping)
+        line = _TimeLine(1.0 / (self.fps or ASSUMED_FPS))
+        for seq, decoded in enumerate(self._turns()):
+            media_s = line.place(decoded.time_s)
+            if stopping.is_set() or (settings.pace == "file" and not pacer.wait_until(media_s)):
+                return
+            stamp = Stamp.now("file", media_s)
+            yield Frame(decoded.image, settings.name, seq, stamp, integrity=decoded.integrity)
+
+    def describe(self) -> str:
+        known = [str(self.size or ""), f"{self.fps:g} fps" if self.fps else ""]
+        known.append(f"{self.frame_count} frames" if self.frame_count else "")
+        facts = ", ".join(fact for fact in known if fact)
+        return redact(f"video {self._settings.path}") + (f": {facts}" if facts else "")
+
+    def _turns(self) -> Iterator[Decoded]:
+        while True:
+            assert self._reading is not None, "frames() outside of the with block"
+            yield from self._reading.frames()
+            if not self._settings.loop:
+                return
+            self._reading.close()
+            self._reading = Reading(self._settings.path)
+
+
+class _TimeLine:
+    """Seconds from the first frame, always rising: missing time stamps are counted by rate, jumps back are closed."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._last_s = -period_s
+        self._shift_s: float | None = None
+
+    def place(self, time_s: float | None) -> float:
+        following_s = self._last_s + self._period_s
+        if time_s is None:
+            self._last_s = following_s
+            return following_s
+        if self._shift_s is None:
+            self._shift_s = following_s - time_s
+        if time_s + self._shift_s <= self._last_s:
+            self._shift_s = following_s - time_s
+        self._last_s = time_s + self._shift_s
+        return self._last_s

@@ -1,0 +1,88 @@
+"""`check` and `schema`: what a config file means, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.demo import DemoSettings
+from pipelines.recipes import RECIPES
+from stream.settings import parse, read_toml
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_has_a_config_that_checks(name: str, depthstream: Command) -> None:
+    """Resolved settings as TOML that could be used again, then the graph."""
+    called = depthstream("check", CONFIGS / f"{name}.toml")
+    assert called.status == 0, called.err
+    assert tomllib.loads(called.out)["pipeline"] == name
+    assert "# graph" in called.out
+    assert "capture" in called.out
+
+
+def test_the_demo_config_is_what_demo_runs() -> None:
+    """`depthstream demo` and `depthstream run configs/demo.toml` are the same pipeline."""
+    assert parse(DemoSettings, read_toml(CONFIGS / "demo.toml"), "demo.toml") == DemoSettings(pipeline="demo")
+
+
+def test_checking_opens_nothing(depthstream: Command, tmp_path: Path) -> None:
+    """The video of the config does not exist, and nothing is written."""
+    assert depthstream("check", CONFIGS / "video.toml").status == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            'pipeline = "demo"\n[model]\nenigne = "auto"',
+            '[model] unknown key "enigne" = "auto"; did you mean "engine"?',
+        ),
+        ('pipeline = "demo"\n[model]\nthreads = "many"', '[model] threads = "many": '),
+        ('pipeline = "demo"\n[model]\nname = "tinny"', 'no model "tinny"; did you mean "tiny"?'),
+        ('pipeline = "demo"\n[model]\nside = 100', "[model] side = 100: tiny needs a multiple of 32"),
+        ('pipeline = "dmeo"', 'pipeline = "dmeo" does not exist; did you mean "demo"?'),
+        ("[model]", 'key "pipeline" is missing; known: demo, video'),
+        ("pipeline =", "not valid TOML"),
+    ],
+)
+def test_a_wrong_config_is_a_usage_error(content: str, message: str, depthstream: Command, tmp_path: Path) -> None:
+    """Exit status 2, one line with the file's name, no traceback."""
+    config = tmp_path / "wrong.toml"
+    config.write_text(content)
+    called = depthstream("check", config)
+    assert called.status == 2
+    assert message in called.err
+    assert "wrong.toml" in called.err or "model" in message
+    assert len(called.err.strip().splitlines()) == 1
+
+
+def test_two_cameras_of_one_name_are_refused(depthstream: Command) -> None:
+    """Their frames and files could not be told apart."""
+    both = '[{source="video", path="a.mp4"}, {source="video", path="b.mp4"}]'
+    called = depthstream("check", CONFIGS / "video.toml", "--set", f"cameras={both}")
+    assert called.status == 2
+    assert 'two cameras are called "video"' in called.err
+
+
+def test_set_changes_what_is_checked(depthstream: Command) -> None:
+    """The resolved settings show the change."""
+    called = depthstream("check", CONFIGS / "demo.toml", "--set", "camera.seed=7", "--set", "render.colormap=turbo")
+    resolved = tomllib.loads(called.out)
+    assert resolved["camera"]["seed"] == 7
+    assert resolved["render"]["colormap"] == "turbo"
+
+
+def test_the_schema_knows_every_recipe(depthstream: Command) -> None:
+    """JSON that names each pipeline's settings and refuses unknown keys."""
+    schema = json.loads(depthstream("schema").out)
+    assert {"DemoSettings", "VideoSettings"} <= set(schema["$defs"])
+    assert schema["$defs"]["ModelSettings"]["additionalProperties"] is False

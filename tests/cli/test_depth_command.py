@@ -1,0 +1,238 @@
+"""`depthstream depth`: every frame in is a frame out, and bad input gets one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+Command = Callable[..., Any]
+ClipMaker = Callable[..., Path]
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def one_line(err: str) -> str:
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_a_picture_in_all_formats(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+    """PNG16, NPY and colour at the picture's size, with a JSON that says what the numbers mean."""
+    called = depthstream("depth", picture, "-o", "out", "--format", "all")
+    assert called.status == 0, called.err
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        "picture.color.png",
+        "picture.depth.json",
+        "picture.depth.npy",
+        "picture.depth.png",
+    ]
+    array = np.load(out / "picture.depth.npy")
+    coded = cv2.imread(str(out / "picture.depth.png"), cv2.IMREAD_UNCHANGED)
+    meaning = json.loads((out / "picture.depth.json").read_text())
+    assert array.shape == coded.shape == (48, 64)
+    assert coded.dtype == np.uint16
+    assert meaning["kind"] == "relative_inverse"
+    assert meaning["model"] == "tiny"
+    png = meaning["png16"]
+    assert np.abs(png["offset"] + png["scale"] * coded - array).max() <= png["scale"]
+
+
+def test_a_video_comes_out_whole(depthstream: Command, clip: Path, tmp_path: Path) -> None:
+    """24 frames in, 24 out, as colour video, PNGs and arrays."""
+    called = depthstream("depth", clip, "-o", "out", "--format", "all")
+    assert called.status == 0, called.err
+    assert frames_in(tmp_path / "out/clip.depth.mp4") == 24
+    assert len(list((tmp_path / "out/clip").glob("*.depth.png"))) == 24
+    assert len(list((tmp_path / "out/clip").glob("*.depth.npy"))) == 24
+    assert "24 depth maps by tiny" in called.out
+
+
+def test_a_folder_keeps_its_names(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+    """Results of a folder lie in a folder of its name; equal stems keep their suffix."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image = cv2.imread(str(picture))
+    for name in ("b.png", "a.png", "a.jpg"):
+        assert cv2.imwrite(str(folder / name), image)
+    called = depthstream("depth", folder, "-o", "out")
+    assert called.status == 0, called.err
+    names = sorted(p.name for p in (tmp_path / "out/photos").iterdir())
+    assert names == ["a_jpg.color.png", "a_png.color.png", "b.color.png"]
+
+
+def test_random_weights_mark_every_output(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+    """A warning, the JSON, and the words in the picture."""
+    plain = depthstream("depth", picture, "-o", "plain", "--model", "midas_small", "--weights", "random")
+    called = depthstream(
+        "depth", picture, "-o", "out", "--model", "midas_small", "--weights", "random", "--format", "npy"
+    )
+    assert plain.status == called.status == 0, called.err
+    assert "random weights" in called.err
+    assert json.loads((tmp_path / "out/picture.depth.json").read_text())["weights"] == "random"
+
+
+def test_missing_weights_are_an_error_that_helps(depthstream: Command, picture: Path) -> None:
+    """URL, path and command; nothing swaps the model."""
+    called = depthstream("depth", picture, "-o", "out", "--model", "midas_small")
+    assert called.status == 1
+    line = called.err.strip().splitlines()[0]
+    for part in ("https://github.com/isl-org/MiDaS/", "midas_v21_small_256.pt", "depthstream models pull midas_small"):
+        assert part in line
+
+
+def test_an_unknown_model_is_a_usage_error(depthstream: Command, picture: Path) -> None:
+    """The near name is said."""
+    called = depthstream("depth", picture, "-o", "out", "--model", "midas_smal")
+    assert called.status == 2
+    assert 'did you mean "midas_small"?' in one_line(called.err)
+
+
+def test_a_missing_input_is_a_usage_error(depthstream: Command) -> None:
+    """Before anything is loaded."""
+    called = depthstream("depth", "nothing.mp4", "-o", "out")
+    assert called.status == 2
+    assert "nothing.mp4: no such file or folder" in one_line(called.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("empty.mp4", b""), ("text.mp4", b"not a video at all\n" * 50), ("empty.png", b""), ("text.png", b"no picture")],
+)
+def test_what_is_no_picture_or_video_is_refused(
+    name: str, content: bytes, depthstream: Command, tmp_path: Path
+) -> None:
+    """One line with the file's name; exit status 1."""
+    (tmp_path / name).write_bytes(content)
+    called = depthstream("depth", name, "-o", "out")
+    assert called.status == 1
+    assert name in one_line(called.err)
+    assert list((tmp_path / "out").rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(("width", "height", "word"), [(1, 1, "small"), (20_000, 100, "large")])
+def test_pictures_no_network_takes_are_refused(
+    width: int, height: int, word: str, depthstream: Command, tmp_path: Path
+) -> None:
+    """Too small or too large, said with the size."""
+    assert cv2.imwrite(str(tmp_path / "odd.png"), np.zeros((height, width, 3), np.uint8))
+    called = depthstream("depth", "odd.png", "-o", "out")
+    assert called.status == 1
+    assert f"{width}x{height}" in one_line(called.err)
+    assert word in called.err
+
+
+def test_one_bad_picture_does_not_cost_the_others(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+    """The good ones are written, the bad one is named, the exit status is 1."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image = cv2.imread(str(picture))
+    for name in ("a.png", "c.png"):
+        assert cv2.imwrite(str(folder / name), image)
+    (folder / "b.png").write_bytes(b"broken")
+    called = depthstream("depth", folder, "-o", "out")
+    assert called.status == 1
+    assert "b.png" in one_line(called.err)
+    assert sorted(p.name for p in (tmp_path / "out/photos").iterdir()) == ["a.color.png", "c.color.png"]
+
+
+def test_a_truncated_video_keeps_its_good_frames(depthstream: Command, make_clip: ClipMaker, tmp_path: Path) -> None:
+    """A playable mp4 with what could be read, the counts, exit status 1; the next input has its turn."""
+    whole = make_clip(tmp_path / "whole.avi", 48)
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    called = depthstream("depth", cut, whole, "-o", "out")
+    assert called.status == 1
+    assert "cut.avi" in one_line(called.err)
+    assert "of 48" in called.err
+    assert 10 < frames_in(tmp_path / "out/cut.depth.mp4") < 48
+    assert frames_in(tmp_path / "out/whole.depth.mp4") == 48
+
+
+def test_a_size_change_ends_a_video_with_the_frames_before(
+    depthstream: Command, make_clip: ClipMaker, tmp_path: Path
+) -> None:
+    """An mp4 has one size: the error says where it changed, and what was before is finished."""
+    first, second = make_clip(tmp_path / "a.h264", 20), make_clip(tmp_path / "b.h264", 20, (128, 96))
+    (tmp_path / "both.h264").write_bytes(first.read_bytes() + second.read_bytes())
+    called = depthstream("depth", "both.h264", "-o", "out")
+    assert called.status == 1
+    assert "96x64" in one_line(called.err)
+    assert "128x96" in called.err
+    assert frames_in(tmp_path / "out/both.depth.mp4") == 20
+    assert depthstream("depth", "both.h264", "-o", "arrays", "--format", "npy").status == 0
+    assert len(list((tmp_path / "arrays/both").glob("*.npy"))) == 40
+
+
+def test_an_output_that_is_a_file_is_refused(depthstream: Command, picture: Path) -> None:
+    """Give a folder."""
+    called = depthstream("depth", picture, "-o", picture)
+    assert called.status == 2
+    assert "give a folder" in one_line(called.err)
+
+
+def test_inputs_that_would_overwrite_each_other_are_refused(
+    depthstream: Command, picture: Path, tmp_path: Path
+) -> None:
+    """Two files of one name from two folders."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / picture.name).write_bytes(picture.read_bytes())
+    called = depthstream("depth", picture, other / picture.name, "-o", "out")
+    assert called.status == 2
+    assert "overwrite each other" in one_line(called.err)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["color", "npy"])
+def test_a_full_disk_is_one_line_and_keeps_what_was_written(
+    form: str, tmp_path: Path, depthstream: Command, make_clip: ClipMaker
+) -> None:
+    """Files may not grow past a limit, as on a full disk: exit status 1, and nothing half under a final name."""
+    clip = make_clip(tmp_path / "long.mp4", 200, (320, 240))
+    limit = 20_000 if form == "npy" else 60_000
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        f"sys.argv = ['depthstream', 'depth', {str(clip)!r}, '-o', 'out', '--format', '{form}'];"
+        "from pipelines.cli.app import main; main()"
+    )
+    depthstream("depth", clip, "-o", "warm")  # the network's trace is on disk before the limit
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    assert "out" in one_line(done.stderr)
+    for path in (tmp_path / "out").rglob("*.mp4"):
+        assert frames_in(path) > 0
+    assert not list((tmp_path / "out").rglob("*.npy"))
+
+
+def test_an_interrupt_finishes_the_video(depthstream: Command, make_clip: ClipMaker, tmp_path: Path) -> None:
+    """Ctrl-C: exit status 130, a table, and a playable mp4 with the frames so far."""
+    clip = make_clip(tmp_path / "long.mp4", 1500, (320, 240))
+    command = [sys.executable, "-m", "pipelines.cli.app", "depth", str(clip), "-o", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    recording = tmp_path / "out"
+    while process.poll() is None and not any(recording.glob("*.part*")) and not any(recording.glob(".*part*")):
+        pass
+    process.send_signal(2)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "captured" in out
+    assert "Traceback" not in err
+    assert 0 < frames_in(tmp_path / "out/long.depth.mp4") < 1500

@@ -1,0 +1,66 @@
+"""Which engine, how many threads, and why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from stream.engines.choose import Choice, choose, default_threads
+from stream.machine import Machine
+from stream.models.catalog import find
+from stream.settings import ModelSettings
+
+MIDAS, TINY = find("midas_small").parameters, find("tiny").parameters
+
+
+def machine(cores: int = 2, *cuda_devices: str) -> Machine:
+    return Machine(cores, cuda_devices, tensorrt=False, avx512_bf16=False, torch_version="2.13.0")
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 4), (64, 8)])
+def test_threads_follow_the_cores(cores: int, threads: int) -> None:
+    """A network of MiDaS's size uses all cores, up to a bound."""
+    assert default_threads(cores, MIDAS) == threads
+    assert choose(machine(cores), ModelSettings(), MIDAS).threads == threads
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_a_small_network_runs_on_one_thread(cores: int) -> None:
+    """Waking a second one takes longer than it saves."""
+    assert choose(machine(cores), ModelSettings(), TINY).threads == 1
+
+
+def test_threads_that_were_asked_for_are_used() -> None:
+    """Even where they are more than there are cores: the person may know better."""
+    choice = choose(machine(2), ModelSettings(threads=5), TINY)
+    assert choice == Choice("torchscript", 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
+
+
+def test_a_gpu_that_is_not_used_is_mentioned() -> None:
+    """Nobody should wonder why the fan is silent."""
+    reason = choose(machine(2, "NVIDIA H200"), ModelSettings(), MIDAS).reason
+    assert reason == "torchscript on the CPU, 2 threads on 2 cores: NVIDIA H200 is not used, there is no GPU engine yet"
+
+
+def test_an_engine_that_was_asked_for_is_the_reason() -> None:
+    """The setting is quoted."""
+    reason = choose(machine(1, "NVIDIA H200"), ModelSettings(engine="torchscript"), MIDAS).reason
+    assert reason == 'torchscript on the CPU, 1 thread on 1 core: model.engine = "torchscript"'
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("", "True PASSIVE"),
+        ("import os; os.environ['OMP_WAIT_POLICY'] = 'ACTIVE'", "True ACTIVE"),
+        ("import torch", "False None"),
+    ],
+)
+def test_waiting_is_settled_before_torch_is_loaded(before: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment says wins; too late is answered with False and changes nothing."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    call = "import os; from stream.engines.threads import wait_without_spinning as f"
+    code = f"{before}\n{call}\nprint(f(), os.environ.get('OMP_WAIT_POLICY'))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == expected

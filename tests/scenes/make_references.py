@@ -1,0 +1,30 @@
+"""Writes tests/scenes/references: run it only when the tours are meant to look different, and look at the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stream.frames import Size
+from stream.scenes.exposure import to_bgr
+from stream.scenes.render import render
+from stream.scenes.tours import tour
+
+FOLDER = Path(__file__).parent / "references"
+SIZE = Size(24, 32)
+MOMENTS = {0: 2.5, 1: 4.0, 2: 11.0}
+"""Seed -> time in seconds."""
+
+
+def picture_and_depth(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(24, 32, 3) uint8 BGR and (24, 32) float32."""
+    shown = tour(seed)
+    pictures = render([shown.at(MOMENTS[seed])], shown.atlas, SIZE, softness=0.1)
+    return to_bgr(pictures.rgb)[0].numpy(), pictures.depth[0].numpy()
+
+
+if __name__ == "__main__":
+    for seed in MOMENTS:
+        image, depth = picture_and_depth(seed)
+        np.savez_compressed(FOLDER / f"tour_{seed}.npz", image=image, depth=depth)
