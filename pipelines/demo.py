@@ -48,7 +48,7 @@ def build(settings: DemoSettings) -> Pipeline:
         record=publish(Recorder(settings.record)),
     )
     pipe.stage("show", steps, after=[depth], policy="drop_oldest")
-    pipe.add_figures("depth against the scene's true depth", running.figures)
+    pipe.add_figures("depth vs truth", running.figures)
     return pipe
 
 

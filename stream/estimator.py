@@ -98,15 +98,16 @@ class Estimator:
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""
-        maps = zip(self.model.decode(self.infer_raw(batch)), batch.frames, strict=True)
-        return [self._depth_map(to_camera(depth, frame.size, self.spec), frame) for depth, frame in maps]
+        raw = zip(self.infer_raw(batch), batch.frames, strict=True)
+        return [self._depth_map(to_camera(output, frame.size, self.spec), frame) for output, frame in raw]
 
     def infer_raw(self, batch: Batch) -> Floats:
         """The network's own output, (N, h, w) float32; valid until the next call."""
         return self._ready().infer(pixels=batch.pixels)["depth"]
 
-    def _depth_map(self, depth: Floats, frame: Frame) -> DepthMap:
-        return DepthMap(depth, self.model.kind, frame, self.model.name, self.settings.weights)
+    def _depth_map(self, output: Floats, frame: Frame) -> DepthMap:
+        # decoded last: a cubic resize may overshoot what the network itself never leaves (inverse depth below zero)
+        return DepthMap(self.model.decode(output), self.model.kind, frame, self.model.name, self.settings.weights)
 
     def _ready(self) -> Engine:
         with self._lock:

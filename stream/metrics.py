@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MIN_INVERSE_DEPTH = 1e-3
-"""1/m: fitted depth is cut off at a kilometre, so that a shift below zero does not become a negative distance."""
+DEPTH_CAP_M = 80.0
+"""The usual cap for outdoor scenes (Ranftl et al. for KITTI): farther truth is left out of the ratios, and fitted depth
+ends there. Without it a shift that puts the horizon at an inverse depth below zero would decide the whole figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,16 @@ class Score:
 def score_relative_inverse(prediction: NDArray[np.floating], truth_m: NDArray[np.floating]) -> Score | None:
     """Score relative inverse depth against metres, both (H, W) or flat; +inf truth (sky) counts as infinitely far.
 
-    Pixels where either is NaN are left out, and the sky is left out of AbsRel and delta1, which are ratios of
-    distances. None when fewer than two pixels remain.
+    Pixels where either is NaN are left out. AbsRel and delta1 are ratios of distances and take only pixels whose truth
+    is nearer than 80 m. None when fewer than two of those remain.
     """
     known = np.isfinite(prediction) & ~np.isnan(truth_m) & (truth_m > 0)
     guess, inverse = prediction[known].astype(np.float64), 1.0 / truth_m[known].astype(np.float64)
-    near = inverse > MIN_INVERSE_DEPTH
+    near = inverse > 1.0 / DEPTH_CAP_M
     if near.sum() < 2:
         return None
     scale, shift = fit_scale_and_shift(guess, inverse)
-    depth = 1.0 / np.maximum(scale * guess[near] + shift, MIN_INVERSE_DEPTH)
+    depth = 1.0 / np.maximum(scale * guess[near] + shift, 1.0 / DEPTH_CAP_M)
     return Score(spearman(guess, inverse), abs_rel(depth, 1.0 / inverse[near]), delta(depth, 1.0 / inverse[near]))
 
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from stream.stats import Account, EdgeStats, PipelineStats, Spread, StageStats
 
 
-def stats_table(stats: PipelineStats) -> Table:
-    """Rate and age at each terminal, time in each step, waiting at each edge, the account, and the recipe's figures."""
-    table = Table(title=f"{stats.name}: {stats.running_s:.1f} s", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for heading in ("count", "p50 ms", "p95 ms", "p99 ms", "max ms", "total s"):
+def stats_table(stats: PipelineStats) -> Group:
+    """Rate and age at each terminal, time in each step, waiting at each edge; drops, account, the recipe's figures."""
+    table = Table(title=f"[bold]{stats.name}[/], {stats.running_s:.1f} s", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("milliseconds")
+    for heading in ("count", "p50", "p95", "p99", "max", "total s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    _add_terminals(table, stats)
-    _add_section(table, "time in each stage")
-    for stage in stats.stages:
-        for step, spread in stage.steps.items():
-            note = " (with waiting for the camera)" if step.startswith("capture") else ""
-            table.add_row(f"  {step}{note}", *_cells(spread))
-    _add_section(table, "waiting at each edge")
+    for stage in terminals(stats):
+        _add_section(table, f"published by {stage.name}: {stage.fps:.1f} fps", [("frame age", stage.age)])
+    steps = [(_step_label(step), spread) for stage in stats.stages for step, spread in stage.steps.items()]
+    _add_section(table, "time in each stage", steps)
     for edge in stats.edges:
-        table.add_row(f"  {edge.name}: blocked", *_cells(edge.blocked))
-        table.add_row(f"  {' ' * len(edge.name)}  starved", *_cells(edge.starved))
-    _add_account(table, stats)
-    for heading, figures in stats.figures.items():
-        _add_section(table, heading)
-        for name, value in figures.items():
-            table.add_row(f"  {name}", f"{value:.0f}" if float(value).is_integer() and value > 1 else f"{value:.3f}")
-    return table
+        _add_section(table, f"{edge.name}: {edge.policy}", [("blocked", edge.blocked), ("starved", edge.starved)])
+    return Group(table, *(Text.from_markup(line) for line in _lines(stats)))
 
 
 def terminals(stats: PipelineStats) -> list[StageStats]:
@@ -54,22 +47,18 @@ def stats_json(stats: PipelineStats) -> dict[str, Any]:
     return data
 
 
-def _add_terminals(table: Table, stats: PipelineStats) -> None:
-    for stage in terminals(stats):
-        _add_section(table, f"published by {stage.name}: {stage.fps:.1f} fps")
-        table.add_row("  frame age", *_cells(stage.age))
+def _step_label(step: str) -> str:
+    return f"{step} (with its wait)" if step.startswith("capture") else step
 
 
-def _add_account(table: Table, stats: PipelineStats) -> None:
-    drops = _all_drops(stats.stages) | _all_drops(stats.edges)
-    _add_section(table, "drops by reason")
-    for where, count in drops.items():
-        table.add_row(f"  {where}", str(count))
-    if not drops:
-        table.add_row("  none", "0")
-    _add_section(table, "account")
+def _lines(stats: PipelineStats) -> Iterator[str]:
+    drops = [*_drops(stats.stages), *_drops(stats.edges)]
+    yield f" [bold]drops by reason[/]   {', '.join(drops) or 'none'}"
+    several = len(terminals(stats)) > 1
     for account in stats.accounts:
-        table.add_row(f"  {_account_line(account, several=len(terminals(stats)) > 1)}")
+        yield f" [bold]account[/]           {_account_line(account, several=several)}"
+    for heading, figures in stats.figures.items():
+        yield f" [bold]{heading:16}[/]  {', '.join(f'{name} {_number(value)}' for name, value in figures.items())}"
 
 
 def _account_line(account: Account, *, several: bool) -> str:
@@ -79,24 +68,20 @@ def _account_line(account: Account, *, several: bool) -> str:
     return f"{line}{lost}{f' ({account.terminal})' if several else ''}"
 
 
-def _all_drops(places: tuple[StageStats, ...] | tuple[EdgeStats, ...]) -> dict[str, int]:
-    return {
-        f"{reason} at {place.name} ({camera})": count
-        for place in places
-        for (camera, reason), count in place.dropped.items()
-    }
+def _drops(places: tuple[StageStats, ...] | tuple[EdgeStats, ...]) -> Iterator[str]:
+    for place in places:
+        for (camera, reason), count in place.dropped.items():
+            yield f"{count} {reason} at {place.name} ({camera})"
 
 
-def _add_section(table: Table, heading: str) -> None:
+def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, Spread]]) -> None:
     table.add_section()
-    table.add_row(f"[bold]{heading}")
+    table.add_row(Text(heading, style="bold"))
+    for name, spread in rows:
+        times = (spread.p50_s, spread.p95_s, spread.p99_s, spread.max_s)
+        cells = (f"{1e3 * t:.1f}" for t in times)
+        table.add_row(f"  {name}", str(spread.count), *cells, f"{spread.total_s:.2f}")
 
 
-def _cells(spread: Spread) -> tuple[str, ...]:
-    times = (spread.p50_s, spread.p95_s, spread.p99_s, spread.max_s)
-    return (str(spread.count), *(f"{1e3 * t:.1f}" for t in times), f"{spread.total_s:.2f}")
-
-
-def figures_line(figures: Mapping[str, float]) -> str:
-    """Figures on one line, for a live status."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) > 1 else f"{value:.3f}"

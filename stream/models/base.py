@@ -44,4 +44,4 @@ class DepthModel:
     """Of the network's code (SPDX)."""
     weights: WeightsFile
     decode: Callable[[Floats], Floats]
-    """Raw network output (N, h, w) float32 -> depth (N, h, w) float32 of ``kind``, still at the network's size."""
+    """Network output, at the camera's size already, (H, W) float32 -> depth (H, W) float32 of ``kind``."""

@@ -50,7 +50,7 @@ def shelf(
     width: float, height: float, depth: float, boards: int, *, wood: Material, back: Material | None = None
 ) -> list[Primitive]:
     """Two sides, ``boards`` boards (``board_heights``) and a back; open ahead."""
-    half = vector(depth / 2, width / 2, BOARD_M / 2)
+    half = vector(depth / 2 - 0.005, width / 2, BOARD_M / 2)
     sides = [
         box(vector(0, y * width / 2, height / 2), vector(depth / 2, BOARD_M / 2, height / 2), wood) for y in (-1, 1)
     ]

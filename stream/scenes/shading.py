@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stream.scenes.packing import CONTRAST, GLOSS, REPEATS, TEXTURE, TINT, Packed
 from stream.scenes.raycast import Hits
-from stream.scenes.scene import Light, Scene
+from stream.scenes.scene import Scene
 from stream.scenes.shadows import sky_seen, sunlit
 from stream.scenes.surface import Surface, surface
 from stream.scenes.textures import Atlas
@@ -44,23 +44,20 @@ class Lights:
 
 
 def lights(scenes: Sequence[Scene], device: torch.device | str) -> Lights:
-    values: list[Light] = [scene.light for scene in scenes]
-
-    def colour(of: str) -> Tensor:
-        return torch.tensor([getattr(light, of) for light in values], device=device)[:, :, None, None]
-
-    def number(of: str) -> Tensor:
-        return torch.tensor([getattr(light, of) for light in values], device=device)[:, None, None]
+    def values_of(of: str) -> Tensor:
+        return torch.tensor([getattr(scene.light, of) for scene in scenes], dtype=torch.float32, device=device)[
+            ..., None, None
+        ]
 
     def triple(of: str) -> Triple:
-        x, y, z = colour(of).unbind(1)
+        x, y, z = values_of(of).unbind(1)
         return x, y, z
 
     return Lights(
-        *(triple("sun_toward"), colour("sun"), colour("ambient")),
-        *(triple("lamp_at"), colour("lamp"), number("lamp_reach_m")),
-        *(colour("horizon"), colour("zenith")),
-        *(number("clouds"), number("cloud_texture"), number("haze_per_m")),
+        *(triple("sun_toward"), values_of("sun"), values_of("ambient")),
+        *(triple("lamp_at"), values_of("lamp"), values_of("lamp_reach_m")),
+        *(values_of("horizon"), values_of("zenith")),
+        *(values_of("clouds"), values_of("cloud_texture"), values_of("haze_per_m")),
     )
 
 

@@ -21,8 +21,11 @@ SEEDS = range(6)
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_tours_look_as_they_did(seed):
-    """Against stored pictures of 32x24. Tolerance: edges may fall on other pixels with another CPU's rounding, so 2% of the
-    pixels may differ; the others agree to 3 steps of 255 and to 0.1% in depth."""
+    """Against stored pictures of 32x24.
+
+    Tolerance: edges may fall on other pixels with another CPU's rounding, so 2% of the pixels may differ; the others
+    agree to 3 steps of 255 and to 0.1% in depth.
+    """
     made = runpy.run_path(str(HERE / "make_references.py"))["picture_and_depth"]
     image, depth = made(seed)
     with np.load(HERE / "references" / f"tour_{seed}.npz") as stored:

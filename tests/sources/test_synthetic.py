@@ -49,7 +49,7 @@ def test_time_stamps_rise():
 
 
 def test_pictures_depend_on_seed_and_time_alone():
-    """Frame 6 at 24 fps shows the moment of frame 3 at 12 fps; the truth is identical, the picture but for its grain."""
+    """Frame 6 at 24 fps shows the moment of frame 3 at 12 fps; same truth, same picture but for the grain."""
     first, again, other = frames_of(), frames_of(pace="live", fps=12.0), frames_of(seed=1)
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, again, strict=True))
     assert all(np.array_equal(a.truth, b.truth) for a, b in zip(first, again, strict=True))

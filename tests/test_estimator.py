@@ -1,0 +1,91 @@
+"""One object from picture to depth: the five lines of the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream import open_model
+from stream.errors import PictureError, SettingsError, UnknownModel, WeightsError
+from stream.estimator import Estimator
+from stream.frames import Size
+from stream.settings import ModelSettings
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Traces and weights of this file's tests are kept apart from the user's."""
+    folder = tmp_path_factory.getbasetemp() / "estimator-cache"
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(folder))
+    return folder
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (33, 101), (8, 200)])
+def test_depth_has_the_pictures_size_and_says_what_it_is(height: int, width: int) -> None:
+    """float32, finite, with kind, unit, model and weights."""
+    with open_model("tiny") as model:
+        depth = model(picture(height, width))
+    assert depth.depth.shape == (height, width)
+    assert depth.depth.dtype == np.float32
+    assert np.isfinite(depth.depth).all()
+    assert (depth.kind, depth.unit, depth.model, depth.weights) == ("relative_inverse", "none", "tiny", "trained")
+
+
+def test_the_same_picture_gives_the_same_depth() -> None:
+    """Also after the model was closed and loaded again, now from the trace on disk."""
+    model = open_model("tiny")
+    first = model(picture(48, 64)).depth
+    model.close()
+    assert np.array_equal(model.load()(picture(48, 64)).depth, first)
+    model.close()
+
+
+def test_inverse_depth_of_midas_is_never_negative() -> None:
+    """A cubic resize overshoots; decoding comes after it."""
+    with open_model("midas_small", weights="random") as model:
+        depth = model(picture(480, 640))
+    assert depth.depth.min() >= 0
+    assert depth.weights == "random"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((48, 64), np.uint8),
+        np.zeros((48, 64, 4), np.uint8),
+        np.zeros((48, 64, 3), np.float32),
+        np.zeros((1, 1, 3), np.uint8),
+        np.zeros((9, 20_000, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_refused(image: np.ndarray) -> None:
+    """With the array's shape or size in the message."""
+    with open_model("tiny") as model, pytest.raises(PictureError, match=r"\d"):
+        model(image)
+
+
+def test_missing_weights_are_told_when_the_model_is_opened(cache: Path) -> None:
+    """Not at the first picture."""
+    with pytest.raises(WeightsError, match=r"depthstream models pull midas_small.*midas_v21_small_256\.pt"):
+        open_model("midas_small")
+
+
+def test_unknown_names_and_sizes_are_refused_without_loading() -> None:
+    """Both are known to be wrong before torch is needed."""
+    with pytest.raises(UnknownModel, match='did you mean "tiny"'):
+        open_model("tinny")
+    with pytest.raises(SettingsError, match="a multiple of 32"):
+        Estimator(ModelSettings(side=100))
+
+
+def test_expected_sizes_are_compiled_in_advance(cache: Path) -> None:
+    """The trace for a camera's size is there before its first frame."""
+    with Estimator(ModelSettings()) as model:
+        model.load([Size(480, 640)])
+        assert any("256x192" in path.name for path in (cache / "traces").iterdir())
