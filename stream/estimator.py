@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from stream.clock import Stamp
-from stream.engines.choose import choose
+from stream.engines.choose import Choice, choose
+from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Size
@@ -51,15 +52,22 @@ def open_model(
 class Estimator:
     """Knows the network from the start and loads it on ``load`` or first use, from whichever thread comes first.
 
-    Raises UnknownModel and SettingsError when made, WeightsError and EngineError when loaded. Calls must not overlap.
+    Raises UnknownModel and SettingsError when made, WeightsError and EngineError when loaded. ``prepare`` and
+    ``estimate`` may be called by several threads at once.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings
         self.model = find(settings.name)
         self.spec = _adapted(self.model.spec, settings)
+        self._choice = choose(probe(), settings, self.model.parameters)
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+
+    @property
+    def lanes(self) -> int:
+        """How many calls of ``estimate`` may overlap and gain by it: more than one in the layout for throughput."""
+        return self._choice.lanes
 
     def __enter__(self) -> Self:
         return self.load()
@@ -112,20 +120,20 @@ class Estimator:
     def _ready(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = _open_engine(self.model, self.settings)
+                self._engine = _open_engine(self.model, self.settings, self._choice)
                 log.info("%s", self.describe())
             return self._engine
 
 
-def _open_engine(model: DepthModel, settings: ModelSettings) -> Engine:
+def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
     """The engine chosen for this machine, with the model's weights behind it; torch is loaded here."""
-    choice = choose(probe(), settings, model.parameters)
     log.info("%s", choice.reason)
     if settings.weights == "random":
         log.warning("%s runs with random weights: its depth means nothing, only its speed does", model.name)
     key = "random" if settings.weights == "random" else sha256_of(locate(model))
 
     wait_without_spinning()
+    keep_freed_memory()
     from stream.engines.torchscript import TorchScriptEngine
 
     return TorchScriptEngine(

@@ -50,7 +50,7 @@ class SyntheticCamera(Settings):
 
     source: Literal["synthetic"]
     name: str = "synthetic"
-    seed: int = Field(default=0, ge=0, description="another seed, another scene")
+    seed: int = Field(default=0, ge=0, description="even: a town square, odd: a living room")
     width: int = Field(default=320, ge=32, le=1920)
     height: int = Field(default=240, ge=32, le=1080)
     fps: float = Field(default=12.0, gt=0, le=240)

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
@@ -21,7 +22,7 @@ import numpy as np
 from pipelines.estimation import add_depth
 from stream.channel import Policy
 from stream.estimator import Estimator
-from stream.frames import Size, View
+from stream.frames import Batch, Size, View
 from stream.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, VideoCamera
 from stream.sources.video import VideoSource
@@ -45,6 +46,18 @@ def engine(clip: Path, seconds: float) -> Result:
     batch = estimator.prepare([next(_pictures(clip))])
     times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _for(seconds)]
     return {"fps": 1 / median(times), "ms": 1e3 * median(times), "runs": len(times), "engine": estimator.describe()}
+
+
+def lanes(clip: Path, seconds: float) -> Result:
+    """The bare engine with one picture a thread, as the pipeline's layout for throughput uses it."""
+    estimator = Estimator(model_settings("throughput")).load()
+    batch = estimator.prepare([next(_pictures(clip))])
+    estimator.infer_raw(batch)
+    with ThreadPoolExecutor(estimator.lanes) as pool:
+        start = perf_counter()
+        lane = [pool.submit(_count, estimator, batch, seconds) for _ in range(estimator.lanes)]
+        counts = [each.result() for each in lane]
+        return {"fps": sum(counts) / (perf_counter() - start), "lanes": estimator.lanes}
 
 
 def pipeline(clip: Path, seconds: float) -> Result:
@@ -168,13 +181,21 @@ def _for(seconds: float) -> Iterator[None]:
         yield None
 
 
+def _count(estimator: Estimator, batch: Batch, seconds: float) -> int:
+    runs = 0
+    for _ in _for(seconds):
+        estimator.infer_raw(batch)
+        runs += 1
+    return runs
+
+
 def _timed(work: Callable[[], object]) -> float:
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
-CONTENDERS = {"engine": engine, "pipeline": pipeline, "tutorial": tutorial, "live": live}
+CONTENDERS = {"engine": engine, "lanes": lanes, "pipeline": pipeline, "tutorial": tutorial, "live": live}
 
 if __name__ == "__main__":
     name, path, length = sys.argv[1:]

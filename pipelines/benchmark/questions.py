@@ -64,16 +64,18 @@ QUESTIONS = ("file", "tutorial", "live", "start")
 
 def _round(clip: Path, number: int, on_progress: OnProgress) -> dict[str, Any]:
     results = {}
-    for name in ("engine", "pipeline", "tutorial"):
+    for name in ("engine", "lanes", "pipeline", "tutorial"):
         on_progress(f"round {number} of {ROUNDS}: {name}")
         results[name] = _contender(name, clip, ROUND_S)
     return results
 
 
 def _file(rounds: list[dict[str, Any]]) -> Answer:
-    ratio = median(r["pipeline"]["fps"] / r["engine"]["fps"] for r in rounds)
-    fps = median(r["pipeline"]["fps"] for r in rounds), median(r["engine"]["fps"] for r in rounds)
-    measured = f"{ratio:.2f} (pipeline {fps[0]:.1f} fps, engine alone {fps[1]:.1f} fps)"
+    """Against the better of the two ways to use the same number of threads without any pipeline."""
+    ratio = median(r["pipeline"]["fps"] / max(r["engine"]["fps"], r["lanes"]["fps"]) for r in rounds)
+    one, side_by_side, all_of_it = (median(r[name]["fps"] for r in rounds) for name in ("engine", "lanes", "pipeline"))
+    engine = f"engine alone {one:.1f} fps one picture at a time, {side_by_side:.1f} side by side"
+    measured = f"{ratio:.2f} (pipeline {all_of_it:.1f} fps; {engine})"
     return Answer("file mode: pipeline fps / engine fps", measured, ratio, ">= 0.90", ratio >= 0.90, {"rounds": rounds})
 
 

@@ -8,7 +8,7 @@ from stream.frames import Floats, Size
 
 
 class Engine(Protocol):
-    """A network that is ready to run; used by one thread at a time."""
+    """A network that is ready to run. ``infer`` may be called by several threads at once; the rest by one."""
 
     @property
     def max_batch(self) -> int:
@@ -16,7 +16,7 @@ class Engine(Protocol):
         ...
 
     def infer(self, **inputs: Floats) -> dict[str, Floats]:
-        """The network's outputs by name; they are valid until the next call.
+        """The network's outputs by name; they are valid until the same thread's next call.
 
         A depth network takes ``pixels`` (N, 3, h, w) float32, normalised RGB whose memory may be NHWC, and answers
         ``depth`` (N, h, w) float32, still to be decoded by the model. Raises EngineError.

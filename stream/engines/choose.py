@@ -20,29 +20,44 @@ class Choice:
     """How a network is run."""
 
     engine: Literal["torchscript"]
+    lanes: int
+    """Pictures that are in the network at the same time, each on threads of its own."""
     threads: int
-    """CPU threads of the network."""
+    """CPU threads of each lane."""
     reason: str
     """One line for people."""
 
 
-def choose(machine: Machine, settings: ModelSettings, parameters: int | None = None) -> Choice:
-    """The engine and its threads for ``settings`` and a network of so many ``parameters`` (None: many)."""
-    threads = settings.threads or default_threads(machine.cores, parameters)
-    asked = "as asked for" if settings.threads else f"on {machine.cores} core{'s' if machine.cores > 1 else ''}"
-    number = f"{threads} thread{'s' if threads > 1 else ''} {asked}"
-    return Choice("torchscript", threads, f"torchscript on the CPU, {number}: {_why(machine, settings)}")
+def choose(machine: Machine, settings: ModelSettings, parameters: int) -> Choice:
+    """The engine for ``settings`` and a network of so many ``parameters`` on ``machine``, and its threads.
+
+    For latency all threads work on one picture. For throughput each has a picture of its own: threads that need not
+    wait for each other at every layer finish a third more pictures (docs/decisions/0004-threads-of-the-network.md).
+    """
+    lanes, threads = _lanes_and_threads(machine.cores, settings, parameters)
+    asked = "as asked for" if settings.threads else f"on {machine.cores} core{'s' * (machine.cores > 1)}"
+    number = f"{threads} thread{'s' * (threads > 1)}" if lanes == 1 else f"{lanes} pictures at a time"
+    return Choice("torchscript", lanes, threads, f"torchscript on the CPU, {number} {asked}: {_why(machine, settings)}")
 
 
-def default_threads(cores: int, parameters: int | None) -> int:
-    """One for a small network, else as many as there are cores.
+def default_threads(cores: int, parameters: int) -> int:
+    """Threads for one picture: one for a small network, else as many as there are cores.
 
     For threads that wait without spinning (``threads.wait_without_spinning``), measured on two cores, p50 in ms with
     one and two threads: MiDaS small 125 and 85 alone, 133 and 115 beside a decoder and an encoder at 25 frames a
     second; tiny 12 and 17.
     """
-    small = parameters is not None and parameters < SMALL_NETWORK
-    return 1 if small else max(1, min(cores, MOST_THREADS))
+    return 1 if parameters < SMALL_NETWORK else _bounded(cores)
+
+
+def _lanes_and_threads(cores: int, settings: ModelSettings, parameters: int) -> tuple[int, int]:
+    if settings.layout == "throughput":
+        return settings.threads or _bounded(cores), 1
+    return 1, settings.threads or default_threads(cores, parameters)
+
+
+def _bounded(cores: int) -> int:
+    return max(1, min(cores, MOST_THREADS))
 
 
 def _why(machine: Machine, settings: ModelSettings) -> str:

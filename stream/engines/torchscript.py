@@ -55,8 +55,8 @@ class TorchScriptEngine:
         self._cache = TraceCache(cache)
         self._max_batch = max_batch
         self._compiled: dict[Size, Any] = {}
-        self._thread: int | None = None
-        self._closed = False
+        self._lock, self._closed = threading.Lock(), False
+        self._local = threading.local()
 
     @property
     def max_batch(self) -> int:
@@ -81,8 +81,9 @@ class TorchScriptEngine:
         return f"{self.name} by TorchScript on the CPU, float32, {threads}, torch {torch.__version__}"
 
     def close(self) -> None:
-        self._compiled.clear()
-        self._closed = True
+        with self._lock:
+            self._compiled.clear()
+            self._closed = True
 
     def _checked(self, inputs: dict[str, Floats]) -> Floats:
         pixels = inputs.get("pixels")
@@ -95,20 +96,21 @@ class TorchScriptEngine:
         return pixels
 
     def _network_for(self, size: Size) -> Any:
-        if self._closed:
-            raise EngineError(f"{self.name}: this engine is closed")
         self._use_threads()
-        if size not in self._compiled:
-            if len(self._compiled) >= MAX_SIZES:
-                self._compiled.pop(next(iter(self._compiled)))
-            self._compiled[size] = self._ready(size)
-        return self._compiled[size]
+        with self._lock:
+            if self._closed:
+                raise EngineError(f"{self.name}: this engine is closed")
+            if size not in self._compiled:
+                if len(self._compiled) >= MAX_SIZES:
+                    self._compiled.pop(next(iter(self._compiled)))
+                self._compiled[size] = self._ready(size)
+            return self._compiled[size]
 
     def _use_threads(self) -> None:
         """torch keeps the number of threads for each calling thread apart."""
-        if self._thread != threading.get_ident():
+        if not getattr(self._local, "told", False):
             torch.set_num_threads(self.threads)
-            self._thread = threading.get_ident()
+            self._local.told = True
 
     def _ready(self, size: Size) -> Any:
         key = json.dumps(

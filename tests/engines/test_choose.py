@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
 import pytest
 
 from stream.engines.choose import Choice, choose, default_threads
+from stream.engines.memory import keep_freed_memory
 from stream.machine import Machine
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -32,10 +34,20 @@ def test_a_small_network_runs_on_one_thread(cores: int) -> None:
     assert choose(machine(cores), ModelSettings(), TINY).threads == 1
 
 
+@pytest.mark.parametrize("parameters", [MIDAS, TINY])
+def test_throughput_gives_each_thread_a_picture(parameters: int) -> None:
+    """As many lanes as cores, one thread each; a number that was asked for is the number of lanes."""
+    many = choose(machine(4), ModelSettings(layout="throughput"), parameters)
+    assert (many.lanes, many.threads) == (4, 1)
+    assert "4 pictures at a time" in many.reason
+    asked = choose(machine(4), ModelSettings(layout="throughput", threads=2), parameters)
+    assert (asked.lanes, asked.threads) == (2, 1)
+
+
 def test_threads_that_were_asked_for_are_used() -> None:
     """Even where they are more than there are cores: the person may know better."""
     choice = choose(machine(2), ModelSettings(threads=5), TINY)
-    assert choice == Choice("torchscript", 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
+    assert choice == Choice("torchscript", 1, 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
 
 
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
@@ -48,6 +60,11 @@ def test_an_engine_that_was_asked_for_is_the_reason() -> None:
     """The setting is quoted."""
     reason = choose(machine(1, "NVIDIA H200"), ModelSettings(engine="torchscript"), MIDAS).reason
     assert reason == 'torchscript on the CPU, 1 thread on 1 core: model.engine = "torchscript"'
+
+
+def test_glibc_keeps_freed_memory() -> None:
+    """On Linux with glibc both settings are taken."""
+    assert keep_freed_memory() is (sys.platform == "linux" and platform.libc_ver()[0] == "glibc")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def failing(error: Exception) -> Pipeline:
         yield
 
     pipe = Pipeline("failing")
-    pipe.stage("show", lambda frames: iter(frames), [pipe.source("capture", capture)])
+    pipe.stage("show", iter, [pipe.source("capture", capture)])
     return pipe
 
 

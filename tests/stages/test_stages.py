@@ -1,0 +1,139 @@
+"""Stages are generators: a list in, a list out, no threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import numpy as np
+import pytest
+
+from stream.errors import SourceError
+from stream.estimator import Estimator
+from stream.frames import Batch, DepthMap, Frame, View
+from stream.settings import ModelSettings, RenderSettings
+from stream.stages.capture import capture
+from stream.stages.infer import infer
+from stream.stages.preprocess import preprocess
+from stream.stages.publish import publish
+from stream.stages.render import render
+
+FrameMaker = Callable[..., Frame]
+
+
+class ThreeFrames:
+    """A source that notes whether it was opened and closed."""
+
+    def __init__(self, make_frame: FrameMaker, *, fails: bool = False) -> None:
+        self._make_frame, self._fails = make_frame, fails
+        self.events: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.events.append("opened")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.events.append("closed")
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        yield from (self._make_frame(seq) for seq in range(3))
+        if self._fails:
+            raise SourceError("cut off")
+
+    def describe(self) -> str:
+        return "three frames"
+
+
+class Notes:
+    """A sink that remembers what was written."""
+
+    def __init__(self) -> None:
+        self.items: list[object] = []
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.closed = True
+
+    def write(self, item: object) -> None:
+        self.items.append(item)
+
+
+def depth_map(frame: Frame, depth: np.ndarray, **changes: object) -> DepthMap:
+    return DepthMap(depth.astype(np.float32), "relative_inverse", frame, "tiny", **changes)  # type: ignore[arg-type]
+
+
+def test_capture_opens_and_closes_its_source(make_frame: FrameMaker) -> None:
+    """Every frame, in order."""
+    source = ThreeFrames(make_frame)
+    assert [frame.seq for frame in capture(source)(threading.Event())] == [0, 1, 2]
+    assert source.events == ["opened", "closed"]
+
+
+def test_capture_closes_its_source_when_it_fails(make_frame: FrameMaker) -> None:
+    """Good frames first, then the error, and nothing stays open."""
+    source = ThreeFrames(make_frame, fails=True)
+    got = []
+    with pytest.raises(SourceError):
+        got.extend(frame.seq for frame in capture(source)(threading.Event()))
+    assert source.events == ["opened", "closed"]
+
+
+def test_frames_become_depth_of_their_own_size(
+    make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Preprocess and infer, one after the other; each depth map knows its frame."""
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
+    estimator = Estimator(ModelSettings())
+    frames = [make_frame(seq, height=48, width=64, level=40 * seq) for seq in range(3)]
+    batches = list(preprocess(estimator)(frames))
+    assert all(isinstance(batch, Batch) and batch.pixels.shape == (1, 3, 192, 256) for batch in batches)
+    maps = list(infer(estimator)(batches))
+    assert [m.frame.seq for m in maps] == [0, 1, 2]
+    assert all(m.depth.shape == (48, 64) for m in maps)
+    estimator.close()
+
+
+def test_render_paints_near_and_far(make_frame: FrameMaker) -> None:
+    """A fixed range: the far half has the first colour, the near half the last."""
+    frame = make_frame(height=8, width=8)
+    ramp = np.repeat([[0.0] * 4 + [1.0] * 4], 8, axis=0)
+    settings = RenderSettings(colormap="gray", range="fixed", low=0.0, high=1.0)
+    (view,) = render(settings)([depth_map(frame, ramp)])
+    assert isinstance(view, View)
+    assert view.image.shape == (8, 8, 3)
+    assert view.image[0, 0].tolist() == [0, 0, 0]
+    assert view.image[0, 7].tolist() == [255, 255, 255]
+    assert (view.low, view.high) == (0.0, 1.0)
+
+
+def test_each_camera_has_its_own_range(make_frame: FrameMaker) -> None:
+    """A camera that sees other depths does not change another's colours."""
+    rng = np.random.default_rng(0)
+    left = [depth_map(make_frame(seq, "left", 32, 32), rng.uniform(0, 1, (32, 32))) for seq in range(2)]
+    right = depth_map(make_frame(0, "right", 32, 32), rng.uniform(50, 60, (32, 32)))
+    alone = list(render(RenderSettings())(left))
+    mixed = list(render(RenderSettings())([left[0], right, left[1]]))
+    assert (mixed[2].low, mixed[2].high) == (alone[1].low, alone[1].high)
+
+
+def test_random_weights_are_burnt_into_the_picture(make_frame: FrameMaker) -> None:
+    """The same depth looks different when it means nothing."""
+    frame, flat = make_frame(height=64, width=96), np.zeros((64, 96))
+    trained, random = render(RenderSettings())([depth_map(frame, flat), depth_map(frame, flat, weights="random")])
+    assert np.array_equal(np.unique(trained.image.reshape(-1, 3), axis=0), trained.image[0, :1])
+    assert len(np.unique(random.image.reshape(-1, 3), axis=0)) > 1
+
+
+def test_publish_writes_to_every_sink_before_it_passes_on() -> None:
+    """What counts as published has been written; sinks are closed at the end."""
+    first, second = Notes(), Notes()
+    body = publish(first, second)(iter(["a", "b"]))
+    assert next(body) == "a"
+    assert first.items == second.items == ["a"]
+    assert list(body) == ["b"]
+    assert first.closed
+    assert second.closed
