@@ -38,13 +38,15 @@ def markdown(answers: list[Answer]) -> str:
     """The table and what it was measured on."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "opencv-python", "av", "numpy"))
     rows = [f"| {a.question} | {a.measured} | {a.goal} | {'yes' if a.holds else '**no**'} |" for a in answers]
-    return "\n".join([
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine_line()}; {packages}. {ROUNDS} rounds of {ROUND_S:g} s each.",
-        "",
-        "| question | measured | goal | holds |",
-        "|---|---|---|---|",
-        *rows,
-    ])
+    return "\n".join(
+        [
+            f"{datetime.now(UTC):%Y-%m-%d}, {machine_line()}; {packages}. {ROUNDS} rounds of {ROUND_S:g} s each.",
+            "",
+            "| question | measured | goal | holds |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )
 
 
 def replace_measured(page: Path, text: str) -> None:

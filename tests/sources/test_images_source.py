@@ -152,7 +152,7 @@ def test_a_missing_picture_is_named() -> None:
 @pytest.mark.parametrize("shape", [(7, 40), (40, 7), (1, 1)])
 def test_a_tiny_picture_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
     """A network needs at least 8 px."""
-    with pytest.raises(PictureError, match=f"{shape[1]}x{shape[0]} px is too small; sides are 8 to 16384 px"):
+    with pytest.raises(PictureError, match=f"{shape[1]}x{shape[0]} px is too small: sides of at least 8 px are needed"):
         read_picture(save(tmp_path / "dot.png", np.zeros(shape, np.uint8)))
 
 

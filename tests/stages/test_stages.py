@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from stream.errors import SourceError
 from stream.estimator import Estimator
-from stream.frames import Batch, DepthMap, Frame, View
+from stream.frames import Batch, DepthMap, Frame, Size, View
 from stream.settings import ModelSettings, RenderSettings
 from stream.stages.capture import capture
 from stream.stages.infer import infer
@@ -95,6 +96,37 @@ def test_frames_become_depth_of_their_own_size(
     assert [m.frame.seq for m in maps] == [0, 1, 2]
     assert all(m.depth.shape == (48, 64) for m in maps)
     estimator.close()
+
+
+def test_several_pictures_at_a_time_come_out_in_order(
+    make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Three lanes give what one gives: the same depth for the same frame, in the same order."""
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
+    rng = np.random.default_rng(0)
+    frames = [replace(make_frame(seq), image=rng.integers(0, 255, (48, 64, 3), np.uint8)) for seq in range(12)]
+    results = []
+    for settings in (ModelSettings(), ModelSettings(layout="throughput", threads=3)):
+        with Estimator(settings) as estimator:
+            results.append(list(infer(estimator)(preprocess(estimator)(frames))))
+    assert [m.frame.seq for m in results[1]] == list(range(12))
+    for alone, beside in zip(*results, strict=True):
+        np.testing.assert_allclose(beside.depth, alone.depth, atol=1e-4)
+
+
+def test_a_failure_in_one_lane_is_raised(make_frame: FrameMaker) -> None:
+    """Nothing hangs, and no thread stays."""
+
+    class Failing(Estimator):
+        def load(self, expect: Sequence[Size] = ()) -> Self:
+            return self
+
+        def estimate(self, batch: Batch) -> list[DepthMap]:
+            raise ArithmeticError("lane broke")
+
+    batches = [Batch(None, (make_frame(seq),)) for seq in range(5)]
+    with pytest.raises(ArithmeticError, match="lane broke"):
+        list(infer(Failing(ModelSettings(layout="throughput", threads=2)))(batches))
 
 
 def test_render_paints_near_and_far(make_frame: FrameMaker) -> None:
