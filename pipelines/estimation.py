@@ -20,6 +20,7 @@ def add_depth(
 
     ``expect``: picture sizes that will come, so that the network is ready for them before the first is captured.
     """
+    pipe.add_figures("network", estimator.figures)
     if estimator.settings.layout == "latency":
         steps = chain(preprocess=preprocess(estimator), infer=infer(estimator, expect))
         return pipe.stage("depth", steps, after=after, policy=policy)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Literal, Self
 
 from stream.clock import Stamp
@@ -30,6 +31,7 @@ from stream.picture import check_picture
 from stream.preprocess.cpu import to_camera, to_network
 from stream.preprocess.geometry import network_size
 from stream.settings import ModelSettings
+from stream.stats import Durations
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +64,7 @@ class Estimator:
         self.spec = _adapted(self.model.spec, settings)
         self._choice = choose(probe(), settings, self.model.parameters)
         self._engine: Engine | None = None
-        self._lock = threading.Lock()
+        self._lock, self._busy = threading.Lock(), Durations()
 
     @property
     def lanes(self) -> int:
@@ -106,8 +108,17 @@ class Estimator:
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""
+        start = monotonic_ns()
         raw = zip(self.infer_raw(batch), batch.frames, strict=True)
-        return [self._depth_map(to_camera(output, frame.size, self.spec), frame) for output, frame in raw]
+        maps = [self._depth_map(to_camera(output, frame.size, self.spec), frame) for output, frame in raw]
+        with self._lock:
+            self._busy.add(monotonic_ns() - start)
+        return maps
+
+    def figures(self) -> Mapping[str, float]:
+        """For a pipeline's table: how long one ``estimate`` takes, and how many run at a time."""
+        spread = self._busy.spread()
+        return {"at a time": self.lanes, "p50 ms": 1e3 * spread.p50_s, "p95 ms": 1e3 * spread.p95_s}
 
     def infer_raw(self, batch: Batch) -> Floats:
         """The network's own output, (N, h, w) float32; valid until the next call."""

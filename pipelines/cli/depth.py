@@ -64,6 +64,8 @@ def _convert_all(
         if not _goes_on(ending):
             out.print(stats_table(ending.stats))
             break
+    if status and not frames:
+        return status
     seconds = monotonic() - start
     rate = f" in {seconds:.1f} s ({frames / seconds:.1f} a second)" if frames else ""
     out.print(f"{frames} depth map{'s' * (frames != 1)} by {estimator.model.name} in {output}{rate}", highlight=False)

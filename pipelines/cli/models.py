@@ -41,9 +41,9 @@ def pull_weights(name: str) -> None:
     """Fetch, with a progress bar; says where the file is in the end."""
     from stream.models.download import pull
 
-    model = find(name)
+    model, err = find(name), Console(stderr=True)
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(name, total=None)
         path = pull(model, lambda done, total: progress.update(task, completed=done, total=total))
     print(path)

@@ -20,7 +20,7 @@ from pipelines.recipes import load
 from pipelines.runner import Ending, run
 from stream.errors import SinkError
 from stream.pipeline import Pipeline
-from stream.settings import ModelSettings, RecordSettings, SyntheticCamera
+from stream.settings import parse
 from stream.stats import PipelineStats
 
 out, err = Console(), Console(stderr=True)
@@ -36,12 +36,12 @@ def run_config(
 
 def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: Path | None) -> int:
     """Run the demonstration; the exit status."""
-    settings = demo.DemoSettings(
-        pipeline="demo",
-        camera=SyntheticCamera(source="synthetic", seed=seed),
-        model=ModelSettings(name=model),
-        record=RecordSettings(path=str(output)),
-    )
+    changes = {
+        "camera": {"source": "synthetic", "seed": seed},
+        "model": {"name": model},
+        "record": {"path": str(output)},
+    }
+    settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
     status = _run(demo.build(settings), seconds=seconds, stats_every_s=None, json_file=json_file)
     if output.exists() and not status:
         out.print(f"Wrote [bold]{output}[/] (picture, depth and true depth side by side).")
@@ -53,7 +53,8 @@ def _run(pipe: Pipeline, *, seconds: float | None, stats_every_s: float | None, 
         check_writable(json_file)
     with _status_line() as show:
         ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s))
-    out.print(stats_table(ending.stats))
+    if ending.stats.accounts or ending.error is None:
+        out.print(stats_table(ending.stats))
     if json_file is not None:
         write_json(json_file, _result(ending))
     if ending.error is not None:

@@ -84,4 +84,4 @@ def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, Spread]])
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) and abs(value) > 1 else f"{value:.3f}"
+    return f"{value:.0f}" if value == int(value) else f"{value:.3g}"

@@ -36,6 +36,13 @@ def test_the_demo_writes_a_video_and_a_table(depthstream: Command, tmp_path: Pat
     assert frames_in(tmp_path / "d.mp4") == data["accounts"][0]["published"] > 0
 
 
+def test_an_output_that_is_no_mp4_is_a_usage_error(depthstream: Command) -> None:
+    """Before anything runs, with the path."""
+    called = depthstream("demo", "-o", "demo.avi")
+    assert called.status == 2
+    assert called.err == 'depthstream: depthstream demo: [record] path = "demo.avi" must end in .mp4\n'
+
+
 def test_run_takes_a_config_and_changes(depthstream: Command, tmp_path: Path) -> None:
     """`--set` decides what is run, `--seconds` when it ends, `--stats` prints the table meanwhile."""
     called = depthstream("run", CONFIGS / "demo.toml", *SMALL, "--seconds", 1, "--stats", 0.5, "--json", "run.json")
@@ -54,12 +61,13 @@ def test_a_video_by_config(depthstream: Command, clip: Path, tmp_path: Path) -> 
     assert frames_in(tmp_path / "o.mp4") == 24
 
 
-def test_a_missing_video_ends_with_the_table_and_one_line(depthstream: Command) -> None:
-    """Exit status 1; the reason is the last line."""
+def test_a_missing_video_is_one_line(depthstream: Command) -> None:
+    """Exit status 1, and no table of zeros."""
     called = depthstream("run", CONFIGS / "video.toml", "--set", "cameras.0.path=nothing.mp4")
     assert called.status == 1
-    assert called.err.strip().splitlines()[-1].startswith("depthstream: nothing.mp4: ")
-    assert "Traceback" not in called.err
+    assert called.err.startswith("depthstream: nothing.mp4: ")
+    assert len(called.err.strip().splitlines()) == 1
+    assert called.out == ""
 
 
 def test_a_json_file_that_cannot_be_written_is_told_first(depthstream: Command, tmp_path: Path) -> None:
