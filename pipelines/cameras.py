@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from stream.sources.synthetic import SyntheticSource
-
 from stream.errors import SettingsError
 from stream.settings import Camera, ImagesCamera, SyntheticCamera, VideoCamera
 from stream.sources.base import Source
 from stream.sources.images import ImagesSource
+from stream.sources.synthetic import SyntheticSource
 from stream.sources.video import VideoSource
 
 
