@@ -169,8 +169,12 @@ def _report(error: Exception) -> int:
     from stream.errors import DepthStreamError
     from stream.log import redact
 
-    known = isinstance(error, DepthStreamError)
-    text = str(error) if known else f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+    if isinstance(error, DepthStreamError):
+        text = str(error)
+    elif isinstance(error, ImportError) and "libGL" in str(error):
+        text = "OpenCV needs libGL: apt-get install libgl1 libglib2.0-0; or: pip install opencv-python-headless"
+    else:
+        text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
     print(f"depthstream: {redact(text)}", file=sys.stderr)
     return error.exit_status if isinstance(error, DepthStreamError) else 1
 

@@ -178,6 +178,39 @@ def test_a_size_change_ends_a_video_with_the_frames_before(
     assert len(list((tmp_path / "arrays/both").glob("*.npy"))) == 40
 
 
+def test_damaged_weights_are_told_in_one_line(depthstream: Command, picture: Path) -> None:
+    """Delete and pull again; nothing is written."""
+    path = Path(depthstream("models", "path", "midas_small").out.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"<html>404</html>")
+    called = depthstream("depth", picture, "-o", "out", "--model", "midas_small")
+    path.unlink()
+    assert called.status == 1
+    assert str(path) in one_line(called.err)
+    assert "depthstream models pull midas_small" in called.err
+
+
+def test_a_damaged_trace_is_rebuilt(depthstream: Command, picture: Path, cache_folder: Path) -> None:
+    """A cache is no reason to fail: one warning, and the depth is the same as before."""
+    assert depthstream("depth", picture, "-o", "first", "--format", "npy").status == 0
+    traces = list((cache_folder / "traces").glob("tiny-256x192*"))
+    for path in traces:
+        path.write_bytes(path.read_bytes()[:-1000])
+    called = depthstream("depth", picture, "-o", "second", "--format", "npy")
+    assert called.status == 0
+    assert "rebuilt" in one_line(called.err)
+    first, second = (np.load(f"{folder}/picture.depth.npy") for folder in ("first", "second"))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where nobody can make a folder")
+def test_an_output_that_cannot_be_made_is_one_line(depthstream: Command, picture: Path) -> None:
+    """A place where not even root may write."""
+    called = depthstream("depth", picture, "-o", "/proc/depthstream")
+    assert called.status == 1
+    assert "/proc/depthstream" in one_line(called.err)
+
+
 def test_an_output_that_is_a_file_is_refused(depthstream: Command, picture: Path) -> None:
     """Give a folder."""
     called = depthstream("depth", picture, "-o", picture)

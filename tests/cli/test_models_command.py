@@ -78,6 +78,15 @@ def test_torch_is_not_loaded_for_this(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    """`depthstream schema | head -1`."""
+    command = f"{sys.executable} -m pipelines.cli.app schema | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "{"
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_importing_the_library_costs_numpy_not_torch() -> None:
     """Nor OpenCV, PyAV, pydantic or ZeroMQ."""
     code = (
