@@ -21,6 +21,7 @@ def add_depth(
     ``expect``: picture sizes that will come, so that the network is ready for them before the first is captured.
     """
     pipe.add_figures("network", estimator.figures)
+    pipe.add_note(estimator.describe)
     if estimator.settings.layout == "latency":
         steps = chain(preprocess=preprocess(estimator), infer=infer(estimator, expect))
         return pipe.stage("depth", steps, after=after, policy=policy)

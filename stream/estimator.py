@@ -92,9 +92,10 @@ class Estimator:
             self._engine = None
 
     def describe(self) -> str:
-        """Network, weights and engine in one line."""
-        weights = " with RANDOM weights" if self.settings.weights == "random" else ""
-        return f"{self.model.name}{weights} on {self._engine.describe() if self._engine else 'no engine yet'}"
+        """Network, engine and weights in one line."""
+        engine = self._engine
+        what = engine.describe() if engine else f"{self.model.name}, not loaded yet"
+        return f"{what}; RANDOM WEIGHTS: speed only" if self.settings.weights == "random" else what
 
     def __call__(self, image: Image) -> DepthMap:
         """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else."""

@@ -55,6 +55,7 @@ class Pipeline:
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._alive = self._opening = 0
         self._figures: dict[str, Callable[[], Mapping[str, float]]] = {}
+        self._notes: list[Callable[[], str]] = []
         self._started_ns = self._ended_ns = 0
 
     def source(self, name: str, body: Body | Chain) -> Worker:
@@ -134,12 +135,17 @@ class Pipeline:
         running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
         accounts = self._accounts({stage.name: stage for stage in stages}, edges)
         figures = {name: dict(figures()) for name, figures in self._figures.items()}
+        notes = tuple(note() for note in self._notes)
         in_order = tuple(edges[reader] for reader in self._edges)
-        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures)
+        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures, notes)
 
     def add_figures(self, name: str, figures: Callable[[], Mapping[str, float]]) -> None:
         """Let a recipe add its own figures (say, the error of the depth) to every snapshot."""
         self._figures[name] = figures
+
+    def add_note(self, note: Callable[[], str]) -> None:
+        """Let a recipe add a line to every snapshot that its figures must not be read without."""
+        self._notes.append(note)
 
     def graph(self) -> list[str]:
         """The stages and edges as lines of text, in order."""

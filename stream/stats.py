@@ -162,6 +162,8 @@ class PipelineStats:
     accounts: tuple[Account, ...] = ()
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What the recipe adds, by heading: say, the error of the depth against a known truth."""
+    notes: tuple[str, ...] = ()
+    """What the figures must not be read without: which network ran, with which weights, on what."""
 
     @property
     def unaccounted(self) -> int:

@@ -50,8 +50,10 @@ def test_inverse_depth_of_midas_is_never_negative() -> None:
     """A cubic resize overshoots; decoding comes after it."""
     with open_model("midas_small", weights="random") as model:
         depth = model(picture(480, 640))
+        told = model.describe()
     assert depth.depth.min() >= 0
     assert depth.weights == "random"
+    assert told.endswith("RANDOM WEIGHTS: speed only")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 from rich import box
 from rich.console import Console
@@ -14,12 +15,6 @@ from stream.models.base import DepthModel
 from stream.models.cache import weights_path
 from stream.models.catalog import MODELS, find
 
-KINDS = {
-    "metric": "metric (metres)",
-    "relative_inverse": "relative inverse (larger is nearer, no unit)",
-    "relative": "relative (larger is farther, no unit)",
-}
-
 
 def print_list(*, as_json: bool) -> None:
     """Every network as a table, or as JSON with all that is known of it."""
@@ -27,13 +22,14 @@ def print_list(*, as_json: bool) -> None:
         print(json.dumps([_facts(model) for model in MODELS], indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("name", "parameters", "depth", "licence of the weights", "weights from", "here"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("name", "parameters", "depth", "licence", "weights from", "here"):
+        table.add_column(heading)
     for model in MODELS:
-        here = "yes" if weights_path(model).is_file() else f"no: depthstream models pull {model.name}"
-        size = f"{model.parameters / 1e6:.1f} M"
-        where = model.weights.url or "comes with the package"
-        table.add_row(model.name, size, KINDS[model.kind], model.weights.licence, where, here)
+        here = "yes" if weights_path(model).is_file() else "no"
+        size, kind = f"{model.parameters / 1e6:.1f} M", model.kind.replace("_", " ")
+        table.add_row(model.name, size, kind, model.weights.licence, _origin(model), here)
+    table.caption = "fetch: depthstream models pull NAME    addresses, hashes and paths: --json"
+    table.caption_justify = "left"
     Console().print(table)
 
 
@@ -62,6 +58,10 @@ def verify_weights(name: str) -> None:
 def print_path(name: str) -> None:
     """Where the weights are, or where they belong when put there by hand."""
     print(weights_path(find(name)))
+
+
+def _origin(model: DepthModel) -> str:
+    return "the package" if model.weights.url is None else urlsplit(model.weights.url).netloc
 
 
 def _facts(model: DepthModel) -> dict[str, object]:

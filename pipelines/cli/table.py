@@ -59,6 +59,8 @@ def _lines(stats: PipelineStats) -> Iterator[str]:
         yield f" [bold]account[/]           {_account_line(account, several=several)}"
     for heading, figures in stats.figures.items():
         yield f" [bold]{heading:16}[/]  {', '.join(f'{name} {_number(value)}' for name, value in figures.items())}"
+    for note in stats.notes:
+        yield f" {note}"
 
 
 def _account_line(account: Account, *, several: bool) -> str:
