@@ -15,23 +15,28 @@ from stream.errors import SourceError, StageError
 from stream.frames import Frame
 from stream.pipeline import Pipeline
 from stream.stats import PipelineStats
+from stream.worker import Body
 
 FrameMaker = Callable[..., Frame]
 
 
 def endless(make_frame: FrameMaker) -> Pipeline:
+    def show(frames: Iterable[Frame]) -> Iterator[Frame]:
+        yield from frames
+
+    pipe = Pipeline("endless")
+    pipe.stage("show", show, [pipe.source("capture", one_after_another(make_frame))])
+    return pipe
+
+
+def one_after_another(make_frame: FrameMaker) -> Body:
     def capture(stopping: threading.Event) -> Iterator[Frame]:
         seq = 0
         while not stopping.wait(0.002):
             yield make_frame(seq)
             seq += 1
 
-    def show(frames: Iterable[Frame]) -> Iterator[Frame]:
-        yield from frames
-
-    pipe = Pipeline("endless")
-    pipe.stage("show", show, [pipe.source("capture", capture)])
-    return pipe
+    return capture
 
 
 def failing(error: Exception) -> Pipeline:
@@ -68,6 +73,33 @@ def test_a_signal_drains(number: signal.Signals, status: int, make_frame: FrameM
     assert ending.error is None
     assert ending.stats.accounts[0].captured == ending.stats.accounts[0].published
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_interrupt_does_not_wait_for_the_drain(make_frame: FrameMaker) -> None:
+    """The first Ctrl-C waits for a slow stage; the second one leaves at once, and the account still closes."""
+    release = threading.Event()
+
+    def slow(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            release.wait(30.0)
+            yield frame
+
+    pipe = Pipeline("slow", stop_timeout_s=30.0)
+    pipe.stage("slow", slow, [pipe.source("capture", one_after_another(make_frame))])
+    second = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+
+    def interrupt(stats: PipelineStats) -> None:
+        if stats.accounts:
+            second.start()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    ending = run(pipe, watch=interrupt, every_s=0.02)
+    second.join()
+    assert ending.exit_status == 130
+    assert ending.stats.running_s < 20.0
+    release.set()
+    assert pipe.wait(5.0)
+    assert pipe.stats().unaccounted == 0
 
 
 def test_our_own_errors_come_out_as_they_are() -> None:
