@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 
 from stream.frames import DepthMap
-from stream.metrics import Score, score_relative_inverse
+from stream.metrics.score import Score, score_relative_inverse
 from stream.worker import Body
 
 STEP_PX = 4

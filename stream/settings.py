@@ -55,6 +55,7 @@ class SyntheticCamera(Settings):
     height: int = Field(default=240, ge=32, le=1080)
     fps: float = Field(default=12.0, gt=0, le=240)
     seconds: float | None = Field(default=None, gt=0, description="length; unset: endless")
+    still: bool = Field(default=False, description="true: the camera does not sway; people and things still move")
     pace: Literal["fast", "live"] = Field(
         default="live", description="live: like a camera, at fps; fast: as fast as it renders"
     )

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from stream.clock import Stamp
+from stream.engines.threads import wait_without_spinning
 from stream.frames import Frame
 
 FrameMaker = Callable[..., Frame]
+
+wait_without_spinning()  # before any test loads torch: two test runs beside each other would stand still
 
 
 @pytest.fixture(autouse=True)

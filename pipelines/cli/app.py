@@ -117,6 +117,27 @@ def bench(
     raise typer.Exit(run_bench(questions, seconds=seconds, json_file=json))
 
 
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="synthetic|motorcycle|DIR", help="May be repeated; DIR: name.png and name.npy in metres."),
+    ] = None,
+    views: Annotated[int, typer.Option(min=1, max=10_000, help="Number of rendered views (synthetic).")] = 60,
+    json: JsonFile = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Write picture, truth, prediction and error side by side.")
+    ] = None,
+    weights: Weights = "trained",
+) -> None:
+    """Measure how good a network's depth is on pictures whose depth is known."""
+    from pipelines.cli.evaluate import run_eval
+
+    chosen = data or ["synthetic"]
+    raise typer.Exit(run_eval(model=model, weights=weights, data=chosen, views=views, json_file=json, sheet=sheet))
+
+
 @models_app.command("list")
 def models_list(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """All networks: size, licence, what their numbers mean, and whether the weights are here."""

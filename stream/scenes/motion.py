@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream.scenes.camera import Camera
 from stream.scenes.rotations import Vector, vector
@@ -27,6 +27,10 @@ class Sway:
     lean_rad: float = math.radians(0.6)
     phase: float = 0.0
     """Where in all its sways it is at time 0, radians."""
+
+    def stopped(self) -> Sway:
+        """The same camera on a tripod, in the middle of its box."""
+        return replace(self, reach=(0.0, 0.0, 0.0), look_rad=0.0, nod_rad=0.0, lean_rad=0.0)
 
     def at(self, time_s: float) -> Camera:
         x, y, z = (

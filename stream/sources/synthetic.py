@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +28,8 @@ GRAIN = 1.2
 class SyntheticSource:
     """Even seeds are a town square, odd ones a living room; people and things move, the camera sways, without end.
 
+    With ``still`` the camera stands on a tripod: a pixel whose truth does not change shows the same surface.
+
     Frame i shows the scene at i / fps seconds, whatever the clock says: the same settings give the same pictures.
     Frames carry the exact depth as ``truth`` and exact intrinsics; ``stamp.media_s`` is the scene's time.
     """
@@ -39,7 +42,8 @@ class SyntheticSource:
     def __enter__(self) -> Self:
         from stream.scenes.tours import tour
 
-        self._tour = tour(self._settings.seed)
+        swaying = tour(self._settings.seed)
+        self._tour = replace(swaying, sway=swaying.sway.stopped()) if self._settings.still else swaying
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -70,7 +74,7 @@ class SyntheticSource:
     def describe(self) -> str:
         s = self._settings
         length = "endless" if s.seconds is None else f"{s.seconds:g} s"
-        return f"synthetic scene {s.seed}, {self._size} at {s.fps:g} fps, {length}, {s.pace}"
+        return f"synthetic scene {s.seed}, {self._size} at {s.fps:g} fps, {length}, {s.pace}{', still' * s.still}"
 
     def _render(self, seq: int, grain: Grain) -> tuple[Image, Floats]:
         """(H, W, 3) uint8 BGR and (H, W) float32 metres, both read-only."""

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stream.metrics import fit_scale_and_shift, score_relative_inverse, spearman
+from stream.metrics.fit import fit_scale_and_shift
+from stream.metrics.ranks import spearman
+from stream.metrics.score import score, score_relative_inverse
 
 
 @pytest.mark.parametrize("levels", [10_000, 20, 2])
@@ -56,3 +58,36 @@ def test_nothing_known_is_no_score() -> None:
     """All unknown, or all sky."""
     assert score_relative_inverse(np.ones(9), np.full(9, np.nan)) is None
     assert score_relative_inverse(np.ones(9), np.full(9, np.inf)) is None
+
+
+def test_metric_depth_is_not_fitted() -> None:
+    """Twice the truth is twice the truth: AbsRel 1, nothing within 1.25^3; the order is right all the same."""
+    truth = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
+    found = score(2 * truth, truth, "metric")
+    assert found is not None
+    assert (found.spearman, found.abs_rel, found.delta3) == (pytest.approx(1.0), pytest.approx(1.0), 0.0)
+    assert found.rmse_m == pytest.approx(np.sqrt((1 + 4 + 9 + 16) / 4))
+
+
+def test_relative_depth_is_fitted_in_depth() -> None:
+    """Larger is farther: any positive scale and shift of the metres is perfect."""
+    truth = np.random.default_rng(1).uniform(1, 20, 500)
+    found = score(0.2 * truth + 5, truth, "relative")
+    assert found is not None
+    assert found.spearman == pytest.approx(1.0)
+    assert found.rmse_m < 1e-6
+
+
+def test_the_three_deltas_are_nested() -> None:
+    """Ratios 1.1, 1.5, 1.9 and 3: each threshold lets one more pass."""
+    truth = np.full(4, 10.0)
+    found = score(truth * np.array([1.1, 1 / 1.5, 1.9, 3.0]), truth, "metric")
+    assert found is not None
+    assert (found.delta1, found.delta2, found.delta3) == (0.25, 0.5, 0.75)
+
+
+def test_metric_depth_below_zero_is_wrong_but_finite() -> None:
+    """Also depth beyond the cap, which ends at 80 m."""
+    found = score(np.array([-1.0, 0.0, 500.0]), np.array([4.0, 4.0, 40.0]), "metric")
+    assert found is not None
+    assert found.abs_rel == pytest.approx((1 + 1 + 1) / 3, abs=1e-3)

@@ -1,0 +1,145 @@
+"""`depthstream eval`: how good is a network? One table, JSON, and a contact sheet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines.cli.run import check_writable, write_json
+from pipelines.cli.scores import score_table
+from pipelines.evaluation.data_sets import open_data_set
+from pipelines.evaluation.flicker import FRAMES, Flicker, flicker
+from pipelines.evaluation.judgement import Judgement, judge
+from pipelines.evaluation.sample import DataSet
+from pipelines.evaluation.sheet import chosen_rows, sheet_row, write_sheet
+from pipelines.evaluation.summary import about_model, flicker_json, summary_json
+from stream.errors import UsageError
+from stream.estimator import Estimator
+from stream.frames import Image
+from stream.settings import ModelSettings
+
+out, err = Console(), Console(stderr=True)
+
+Advance = Callable[[str], object]
+"""Told what comes next; called after every picture."""
+
+
+@dataclass
+class Results:
+    """What is known so far: an interrupt may come at any moment."""
+
+    judgements: dict[str, list[Judgement]] = field(default_factory=dict)
+    """By data set, without their pictures."""
+    flicker: list[Flicker] = field(default_factory=list)
+    rows: list[Image] = field(default_factory=list)
+    """Of the contact sheet."""
+    engine: str = "not loaded"
+    interrupted: bool = False
+
+
+def run_eval(
+    *,
+    model: str,
+    weights: Literal["trained", "random"],
+    data: Sequence[str],
+    views: int,
+    json_file: Path | None,
+    sheet: Path | None,
+) -> int:
+    """Score a network on each data set; the exit status, 130 when interrupted."""
+    data_sets = _opened(data, views)
+    for path in (json_file, sheet):
+        if path is not None:
+            check_writable(path)
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UsageError(f"--sheet {sheet}: must end in .png")
+    estimator = Estimator(ModelSettings(name=model, weights=weights))
+    results = Results()
+    try:
+        with _progress(sum(map(len, data_sets)) + _clip_frames(data_sets)) as advance:
+            evaluate(estimator, data_sets, results, advance, with_sheet=sheet is not None)
+    finally:  # a picture that cannot be read does not take the others' figures with it
+        _report(estimator, data_sets, results, json_file, sheet)
+    return 130 if results.interrupted else 0
+
+
+def evaluate(
+    estimator: Estimator, data_sets: Sequence[DataSet], results: Results, advance: Advance, *, with_sheet: bool
+) -> None:
+    """Fill ``results``; Ctrl-C ends it early and is noted there."""
+    *starts, pictures = accumulate(map(len, data_sets), initial=0)
+    on_sheet = chosen_rows(pictures) | set(starts)  # something of every data set
+    try:
+        with estimator:
+            results.engine = estimator.describe()
+            for number, (data_set, judgement) in enumerate(_judged(estimator, data_sets)):
+                results.judgements.setdefault(data_set.name, []).append(judgement)
+                if with_sheet and number in on_sheet:
+                    results.rows.append(sheet_row(judgement))
+                advance(data_set.name)
+            if _clip_frames(data_sets):
+                results.flicker += flicker(estimator, lambda: advance("flicker"))
+    except KeyboardInterrupt:
+        results.interrupted = True
+
+
+def _judged(estimator: Estimator, data_sets: Sequence[DataSet]) -> Iterator[tuple[DataSet, Judgement]]:
+    for data_set in data_sets:
+        for sample in data_set:
+            yield data_set, judge(estimator, sample)
+
+
+def _opened(data: Sequence[str], views: int) -> list[DataSet]:
+    data_sets = [open_data_set(name, views=views) for name in data]
+    names = [data_set.name for data_set in data_sets]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--data: two data sets have one name: {', '.join(names)}; give each once")
+    return data_sets
+
+
+def _clip_frames(data_sets: Sequence[DataSet]) -> int:
+    """Flicker belongs to the rendered data: only there it is known what stands still."""
+    return FRAMES if any(data_set.name == "synthetic" for data_set in data_sets) else 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Advance]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("loading", total=total)
+        yield lambda what: bar.update(task, advance=1, description=what)
+
+
+def _report(
+    estimator: Estimator, data_sets: Sequence[DataSet], results: Results, json_file: Path | None, sheet: Path | None
+) -> None:
+    done = [(each, results.judgements[each.name]) for each in data_sets if each.name in results.judgements]
+    if done:
+        out.print(score_table(estimator, done, results.flicker))
+    if json_file is not None and (done or results.interrupted):
+        write_json(json_file, _as_json(estimator, done, results))
+    if sheet is not None and results.rows:
+        write_sheet(sheet, results.rows)
+        out.print(f"Wrote [bold]{sheet}[/].", highlight=False)
+    if results.interrupted:
+        scored, wanted = sum(len(judgements) for _, judgements in done), sum(map(len, data_sets))
+        err.print(f"depthstream: interrupted after {scored} of {wanted} pictures")
+    if estimator.settings.weights == "random":
+        err.print("depthstream: random weights: these figures say nothing about a trained network")
+
+
+def _as_json(estimator: Estimator, done: Sequence[tuple[DataSet, list[Judgement]]], results: Results) -> dict[str, Any]:
+    return {
+        **about_model(estimator, results.engine),
+        "interrupted": results.interrupted,
+        "data": [summary_json(each.name, each.about, judgements, len(each)) for each, judgements in done],
+        "flicker": flicker_json(results.flicker),
+    }

@@ -1,0 +1,69 @@
+"""One picture judged: the network's figures, the guess's figures, and what a contact sheet shows of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from pipelines.evaluation.agreement import self_agreement
+from pipelines.evaluation.prior import lower_is_nearer
+from pipelines.evaluation.sample import Sample
+from stream.clock import Stamp
+from stream.errors import PictureError
+from stream.estimator import Estimator
+from stream.frames import DepthMap, Floats, Frame, Kind
+from stream.metrics.edges import edge_share
+from stream.metrics.fit import fitted_inverse, known_pixels, nearness
+from stream.metrics.ordinal import ordinal_error
+from stream.metrics.score import score
+
+Figures: TypeAlias = dict[str, float]
+"""By name; NaN where a picture has no such figure."""
+
+MOST_PIXELS = 400_000
+"""Figures look at no more pixels than this, on a regular grid; edges are looked for at full size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of one picture."""
+
+    name: str
+    group: str
+    model: Figures
+    """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``."""
+    prior: Figures
+    """The same of "lower is nearer", which is relative inverse depth, without ``self_agreement``."""
+    sample: Sample = field(repr=False)
+    depth_map: DepthMap = field(repr=False)
+
+
+def judge(estimator: Estimator, sample: Sample) -> Judgement:
+    """Run the network and score it. Raises PictureError for a picture whose truth is nowhere nearer than 80 m."""
+    frame = Frame(sample.image, sample.name, 0, Stamp.now("file"))
+    (depth_map,) = estimator.estimate(estimator.prepare([frame]))
+    step = _step(sample.truth)
+    model = figures(depth_map.depth, sample, depth_map.kind)
+    model["self_agreement"] = self_agreement(estimator, frame, step)
+    prior = figures(lower_is_nearer(frame.size), sample, "relative_inverse")
+    return Judgement(sample.name, sample.group, model, prior, sample, depth_map)
+
+
+def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
+    """All figures of a prediction (H, W) against the sample's truth. Raises PictureError as ``judge`` does."""
+    step = _step(sample.truth)
+    few, truth = prediction[::step, ::step], sample.truth[::step, ::step]
+    scored = score(few, truth, kind)
+    if scored is None:
+        raise PictureError(f"{sample.name}: cannot be scored: fewer than two pixels known to be nearer than 80 m")
+    known = known_pixels(few, truth)
+    ordinal = ordinal_error(nearness(few[known], kind), truth[known].astype(np.float64))
+    edges = edge_share(fitted_inverse(prediction, sample.truth, kind), sample.truth)
+    return {**asdict(scored), "ordinal_error": ordinal, "edge_share": edges}
+
+
+def _step(truth: Floats) -> int:
+    return max(1, math.ceil(math.sqrt(truth.size / MOST_PIXELS)))

@@ -1,0 +1,55 @@
+"""The motorcycle of the Middlebury 2014 stereo data set (Scharstein et al.), as scikit-image's wheel carries it.
+
+A real picture with measured depth; it is a test and nothing may be trained or chosen on it. The files are read where
+the wheel put them: ``skimage.data.stereo_motorcycle`` would do the same but imports much and may ask the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.evaluation.sample import Sample
+from stream.errors import MissingPackage
+from stream.frames import Floats
+from stream.sources.images import read_picture
+
+FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
+"""The pair's calibration at this size (docstring of ``stereo_motorcycle``); the offset lies between the two centres."""
+
+
+class Motorcycle:
+    """One picture, 741x500, 2.1 to 5.0 m; 7% of its pixels are unknown. Raises MissingPackage without the wheel."""
+
+    name = "motorcycle"
+    about = "Middlebury 2014 motorcycle, left view, 741x500, from the scikit-image wheel"
+
+    def __init__(self) -> None:
+        self._folder = _folder()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Sample]:
+        with np.load(self._folder / "motorcycle_disp.npz") as file:
+            truth = metres(file[file.files[0]])
+        yield Sample("motorcycle", "motorcycle", read_picture(self._folder / "motorcycle_left.png"), truth)
+
+
+def metres(disparity_px: Floats) -> Floats:
+    """``focal length * baseline / (disparity + offset)``; NaN where the disparity is not finite."""
+    known = np.isfinite(disparity_px)
+    depth = np.full(disparity_px.shape, np.nan, np.float32)
+    depth[known] = FOCAL_PX * BASELINE_M / (disparity_px[known] + OFFSET_PX)
+    return depth
+
+
+def _folder() -> Path:
+    spec = find_spec("skimage")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(place) / "data" / "motorcycle_disp.npz").is_file():
+            return Path(place) / "data"
+    raise MissingPackage('--data motorcycle needs the scikit-image package: pip install "depthstream[dev]"')

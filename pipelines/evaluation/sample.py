@@ -1,0 +1,39 @@
+"""A picture whose depth is known, and what every data set offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream.frames import Floats, Image
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture and its truth."""
+
+    name: str
+    """Unique in its data set."""
+    group: str
+    """What kind of picture it is; the data set's name where there is only one kind."""
+    image: Image
+    """(H, W, 3) uint8 BGR."""
+    truth: Floats
+    """(H, W) float32, metres along the optical axis; NaN where unknown, +inf for sky."""
+
+
+class DataSet(Protocol):
+    """Pictures one at a time, the same ones in the same order every time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def about(self) -> str:
+        """Where the pictures come from, in one line: enough to get the same ones again."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...

@@ -1,0 +1,87 @@
+"""The contact sheet: picture, truth, prediction and error below each other for some pictures, to be judged by eye."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from pipelines.evaluation.judgement import Judgement
+from stream.errors import SinkError
+from stream.frames import Floats, Image
+from stream.metrics.fit import DEPTH_CAP_M, Array, fitted_inverse, nearness
+from stream.render.colormap import lut, paint
+from stream.render.panels import side_by_side, stamp_text
+
+ROWS = 12
+PANEL_PX = 280
+"""Width of a panel."""
+COLOURS, ERROR_COLOURS = "inferno", "viridis"
+WORST_RATIO = 1.25**3
+"""The error panel's last colour: what delta3 counts as wrong."""
+
+
+def chosen_rows(pictures: int, rows: int = ROWS) -> frozenset[int]:
+    """Numbers of the pictures on the sheet, evenly spaced, the first and the last among them."""
+    return frozenset(round(number) for number in np.linspace(0, pictures - 1, min(rows, pictures)))
+
+
+def sheet_row(judgement: Judgement) -> Image:
+    """(h, 4 panels, 3) uint8 BGR. Depth is painted near to far by each map's own 2nd to 98th percentile.
+
+    The error is the ratio of the fitted depth and the truth, either way round, from 1 to 1.25^3.
+    """
+    sample, depth_map = judgement.sample, judgement.depth_map
+    truth = sample.truth.astype(np.float64)
+    inverse = 1.0 / np.where(truth > 0, np.minimum(truth, DEPTH_CAP_M), np.nan)
+    ratio = fitted_inverse(depth_map.depth, sample.truth, depth_map.kind) / inverse
+    error = paint(_narrow(np.abs(np.log(ratio))), 0.0, math.log(WORST_RATIO), lut(ERROR_COLOURS))
+    guess = _depth_panel(nearness(depth_map.depth, depth_map.kind))
+    if depth_map.weights == "random":
+        guess = stamp_text(guess, "random weights")
+    spearman, delta1 = judgement.model["spearman"], judgement.model["delta1"]
+    panels = [
+        (judgement.name, _resized(sample.image)),
+        ("truth", _depth_panel(inverse)),
+        (f"{depth_map.model}: Spearman {spearman:.2f}, delta1 {delta1:.2f}", guess),
+        (f"error: ratio 1 (dark) to {WORST_RATIO:.2f}", error),
+    ]
+    return side_by_side(panels)
+
+
+def write_sheet(path: Path, rows: list[Image]) -> None:
+    """The rows below each other as one PNG. Raises SinkError."""
+    import cv2
+
+    _, data = cv2.imencode(".png", np.vstack(rows))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data.tobytes())
+        part.replace(path)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _depth_panel(near: Array) -> Image:
+    finite = near[np.isfinite(near)]
+    low, high = np.percentile(finite, (2, 98)) if finite.size else (0.0, 1.0)
+    return paint(_narrow(near), float(low), float(high), lut(COLOURS))
+
+
+def _narrow(values: Array) -> Floats:
+    """float32 at the panel's width; the nearest pixel, because unknown ones must not spread."""
+    return cast(Floats, _scaled(values.astype(np.float32), nearest=True))
+
+
+def _resized(image: Image) -> Image:
+    return cast(Image, _scaled(image, nearest=False))
+
+
+def _scaled(array: Floats | Image, *, nearest: bool) -> Floats | Image:
+    import cv2
+
+    height = max(1, round(array.shape[0] * PANEL_PX / array.shape[1]))
+    how = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cast("Floats | Image", cv2.resize(array, (PANEL_PX, height), interpolation=how))
