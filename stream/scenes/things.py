@@ -27,6 +27,7 @@ from stream.scenes.objects import (
 from stream.scenes.primitives import Primitive, ellipsoid, placed
 from stream.scenes.rotations import Vector, vector
 from stream.scenes.textures import GAMMA, random_colour
+from stream.scenes.thin import bicycle, lattice, leaves, ring
 
 LOW_CONTRAST_SHARE = 0.7
 """Share of surfaces with faint texture: networks should not live on texture alone."""
@@ -151,5 +152,9 @@ THINGS: tuple[tuple[Draw, float], ...] = (
     (lambda chance, size: floor_lamp(1.2 * size, chance.material(), chance.material()), 2),
     (lambda chance, size: fountain(0.6 * size, chance.material(), chance.material()), 1),
     (lambda chance, size: sofa(1.5 * size, chance.material(), chance.material()), 1),
+    (lambda chance, size: leaves(chance.rng, size, int(chance.rng.integers(5, 11)), chance.material()), 3),
+    (lambda chance, size: ring(0.4 * size, 0.02 * size, chance.material(), chance.material()), 1),
+    (lambda chance, size: bicycle(1.2 * size, chance.material(), chance.material()), 1),
+    (lambda chance, size: lattice(size, 0.7 * size, 6, 2, thickness=0.015 * size, wood=chance.material()), 1.5),
 )
 """What ``Chance.thing`` draws, and how often; add to it to teach a network something new."""

@@ -130,3 +130,14 @@ def test_importing_it_does_not_load_torch():
     """torch costs seconds; ``depthstream --help`` should not pay."""
     program = "import sys, stream.sources.synthetic; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_still_camera_stands_still(seed):
+    """Most of the picture keeps its exact depth; where it does, pictures differ by noise and shadows; things move."""
+    first, last = frames_of(seed=seed, still=True, fps=2.0, seconds=1.0)
+    same = first.truth == last.truth
+    assert 0.8 < same.mean() < 1.0
+    assert np.median(np.abs(first.image.astype(int) - last.image)[same]) <= 3
+    swaying, swayed = frames_of(seed=seed, fps=2.0, seconds=1.0)
+    assert (swaying.truth != swayed.truth).mean() > 0.8

@@ -1,0 +1,81 @@
+"""What the families of scenes share: a camera's pose, places in its view, surroundings, light."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream.scenes.camera import Camera
+from stream.scenes.materials import Colour
+from stream.scenes.primitives import Primitive, box
+from stream.scenes.rotations import Vector, about_z, vector
+from stream.scenes.scene import Environment, Light
+from stream.scenes.things import Chance
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a family's camera looks: level with the world's x, at a height."""
+
+    height_m: float
+    pitch_rad: float
+    roll_rad: float
+    field_of_view_rad: float
+
+    def camera(self) -> Camera:
+        return Camera((0.0, 0.0, self.height_m), 0.0, self.pitch_rad, self.roll_rad, self.field_of_view_rad)
+
+    @property
+    def half_width(self) -> float:
+        """Half of what is seen across, per metre of distance."""
+        return math.tan(self.field_of_view_rad / 2)
+
+
+def random_view(chance: Chance, height_m: float, pitch_degrees: tuple[float, float]) -> View:
+    pitch, roll = math.radians(chance.between(*pitch_degrees)), math.radians(float(chance.rng.normal(0, 2.5)))
+    return View(height_m, pitch, roll, math.radians(chance.between(38, 90)))
+
+
+def spot(chance: Chance, view: View, near_m: float, far_m: float, spread: float = 1.15) -> Vector:
+    """A place on the floor in the view, as often at 1..2 m as at 2..4 m."""
+    ahead = near_m * (far_m / near_m) ** chance.between(0, 1)
+    return vector(ahead, chance.between(-1, 1) * ahead * view.half_width * spread, 0)
+
+
+def block(chance: Chance, base: Vector, half: Vector, heading: float | None = None) -> Primitive:
+    turn = about_z(chance.between(-0.6, 0.6) if heading is None else heading)
+    return box(base + vector(0, 0, half[2]), half, chance.material(), turn)
+
+
+def surroundings(
+    chance: Chance, low: tuple[float, float, float], high: tuple[float, float, float], *, sky: bool
+) -> Environment:
+    behind, ahead, right, left, floor, ceiling = (chance.material() for _ in range(6))
+    return Environment(low, high, (behind, ahead, right, left, floor, ceiling), sky)
+
+
+def random_light(chance: Chance, view: View, *, outdoors: bool = False) -> Light:
+    toward = chance.rng.uniform((-1.3, -1.2, 0.25), (0.5, 1.2, 1.45))
+    x, y, z = toward / np.linalg.norm(toward)
+    scale = 0.7 * view.height_m + 0.3
+    lamp = chance.between(1, 3) if chance.often(0.4) else 0.0
+    return Light(
+        (float(x), float(y), float(z)),
+        sun=_tinted(chance, chance.between(0.2, 1.6)),
+        ambient=_tinted(chance, chance.between(0.25, 0.75)),
+        lamp_at=(chance.between(-1, 3) * scale, chance.between(-2, 2) * scale, chance.between(0.3, 2.8) * scale),
+        lamp=_tinted(chance, lamp),
+        lamp_reach_m=view.height_m,
+        horizon=_tinted(chance, chance.between(0.45, 0.85), 0.15),
+        zenith=_tinted(chance, chance.between(0.15, 0.5), 0.5),
+        clouds=chance.between(0, 0.7) if chance.often(0.5) else 0.0,
+        haze_per_m=0.06 * chance.between(0, 1) ** 3 if outdoors and chance.often(0.5) else 0.0,
+        exposure=None,
+    )
+
+
+def _tinted(chance: Chance, strength: float, spread: float = 0.12) -> Colour:
+    red, green, blue = strength * (1 + spread * chance.rng.uniform(-1, 1, 3))
+    return float(red), float(green), float(blue)

@@ -1,0 +1,259 @@
+"""The training program's parts, at sizes that take seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tiny_training.augment import batch_of, normalised
+from tiny_training.checkpoint import CHECKPOINT, WEIGHTS, atomically
+from tiny_training.curves import Curves
+from tiny_training.losses import depth_loss, standardised
+from tiny_training.pool import Pool, Window
+from tiny_training.resize import shrunk
+from tiny_training.schedule import LARGE, RATE, SMALL, Budget, learning_rate
+from tiny_training.trainer import LOG_EVERY, Trainer
+from tiny_training.validate import HeldOut, held_out, validate
+from tiny_training.views import Recipe, draw_chunk, drawn
+from torch import Tensor
+from train_tiny import Stop
+
+from stream.errors import WeightsError
+from stream.frames import Size
+from stream.models.networks import build
+from stream.models.state_file import read_state
+from stream.models.tiny import TINY
+from stream.models.weights import load_into, load_state, random_state
+from stream.preprocess.cpu import to_network
+
+ROOT = Path(__file__).parents[2]
+RECIPE = Recipe(3, (Size(48, 64),), views_in_chunk=4, textures=8)
+WINDOW = Window(views_in_chunk=4, reuse=1.5, first=2, most=3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As many threads, as many roundings: bits are compared here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def views() -> HeldOut:
+    """One view of each family."""
+    return held_out(1)
+
+
+@pytest.fixture
+def inverse() -> Tensor:
+    """(2, 64, 96): rendered-looking inverse depth, a ramp with a near and a far box."""
+    depth = torch.linspace(0.1, 0.6, 64)[:, None].repeat(2, 1, 96).view(2, 64, 96)
+    depth[:, 10:40, 20:50], depth[1, 30:50, 60:90] = 0.9, 0.02
+    return depth
+
+
+def loss_of(prediction: Tensor, inverse: Tensor) -> float:
+    return float(depth_loss(prediction, inverse, torch.Generator().manual_seed(0)).total)
+
+
+def test_a_perfect_answer_costs_little_but_its_rank_margin(inverse: Tensor) -> None:
+    """No direct error, no error after the fit, no edge in the wrong place."""
+    loss = depth_loss(standardised(inverse), inverse, torch.Generator().manual_seed(0))
+    assert [float(part) for part in (loss.direct, loss.fit, loss.gradients)] == pytest.approx([0, 0, 0], abs=1e-5)
+    assert float(loss.ranking) < 0.2
+
+
+def test_scale_and_shift_of_the_truth_do_not_matter(inverse: Tensor) -> None:
+    """Depth in feet, or with another zero, is the same target."""
+    prediction = torch.randn(inverse.shape, generator=torch.Generator().manual_seed(1))
+    assert loss_of(prediction, 3.28 * inverse + 7) == pytest.approx(loss_of(prediction, inverse), rel=1e-3)
+
+
+def test_an_inverted_answer_is_worse_than_none(inverse: Tensor) -> None:
+    """In every part: the fit must not turn it round."""
+    target = standardised(inverse)
+    generator = [torch.Generator().manual_seed(0) for _ in range(3)]
+    right, flat, wrong = (depth_loss(k * target, inverse, g) for k, g in zip((1, 0, -1), generator, strict=True))
+    for part in ("direct", "fit", "gradients", "ranking"):
+        assert getattr(right, part) < getattr(flat, part) < getattr(wrong, part), part
+
+
+def test_soft_edges_cost(inverse: Tensor) -> None:
+    """A blurred answer is worse than a sharp one, by its gradients most."""
+    target = standardised(inverse)
+    soft = torch.nn.functional.avg_pool2d(target[:, None], 7, 1, 3, count_include_pad=False)[:, 0]
+    assert loss_of(soft, inverse) > loss_of(target, inverse) + 0.1
+
+
+def test_every_pixel_gets_a_gradient(inverse: Tensor) -> None:
+    """Finite and not zero, and a step against it lowers the loss."""
+    prediction = torch.zeros_like(inverse).requires_grad_()
+    loss = depth_loss(prediction, inverse, torch.Generator().manual_seed(0)).total
+    loss.backward()
+    assert prediction.grad is not None
+    assert bool(prediction.grad.isfinite().all())
+    assert float((prediction.grad != 0).float().mean()) > 0.95
+    assert loss_of(prediction.detach() - 50 * prediction.grad, inverse) < loss.item()
+
+
+@pytest.mark.parametrize("size", [Size(192, 256), Size(96, 128), Size(64, 160)])
+def test_pictures_are_shrunk_and_normalised_as_the_product_does_it(size: Size) -> None:
+    """Against OpenCV's INTER_AREA, and against the product's whole preprocessing where the sizes are its own."""
+    bgr = np.random.default_rng(0).integers(0, 256, (288, 384, 3), dtype=np.uint8)
+    rgb = torch.from_numpy(bgr[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    ours = shrunk(rgb, size)[0].permute(1, 2, 0).numpy()
+    theirs = cv2.resize(bgr.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)[..., ::-1] / 255
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    if size == Size(192, 256):
+        product = to_network([bgr], TINY.spec)
+        np.testing.assert_allclose(normalised(shrunk(rgb, size), TINY.spec).numpy(), product, atol=1e-4)
+
+
+def test_a_chunk_is_a_function_of_its_number() -> None:
+    """Drawn here or in another process; other numbers give other views."""
+    first, other = draw_chunk(RECIPE, 0), draw_chunk(RECIPE, 1)
+    (elsewhere,) = drawn([RECIPE], workers=1)
+    np.testing.assert_array_equal(first.rgb, elsewhere.rgb)
+    np.testing.assert_array_equal(first.inverse, elsewhere.inverse)
+    assert first.rgb.shape == (4, 3, 48, 64)
+    assert not np.array_equal(first.inverse, other.inverse)
+
+
+def test_batches_are_what_the_network_takes() -> None:
+    """Picture and depth stay together through cutting and mirroring."""
+    depth = torch.linspace(0, 1, 64).expand(6, 48, 64).contiguous()
+    pictures = (depth * 255).round().to(torch.uint8)[:, None].repeat(1, 3, 1, 1)
+    for seed in range(5):
+        pixels, target = batch_of(pictures, depth.half(), Size(32, 64), np.random.default_rng(seed), TINY.spec)
+        assert pixels.shape == (6, 3, 32, 64)
+        assert target.shape == (6, 32, 64)
+        for picture, truth in zip(pixels[:, 0], target, strict=True):
+            assert float(torch.corrcoef(torch.stack([picture.flatten(), truth.flatten()]))[0, 1]) > 0.98
+
+
+def test_the_pool_slides_with_use() -> None:
+    """As many chunks as are due, and never more than the most."""
+    with Pool(RECIPE, WINDOW) as pool:
+        assert pool.rendered == 2 * 4
+        pictures, inverse = pool.pick(np.random.default_rng(0), 12, Size(32, 32))
+        assert pictures.shape == (12, 3, 48, 64)
+        assert inverse.shape == (12, 48, 64)
+        assert pool.rendered == 4 * 4
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    """Nearly nothing at both ends; sizes are multiples of 32, the product's 192x256 among them."""
+    rates = [learning_rate(step, step / 3000) for step in range(3000)]
+    assert max(rates) == pytest.approx(RATE, rel=0.02)
+    assert rates[0] < RATE / 50
+    assert rates[-1] < RATE / 50
+    assert Size(192, 256) in LARGE
+    assert all(side % 32 == 0 for size in SMALL + LARGE for side in size)
+
+
+def trained(steps: int, folder: Path | None = None) -> Trainer:
+    """A few steps on tiny batches; resumed from ``folder``."""
+    trainer = Trainer(5, Budget(1.0, steps=2 * LOG_EVERY), TINY.spec, pixels=2 * 64 * 96)
+    if folder:
+        trainer.resume(folder)
+    with Pool(RECIPE, WINDOW, used=trainer.progress.views) as pool:
+        for _ in range(steps):
+            trainer.step(pool)
+    return trainer
+
+
+def test_a_resumed_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    """Network, running mean, counters: four steps at once, or two and two; across the change to large sizes too."""
+    whole, half = trained(4), trained(2)
+    half.save(tmp_path)
+    rest = trained(2, tmp_path)
+    assert rest.progress == whole.progress
+    for of in ("network", "average"):
+        ours, theirs = getattr(whole, of).state_dict(), getattr(rest, of).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours), of
+
+
+def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Path) -> None:
+    """Half precision under the product's names, taken strictly; the curves hold points and a picture."""
+    trainer = trained(LOG_EVERY)
+    trainer.validate(views)
+    trainer.save(tmp_path)
+    load_into(build("tiny"), read_state(tmp_path / WEIGHTS))
+    assert (tmp_path / WEIGHTS).stat().st_size < 2_000_000
+    curves = json.loads((tmp_path / "curves.json").read_text())
+    assert [point["steps"] for point in curves["train"]] == [LOG_EVERY]
+    assert -1 <= curves["validation"][0]["spearman"] <= 1
+    picture = cv2.imread(str(tmp_path / "curves.png"))
+    assert picture.std() > 5
+    assert Curves.load(tmp_path, 5).train == [], "points after the checkpoint are drawn again"
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    """And nothing beside it."""
+    path = tmp_path / "file"
+    atomically(path, lambda new: new.write_text("old") and None)
+
+    def fail(new: Path) -> None:
+        new.write_text("half")
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        atomically(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 and then nothing"])
+def test_a_checkpoint_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Path) -> None:
+    """Missing, empty or cut short."""
+    if content is not None:
+        (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(WeightsError, match=CHECKPOINT):
+        Trainer(0, Budget(1.0), TINY.spec).resume(tmp_path)
+
+
+def test_validation_tells_trained_weights_from_random_ones(views: HeldOut) -> None:
+    """By every figure, on a few views."""
+    network = build("tiny")
+    load_into(network, random_state(TINY))
+    random = validate(network, views, TINY.spec)
+    load_into(network, load_state(TINY))
+    shipped = validate(network, views, TINY.spec)
+    assert shipped.spearman > random.spearman + 0.2
+    assert shipped.delta1 > random.delta1
+    assert shipped.abs_rel < random.abs_rel
+    assert set(shipped.by_family) == set(views.families)
+
+
+def test_the_program_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    """Nothing to resume, and a folder with a training in it: one line, no traceback."""
+    program = [sys.executable, str(ROOT / "tools/train_tiny.py"), "--device", "cpu", "--workers", "0", "--out"]
+    (tmp_path / CHECKPOINT).write_bytes(b"something")
+    answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert "--resume" in answer.stdout
+    assert "Traceback" not in answer.stdout + answer.stderr
+
+
+def test_ctrl_c_is_remembered_once() -> None:
+    """The step in progress ends well; whoever asks twice means it."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        stop = Stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,59 @@
+"""From views at hand to a batch: cut, shrunk, mirrored, lit differently, normalised as the product does it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stream.frames import Size
+from stream.input_spec import InputSpec
+from tiny_training.resize import nearest, shrunk
+
+SMALLEST_CUT = 0.6
+"""A cut keeps at least this share of each side that the batch's shape allows."""
+WHOLE_SHARE, GREY_SHARE = 0.35, 0.03
+
+
+def batch_of(
+    rgb: Tensor, inverse: Tensor, size: Size, rng: np.random.Generator, spec: InputSpec
+) -> tuple[Tensor, Tensor]:
+    """(B, 3, H, W) uint8 and (B, H, W) float16 -> network input (B, 3, h, w) and inverse depth (B, h, w), float32."""
+    cut = _cut_size(Size(*inverse.shape[1:]), size, 1.0 if rng.random() < WHOLE_SHARE else rng.uniform(SMALLEST_CUT, 1))
+    rgb, inverse = _cut(rgb, inverse, cut, rng)
+    pictures, target = shrunk(rgb.float() / 255, size), nearest(inverse.float(), size)
+    mirrored = torch.from_numpy(rng.random(len(rgb)) < 0.5).to(rgb.device)
+    pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
+    target = torch.where(mirrored[:, None, None], target.flip(-1), target)
+    return normalised(_relit(pictures, rng), spec).contiguous(memory_format=torch.channels_last), target
+
+
+def normalised(pictures: Tensor, spec: InputSpec) -> Tensor:
+    """(B, 3, h, w) in 0..1 as the network wants it."""
+    mean, std = pictures.new_tensor(spec.mean), pictures.new_tensor(spec.std)
+    return (pictures - mean[:, None, None]) / std[:, None, None]
+
+
+def _cut_size(have: Size, want: Size, share: float) -> Size:
+    """The largest cut of the wanted shape, times ``share``."""
+    scale = min(have.height / want.height, have.width / want.width) * share
+    return Size(min(have.height, round(want.height * scale)), min(have.width, round(want.width * scale)))
+
+
+def _cut(rgb: Tensor, inverse: Tensor, cut: Size, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Another place in every picture, one size for all."""
+    B, H, W = inverse.shape
+    tops, lefts = rng.integers(H - cut.height + 1, size=B), rng.integers(W - cut.width + 1, size=B)
+    places = [(slice(t, t + cut.height), slice(left, left + cut.width)) for t, left in zip(tops, lefts, strict=True)]
+    cuts = [rgb[b, :, rows, columns] for b, (rows, columns) in enumerate(places)]
+    return torch.stack(cuts), torch.stack([inverse[b, rows, columns] for b, (rows, columns) in enumerate(places)])
+
+
+def _relit(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """A little colour, light and offset on top of what the film did, for a view is used more than once."""
+    B, device = len(pictures), pictures.device
+    gain = torch.from_numpy(rng.uniform(0.9, 1.1, (B, 3, 1, 1)) * rng.uniform(0.8, 1.2, (B, 1, 1, 1))).float()
+    offset = torch.from_numpy(rng.uniform(-0.05, 0.05, (B, 1, 1, 1))).float()
+    lit = (pictures * gain.to(device) + offset.to(device)).clamp(0, 1)
+    grey = torch.from_numpy(rng.random(B) < GREY_SHARE).to(device)[:, None, None, None]
+    return torch.where(grey, lit.mean(1, keepdim=True), lit)

@@ -1,0 +1,141 @@
+"""Fresh training views: numbered chunks, each a function of the seed and its number alone.
+
+They are rendered by processes of one thread each, on the CPU or, with a context each, on the GPU; what travels back is
+8-bit pictures and half-precision inverse depth. That a chunk is a function of its number is what lets a training resume
+with the views it would have had.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stream.frames import Size
+from stream.scenes.acceptance import worth_keeping
+from stream.scenes.film import random_shots, take
+from stream.scenes.layouts import random_scene
+from stream.scenes.render import render
+from stream.scenes.textures import Atlas, random_atlas
+
+TEXTURES = 384
+CPU_BATCH, CUDA_BATCH = 4, 64
+"""Views rendered at once: as many as fit a core's cache (4 is fastest there), or keep a GPU busy."""
+ATLAS_STREAM, VIEW_STREAM = 1, 2
+"""Streams of random numbers of one seed."""
+FEWEST_TRIES = 40
+"""A chunk that needs more rendered batches than this times its own is not worth waiting for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what the views look like."""
+
+    seed: int
+    sizes: tuple[Size, ...]
+    """Chunk number i is drawn in one of these, by chance."""
+    views_in_chunk: int = 16
+    textures: int = TEXTURES
+    device: str = "cpu"
+    """Where views are rendered."""
+    family: str | None = None
+    """Only this family of scenes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """n views of one size."""
+
+    rgb: NDArray[np.uint8]
+    """(n, 3, H, W)."""
+    inverse: NDArray[np.float16]
+    """(n, H, W): 1 / metres; 0 for sky."""
+
+    @property
+    def size(self) -> Size:
+        return Size(*self.inverse.shape[1:])
+
+
+def draw_chunk(recipe: Recipe, number: int) -> Chunk:
+    """Render views of chunk ``number`` until ``views_in_chunk`` are worth keeping."""
+    rng = np.random.default_rng((recipe.seed, VIEW_STREAM, number))
+    size = recipe.sizes[int(rng.integers(len(recipe.sizes)))]
+    batch = min(CPU_BATCH if recipe.device == "cpu" else CUDA_BATCH, recipe.views_in_chunk)
+    rgb, inverse, found = [], [], 0
+    while found < recipe.views_in_chunk:
+        pictures, depths = _draw_batch(recipe, rng, size, batch)
+        rgb.append(pictures)
+        inverse.append(depths)
+        found += len(pictures)
+        assert len(rgb) < FEWEST_TRIES * recipe.views_in_chunk, f"no view of {recipe} is worth keeping"
+    n = recipe.views_in_chunk
+    return Chunk(np.concatenate(rgb)[:n], np.concatenate(inverse)[:n])
+
+
+def chunks(recipe: Recipe, first: int, workers: int) -> Generator[Chunk, None, None]:
+    """Chunks ``first``, ``first + 1``, ... without end, drawn ahead by ``workers`` processes; 0: here, when asked.
+
+    Closing the iterator ends the processes.
+    """
+    if workers == 0:
+        number = first
+        while True:
+            yield draw_chunk(recipe, number)
+            number += 1
+    with _processes(workers) as pool:
+        waiting: deque[Future[Chunk]] = deque()
+        try:
+            number = first
+            while True:
+                while len(waiting) < 2 * workers + 1:
+                    waiting.append(pool.submit(draw_chunk, recipe, number))
+                    number += 1
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def drawn(recipes: Sequence[Recipe], workers: int) -> list[Chunk]:
+    """Chunk 0 of every recipe."""
+    if workers == 0:
+        return [draw_chunk(recipe, 0) for recipe in recipes]
+    with _processes(workers) as pool:
+        return list(pool.map(draw_chunk, recipes, [0] * len(recipes)))
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    """Spawned, not forked: torch's threads and CUDA's context do not survive a fork."""
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+
+
+def _start_worker() -> None:
+    """One thread a process; Ctrl-C is for the process that has something to save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _draw_batch(
+    recipe: Recipe, rng: np.random.Generator, size: Size, count: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """The views worth keeping among ``count``, as a camera and its file would give them."""
+    atlas = _atlas(recipe.seed, recipe.textures, recipe.device)
+    pictures = render([random_scene(rng, atlas.count, recipe.family) for _ in range(count)], atlas, size)
+    with torch.inference_mode():
+        taken = take(pictures.rgb, pictures.depth, random_shots(rng, count))
+        keep = worth_keeping(pictures)
+        inverse = (1 / pictures.depth[keep]).half()
+    return taken[keep].cpu().numpy(), inverse.cpu().numpy()
+
+
+@cache
+def _atlas(seed: int, count: int, device: str) -> Atlas:
+    """Drawn once in the life of a process; another seed has other textures."""
+    return random_atlas(int(np.random.default_rng((seed, ATLAS_STREAM)).integers(1 << 31)), count).to(device)

@@ -1,0 +1,238 @@
+"""Train the network that comes with the package, on rendered scenes only.
+
+    python tools/train_tiny.py --minutes 180 --out runs/a          # two cores
+    python tools/train_tiny.py --minutes 25 --out runs/b           # takes a CUDA GPU if there is one
+    python tools/train_tiny.py --minutes 180 --out runs/a --resume # go on after Ctrl-C or a power cut
+
+OUT then holds tiny.safetensors (half precision, the running mean of the weights), checkpoint.pt, curves.json and
+curves.png. docs/training.md says what to expect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from tiny_training.checkpoint import CHECKPOINT, WEIGHTS
+from tiny_training.pool import Pool, Window
+from tiny_training.schedule import RATE, Budget
+from tiny_training.trainer import Trainer
+from tiny_training.validate import HeldOut, Validation, held_out
+from tiny_training.views import Recipe
+
+from stream.errors import DepthStreamError, UsageError
+from stream.frames import Size
+from stream.machine import probe
+from stream.models.state_file import read_state
+from stream.models.tiny import TINY
+
+CPU_SIZES, CUDA_SIZES = (
+    (Size(160, 208),) * 3 + (Size(208, 272), Size(272, 208)),
+    (Size(208, 272),) * 3 + (Size(272, 208),),
+)
+"""Sizes of the rendered views: what is cut from them and shrunk is 64x96 to 192x256."""
+CPU_REUSE, CUDA_REUSE = 3.0, 8.0
+"""A GPU learns faster than its renderer draws."""
+CUDA_CHUNK, CUDA_WORKERS = 128, 8
+SAVE_EVERY_S = 60.0
+SMOOTHING, SHOW_EVERY = 0.9, 10
+"""Of the loss in the progress bar; steps between its updates."""
+
+
+class Stop:
+    """Set by Ctrl-C: the step in progress is finished and saved; a second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def main() -> int:
+    """Train until the budget is used or Ctrl-C; exit status 0, or 130 when there is more to do."""
+    console = Console()
+    try:
+        return train(_arguments(), console)
+    except DepthStreamError as error:
+        console.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
+        return error.exit_status
+
+
+def train(arguments: argparse.Namespace, console: Console) -> int:
+    """Prepare, train, report."""
+    device, cores = _device(arguments.device), probe().cores
+    _claim(arguments.out, arguments.resume)
+    stop = Stop()
+    workers = arguments.workers if arguments.workers is not None else _workers(device, cores)
+    torch.set_num_threads(max(1, cores - workers))
+    trainer = Trainer(
+        arguments.seed,
+        Budget(60 * arguments.minutes, arguments.steps),
+        TINY.spec,
+        device=device,
+        rate=arguments.rate,
+        init=read_state(arguments.init) if arguments.init else None,
+    )
+    if arguments.resume:
+        trainer.resume(arguments.out)
+    console.print(f"{device}, {cores} cores, {workers} render processes, seed {trainer.progress.seed}")
+    with console.status(f"rendering {arguments.validation_views} held-out views"):
+        views = held_out(arguments.validation_views, workers)
+    if not trainer.progress.steps:
+        console.print(line("before", trainer.validate(views)))
+    recipe, window = _views(device, trainer.progress.seed, arguments.reuse)
+    with (
+        console.status("rendering the first views"),
+        Pool(recipe, window, used=trainer.progress.views, workers=workers, device=device) as pool,
+    ):
+        stopped = _run(trainer, pool, views, arguments, console, stop)
+    done = trainer.progress
+    console.print(
+        f"{arguments.out / WEIGHTS}: {done.steps} steps, {done.views} views in {done.seconds / 60:.1f} minutes"
+    )
+    if stopped:
+        console.print("stopped before the end: the same command with --resume goes on")
+    return 130 if stopped else 0
+
+
+def _run(
+    trainer: Trainer, pool: Pool, views: HeldOut, arguments: argparse.Namespace, console: Console, stop: Stop
+) -> bool:
+    """Steps until the budget is used (False) or Ctrl-C (True); saves now and then, and at the end."""
+    clock = _Clock()
+    due_save, due_validation = clock.seconds + SAVE_EVERY_S, clock.seconds + 60 * arguments.validate_every
+    with _progress(console) as bar:
+        task = bar.add_task("training", total=1.0, loss="", rate="", left="")
+        first_views, first_used = trainer.progress.views, trainer.used
+        loss: float | None = None
+        while trainer.used < 1 and not stop.asked:
+            result = trainer.step(pool)
+            trainer.progress.seconds += clock.tick()
+            if trainer.progress.steps % SHOW_EVERY == 0:
+                loss = _smoothed(loss, float(result.total.detach()))
+                speed = (trainer.progress.views - first_views) / clock.seconds
+                left_s = clock.seconds * (1 - trainer.used) / max(trainer.used - first_used, 1e-9)
+                bar.update(task, completed=trainer.used, loss=f"{loss:.3f}", rate=f"{speed:.0f}", left=_minutes(left_s))
+            if clock.seconds >= due_validation:
+                console.print(line(f"{trainer.progress.steps} steps", trainer.validate(views)))
+                due_validation += 60 * arguments.validate_every
+            if clock.seconds >= due_save:
+                trainer.save(arguments.out)
+                due_save += SAVE_EVERY_S
+    console.print(line(f"after {trainer.progress.steps} steps", trainer.validate(views)))
+    trainer.save(arguments.out)
+    return trainer.used < 1
+
+
+class _Clock:
+    """Monotonic seconds since it was made, and since the last tick."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def tick(self) -> float:
+        before, self._last = self._last, time.monotonic()
+        return self._last - before
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(
+            "{task.percentage:5.1f}%  loss {task.fields[loss]}  {task.fields[rate]} views/s  {task.fields[left]} left"
+        ),
+        console=console,
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _smoothed(before: float | None, now: float) -> float:
+    return now if before is None else SMOOTHING * before + (1 - SMOOTHING) * now
+
+
+def _views(device: str, seed: int, reuse: float | None) -> tuple[Recipe, Window]:
+    if device == "cpu":
+        recipe = Recipe(seed, CPU_SIZES)
+        return recipe, Window(recipe.views_in_chunk, reuse or CPU_REUSE)
+    recipe = Recipe(seed, CUDA_SIZES, CUDA_CHUNK, device=device)
+    return recipe, Window(recipe.views_in_chunk, reuse or CUDA_REUSE)
+
+
+def _device(asked: str) -> str:
+    """cpu or cuda. Raises UsageError for a GPU that torch cannot use."""
+    usable = torch.cuda.is_available()
+    if asked == "cuda" and not usable:
+        raise UsageError(
+            f"--device cuda: torch {torch.__version__} finds no usable GPU; leave the option out to train on the CPU"
+        )
+    return "cuda" if usable and asked != "cpu" else "cpu"
+
+
+def _workers(device: str, cores: int) -> int:
+    """One core learns, the others draw; a GPU is fed by at most eight."""
+    return min(CUDA_WORKERS, max(1, cores - 2)) if device == "cuda" else max(1, cores - 1)
+
+
+def _claim(out: Path, resume: bool) -> None:
+    """Make the folder. Raises UsageError rather than overwrite hours of work."""
+    if not resume and (out / CHECKPOINT).exists():
+        raise UsageError(f"{out} holds a training already: add --resume to go on with it, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot make this folder: {error.strerror}") from error
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=_positive, default=180.0, help="budget, resumed runs together (180)")
+    parser.add_argument("--steps", type=int, help="end after so many steps instead; makes a run repeatable bit for bit")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in DIR; its seed stays")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="begin with these weights (safetensors or torch)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="render processes; 0: render between the steps (cores - 1; GPU: 8)")
+    parser.add_argument("--reuse", type=_positive, help="times a view is used (CPU 3, GPU 8)")
+    parser.add_argument("--rate", type=_positive, default=RATE, help=f"highest learning rate ({RATE:g})")
+    parser.add_argument("--validate-every", type=_positive, default=10.0, metavar="MINUTES")
+    parser.add_argument("--validation-views", type=int, default=120, metavar="N")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def line(when: str, result: Validation) -> str:
+    """One validation in words."""
+    families = ", ".join(f"{name} {value:.2f}" for name, value in result.by_family.items())
+    return (
+        f"{when}: held-out Spearman {result.spearman:.3f} (median {result.spearman_median:.3f}), "
+        f"delta1 {result.delta1:.3f}, AbsRel {result.abs_rel:.3f}; at 128x160 {result.spearman_128:.3f}, "
+        f"{result.delta1_128:.3f}, {result.abs_rel_128:.3f}; agreement {result.agreement:.3f}\n  {families}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
