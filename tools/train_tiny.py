@@ -65,6 +65,9 @@ def main() -> int:
     except DepthStreamError as error:
         console.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         return error.exit_status
+    except KeyboardInterrupt:  # the second Ctrl-C: the first one saves and ends
+        console.print("stopped at once: --resume goes on from the last checkpoint")
+        return 130
 
 
 def train(arguments: argparse.Namespace, console: Console) -> int:
