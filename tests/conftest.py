@@ -41,3 +41,14 @@ def make_frame() -> FrameMaker:
         return Frame(image, camera, seq, Stamp.now(media_s=seq / 25))
 
     return make
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread: no rounding depends on the number of cores, and a busy machine does not stall it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

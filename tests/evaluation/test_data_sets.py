@@ -16,6 +16,8 @@ from pipelines.evaluation.motorcycle import Motorcycle, metres
 from stream.errors import DepthStreamError, SourceError, UsageError
 from stream.scenes.layouts import FAMILIES
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def put(folder: Path, name: str, depth: np.ndarray | None, suffix: str = ".png") -> None:
     """A picture of 24x16 and its depth."""

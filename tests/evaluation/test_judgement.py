@@ -17,6 +17,8 @@ from pipelines.evaluation.summary import means, medians
 from stream.errors import PictureError
 from stream.frames import Batch, DepthMap, Frame, Size
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def sample_of(truth: np.ndarray) -> Sample:
     return Sample("made", "made", np.zeros((*truth.shape, 3), np.uint8), truth.astype(np.float32))

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -35,18 +34,11 @@ from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state, random_state
 from stream.preprocess.cpu import to_network
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(3, (Size(48, 64),), views_in_chunk=4, textures=8)
 WINDOW = Window(views_in_chunk=4, reuse=1.5, first=2, most=3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many threads, as many roundings: bits are compared here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
