@@ -1,4 +1,4 @@
-"""One depth network on one engine: pictures in, depth maps out.
+"""One depth network on one engine: pictures in, depth maps out. Without any pipeline:
 
 model = open_model("tiny")
 depth = model(cv2.imread("street.jpg"))

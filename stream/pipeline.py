@@ -118,6 +118,7 @@ class Pipeline:
                 raise StageError(f"{self.name}: not stopped after {self.stop_timeout_s:g} s: {stuck}") from error
         except KeyboardInterrupt:
             self.abort()
+            self.wait(ABORT_GRACE_S)  # for sinks to finish their files
             raise
         self._raise_failures(error)
 

@@ -62,15 +62,15 @@ def _convert_all(
         if ending.error is not None:
             _report(ending.error)
         if not _goes_on(ending):
-            out.print(stats_table(ending.stats))
+            if ending.stats.accounts:
+                out.print(stats_table(ending.stats))
             break
     if status and not frames:
         return status
     seconds = monotonic() - start
     rate = f" in {seconds:.1f} s ({frames / seconds:.1f} a second)" if frames else ""
-    out.print(f"{frames} depth map{'s' * (frames != 1)} by {estimator.model.name} in {output}{rate}", highlight=False)
-    if estimator.settings.weights == "random":
-        err.print("depthstream: random weights: this depth means nothing, only its speed does")
+    done = f"{frames} depth map{'s' * (frames != 1)} by {estimator.model.name} in {output}{rate}"
+    out.print(done, highlight=False, markup=False, soft_wrap=True)
     return status
 
 
@@ -93,7 +93,7 @@ def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[V
 
 def _progress(stack: ExitStack, each: Input) -> Callable[[PipelineStats], None]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[fps]:.1f} fps"),

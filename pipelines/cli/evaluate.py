@@ -112,7 +112,7 @@ def _clip_frames(data_sets: Sequence[DataSet]) -> int:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Advance]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("loading", total=total)
         yield lambda what: bar.update(task, advance=1, description=what)
@@ -128,7 +128,7 @@ def _report(
         write_json(json_file, _as_json(estimator, done, results))
     if sheet is not None and results.rows:
         write_sheet(sheet, results.rows)
-        out.print(f"Wrote [bold]{sheet}[/].", highlight=False)
+        out.print(f"Wrote {sheet}.", highlight=False, markup=False, soft_wrap=True)
     if results.interrupted:
         scored, wanted = sum(len(judgements) for _, judgements in done), sum(map(len, data_sets))
         err.print(f"depthstream: interrupted after {scored} of {wanted} pictures")

@@ -44,7 +44,7 @@ def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: 
     settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
     status = _run(demo.build(settings), seconds=seconds, stats_every_s=None, json_file=json_file)
     if output.exists() and not status:
-        out.print(f"Wrote [bold]{output}[/] (picture, depth and true depth side by side).")
+        out.print(f"Wrote {output} (picture, depth and true depth side by side).", markup=False, soft_wrap=True)
     return status
 
 

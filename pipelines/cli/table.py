@@ -26,7 +26,7 @@ def stats_table(stats: PipelineStats) -> Group:
     _add_section(table, "time in each stage", steps)
     for edge in stats.edges:
         _add_section(table, f"{edge.name}: {edge.policy}", [("blocked", edge.blocked), ("starved", edge.starved)])
-    return Group(table, *(Text.from_markup(line) for line in _lines(stats)))
+    return Group(table, *_lines(stats))
 
 
 def terminals(stats: PipelineStats) -> list[StageStats]:
@@ -51,16 +51,21 @@ def _step_label(step: str) -> str:
     return f"{step} (with its wait)" if step.startswith("capture") else step
 
 
-def _lines(stats: PipelineStats) -> Iterator[str]:
+def _lines(stats: PipelineStats) -> Iterator[Text]:
+    """Text, not markup: cameras are named after files, and files may be called "[1080p] clip"."""
     drops = [*_drops(stats.stages), *_drops(stats.edges)]
-    yield f" [bold]drops by reason[/]   {', '.join(drops) or 'none'}"
+    yield _line("drops by reason", ", ".join(drops) or "none")
     several = len(terminals(stats)) > 1
     for account in stats.accounts:
-        yield f" [bold]account[/]           {_account_line(account, several=several)}"
+        yield _line("account", _account_line(account, several=several))
     for heading, figures in stats.figures.items():
-        yield f" [bold]{heading:16}[/]  {', '.join(f'{name} {_number(value)}' for name, value in figures.items())}"
+        yield _line(heading, ", ".join(f"{name} {_number(value)}" for name, value in figures.items()))
     for note in stats.notes:
-        yield f" {note}"
+        yield Text(f" {note}")
+
+
+def _line(heading: str, content: str) -> Text:
+    return Text.assemble((f" {heading:16}", "bold"), f"  {content}")
 
 
 def _account_line(account: Account, *, several: bool) -> str:
@@ -82,7 +87,7 @@ def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, Spread]])
     for name, spread in rows:
         times = (spread.p50_s, spread.p95_s, spread.p99_s, spread.max_s)
         cells = (f"{1e3 * t:.1f}" for t in times)
-        table.add_row(f"  {name}", str(spread.count), *cells, f"{spread.total_s:.2f}")
+        table.add_row(Text(f"  {name}"), str(spread.count), *cells, f"{spread.total_s:.2f}")
 
 
 def _number(value: float) -> str:

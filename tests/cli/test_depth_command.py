@@ -62,6 +62,16 @@ def test_a_video_comes_out_whole(depthstream: Command, clip: Path, tmp_path: Pat
     assert "24 depth maps by tiny" in called.out
 
 
+def test_brackets_in_names_are_only_brackets(depthstream: Command, clip: Path, tmp_path: Path) -> None:
+    """Downloaded videos are called like this; the summary and the table say the name as it is."""
+    for name in ("[1080p] a.mp4", "[red] b.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    called = depthstream("depth", "[1080p] a.mp4", "[red] b.mp4", "-o", "out [bold] 1")
+    assert called.status == 0, called.err
+    assert "in out [bold] 1" in called.out
+    assert frames_in(tmp_path / "out [bold] 1/[1080p] a.depth.mp4") == 24
+
+
 def test_a_folder_keeps_its_names(depthstream: Command, picture: Path, tmp_path: Path) -> None:
     """Results of a folder lie in a folder of its name; equal stems keep their suffix."""
     folder = tmp_path / "photos"
@@ -90,7 +100,8 @@ def test_missing_weights_are_an_error_that_helps(depthstream: Command, picture: 
     """URL, path and command; nothing swaps the model."""
     called = depthstream("depth", picture, "-o", "out", "--model", "midas_small")
     assert called.status == 1
-    line = called.err.strip().splitlines()[0]
+    line = one_line(called.err)
+    assert called.out == ""
     for part in ("https://github.com/isl-org/MiDaS/", "midas_v21_small_256.pt", "depthstream models pull midas_small"):
         assert part in line
 

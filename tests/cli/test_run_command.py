@@ -61,6 +61,15 @@ def test_a_video_by_config(depthstream: Command, clip: Path, tmp_path: Path) -> 
     assert frames_in(tmp_path / "o.mp4") == 24
 
 
+def test_the_table_says_a_cameras_name_as_it_is(depthstream: Command, clip: Path) -> None:
+    """Brackets are no markup, also where they would close one."""
+    changes = ("--set", f"cameras.0.path={clip}", "--set", "cameras.0.name='[/b] [x]'", "--set", "record.path=o.mp4")
+    called = depthstream("run", CONFIGS / "video.toml", *changes)
+    assert called.status == 0, called.err
+    assert "[/b] [x]: 24 captured = 24 published" in called.out
+    assert "capture.[/b] [x]" in called.out
+
+
 def test_a_missing_video_is_one_line(depthstream: Command) -> None:
     """Exit status 1, and no table of zeros."""
     called = depthstream("run", CONFIGS / "video.toml", "--set", "cameras.0.path=nothing.mp4")
