@@ -14,6 +14,7 @@ import argparse
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,13 +33,11 @@ from stream.machine import probe
 from stream.models.state_file import read_state
 from stream.models.tiny import TINY
 
-CPU_SIZES, CUDA_SIZES = (
-    (Size(160, 208),) * 3 + (Size(208, 272), Size(272, 208)),
-    (Size(208, 272),) * 3 + (Size(272, 208),),
-)
-"""Sizes of the rendered views: what is cut from them and shrunk is 64x96 to 192x256."""
-CPU_REUSE, CUDA_REUSE = 3.0, 8.0
-"""A GPU learns faster than its renderer draws."""
+SMALL_VIEWS = (Size(128, 168),) * 3 + (Size(168, 128), Size(128, 208))
+LARGE_VIEWS = (Size(224, 296),) * 3 + (Size(296, 224),)
+"""Sizes of the rendered views, while pictures are small and then; what is cut from them and shrunk is up to 192x256."""
+CPU_REUSE, CUDA_REUSE = 1.7, 8.0
+"""Keeps one core learning and one drawing all the time; a GPU learns faster than its renderer draws."""
 CUDA_CHUNK, CUDA_WORKERS = 128, 8
 SAVE_EVERY_S = 60.0
 SMOOTHING, SHOW_EVERY = 0.9, 10
@@ -92,10 +91,17 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
         views = held_out(arguments.validation_views, workers)
     if not trainer.progress.steps:
         console.print(line("before", trainer.validate(views)))
-    recipe, window = _views(device, trainer.progress.seed, arguments.reuse)
+    recipe, later, window = _views(device, trainer.progress.seed, arguments.reuse)
     with (
         console.status("rendering the first views"),
-        Pool(recipe, window, used=trainer.progress.views, workers=workers, device=device) as pool,
+        Pool(
+            *(recipe, window),
+            later=later,
+            grown_at=trainer.progress.grown_at,
+            used=trainer.progress.views,
+            workers=workers,
+            device=device,
+        ) as pool,
     ):
         stopped = _run(trainer, pool, views, arguments, console, stop)
     done = trainer.progress
@@ -170,12 +176,11 @@ def _smoothed(before: float | None, now: float) -> float:
     return now if before is None else SMOOTHING * before + (1 - SMOOTHING) * now
 
 
-def _views(device: str, seed: int, reuse: float | None) -> tuple[Recipe, Window]:
-    if device == "cpu":
-        recipe = Recipe(seed, CPU_SIZES)
-        return recipe, Window(recipe.views_in_chunk, reuse or CPU_REUSE)
-    recipe = Recipe(seed, CUDA_SIZES, CUDA_CHUNK, device=device)
-    return recipe, Window(recipe.views_in_chunk, reuse or CUDA_REUSE)
+def _views(device: str, seed: int, reuse: float | None) -> tuple[Recipe, Recipe, Window]:
+    """What is drawn first, what later, and how often a view is used."""
+    small = Recipe(seed, SMALL_VIEWS) if device == "cpu" else Recipe(seed, SMALL_VIEWS, CUDA_CHUNK, device=device)
+    window = Window(small.views_in_chunk, reuse or (CPU_REUSE if device == "cpu" else CUDA_REUSE))
+    return small, replace(small, sizes=LARGE_VIEWS), window
 
 
 def _device(asked: str) -> str:
@@ -213,7 +218,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="render processes; 0: render between the steps (cores - 1; GPU: 8)")
-    parser.add_argument("--reuse", type=_positive, help="times a view is used (CPU 3, GPU 8)")
+    parser.add_argument("--reuse", type=_positive, help="times a view is used (CPU 1.7, GPU 8)")
     parser.add_argument("--rate", type=_positive, default=RATE, help=f"highest learning rate ({RATE:g})")
     parser.add_argument("--validate-every", type=_positive, default=10.0, metavar="MINUTES")
     parser.add_argument("--validation-views", type=int, default=120, metavar="N")

@@ -78,5 +78,5 @@ def _view(number: int, family: str, atlas: Atlas) -> Pictures:
     rng = np.random.default_rng((SEED, number))
     while True:  # every family's own test has at least 5 of 12 views kept
         pictures = render([random_scene(rng, atlas.count, family)], atlas, SIZE, softness=SOFTNESS)
-        if bool(worth_keeping(pictures)):
+        if bool(worth_keeping(pictures.depth, pictures.ident)):
             return pictures

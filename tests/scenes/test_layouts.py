@@ -28,7 +28,7 @@ def test_every_family_gives_pictures_with_depth(family, atlas):
     assert bool((pictures.depth > 0).all())
     assert torch.equal(pictures.depth.isinf(), pictures.ident == -1)
     assert bool(((pictures.rgb >= 0) & (pictures.rgb <= 1)).all())
-    assert worth_keeping(pictures).sum() >= 5
+    assert worth_keeping(pictures.depth, pictures.ident).sum() >= 5
 
 
 def test_a_seed_gives_one_scene(atlas):
@@ -49,4 +49,4 @@ def test_views_without_depth_are_refused():
     deep = Pictures(flat.rgb, torch.linspace(1, 9, 600).view(size), many)
     one = Pictures(flat.rgb, deep.depth, torch.zeros(size, dtype=torch.int64))
     near = Pictures(flat.rgb, torch.linspace(0.01, 9, 600).view(size), many)
-    assert [bool(worth_keeping(p)) for p in (flat, deep, one, near)] == [False, True, False, False]
+    assert [bool(worth_keeping(p.depth, p.ident)) for p in (flat, deep, one, near)] == [False, True, False, False]

@@ -70,7 +70,7 @@ def test_the_lower_edge_is_no_floor_that_comes_nearer(family):
     rng, atlas = np.random.default_rng(11), random_atlas(0, 8, side=16)
     scenes = [random_scene(rng, atlas.count, family) for _ in range(16)]
     pictures = render(scenes, atlas, SIZE, shadows=False, occlusion=False)
-    keep = worth_keeping(pictures)
+    keep = worth_keeping(pictures.depth, pictures.ident)
     depth, ident = pictures.depth[keep].numpy(), pictures.ident[keep].numpy()
     middle = np.median(depth[:, 16:32], axis=(1, 2))[:, None, None]
     floor = ident[:, -4:] == pack(scenes, SIZE).slots + FLOOR

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_training.augment import batch_of, normalised
+from tiny_training.augment import _cut_size, batch_of, normalised
 from tiny_training.checkpoint import CHECKPOINT, WEIGHTS, atomically
 from tiny_training.curves import Curves
 from tiny_training.losses import depth_loss, standardised
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(3, (Size(48, 64),), views_in_chunk=4, textures=8)
+LATER = Recipe(3, (Size(64, 96),), views_in_chunk=4, textures=8)
 WINDOW = Window(views_in_chunk=4, reuse=1.5, first=2, most=3)
 
 
@@ -144,6 +145,25 @@ def test_the_pool_slides_with_use() -> None:
         assert pool.rendered == 4 * 4
 
 
+def test_views_become_larger_when_asked() -> None:
+    """From the first chunk that was not asked for yet; a pool opened later knows from where on."""
+    with Pool(RECIPE, WINDOW, later=LATER) as pool:
+        assert pool.grow() == 2
+        pictures, _ = pool.pick(np.random.default_rng(0), 12, Size(64, 96))
+        used = pool.used
+    assert pictures.shape == (12, 3, 64, 96)
+    with Pool(RECIPE, WINDOW, later=LATER, grown_at=2, used=used) as pool:
+        assert pool.pick(np.random.default_rng(0), 1, Size(64, 96))[0].shape == (1, 3, 64, 96)
+
+
+def test_cuts_are_enlarged_by_little_only() -> None:
+    """The smallest cut of a picture that is hardly larger than wanted, of a large one, and of a smaller one."""
+    want = Size(96, 128)
+    assert _cut_size(Size(112, 150), want, 0) == Size(87, 116)
+    assert _cut_size(Size(384, 512), want, 0) == Size(230, 307)
+    assert _cut_size(Size(48, 64), want, 0) == _cut_size(Size(48, 64), want, 1) == Size(48, 64)
+
+
 def test_the_rate_warms_up_and_cools_down() -> None:
     """Nearly nothing at both ends; sizes are multiples of 32, the product's 192x256 among them."""
     rates = [learning_rate(step, step / 3000) for step in range(3000)]
@@ -154,22 +174,25 @@ def test_the_rate_warms_up_and_cools_down() -> None:
     assert all(side % 32 == 0 for size in SMALL + LARGE for side in size)
 
 
-def trained(steps: int, folder: Path | None = None) -> Trainer:
-    """A few steps on tiny batches; resumed from ``folder``."""
-    trainer = Trainer(5, Budget(1.0, steps=2 * LOG_EVERY), TINY.spec, pixels=2 * 64 * 96)
+def trained(steps: int, folder: Path | None = None, budget: int = 2 * LOG_EVERY) -> Trainer:
+    """A few steps of a ``budget`` on tiny batches; resumed from ``folder``."""
+    trainer = Trainer(5, Budget(1.0, budget), TINY.spec, pixels=2 * 64 * 96)
     if folder:
         trainer.resume(folder)
-    with Pool(RECIPE, WINDOW, used=trainer.progress.views) as pool:
+    done = trainer.progress
+    with Pool(RECIPE, WINDOW, later=LATER, grown_at=done.grown_at, used=done.views) as pool:
         for _ in range(steps):
             trainer.step(pool)
     return trainer
 
 
-def test_a_resumed_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    """Network, running mean, counters: four steps at once, or two and two; across the change to large sizes too."""
-    whole, half = trained(4), trained(2)
-    half.save(tmp_path)
-    rest = trained(2, tmp_path)
+@pytest.mark.parametrize("first", [2, 3])
+def test_a_resumed_training_is_the_same_bit_for_bit(first: int, tmp_path: Path) -> None:
+    """Network, running mean, counters: at once or in two parts, before and after views have become larger."""
+    whole, part = trained(4, budget=4), trained(first, budget=4)
+    assert (part.progress.grown_at is None) == (first == 2)
+    part.save(tmp_path)
+    rest = trained(4 - first, tmp_path, budget=4)
     assert rest.progress == whole.progress
     for of in ("network", "average"):
         ours, theirs = getattr(whole, of).state_dict(), getattr(rest, of).state_dict()

@@ -10,8 +10,8 @@ from stream.frames import Size
 from stream.input_spec import InputSpec
 from tiny_training.resize import nearest, shrunk
 
-SMALLEST_CUT = 0.6
-"""A cut keeps at least this share of each side that the batch's shape allows."""
+SMALLEST_CUT, LARGEST_ENLARGEMENT = 0.6, 1.1
+"""A cut keeps at least this share of each side that the batch's shape allows, and is not enlarged by more than this."""
 WHOLE_SHARE, GREY_SHARE = 0.35, 0.03
 
 
@@ -19,7 +19,7 @@ def batch_of(
     rgb: Tensor, inverse: Tensor, size: Size, rng: np.random.Generator, spec: InputSpec
 ) -> tuple[Tensor, Tensor]:
     """(B, 3, H, W) uint8 and (B, H, W) float16 -> network input (B, 3, h, w) and inverse depth (B, h, w), float32."""
-    cut = _cut_size(Size(*inverse.shape[1:]), size, 1.0 if rng.random() < WHOLE_SHARE else rng.uniform(SMALLEST_CUT, 1))
+    cut = _cut_size(Size(*inverse.shape[1:]), size, 1.0 if rng.random() < WHOLE_SHARE else rng.random())
     rgb, inverse = _cut(rgb, inverse, cut, rng)
     pictures, target = shrunk(rgb.float() / 255, size), nearest(inverse.float(), size)
     mirrored = torch.from_numpy(rng.random(len(rgb)) < 0.5).to(rgb.device)
@@ -35,8 +35,10 @@ def normalised(pictures: Tensor, spec: InputSpec) -> Tensor:
 
 
 def _cut_size(have: Size, want: Size, share: float) -> Size:
-    """The largest cut of the wanted shape, times ``share``."""
-    scale = min(have.height / want.height, have.width / want.width) * share
+    """Of the wanted shape: the largest cut for a ``share`` of 1, the smallest for 0."""
+    largest = min(have.height / want.height, have.width / want.width)
+    smallest = min(largest, max(SMALLEST_CUT * largest, 1 / LARGEST_ENLARGEMENT))
+    scale = smallest + share * (largest - smallest)
     return Size(min(have.height, round(want.height * scale)), min(have.width, round(want.width * scale)))
 
 

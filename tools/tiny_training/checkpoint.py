@@ -32,6 +32,8 @@ class Progress:
     """Of the budget."""
     views: int = 0
     """Used, those used again included."""
+    grown_at: int | None = None
+    """The first chunk of the larger views (``Pool.grow``)."""
 
 
 def save(

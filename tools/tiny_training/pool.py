@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stream.frames import Size
-from tiny_training.views import Recipe, chunks
+from tiny_training.views import Recipe, ahead, chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Window:
 class Pool:
     """Views to draw from, on the device; what it holds depends on how many have been used and nothing else.
 
-    Opened at ``used`` views it draws the chunks again that it would hold by then.
+    Opened at ``used`` views it draws the chunks again that it would hold by then. They follow ``recipe``, and ``later``
+    after ``grow``.
     """
 
     def __init__(
@@ -44,15 +45,18 @@ class Pool:
         recipe: Recipe,
         window: Window,
         *,
+        later: Recipe | None = None,
+        grown_at: int | None = None,
         used: int = 0,
         workers: int = 0,
         device: torch.device | str = "cpu",
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """``report`` is told how many of the first chunks are there."""
+        """``grown_at``: what an earlier ``grow`` gave. ``report`` is told how many of the first chunks are there."""
         start = max(0, window.last(used) - window.most)
         self._window, self._device, self._report = window, torch.device(device), report
-        self._source = chunks(recipe, start, workers)
+        self._recipe, self._later, self._grown_at, self._ahead = recipe, later or recipe, grown_at, ahead(workers)
+        self._source = chunks(self._recipe_of, start, workers)
         self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=window.most)
         self._next, self.used = start, used
 
@@ -70,6 +74,11 @@ class Pool:
         """Views made so far, those before a resume included."""
         return self._next * self._window.views_in_chunk
 
+    def grow(self) -> int:
+        """Draw chunks that have not been asked for yet by the later recipe; the number of the first of them."""
+        self._grown_at = self._next + self._ahead
+        return self._grown_at
+
     def pick(self, rng: np.random.Generator, count: int, at_least: Size) -> tuple[Tensor, Tensor]:
         """``count`` views of one size: (count, 3, H, W) uint8 and (count, H, W) float16.
 
@@ -84,6 +93,9 @@ class Pool:
         which = rng.integers(len(held) * self._window.views_in_chunk, size=count)
         places = [divmod(int(i), self._window.views_in_chunk) for i in which]
         return torch.stack([held[c][0][i] for c, i in places]), torch.stack([held[c][1][i] for c, i in places])
+
+    def _recipe_of(self, number: int) -> Recipe:
+        return self._recipe if self._grown_at is None or number < self._grown_at else self._later
 
     def _fill(self) -> None:
         """Wait for the chunks that are due."""

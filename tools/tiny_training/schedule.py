@@ -13,6 +13,8 @@ RATE, LAST_RATE = 1.5e-3, 1e-5
 WARM_UP_STEPS = 150
 SMALL_UNTIL = 0.45
 """Share of the budget in which pictures are small: four times as many steps for the same time."""
+HEAD_START = 0.02
+"""The larger views are drawn by so much of the budget before they are needed."""
 SMALL = (Size(96, 128),) * 3 + (Size(96, 96), Size(128, 96), Size(64, 128), Size(96, 160))
 LARGE = (
     *((Size(192, 256),) * 4 + (Size(128, 160),) * 3),

@@ -21,7 +21,7 @@ from tiny_training.checkpoint import Progress
 from tiny_training.curves import Curves
 from tiny_training.losses import Loss, depth_loss
 from tiny_training.pool import Pool
-from tiny_training.schedule import RATE, Budget, batch_size, learning_rate, picture_size
+from tiny_training.schedule import HEAD_START, RATE, SMALL_UNTIL, Budget, batch_size, learning_rate, picture_size
 from tiny_training.validate import HeldOut, Validation, validate
 
 WEIGHT_DECAY, BETAS, CLIP_NORM = 0.02, (0.9, 0.99), 2.0
@@ -29,7 +29,7 @@ LOG_EVERY = 20
 """Steps between two points of the loss curves, each the mean of what lies between."""
 STEP_STREAM = 3
 """The stream of random numbers that steps draw from (views have their own: views.VIEW_STREAM)."""
-CPU_PIXELS, CUDA_PIXELS = 8 * 128 * 160, 96 * 192 * 256
+CPU_PIXELS, CUDA_PIXELS = 12 * 128 * 160, 96 * 192 * 256
 """In a batch."""
 
 
@@ -68,6 +68,8 @@ class Trainer:
         """Learn from one batch. Raises EngineError when the loss is no number any more (looked at every 20 steps)."""
         number = self.progress.steps
         rng = np.random.default_rng((self.progress.seed, STEP_STREAM, number))
+        if self.progress.grown_at is None and self.used > SMALL_UNTIL - HEAD_START:
+            self.progress.grown_at = pool.grow()
         size = picture_size(rng, self.used)
         pixels, inverse = batch_of(*pool.pick(rng, batch_size(size, self._pixels), size), size, rng, self._spec)
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(1 << 62)))
@@ -140,4 +142,4 @@ def _optimizer(network: nn.Module, rate: float) -> torch.optim.Optimizer:
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=BETAS)
+    return torch.optim.AdamW(groups, lr=rate, betas=BETAS, fused=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -23,12 +23,13 @@ from stream.frames import Size
 from stream.scenes.acceptance import worth_keeping
 from stream.scenes.film import random_shots, take
 from stream.scenes.layouts import random_scene
-from stream.scenes.render import render
+from stream.scenes.render import colour, outlines
 from stream.scenes.textures import Atlas, random_atlas
 
 TEXTURES = 384
-CPU_BATCH, CUDA_BATCH = 4, 64
-"""Views rendered at once: as many as fit a core's cache (4 is fastest there), or keep a GPU busy."""
+CPU_BATCH, CUDA_BATCH = 1, 64
+"""Views rendered at once: scenes of a batch are worked on over the windows of all of them, so that a core is fastest
+with one (twice as fast as with four); a GPU has to be kept busy."""
 ATLAS_STREAM, VIEW_STREAM = 1, 2
 """Streams of random numbers of one seed."""
 FEWEST_TRIES = 40
@@ -80,7 +81,7 @@ def draw_chunk(recipe: Recipe, number: int) -> Chunk:
     return Chunk(np.concatenate(rgb)[:n], np.concatenate(inverse)[:n])
 
 
-def chunks(recipe: Recipe, first: int, workers: int) -> Generator[Chunk, None, None]:
+def chunks(recipe_of: Callable[[int], Recipe], first: int, workers: int) -> Generator[Chunk, None, None]:
     """Chunks ``first``, ``first + 1``, ... without end, drawn ahead by ``workers`` processes; 0: here, when asked.
 
     Closing the iterator ends the processes.
@@ -88,19 +89,24 @@ def chunks(recipe: Recipe, first: int, workers: int) -> Generator[Chunk, None, N
     if workers == 0:
         number = first
         while True:
-            yield draw_chunk(recipe, number)
+            yield draw_chunk(recipe_of(number), number)
             number += 1
     with _processes(workers) as pool:
         waiting: deque[Future[Chunk]] = deque()
         try:
             number = first
             while True:
-                while len(waiting) < 2 * workers + 1:
-                    waiting.append(pool.submit(draw_chunk, recipe, number))
+                while len(waiting) < ahead(workers):
+                    waiting.append(pool.submit(draw_chunk, recipe_of(number), number))
                     number += 1
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def ahead(workers: int) -> int:
+    """Chunks that are asked for before they are needed."""
+    return 2 * workers + 1 if workers else 0
 
 
 def drawn(recipes: Sequence[Recipe], workers: int) -> list[Chunk]:
@@ -127,10 +133,14 @@ def _draw_batch(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     """The views worth keeping among ``count``, as a camera and its file would give them."""
     atlas = _atlas(recipe.seed, recipe.textures, recipe.device)
-    pictures = render([random_scene(rng, atlas.count, recipe.family) for _ in range(count)], atlas, size)
+    seen = outlines([random_scene(rng, atlas.count, recipe.family) for _ in range(count)], size, atlas.texels.device)
+    shots = random_shots(rng, count)
     with torch.inference_mode():
-        taken = take(pictures.rgb, pictures.depth, random_shots(rng, count))
-        keep = worth_keeping(pictures)
+        keep = worth_keeping(seen.hits.depth, seen.hits.ident)
+        if not keep.any():
+            return np.empty((0, 3, *size), np.uint8), np.empty((0, *size), np.float16)
+        pictures = colour(seen, atlas)
+        taken = take(pictures.rgb, pictures.depth, shots)
         inverse = (1 / pictures.depth[keep]).half()
     return taken[keep].cpu().numpy(), inverse.cpu().numpy()
 
