@@ -48,6 +48,8 @@ def score_table(estimator: Estimator, done: Done, clips: Sequence[Flicker]) -> G
         model, prior = [j.model for j in judgements], [j.prior for j in judgements]
         columns = (means(model), medians(model), means(prior), medians(prior))
         for figure in FIGURES:
+            if all(math.isnan(column[figure]) for column in columns):
+                continue  # pictures without truth have but one figure
             table.add_row(f"  {_label(figure)}", *(_cell(column[figure]) for column in columns))
     return Group(table, *(Text(line) for line in _lines(estimator, done, clips)))
 

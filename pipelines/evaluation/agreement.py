@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stream.estimator import Estimator
-from stream.frames import Batch, Floats, Frame
+from stream.frames import Batch, Floats, Frame, Kind
 from stream.metrics.fit import nearness
 from stream.metrics.ranks import spearman
 from stream.preprocess.cpu import to_camera, to_network
@@ -14,11 +14,16 @@ SHORT_SIDES_PX = (128, 192)
 """Network pixels; both multiples of 32, the long side follows the picture's shape."""
 
 
-def self_agreement(estimator: Estimator, frame: Frame, step: int = 1) -> float:
-    """Spearman's correlation of the outputs at short sides of 128 and 192 px, over every ``step``-th row and column."""
-    one, other = (_at(side, estimator, frame)[::step, ::step] for side in SHORT_SIDES_PX)
-    kind = estimator.model.kind
-    return spearman(nearness(one.ravel(), kind), nearness(other.ravel(), kind))
+def at_both_sizes(estimator: Estimator, frame: Frame) -> tuple[Floats, Floats]:
+    """Depth (H, W) of the picture when the network gets it at a short side of 128 px, and of 192 px."""
+    small, large = (_at(side, estimator, frame) for side in SHORT_SIDES_PX)
+    return small, large
+
+
+def self_agreement(small: Floats, large: Floats, kind: Kind, step: int = 1) -> float:
+    """Spearman's correlation of the two, over every ``step``-th row and column."""
+    one, other = (nearness(depth[::step, ::step].ravel(), kind) for depth in (small, large))
+    return spearman(one, other)
 
 
 def _at(short_side_px: int, estimator: Estimator, frame: Frame) -> Floats:

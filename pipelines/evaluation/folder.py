@@ -1,4 +1,4 @@
-"""A folder of somebody's own pictures with depth: ``name.png`` or ``name.jpg`` beside ``name.npy``."""
+"""A folder of somebody's own pictures: ``name.png`` or ``name.jpg``, with depth where ``name.npy`` lies beside."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stream.metrics.fit import DEPTH_CAP_M
 from stream.sources.images import read_picture
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
-FORM = "name.png or name.jpg, and name.npy: (H, W) metres, NaN where unknown"
+FORM = "name.png or name.jpg, and for each where depth is known name.npy: (H, W) metres, NaN where unknown"
 
 
-class PairsFolder:
-    """Pictures in the order of their names; NaN, 0 and below count as unknown, inf as sky.
+class PicturesFolder:
+    """Pictures in the order of their names; in depth NaN, 0 and below count as unknown, inf as sky.
 
-    Raises SourceError, naming the file, for a folder without pairs or with a file that lacks its partner; and when
+    Raises SourceError, naming the file, for a folder without pictures or with depth that lacks its picture; and when
     reading, for depth that is not (H, W) numbers of the picture's size or not known anywhere.
     """
 
@@ -33,7 +33,8 @@ class PairsFolder:
 
     @property
     def about(self) -> str:
-        return f"{self._folder}: {len(self)} picture{'s' * (len(self) != 1)}"
+        known = sum(depth is not None for _, depth in self._pairs)
+        return f"{self._folder}: {len(self)} picture{'s' * (len(self) != 1)}, {known or 'none'} with depth"
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -41,16 +42,17 @@ class PairsFolder:
     def __iter__(self) -> Iterator[Sample]:
         for picture, depth in self._pairs:
             image = read_picture(picture)
-            yield Sample(picture.stem, self.name, image, _read_depth(depth, picture, image.shape[:2]))
+            truth = None if depth is None else _read_depth(depth, picture, image.shape[:2])
+            yield Sample(picture.stem, self.name, image, truth)
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+def _pairs(folder: Path) -> list[tuple[Path, Path | None]]:
     try:
         files = sorted(child for child in folder.iterdir() if child.is_file())
     except OSError as error:
         raise SourceError(f"{folder}: cannot be read: {error.strerror}; give a folder with {FORM}") from error
     pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-    depths = [file for file in files if file.suffix.lower() == ".npy"]
+    depths = {file.stem: file for file in files if file.suffix.lower() == ".npy"}
     if not pictures and not depths:
         raise SourceError(f"{folder}: nothing to evaluate in it; it should hold {FORM}")
     by_stem: dict[str, Path] = {}
@@ -58,12 +60,10 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
         if picture.stem in by_stem:
             raise SourceError(f"{picture}: {by_stem[picture.stem].name} has the same depth file; rename one of them")
         by_stem[picture.stem] = picture
-    lonely = {depth.stem for depth in depths} ^ set(by_stem)
-    for file in files:
-        if file.stem in lonely and file in (*pictures, *depths):
-            missing = "picture" if file in depths else "depth file"
-            raise SourceError(f"{file}: its {missing} is missing; expected {FORM}")
-    return [(by_stem[depth.stem], depth) for depth in depths]
+    for stem, depth in depths.items():
+        if stem not in by_stem:
+            raise SourceError(f"{depth}: its picture is missing; expected {FORM}")
+    return [(picture, depths.get(stem)) for stem, picture in by_stem.items()]
 
 
 def _read_depth(path: Path, picture: Path, size: tuple[int, ...]) -> Floats:

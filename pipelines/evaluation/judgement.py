@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pipelines.evaluation.agreement import self_agreement
+from pipelines.evaluation.agreement import at_both_sizes, self_agreement
 from pipelines.evaluation.prior import lower_is_nearer
 from pipelines.evaluation.sample import Sample
 from stream.clock import Stamp
@@ -34,26 +34,33 @@ class Judgement:
     name: str
     group: str
     model: Figures
-    """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``."""
+    """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``; the last alone without truth."""
     prior: Figures
     """The same of "lower is nearer", which is relative inverse depth, without ``self_agreement``."""
     sample: Sample = field(repr=False)
     depth_map: DepthMap = field(repr=False)
+    at_both_sizes: tuple[Floats, Floats] = field(repr=False)
+    """(H, W): what ``self_agreement`` compares."""
 
 
 def judge(estimator: Estimator, sample: Sample) -> Judgement:
     """Run the network and score it. Raises PictureError for a picture whose truth is nowhere nearer than 80 m."""
     frame = Frame(sample.image, sample.name, 0, Stamp.now("file"))
     (depth_map,) = estimator.estimate(estimator.prepare([frame]))
-    step = _step(sample.truth)
+    both = at_both_sizes(estimator, frame)
     model = figures(depth_map.depth, sample, depth_map.kind)
-    model["self_agreement"] = self_agreement(estimator, frame, step)
+    model["self_agreement"] = self_agreement(*both, depth_map.kind, _step(depth_map.depth))
     prior = figures(lower_is_nearer(frame.size), sample, "relative_inverse")
-    return Judgement(sample.name, sample.group, model, prior, sample, depth_map)
+    return Judgement(sample.name, sample.group, model, prior, sample, depth_map, both)
 
 
 def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
-    """All figures of a prediction (H, W) against the sample's truth. Raises PictureError as ``judge`` does."""
+    """All figures of a prediction (H, W) against the sample's truth; none without truth.
+
+    Raises PictureError as ``judge`` does.
+    """
+    if sample.truth is None:
+        return {}
     step = _step(sample.truth)
     few, truth = prediction[::step, ::step], sample.truth[::step, ::step]
     scored = score(few, truth, kind)
@@ -65,5 +72,5 @@ def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
     return {**asdict(scored), "ordinal_error": ordinal, "edge_share": edges}
 
 
-def _step(truth: Floats) -> int:
-    return max(1, math.ceil(math.sqrt(truth.size / MOST_PIXELS)))
+def _step(depth: Floats) -> int:
+    return max(1, math.ceil(math.sqrt(depth.size / MOST_PIXELS)))

@@ -1,4 +1,4 @@
-"""A picture whose depth is known, and what every data set offers."""
+"""A picture, mostly one whose depth is known, and what every data set offers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream.frames import Floats, Image
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture and its truth."""
+    """One picture and its truth, where there is one."""
 
     name: str
     """Unique in its data set."""
@@ -19,8 +19,8 @@ class Sample:
     """What kind of picture it is; the data set's name where there is only one kind."""
     image: Image
     """(H, W, 3) uint8 BGR."""
-    truth: Floats
-    """(H, W) float32, metres along the optical axis; NaN where unknown, +inf for sky."""
+    truth: Floats | None
+    """(H, W) float32, metres along the optical axis; NaN where unknown, +inf for sky. None: nothing is known."""
 
 
 class DataSet(Protocol):

@@ -8,9 +8,10 @@ from typing import cast
 
 import numpy as np
 
+from pipelines.evaluation.agreement import SHORT_SIDES_PX
 from pipelines.evaluation.judgement import Judgement
 from stream.errors import SinkError
-from stream.frames import Floats, Image
+from stream.frames import DepthMap, Floats, Image
 from stream.metrics.fit import DEPTH_CAP_M, Array, fitted_inverse, nearness
 from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side, stamp_text
@@ -29,26 +30,38 @@ def chosen_rows(pictures: int, rows: int = ROWS) -> frozenset[int]:
 
 
 def sheet_row(judgement: Judgement) -> Image:
-    """(h, 4 panels, 3) uint8 BGR. Depth is painted near to far by each map's own 2nd to 98th percentile.
+    """(h, 4 panels, 3) uint8 BGR: picture, truth, depth, error; without truth picture, depth, and depth at two sizes.
 
-    The error is the ratio of the fitted depth and the truth, either way round, from 1 to 1.25^3.
+    Depth is painted near to far by each map's own 2nd to 98th percentile. The error is the ratio of the fitted depth
+    and the truth, either way round, from 1 to 1.25^3.
     """
-    sample, depth_map = judgement.sample, judgement.depth_map
-    truth = sample.truth.astype(np.float64)
-    inverse = 1.0 / np.where(truth > 0, np.minimum(truth, DEPTH_CAP_M), np.nan)
-    ratio = fitted_inverse(depth_map.depth, sample.truth, depth_map.kind) / inverse
+    sample, guess = judgement.sample, _guess(judgement.depth_map, judgement.depth_map.depth)
+    others = _at_both_sizes(judgement, guess) if sample.truth is None else _beside_truth(judgement, sample.truth, guess)
+    return side_by_side([(judgement.name, _resized(sample.image)), *others])
+
+
+def _beside_truth(judgement: Judgement, truth: Floats, guess: Image) -> list[tuple[str, Image]]:
+    depth_map, model = judgement.depth_map, judgement.model
+    inverse = 1.0 / np.where(truth > 0, np.minimum(truth.astype(np.float64), DEPTH_CAP_M), np.nan)
+    ratio = fitted_inverse(depth_map.depth, truth, depth_map.kind) / inverse
     error = paint(_narrow(np.abs(np.log(ratio))), 0.0, math.log(WORST_RATIO), lut(ERROR_COLOURS))
-    guess = _depth_panel(nearness(depth_map.depth, depth_map.kind))
-    if depth_map.weights == "random":
-        guess = stamp_text(guess, "random weights")
-    spearman, delta1 = judgement.model["spearman"], judgement.model["delta1"]
-    panels = [
-        (judgement.name, _resized(sample.image)),
+    return [
         ("truth", _depth_panel(inverse)),
-        (f"{depth_map.model}: Spearman {spearman:.2f}, delta1 {delta1:.2f}", guess),
+        (f"{depth_map.model}: Spearman {model['spearman']:.2f}, delta1 {model['delta1']:.2f}", guess),
         (f"error: ratio 1 (dark) to {WORST_RATIO:.2f}", error),
     ]
-    return side_by_side(panels)
+
+
+def _at_both_sizes(judgement: Judgement, guess: Image) -> list[tuple[str, Image]]:
+    sizes = zip(SHORT_SIDES_PX, judgement.at_both_sizes, strict=True)
+    others = [(f"at {side} px", _guess(judgement.depth_map, depth)) for side, depth in sizes]
+    agreement = judgement.model["self_agreement"]
+    return [(f"{judgement.depth_map.model}: agreement {agreement:.2f}", guess), *others]
+
+
+def _guess(depth_map: DepthMap, depth: Floats) -> Image:
+    panel = _depth_panel(nearness(depth, depth_map.kind))
+    return stamp_text(panel, "random weights") if depth_map.weights == "random" else panel
 
 
 def write_sheet(path: Path, rows: list[Image]) -> None:

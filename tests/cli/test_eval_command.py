@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipelines.cli.evaluate import Results, evaluate
-from pipelines.evaluation.folder import PairsFolder
+from pipelines.evaluation.folder import PicturesFolder
 from pipelines.evaluation.summary import FIGURES
 from stream.estimator import Estimator
 from stream.settings import ModelSettings
@@ -58,6 +58,20 @@ def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape[1] == 4 * 280
     assert sheet.shape[0] > 3 * 210
+
+
+def test_photographs_without_depth_are_looked_at(depthstream: Command, pairs: Path, tmp_path: Path) -> None:
+    """The agreement of two sizes is all that can be measured; the sheet shows both."""
+    for depth in pairs.glob("*.npy"):
+        depth.unlink()
+    called = depthstream("eval", "--data", pairs, "--json", "eval.json", "--sheet", "sheet.png")
+    assert called.status == 0, called.err
+    assert "agreement of 128 and 192 px" in called.out
+    assert "RMSE," not in called.out.split("fit before")[0]
+    (data,) = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)["data"]
+    assert all(list(picture["model"]) == ["self_agreement"] for picture in data["pictures"])
+    assert -1 <= data["model"]["median"]["self_agreement"] <= 1
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 4 * 280
 
 
 def test_rendered_views_are_scored_and_watched(depthstream: Command, tmp_path: Path) -> None:
@@ -114,7 +128,7 @@ def test_an_interrupt_keeps_what_was_scored(cache_folder: Path, pairs: Path, mon
         if len(results.judgements["pairs"]) == 2:
             signal.raise_signal(signal.SIGINT)
 
-    evaluate(Estimator(ModelSettings()), [PairsFolder(pairs)], results, interrupt_after_two, with_sheet=True)
+    evaluate(Estimator(ModelSettings()), [PicturesFolder(pairs)], results, interrupt_after_two, with_sheet=True)
     assert results.interrupted
     assert [judgement.name for judgement in results.judgements["pairs"]] == ["block0", "block1"]
     assert len(results.rows) == 2
