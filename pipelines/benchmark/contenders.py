@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
@@ -30,6 +31,7 @@ from stream.stages.capture import capture
 from stream.stages.render import render
 
 SIDE = 256
+SAME_SIZE = Size(192, 256)
 WARM_UP = 5
 Result = dict[str, Any]
 
@@ -46,6 +48,17 @@ def engine(clip: Path, seconds: float) -> Result:
     batch = estimator.prepare([next(_pictures(clip))])
     times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _for(seconds)]
     return {"fps": 1 / median(times), "ms": 1e3 * median(times), "runs": len(times), "engine": estimator.describe()}
+
+
+def networks(clip: Path, seconds: float) -> Result:
+    """The networks in turn, the bare engine at one size for all, each with the threads that it gets here by itself."""
+    pixels = np.random.default_rng(0).standard_normal((1, *SAME_SIZE, 3), np.float32).transpose(0, 3, 1, 2)
+    estimators = {name: Estimator(ModelSettings(name=name, weights="random")) for name in ("tiny", "midas_small")}
+    times: dict[str, list[float]] = {name: [] for name in estimators}
+    for _ in _for(seconds):
+        for name, estimator in estimators.items():
+            times[name].append(_timed(partial(estimator.infer_raw, Batch(pixels, ()))))
+    return {name: 1e3 * median(each[WARM_UP:]) for name, each in times.items()}
 
 
 def lanes(clip: Path, seconds: float) -> Result:
@@ -195,7 +208,7 @@ def _timed(work: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-CONTENDERS = {"engine": engine, "lanes": lanes, "pipeline": pipeline, "tutorial": tutorial, "live": live}
+CONTENDERS = {each.__name__: each for each in (engine, networks, lanes, pipeline, tutorial, live)}
 
 if __name__ == "__main__":
     name, path, length = sys.argv[1:]

@@ -53,13 +53,15 @@ def ask(questions: list[str], live_s: float, on_progress: OnProgress) -> Iterato
                 yield _file(rounds)
             if "tutorial" in questions:
                 yield _tutorial(rounds)
+        if "networks" in questions:
+            yield _networks(clip, on_progress)
         if "live" in questions:
             yield from _live(clip, live_s, on_progress)
         if "start" in questions:
             yield from _start(Path(folder), on_progress)
 
 
-QUESTIONS = ("file", "tutorial", "live", "start")
+QUESTIONS = ("file", "tutorial", "networks", "live", "start")
 
 
 def _round(clip: Path, number: int, on_progress: OnProgress) -> dict[str, Any]:
@@ -84,6 +86,14 @@ def _tutorial(rounds: list[dict[str, Any]]) -> Answer:
     fps = median(r["tutorial"]["fps"] for r in rounds)
     measured = f"{ratio:.2f} (tutorial {fps:.1f} fps)"
     return Answer("file mode: pipeline fps / tutorial loop's fps", measured, ratio, ">= 1.5", ratio >= 1.5, {})
+
+
+def _networks(clip: Path, on_progress: OnProgress) -> Answer:
+    on_progress("the networks in turn")
+    ms = _contender("networks", clip, ROUND_S)
+    ratio = ms["tiny"] / ms["midas_small"]
+    measured = f"{ratio:.2f} (tiny {ms['tiny']:.1f} ms, midas_small {ms['midas_small']:.1f} ms)"
+    return Answer("latency at 256x192: tiny / midas_small", measured, ratio, "<= 0.25", ratio <= 0.25, ms)
 
 
 def _live(clip: Path, seconds: float, on_progress: OnProgress) -> Iterator[Answer]:
