@@ -14,6 +14,8 @@ Pattern: TypeAlias = NDArray[np.float32]
 """(side, side) float32 in 0..1: 0 is painted with the first colour, 1 with the second."""
 
 SMALLEST_GRID = 2
+SIGN = (7, 4)
+"""Cells of a letter-like sign, high and wide, with the gaps to the next line and sign."""
 APRON = 2
 """Cells that bicubic interpolation looks beyond the edge."""
 
@@ -82,6 +84,18 @@ def blobs(rng: np.random.Generator, side: int, size: int = 3, level: float = 0.5
     return _soft_step(noise(rng, side, 2, 0.6, size) - np.float32(level), 0.08)
 
 
+def writing(rng: np.random.Generator, side: int, lines: int = 8) -> Pattern:
+    """Looks like print: words of small blocky signs in lines of uneven length, 0 paper, 1 ink."""
+    columns, (high, wide) = 2 * lines, SIGN
+    ink = rng.random((lines, high, columns, wide)) < 0.55
+    ink[:, -2:], ink[..., -1] = False, False  # between the lines, and between the signs
+    words = rng.random((lines, columns)) > 0.18
+    words &= np.arange(columns) < columns * rng.uniform(0.4, 1.0, (lines, 1))
+    grid = (ink & words[:, None, :, None]).reshape(lines * high, columns * wide)
+    row, column = (np.floor(_ramp(side) * cells).astype(int) for cells in grid.shape)
+    return np.asarray(grid[row[:, None], column[None]], np.float32)
+
+
 def plain(rng: np.random.Generator, side: int) -> Pattern:
     """One colour."""
     return np.zeros((side, side), np.float32)
@@ -112,6 +126,7 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], Pattern]] = {
     "bricks": lambda rng, side: bricks(rng, side, 2 * int(rng.integers(1, 6)), rng.uniform(0.04, 0.14)),
     "gradient": lambda rng, side: gradient(rng, side, bool(rng.random() < 0.5)),
     "blobs": lambda rng, side: blobs(rng, side, int(rng.integers(2, 6)), rng.uniform(0.35, 0.65)),
+    "writing": lambda rng, side: writing(rng, side, int(rng.integers(3, 12))),
     "plain": plain,
 }
 """Each pattern with random parameters."""

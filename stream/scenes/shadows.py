@@ -15,12 +15,15 @@ SKIN_M = 2e-3
 """A shadow ray that leaves a shape within this (plus a ten-thousandth of the depth) only grazed its own surface."""
 THING_OCCLUSION = 0.75
 """Share of the sky's light that a thing takes where it touches."""
+PENUMBRA = 0.04
+"""A sun ray is blocked fully by what it passes through for this share of its distance: edges of shadows are soft, the
+more so the further away the edge that throws them. The sun's own 0.5 degrees would be 0.01; thin haze makes it more."""
 CORNER_OCCLUSION = 0.4
 CORNER_REACH_M = 0.25
 
 
 def sunlit(packed: Packed, hits: Hits) -> Tensor:
-    """1 where the sun is seen, 0 in the shadow of any primitive; the environment throws none."""
+    """1 where the sun is seen, 0 in the full shadow of any primitive; the environment throws none."""
     lit = torch.ones_like(hits.distance)
     for patches in packed.shadowed:
         distance = patches.view(hits.distance)
@@ -28,8 +31,10 @@ def sunlit(packed: Packed, hits: Hits) -> Tensor:
         start = along(patches.triple(packed.origin), rays, distance)
         enter, leave = INTERVALS[packed.shapes[patches.slots[0]]](start, patches.triple(packed.sun))
         blocked = (enter < leave) & (leave > SKIN_M + 1e-4 * distance)
-        for _, blocked_here, (lit_here,) in patches.onto(blocked, lit):
-            lit_here.masked_fill_(blocked_here, 0.0)
+        begin = enter.clamp_min(0)
+        passes = ((leave - begin) * (2 / PENUMBRA) / (leave + begin).clamp_min(SKIN_M)).clamp_max(1)
+        for _, shade, (lit_here,) in patches.onto(1 - passes * blocked, lit):
+            torch.minimum(lit_here, shade, out=lit_here)
     return lit
 
 

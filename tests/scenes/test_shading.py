@@ -9,9 +9,13 @@ import torch
 from stream.frames import Size
 from stream.scenes.exposure import Grain, to_bgr
 from stream.scenes.layouts import random_scene
-from stream.scenes.primitives import box, ellipsoid
+from stream.scenes.packing import pack
+from stream.scenes.primitives import box, cylinder, ellipsoid
+from stream.scenes.raycast import FLOOR, cast
 from stream.scenes.render import render
 from stream.scenes.rotations import vector
+from stream.scenes.shadows import sunlit
+from stream.scenes.surface import surface
 from stream.scenes.textures import random_atlas
 
 SIZE = Size(48, 64)
@@ -25,6 +29,22 @@ def test_a_ball_throws_its_shadow_away_from_the_sun(grey, make_scene, material):
     columns = darker.nonzero()[:, 1]
     assert len(columns) > 20
     assert int(columns.min()) > SIZE.width // 2
+
+
+def test_shadows_are_softer_the_further_they_fall(make_scene, material):
+    """Of a post's shadow a larger share is half lit near its tip than near its foot."""
+    post = cylinder(vector(4, 1.5, 1.0), 0.3, 1.0, material)
+    packed = pack([make_scene(post, sun=(0.0, 0.8, 0.6))], Size(120, 160))
+    hits = cast(packed)
+    floor, lit = hits.entry == packed.slots + FLOOR, sunlit(packed, hits)
+    across_m, half_lit = surface(packed, hits).point[1], (lit > 0.02) & (lit < 0.98)
+    shares = []
+    for part in (across_m > 0.5, across_m < -0.3):
+        shadow = floor & part & (lit < 0.98)
+        assert shadow.sum() > 50
+        shares.append(float(half_lit[shadow].float().mean()))
+    assert shares[1] > 1.5 * shares[0]
+    assert bool((lit[floor] == 0).any())
 
 
 def test_no_shape_shades_itself_where_it_faces_the_sun(grey, make_scene, material):
