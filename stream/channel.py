@@ -73,10 +73,7 @@ class Channel(Generic[T]):
         with self._lock:
             self._wait_for_item(timeout_s)
             if self._items:
-                item = self._items.popleft()
-                self._taken.update(frame.camera for frame in frames_of(item))
-                self._not_full.notify()
-                return item
+                return self._take(0)
             if self._producers <= 0:
                 raise ChannelClosed(self.name)
             raise TimeoutError(f"channel {self.name!r}: nothing arrived in {timeout_s} s")
@@ -89,14 +86,14 @@ class Channel(Generic[T]):
                 return
 
     def batches(self, max_items: int, grace_s: float) -> Iterator[list[T]]:
-        """Yield lists of 1..max_items: what waits, and what comes within ``grace_s`` of the first."""
+        """Yield lists of 1..max_items: what waits, and what comes within ``grace_s`` of the first.
+
+        With ``latest`` a list holds one item a camera: what comes from one that is in already is for the next list.
+        """
         for first in self:
             batch, deadline = [first], Deadline.after(grace_s)
-            try:
-                while len(batch) < max_items:
-                    batch.append(self.get(deadline.left_s))
-            except (TimeoutError, ChannelClosed):
-                pass
+            while len(batch) < max_items and (company := self._company(batch, deadline)):
+                batch += company
             yield batch
 
     def close(self) -> None:
@@ -128,6 +125,24 @@ class Channel(Generic[T]):
                 self._blocked.spread(),
                 self._starved.spread(),
             )
+
+    def _company(self, batch: list[T], deadline: Deadline) -> list[T]:
+        """The first waiting item that may join ``batch``, or nothing when none came in time."""
+        refused = {_cameras(item) for item in batch} if self.policy == "latest" else set()
+
+        def joining() -> list[int]:
+            return [index for index, item in enumerate(self._items) if _cameras(item) not in refused][:1]
+
+        with self._lock:
+            self._not_empty.wait_for(lambda: joining() or self._producers <= 0, deadline.left_s)
+            return [self._take(index) for index in joining()]
+
+    def _take(self, index: int) -> T:
+        item = self._items[index]
+        del self._items[index]
+        self._taken.update(frame.camera for frame in frames_of(item))
+        self._not_full.notify()
+        return item
 
     def _wait_for_room(self) -> None:
         if len(self._items) < self.capacity or self._producers <= 0:

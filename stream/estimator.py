@@ -81,7 +81,7 @@ class Estimator:
         """Load the weights and make the engine ready, also for pictures of the sizes ``expect``."""
         engine = self._ready()
         for size in expect:
-            engine.prepare(network_size(size, self.spec))
+            engine.prepare(self.network_size(size))
         return self
 
     def close(self) -> None:
@@ -96,6 +96,10 @@ class Estimator:
         engine = self._engine
         what = engine.describe() if engine else f"{self.model.name}, not loaded yet"
         return f"{what}; RANDOM WEIGHTS: speed only" if self.settings.weights == "random" else what
+
+    def network_size(self, picture: Size) -> Size:
+        """The size at which the network sees such a picture."""
+        return network_size(picture, self.spec)
 
     def __call__(self, image: Image) -> DepthMap:
         """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else."""
@@ -155,6 +159,7 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
         code_version=code_version(model.name),
         cache=trace_folder(),
         threads=choice.threads,
+        max_batch=settings.max_batch,
     )
 
 

@@ -79,6 +79,12 @@ class ModelSettings(Settings):
         default=None, ge=32, le=2048, description="network size to fit pictures to; unset: the network's own"
     )
     keep_aspect: bool = Field(default=True, description="false: side x side whatever the picture's shape")
+    max_batch: int = Field(
+        default=1, ge=1, le=256, description="pictures in one run of the network; on a CPU more save nothing"
+    )
+    grace_ms: float = Field(
+        default=3.0, ge=0, le=1000, description="how long a picture waits for company, with max_batch above 1"
+    )
     layout: Literal["latency", "throughput"] = Field(
         default="latency",
         description="latency: preprocess and network in one thread; throughput: a queue of one between them",

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from time import monotonic_ns
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from stream.channel import Channel, ChannelClosed
 from stream.frames import Dropped, frames_of
 from stream.stats import DropKey, Durations, RateMeter, StageStats
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,14 @@ class Graph(Protocol):
     def worker_ready(self, worker: Worker) -> None: ...
 
     def worker_ended(self, worker: Worker) -> None: ...
+
+
+def greedy(inbox: Iterable[T], max_items: int, grace_s: float) -> Iterator[list[T]]:
+    """For a stage's first body: lists of 1..max_items, what waits and what comes within ``grace_s`` of the first.
+
+    From anything but a stage's own inbox, items come one by one: they are made when they are asked for.
+    """
+    return inbox.batches(max_items, grace_s) if isinstance(inbox, _Received | _Timed) else ([item] for item in inbox)
 
 
 class Worker(threading.Thread):
@@ -93,7 +103,7 @@ class Worker(threading.Thread):
         )
 
     def _work(self) -> None:
-        feed: Any = self._inbox if self.is_source else self._receive()
+        feed: Any = _Received(self._inbox, self) if isinstance(self._inbox, Channel) else self._inbox
         with ExitStack() as steps:  # closes the last step first; what a step raises while it finishes is not lost
             for step in self._steps.values():
                 feed = steps.enter_context(closing(step.run(feed)))
@@ -102,19 +112,15 @@ class Worker(threading.Thread):
                 self._graph.ready.wait()
             for item in feed:
                 if self.is_source:
-                    self._taken.update(frame.camera for frame in frames_of(item))
+                    self.take(item)
                 self._pass_on(item)
 
-    def _receive(self) -> Iterator[Any]:
-        assert isinstance(self._inbox, Channel)
-        self._note_ready()
-        self.doing("waiting for input")
-        for item in self._inbox:
-            self._taken.update(frame.camera for frame in frames_of(item))
-            yield item
-            self.doing("waiting for input")
+    def take(self, item: Any) -> None:
+        """Account for the frames of ``item`` as come in."""
+        self._taken.update(frame.camera for frame in frames_of(item))
 
-    def _note_ready(self) -> None:
+    def note_ready(self) -> None:
+        """The first item is asked for: what is needed is open."""
         if not self._is_ready and not self.is_source:
             self._is_ready = True
             self._graph.worker_ready(self)
@@ -152,8 +158,43 @@ class Worker(threading.Thread):
             self._inbox.abort()
         for outbox in self.outboxes:
             outbox.close()
-        self._note_ready()
+        self.note_ready()
         self._graph.worker_ended(self)
+
+
+class _Received:
+    """The first step's inbox: the channel's items, accounted for, one by one or in greedy batches."""
+
+    def __init__(self, channel: Channel[Any], worker: Worker) -> None:
+        self._channel, self._worker = channel, worker
+
+    def __iter__(self) -> Iterator[Any]:
+        return (item for (item,) in self._accounted([item] for item in self._channel))
+
+    def batches(self, max_items: int, grace_s: float) -> Iterator[list[Any]]:
+        return self._accounted(self._channel.batches(max_items, grace_s))
+
+    def _accounted(self, batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
+        self._worker.note_ready()
+        self._worker.doing("waiting for input")
+        for batch in batches:
+            for item in batch:
+                self._worker.take(item)
+            yield batch
+            self._worker.doing("waiting for input")
+
+
+class _Timed:
+    """A step's inbox; what the step does between two items is its working time."""
+
+    def __init__(self, feed: Any, step: _Step) -> None:
+        self._feed, self._step = feed, step
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._step.timed(self._feed)
+
+    def batches(self, max_items: int, grace_s: float) -> Iterator[list[Any]]:
+        return self._step.timed(greedy(self._feed, max_items, grace_s))
 
 
 class _Step:
@@ -165,7 +206,7 @@ class _Step:
         self._since_ns = self._spent_ns = 0
 
     def run(self, feed: Any) -> Generator[Any, None, None]:
-        inbox = feed if isinstance(feed, threading.Event) else self._timed(feed)
+        inbox = feed if isinstance(feed, threading.Event) else _Timed(feed, self)
         self._resume()
         results = self._body(inbox)
         try:
@@ -182,7 +223,7 @@ class _Step:
             if isinstance(results, Generator):
                 results.close()
 
-    def _timed(self, feed: Iterable[Any]) -> Iterator[Any]:
+    def timed(self, feed: Iterable[Any]) -> Iterator[Any]:
         for item in feed:
             self._spent_ns = 0
             self._resume()

@@ -129,6 +129,20 @@ def test_an_abort_frees_a_blocked_writer(make_frame: FrameMaker) -> None:
     assert channel.stats().dropped == {("cam0", "stopped"): 2}
 
 
+def test_a_batch_of_the_latest_holds_one_item_a_camera(make_frame: FrameMaker) -> None:
+    """What a camera sends while its last frame waits for company is for the next batch."""
+    channel: Channel[Frame] = Channel(4, "latest")
+    channel.put(make_frame(0, "left"))
+    batches = channel.batches(3, 0.2)
+    sender = threading.Timer(0.02, lambda: (channel.put(make_frame(1, "left")), channel.put(make_frame(0, "right"))))
+    sender.start()
+    assert [(frame.camera, frame.seq) for frame in next(batches)] == [("left", 0), ("right", 0)]
+    sender.join()
+    channel.close()
+    assert [[(frame.camera, frame.seq) for frame in batch] for batch in batches] == [[("left", 1)]]
+    assert channel.stats().taken == {"left": 2, "right": 1}
+
+
 def test_batches_take_what_waits(make_frame: FrameMaker) -> None:
     """Greedy batches with no grace: at most ``max_items``, in order."""
     channel: Channel[Frame] = Channel(5)

@@ -14,7 +14,7 @@ from stream.clock import Stamp
 from stream.errors import StageError
 from stream.frames import Dropped, Frame
 from stream.pipeline import Pipeline, chain
-from stream.worker import Body, Worker
+from stream.worker import Body, Worker, greedy
 
 FrameMaker = Callable[..., Frame]
 
@@ -218,6 +218,37 @@ def test_dropped_frames_bypass_later_steps(make_frame: FrameMaker) -> None:
     (account,) = pipe.stats().accounts
     assert account.dropped == {"odd (publish)": 5}
     assert account.in_flight == 0
+
+
+def test_a_body_may_take_what_waits(make_frame: FrameMaker) -> None:
+    """Greedy batches of several cameras: never more than asked for, a camera's frame never twice, all accounted for."""
+    sizes: list[int] = []
+    seen: list[Frame] = []
+    gate = threading.Event()
+
+    def batched(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for batch in greedy(frames, 3, 0.05):
+            gate.wait(5.0)
+            sizes.append(len(batch))
+            assert len({frame.camera for frame in batch}) == len(batch)
+            yield from batch
+
+    pipe = Pipeline("greedy")
+    cameras = [pipe.source(name, camera([make_frame(seq, name) for seq in range(20)])) for name in "abcde"]
+    depth = pipe.stage("depth", chain(batch=batched, same=same), cameras, policy="latest")
+    pipe.stage("publish", collect(seen), [depth])
+    with pipe:
+        threading.Timer(0.2, gate.set).start()
+        assert pipe.wait(10.0)
+    assert max(sizes) == 3
+    assert sum(sizes) == len(seen)
+    assert pipe.stats().unaccounted == 0
+    assert {account.captured for account in pipe.stats().accounts} == {20}
+
+
+def test_greedy_takes_plain_lists_one_by_one() -> None:
+    """So that bodies can be tried without a pipeline."""
+    assert list(greedy([1, 2, 3], 8, 60.0)) == [[1], [2], [3]]
 
 
 def test_a_frame_swallowed_in_silence_shows(make_frame: FrameMaker) -> None:

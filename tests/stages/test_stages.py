@@ -114,6 +114,31 @@ def test_several_pictures_at_a_time_come_out_in_order(
         np.testing.assert_allclose(beside.depth, alone.depth, atol=1e-4)
 
 
+def test_a_batch_holds_pictures_of_one_network_size(make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is sorted by the size the network sees; nothing is lost or reordered within a size."""
+    shapes = [(48, 64), (64, 48), (480, 640), (64, 48), (96, 128)]
+    frames = [make_frame(seq, height=h, width=w) for seq, (h, w) in enumerate(shapes)]
+    monkeypatch.setattr("stream.stages.preprocess.greedy", lambda inbox, most, grace_s: [list(inbox)])
+    batches = list(preprocess(Estimator(ModelSettings(max_batch=8)))(frames))
+    assert [[frame.seq for frame in batch.frames] for batch in batches] == [[0, 2, 4], [1, 3]]
+    assert [batch.pixels.shape for batch in batches] == [(3, 3, 192, 256), (2, 3, 256, 192)]
+
+
+def test_batches_give_what_single_pictures_give(
+    make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Up to rounding."""
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
+    rng = np.random.default_rng(1)
+    frames = [replace(make_frame(seq), image=rng.integers(0, 255, (48, 64, 3), np.uint8)) for seq in range(3)]
+    with Estimator(ModelSettings(max_batch=3)) as estimator:
+        together = estimator.estimate(estimator.prepare(frames))
+        single = [estimator.estimate(estimator.prepare([frame]))[0] for frame in frames]
+    for one, other in zip(together, single, strict=True):
+        assert one.frame is other.frame
+        np.testing.assert_allclose(one.depth, other.depth, rtol=1e-4, atol=1e-4)
+
+
 def test_a_failure_in_one_lane_is_raised(make_frame: FrameMaker) -> None:
     """Nothing hangs, and no thread stays."""
 
