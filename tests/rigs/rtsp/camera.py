@@ -1,0 +1,159 @@
+"""The camera itself: paths, a listening socket, and the switches that make its life hard."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection, Mapping
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+from tests.rigs.rtsp.auth import Access, Scheme
+from tests.rigs.rtsp.clip import Clip
+from tests.rigs.rtsp.connection import Connection, Premises
+from tests.rigs.rtsp.feed import Mount, Sent
+from tests.rigs.rtsp.link import Ending
+from tests.rigs.rtsp.listener import Listener
+from tests.rigs.rtsp.loop import EventLoop
+from tests.rigs.rtsp.rtp import CameraClock
+from tests.rigs.rtsp.transport import TransportName
+
+T = TypeVar("T")
+
+
+class RtspCamera:
+    """An RTSP server that shows one clip, in a loop, at each path; runs inside its ``with`` block, in one thread.
+
+    Every switch has taken effect when its method returns; where it takes a ``path``, None means all paths.
+    """
+
+    def __init__(
+        self,
+        clips: Mapping[str, Clip],
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        auth: Scheme = "digest",
+        transports: Collection[TransportName] = ("tcp", "udp"),
+        clock_offset_s: float = 0.0,
+        sender_reports: bool = True,
+        report_every_s: float = 5.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """``port`` 0 is a free one; entering the ``with`` block raises OSError if another program has it."""
+        self._access = Access(user, password or "", auth) if user is not None else None
+        loop, every_s = EventLoop("rtsp-camera"), report_every_s if sender_reports else None
+        self._premises = Premises(loop, transports, self._access, CameraClock(clock_offset_s), every_s)
+        self._premises.mounts.update({path.rstrip("/"): Mount(clip, loop) for path, clip in clips.items()})
+        self._loop, self._mounts = loop, self._premises.mounts
+        self._connections: list[Connection] = []
+        self._listener = Listener(host, port, loop, self._welcome)
+
+    def __enter__(self) -> Self:
+        self._listener.take()
+        self._loop.start()
+        self.refuse(False)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._do(self._listener.close)
+        self.cut()
+        self._loop.stop()
+
+    @property
+    def port(self) -> int:
+        """Known inside the ``with`` block."""
+        return self._listener.port
+
+    def url(self, path: str, *, credentials: bool = False) -> str:
+        """Where to watch ``path``; with the user and the password of today, percent-encoded, if ``credentials``."""
+        who = ""
+        if credentials and self._access is not None:
+            who = f"{quote(self._access.user, safe='')}:{quote(self._access.password, safe='')}@"
+        return f"rtsp://{who}{self._listener.host}:{self.port}{path}"
+
+    @property
+    def sessions(self) -> int:
+        """Clients that have set up a session and have neither torn it down nor gone."""
+        return self._do(lambda: sum(connection.session is not None for connection in self._connections))
+
+    @property
+    def damaged(self) -> list[int]:
+        """Numbers of the access units (their place in the clip) that ``lose`` or ``corrupt`` hit, path after path."""
+        return [number for mount in self._mounts.values() for number in mount.faults.damaged]
+
+    def sent(self, path: str) -> int:
+        """Access units sent so far, counted once for each session that got it."""
+        return self._mounts[path].sent
+
+    def log(self, path: str) -> list[Sent]:
+        """When the last thousand access units were sent, the newest last."""
+        return list(self._mounts[path].log)
+
+    def stall(self, path: str | None = None) -> None:
+        """Send no media and no reports; connections stay, requests are answered. The same pictures come later."""
+        self._do_to(path, lambda mount: mount.stall(True))
+
+    def resume(self, path: str | None = None) -> None:
+        """Go on where ``stall`` stopped, from now on, without a burst."""
+        self._do_to(path, lambda mount: mount.stall(False))
+
+    def cut(self, how: Ending = "fin", path: str | None = None) -> None:
+        """End all connections, or those to ``path``: in order, or as a crash does it; new ones are welcome."""
+        mount = None if path is None else self._mounts[path]
+        self._do(lambda: self._end_connections(how, mount))
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Refuse new connections; the port stays ours, and the same."""
+        self._do(self._listener.shut if refusing else self._listener.open)
+
+    def mute(self, muted: bool = True) -> None:
+        """Accept connections and requests, but do not answer; who plays already goes on."""
+        self._do(lambda: setattr(self._premises, "mute", muted))
+
+    def lose(self, count: int = 1, *, keyframe: bool = False, path: str | None = None) -> None:
+        """Do not send the next ``count`` video packets, those of key frames only if ``keyframe``; see ``damaged``."""
+        self._do_to(path, lambda mount: mount.faults.order("lose", count, keyframe=keyframe))
+
+    def corrupt(self, count: int = 1, *, keyframe: bool = False, path: str | None = None) -> None:
+        """Flip bits in the next ``count`` video packets, those of key frames only if ``keyframe``; see ``damaged``."""
+        self._do_to(path, lambda mount: mount.faults.order("corrupt", count, keyframe=keyframe))
+
+    def switch(self, path: str, clip: Clip) -> None:
+        """Go on with another clip of the same codec in open sessions, too; raises ValueError for another codec."""
+        self._do(lambda: self._mounts[path].feed.switch(clip))
+
+    def change_codec(self, path: str, clip: Clip) -> None:
+        """Show ``clip`` to new sessions; open ones go on with the old one."""
+        self._do(lambda: self._mounts[path].show_to_new(clip))
+
+    def jump_clock(self, seconds: float) -> None:
+        """Step the camera's clock; a sender report with the new time goes out before the next picture."""
+        self._do(lambda: self._premises.clock.jump(seconds))
+
+    def set_password(self, password: str) -> None:
+        """Ask it of new connections; raises ValueError for a camera without a user."""
+        access = self._access
+        if access is None:
+            raise ValueError("this camera asks for no password: give RtspCamera a user")
+        self._do(lambda: setattr(access, "password", password))
+
+    def _do(self, work: Callable[[], T]) -> T:
+        return self._loop.call(work)
+
+    def _do_to(self, path: str | None, work: Callable[[Mount], None]) -> None:
+        chosen = list(self._mounts.values()) if path is None else [self._mounts[path]]
+
+        def work_on_all() -> None:
+            for mount in chosen:
+                work(mount)
+
+        self._do(work_on_all)
+
+    def _end_connections(self, how: Ending, mount: Mount | None) -> None:
+        for connection in list(self._connections):
+            if mount is None or connection.mount is mount:
+                connection.end(how)
+
+    def _welcome(self, sock: socket.socket, peer_host: str) -> None:
+        self._connections.append(Connection(sock, peer_host, self._premises, self._connections.remove))

@@ -1,0 +1,91 @@
+"""One client's TCP connection: never blocks, keeps what the client does not take yet."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+from tests.rigs.rtsp.loop import EventLoop
+
+Ending = Literal["fin", "rst"]
+
+READ_BYTES = 65_536
+
+
+class Link:
+    """Calls ``on_data`` with what arrives and ``on_end`` once, when the connection is over for whatever reason."""
+
+    def __init__(
+        self, sock: socket.socket, loop: EventLoop, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        self._sock, self._loop = sock, loop
+        self.own_host = str(sock.getsockname()[0])
+        self.is_open = True
+        self._on_data, self._on_end = on_data, on_end
+        self._waiting = bytearray()
+        sock.setblocking(False)
+        loop.watch(sock, selectors.EVENT_READ, self._on_ready)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Beyond what the system's own buffer took."""
+        return len(self._waiting)
+
+    def send(self, data: bytes) -> None:
+        if not self.is_open:
+            return
+        was_empty = not self._waiting
+        self._waiting += data
+        if was_empty:
+            self._flush()
+
+    def end(self, how: Ending = "fin") -> None:
+        """Close now: in order, or as a crashed camera's system does it."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._loop.forget(self._sock)
+        with suppress(OSError):
+            if how == "rst":
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                while self._sock.recv(READ_BYTES):  # closing with unread data would send RST
+                    pass
+        with suppress(OSError):
+            if how == "fin":
+                self._sock.shutdown(socket.SHUT_WR)
+        self._sock.close()
+        self._on_end()
+
+    def _on_ready(self, events: int) -> None:
+        if events & selectors.EVENT_READ:
+            self._read()
+        if self.is_open and events & selectors.EVENT_WRITE:
+            self._flush()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._on_data(data)
+        else:
+            self.end()
+
+    def _flush(self) -> None:
+        try:
+            del self._waiting[: self._sock.send(self._waiting)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.end()
+            return
+        writing = selectors.EVENT_WRITE if self._waiting else 0
+        self._loop.watch(self._sock, selectors.EVENT_READ | writing, self._on_ready)

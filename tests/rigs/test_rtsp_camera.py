@@ -1,0 +1,134 @@
+"""The RTSP camera, watched by real clients: every picture, at its time, for everybody who watches."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import ExitStack
+from itertools import islice, pairwise
+from typing import get_args
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from tests.rigs.rtsp.encode import Codec
+from tests.rigs.rtsp_camera import Clip, RtspCamera, read_number
+from tests.rigs.rtsp_client import watching
+from tests.rigs.rtsp_pictures import FPS, KEYFRAME_EVERY, PICTURES, numbers, quick_clip, turning
+
+STEP = 90_000 // FPS
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("codec", get_args(Codec))
+def test_every_picture_of_a_loop_arrives(codec: Codec, transport: str) -> None:
+    """Each with its number in its pixels, from the first on, evenly spaced also where the clip starts again."""
+    width, height = 160, 128  # small, so that the system's buffer holds UDP packets while this machine is busy
+    clip = quick_clip(codec, width, height)
+    with RtspCamera({"/cam": clip}) as camera, watching(camera.url("/cam"), transport) as pictures:
+        seen = list(islice(pictures, PICTURES + 20))
+    assert numbers(seen) == turning(range(PICTURES + 20))
+    assert {picture.size for picture in seen} == {(width, height)}
+    times = [picture.pts for picture in seen[1:] if picture.pts is not None]  # FFmpeg gives the very first none
+    assert len(times) == len(seen) - 1
+    assert np.abs(np.diff(times) - STEP).max() <= 1
+
+
+@pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp"), ("mjpeg", "udp")])
+def test_the_cameras_clock_reaches_the_client(codec: Codec, transport: str) -> None:
+    """From the first sender report on, each picture has the camera's time of sending it, wrong by what its clock is."""
+    offset_s, clip = 3.5, Clip.test_pattern(codec, fps=25, seconds=2, keyframe_every=10)
+    with (
+        RtspCamera({"/cam": clip}, clock_offset_s=offset_s) as camera,
+        watching(camera.url("/cam"), transport) as pictures,
+    ):
+        seen = list(islice(pictures, 25))[5:]  # over UDP the first report may come after the first pictures
+        sent_s = {sent.number: sent.unix_s for sent in camera.log("/cam")[: len(clip)]}
+    errors_s = [
+        picture.captured_unix_s - offset_s - sent_s[picture.number]
+        for picture in seen
+        if picture.captured_unix_s is not None and picture.number is not None
+    ]
+    assert len(errors_s) == len(seen)
+    assert abs(statistics.median(errors_s)) < 0.02  # half the time between two pictures
+
+
+def test_a_jump_of_the_clock_shows_at_once() -> None:
+    with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as pictures:
+        times = [picture.captured_unix_s for picture in islice(pictures, 20)]
+        camera.jump_clock(-60)
+        for picture in islice(pictures, 10 * PICTURES):
+            times.append(picture.captured_unix_s)
+            if (picture.captured_unix_s or 0) < time.time() - 30:
+                break
+    steps = [after - before for before, after in pairwise(filter(None, times))]
+    assert -61 < steps[-1] < -59
+    assert all(0 < step < 1 for step in steps[:-1])
+
+
+def test_without_sender_reports_nobody_knows_the_time() -> None:
+    with (
+        RtspCamera({"/cam": quick_clip()}, sender_reports=False) as camera,
+        watching(camera.url("/cam")) as pictures,
+    ):
+        assert {picture.captured_unix_s for picture in islice(pictures, 30)} == {None}
+
+
+def test_two_clients_see_the_same_pictures() -> None:
+    """The second one from the next key frame on; what was sent is counted for both."""
+    with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as pictures:
+        first = next(pictures)
+        with watching(camera.url("/cam"), "udp") as others:
+            seen = numbers(list(islice(others, 30)))
+            assert camera.sessions == 2
+        assert seen[0] is not None
+        assert seen[0] % KEYFRAME_EVERY == 0
+        assert seen == turning(range(seen[0], seen[0] + 30))
+        assert first.number == 0
+        units = {(sent.mono_s, sent.number) for sent in camera.log("/cam")}
+        assert camera.sent("/cam") >= len(units) + 30
+
+
+def test_paths_are_cameras_of_their_own() -> None:
+    """Other codec, other size, other faults."""
+    clips = {"/a": quick_clip(), "/b": quick_clip("h265", 160, 128)}
+    with (
+        RtspCamera(clips) as camera,
+        watching(camera.url("/a")) as pictures,
+        watching(camera.url("/b")) as others,
+    ):
+        camera.lose(5, path="/a")
+        seen = list(islice(others, PICTURES))
+        assert numbers(seen) == turning(range(PICTURES))
+        assert {picture.size for picture in seen} == {(160, 128)}
+        assert next(pictures).number == 0
+
+
+def test_opencv_watches_too() -> None:
+    with RtspCamera({"/cam": quick_clip()}) as camera:
+        parameters = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
+        capture = cv2.VideoCapture(camera.url("/cam"), cv2.CAP_FFMPEG, parameters)
+        try:
+            seen = [read_number(capture.read()[1]) for _ in range(PICTURES)]
+        finally:
+            capture.release()
+    assert seen == turning(range(PICTURES))
+
+
+def test_a_camera_is_gone_when_its_block_is_left() -> None:
+    """With clients still there; within a second; and its port is free for another one."""
+    with ExitStack() as clients:
+        with RtspCamera({"/cam": quick_clip()}) as camera:
+            url, port = camera.url("/cam"), camera.port
+            next(clients.enter_context(watching(url)))
+            start_s = time.monotonic()
+        assert time.monotonic() - start_s < 1
+        with pytest.raises(av.error.ConnectionRefusedError), watching(url):
+            pass
+        assert camera.sent("/cam") > 0
+        with pytest.raises(RuntimeError, match="switched off"):
+            camera.stall()
+        with RtspCamera({"/cam": quick_clip()}, port=port) as other, watching(other.url("/cam")) as pictures:
+            assert next(pictures).number == 0
