@@ -6,6 +6,8 @@ DepthStreamError
 │   ├── UnknownModel        no network of that name (the near one is named)
 │   └── MissingPackage      an optional package is not installed
 ├── SourceError             a camera, file or folder could not be opened or ended badly
+│   ├── SourceStalled       a live camera gave no picture for longer than it may
+│   └── AccessDenied        a camera refused the user name or the password
 ├── PictureError            a picture that no depth network can take (too small, too large, not 8-bit BGR)
 ├── SinkError               the output could not be written
 ├── WeightsError            weights are missing, damaged or do not fit the network
@@ -43,6 +45,14 @@ class MissingPackage(UsageError):
 
 class SourceError(DepthStreamError):
     """A source could not be opened, or ended otherwise than it should."""
+
+
+class SourceStalled(SourceError):
+    """A live camera is connected, or was, and gives no picture."""
+
+
+class AccessDenied(SourceError):
+    """The camera wants another user name or password; asking often may lock the account."""
 
 
 class PictureError(DepthStreamError):

@@ -24,11 +24,13 @@ from typing import Any, Self
 from stream.channel import Channel, Policy
 from stream.clock import NS_PER_S, Deadline
 from stream.errors import StageError
-from stream.stats import Account, DropKey, EdgeStats, PipelineStats, StageStats
+from stream.stats import Account, CameraHealth, DropKey, EdgeStats, PipelineStats, StageStats
 from stream.worker import Body, Worker
 
 log = logging.getLogger(__name__)
 
+MOST_NAMED = 2
+"""Stages before an edge that its name spells out."""
 ABORT_GRACE_S = 0.5
 """After an abort, the time a body has to notice that its channels are closed."""
 
@@ -56,6 +58,7 @@ class Pipeline:
         self._alive = self._opening = 0
         self._figures: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._notes: list[Callable[[], str]] = []
+        self._cameras: list[Callable[[], CameraHealth]] = []
         self._started_ns = self._ended_ns = 0
 
     def source(self, name: str, body: Body | Chain) -> Worker:
@@ -136,13 +139,17 @@ class Pipeline:
         running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
         accounts = self._accounts({stage.name: stage for stage in stages}, edges)
         figures = {name: dict(figures()) for name, figures in self._figures.items()}
-        notes = tuple(note() for note in self._notes)
+        notes, cameras = tuple(note() for note in self._notes), tuple(health() for health in self._cameras)
         in_order = tuple(edges[reader] for reader in self._edges)
-        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures, notes)
+        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures, cameras, notes)
 
     def add_figures(self, name: str, figures: Callable[[], Mapping[str, float]]) -> None:
         """Let a recipe add its own figures (say, the error of the depth) to every snapshot."""
         self._figures[name] = figures
+
+    def add_camera(self, health: Callable[[], CameraHealth]) -> None:
+        """Show how a live camera is in every snapshot."""
+        self._cameras.append(health)
 
     def add_note(self, note: Callable[[], str]) -> None:
         """Let a recipe add a line to every snapshot that its figures must not be read without."""
@@ -162,7 +169,7 @@ class Pipeline:
         names = tuple(worker.name for worker in after)
         if reader in self._edges:
             raise ValueError(f"pipeline {self.name!r}: there are two stages called {reader!r}")
-        label = f"{'+'.join(names)} > {reader}"
+        label = f"{'+'.join(names) if len(names) <= MOST_NAMED else f'{len(names)} sources'} > {reader}"
         channel: Channel[Any] = Channel(capacity, policy, name=label, producers=len(after))
         self._edges[reader] = (channel, names)
         for worker in after:

@@ -61,7 +61,65 @@ class SyntheticCamera(Settings):
     )
 
 
-Camera = Annotated[VideoCamera | ImagesCamera | SyntheticCamera, Field(discriminator="source")]
+OnFault = Literal["pass", "drop", "hold"]
+"""pass: go on, flagged; drop: leave out, counted; hold: the last good picture in its place, with its own time."""
+
+
+class IntegritySettings(Settings):
+    """What becomes of pictures that are not what the camera saw."""
+
+    tainted: OnFault = Field(default="pass", description="damaged by loss, until the next key frame")
+    frozen: OnFault = Field(default="pass", description="the same picture again and again")
+    black: OnFault = Field(default="pass", description="nothing but black")
+    frozen_after_s: float = Field(
+        default=3.0,
+        gt=0,
+        description="the same picture for so long is frozen; longer than the camera's key frame interval",
+    )
+
+
+class LiveCamera(Settings):
+    """What all live cameras share."""
+
+    stall_s: float = Field(default=1.8, ge=0.3, le=60, description="no picture for so long: connect again")
+    open_s: float = Field(default=5.0, ge=0.5, le=120, description="give up opening after so long, and try again later")
+    max_fps: float | None = Field(default=None, gt=0, le=1000, description="leave out what comes faster; unset: all")
+    integrity: IntegritySettings = IntegritySettings()
+
+
+class NetworkCamera(LiveCamera):
+    """An IP camera, or any other live stream that FFmpeg reads: http MJPEG, HLS, UDP, MPEG-TS, ``lavfi:`` patterns."""
+
+    source: Literal["rtsp", "url"]
+    name: str = "camera"
+    url: str = Field(description="rtsp://user:password@host/path; the password appears in no log")
+    transport: Literal["prefer_tcp", "tcp", "udp"] = Field(
+        default="prefer_tcp", description="of RTSP; prefer_tcp: UDP where the camera refuses TCP"
+    )
+    decode: Literal["cpu", "cuda", "auto"] = "cpu"
+
+
+class WebcamCamera(LiveCamera):
+    """A camera at this machine; what is not set is the device's own choice, and it may give another than asked."""
+
+    source: Literal["webcam"]
+    name: str = "webcam"
+    device: str = Field(default="0", description="number, or path as in /dev/video0")
+    width: int | None = Field(default=None, ge=16, le=16384)
+    height: int | None = Field(default=None, ge=16, le=16384)
+    fps: float | None = Field(default=None, gt=0, le=1000)
+    pixel_format: str | None = Field(default=None, description='as FFmpeg names it: "mjpeg", "yuyv422", "nv12"')
+
+    @model_validator(mode="after")
+    def _both_sides_are_given(self) -> WebcamCamera:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("give both width and height, or neither")
+        return self
+
+
+Camera = Annotated[
+    VideoCamera | ImagesCamera | SyntheticCamera | NetworkCamera | WebcamCamera, Field(discriminator="source")
+]
 
 
 class ModelSettings(Settings):
@@ -197,7 +255,7 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f'{_table(above)}key "{key}" is missing'
     if problem["type"] == "union_tag_not_found":
-        return f'{_table(location)}key "source" is missing: "video", "images" or "synthetic"'
+        return f'{_table(location)}key "source" is missing: "rtsp", "url", "webcam", "video", "images" or "synthetic"'
     if problem["type"] == "union_tag_invalid":
         tag = value.get("source") if isinstance(value, dict) else value
         tags = [str(tag) for tag in problem["ctx"]["expected_tags"].replace("'", "").split(", ")]

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic_ns
+from typing import Literal
 
 from stream.clock import NS_PER_S
 
@@ -20,6 +21,10 @@ PER_OCTAVE = 32
 """Counters per doubling: neighbours are 2.2 % apart, so a percentile is off by 1.1 % at most."""
 OCTAVES = 48
 """1 ns to 78 hours."""
+
+CameraState = Literal["connecting", "live", "waiting", "refused", "over"]
+"""waiting: until the next try; refused: the password is wrong, the next try is far away."""
+CameraGrade = Literal["unknown", "good", "fair", "poor"]
 
 DropKey = tuple[str, str]
 """(camera, reason)."""
@@ -126,6 +131,8 @@ class StageStats:
     dropped: Mapping[DropKey, int]
     age: Spread
     """Age of frames when they were published, seconds since capture; of terminal stages only."""
+    age_by_camera: Mapping[str, Spread]
+    """The same for each camera."""
     fps: float
     """Frames that went on, per second between the first and the last."""
 
@@ -152,6 +159,30 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """How a live camera is; none of its texts holds a password."""
+
+    name: str
+    state: CameraState
+    since_s: float
+    """How long it has been in this state."""
+    grade: CameraGrade
+    """Of the last hour; unknown in the first seconds."""
+    reconnects: int
+    """In the last hour."""
+    stalls: int
+    """In the last hour."""
+    integrity: Mapping[str, int] = field(default_factory=dict)
+    """Pictures received by integrity: clean, tainted, frozen, black."""
+    trouble: str = ""
+    """Why the connection ended last; empty while all is well."""
+    log: tuple[str, ...] = ()
+    """The decoder's last lines before that."""
+    about: str = ""
+    """What and where, size and rate as the camera gives them."""
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineStats:
     """A snapshot of a whole pipeline."""
 
@@ -162,6 +193,8 @@ class PipelineStats:
     accounts: tuple[Account, ...] = ()
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What the recipe adds, by heading: say, the error of the depth against a known truth."""
+    cameras: tuple[CameraHealth, ...] = ()
+    """Live cameras; files and scenes have no health."""
     notes: tuple[str, ...] = ()
     """What the figures must not be read without: which network ran, with which weights, on what."""
 

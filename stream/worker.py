@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from time import monotonic_ns
@@ -61,7 +61,7 @@ class Worker(threading.Thread):
         self._taken: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._dropped: Counter[DropKey] = Counter()
-        self._age, self._rate = Durations(), RateMeter()
+        self._age, self._ages, self._rate = Durations(), defaultdict[str, Durations](Durations), RateMeter()
 
     @property
     def step_names(self) -> list[str]:
@@ -98,8 +98,10 @@ class Worker(threading.Thread):
         # published before captured: a frame that moves on meanwhile is then counted as in flight, never as a surplus
         passed, dropped = dict(self._passed), dict(self._dropped)
         steps = {name: step.busy.spread() for name, step in self._steps.items()}
+        ages = {camera: age.spread() for camera, age in self._ages.copy().items()}
         return StageStats(
-            self.name, self._doing, steps, dict(self._taken), passed, dropped, self._age.spread(), self._rate.fps
+            *(self.name, self._doing, steps, dict(self._taken), passed, dropped),
+            *(self._age.spread(), ages, self._rate.fps),
         )
 
     def _work(self) -> None:
@@ -145,7 +147,9 @@ class Worker(threading.Thread):
         self._rate.tick(now_ns, len(frames))
         if not self.outboxes:
             for frame in frames:
-                self._age.add(now_ns - frame.stamp.mono_ns)
+                age_ns = now_ns - frame.stamp.mono_ns
+                self._age.add(age_ns)
+                self._ages[frame.camera].add(age_ns)
 
     def _end(self, left_early: bool) -> None:
         aborted = isinstance(self._inbox, Channel) and self._inbox.aborted
