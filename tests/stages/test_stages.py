@@ -10,11 +10,12 @@ from typing import Self
 import numpy as np
 import pytest
 
+from stream.clock import Stamp
 from stream.errors import SourceError
 from stream.estimator import Estimator
-from stream.frames import Batch, DepthMap, Frame, Size, View
+from stream.frames import Batch, DepthMap, Dropped, Frame, Size, View
 from stream.settings import ModelSettings, RenderSettings
-from stream.stages.capture import capture
+from stream.stages.capture import capture, limited
 from stream.stages.infer import infer
 from stream.stages.preprocess import preprocess
 from stream.stages.publish import publish
@@ -194,3 +195,31 @@ def test_publish_writes_to_every_sink_before_it_passes_on() -> None:
     assert list(body) == ["b"]
     assert first.closed
     assert second.closed
+
+
+def stamped(make_frame: FrameMaker, at_s: Sequence[float]) -> list[Frame]:
+    return [replace(make_frame(seq), stamp=Stamp(round(1e9 * s), 0)) for seq, s in enumerate(at_s, start=0)]
+
+
+@pytest.mark.parametrize(
+    ("fps", "most", "passed"), [(30, 10, 10), (30, 30, 30), (25, 10, 10), (10, 25, 10), (30, 12, 12)]
+)
+def test_a_rate_is_kept_on_average(fps: int, most: float, passed: int, make_frame: FrameMaker) -> None:
+    """Of four jittery seconds, evenly spread; what is left out says why; without a limit nothing is."""
+    jitter = np.random.default_rng(0).uniform(-0.1, 0.1, 4 * fps) / fps
+    frames = stamped(make_frame, 100 + np.arange(4 * fps) / fps + jitter)
+    items = list(limited(iter(frames), most))
+    assert len(items) == 4 * fps
+    kept = [item for item in items if isinstance(item, Frame)]
+    assert len(kept) == pytest.approx(4 * passed, abs=1 + 0.1 * 4 * passed * (fps == most))
+    gaps = np.diff([frame.stamp.mono_ns for frame in kept]) / 1e9
+    assert gaps.max() < 1 / min(fps, most) + 1.3 / fps
+    assert {item.reason for item in items if isinstance(item, Dropped)} <= {"rate"}
+    assert list(limited(iter(frames), None)) == frames
+
+
+def test_a_limit_does_not_catch_up_after_a_pause(make_frame: FrameMaker) -> None:
+    """A camera that was away for a minute is not passed unlimited for a while."""
+    frames = stamped(make_frame, [*np.arange(10) / 10, *(60 + np.arange(30) / 30)])
+    kept = [item.stamp.mono_ns / 1e9 for item in limited(iter(frames), 5) if isinstance(item, Frame)]
+    assert sum(at >= 60 for at in kept) == 5

@@ -1,0 +1,95 @@
+"""When a picture of a live stream was captured, as well as this side can know.
+
+Two questions, two answers that never mix:
+
+*How old is it?* ``mono_ns`` comes from this machine's monotonic clock at the picture's arrival; the camera's wall clock
+and ours have no say. RTP time stamps, where there are any, take the network's jitter out of it: a picture that came
+later than the quickest of the last seconds was that much older on arrival. What remains is the delay of that quickest
+one, which nothing on this side can see: the camera's exposure and encoder, and the way here.
+
+*What does the camera's clock say?* ``unix_ns`` is the camera's own time, from RTCP sender reports (RFC 3550, 6.4.1), if
+it is plausible: within 5 s of our clock, and later than that of the picture before. Otherwise it is our clock's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from statistics import median
+from time import monotonic_ns, time_ns
+
+from stream.clock import NS_PER_S, NowNs, Stamp
+
+PLAUSIBLE_S = 5.0
+"""A camera's clock further off than this is wrong rather than slow; a picture later than this is a new time line."""
+SET_BACK_S = 0.5
+"""Pictures that are shown in another order than sent step back less; a camera that starts its time line again, more."""
+WINDOW_S = 5.0
+"""Of which the quickest picture counts: a camera's clock that is 100 ppm off moves 0.5 ms in this time."""
+KEPT = 64
+"""Pictures between arrival and decoder; a decoder holds 16 at most."""
+INTERVALS = 9
+
+
+class CaptureClock:
+    """The times of one connection's pictures. ``arrived`` for each packet, then ``stamp`` for each decoded picture."""
+
+    def __init__(
+        self, *, rtp: bool = False, held: bool = False, now_ns: NowNs = monotonic_ns, unix_ns: NowNs = time_ns
+    ) -> None:
+        """``rtp``: time stamps are a camera's clock. ``held``: FFmpeg gives a picture when the next one begins."""
+        self._rtp, self._held, self._now_ns, self._unix_ns = rtp, held, now_ns, unix_ns
+        self._intervals_s: deque[float] = deque(maxlen=INTERVALS)
+        self._offsets: deque[tuple[int, int]] = deque()
+        self._arrivals: OrderedDict[float | None, tuple[int, int | None]] = OrderedDict()
+        self._last_media_s: float | None = None
+        self._last_mono_ns = self._last_label_ns = 0
+
+    def arrived(self, media_s: float | None, camera_us: int | None = None) -> None:
+        """A packet came in: its place on the stream's time line, and the camera's clock (us since 1970) for it."""
+        now_ns = self._now_ns()
+        self._follow(media_s)
+        mono_ns = now_ns - self._held_ns()
+        if self._rtp and media_s is not None:
+            mono_ns = self._without_jitter(mono_ns, round(media_s * NS_PER_S))
+        self._arrivals[media_s] = mono_ns, camera_us
+        self._arrivals.move_to_end(media_s)
+        while len(self._arrivals) > KEPT:
+            self._arrivals.popitem(last=False)
+
+    def stamp(self, media_s: float | None) -> Stamp:
+        """Of the picture at ``media_s``; of the newest packet, if there was none at that time. Never goes back."""
+        newest = next(reversed(self._arrivals.values()), (self._now_ns(), None))
+        mono_ns, camera_us = self._arrivals.get(media_s, newest)
+        self._last_mono_ns = mono_ns = max(mono_ns, self._last_mono_ns)
+        ours_ns = self._unix_ns() - (self._now_ns() - mono_ns)
+        if camera_us is not None and self._plausible(camera_us * 1000, ours_ns):
+            self._last_label_ns = camera_us * 1000
+            return Stamp(mono_ns, camera_us * 1000, "rtcp", media_s)
+        return Stamp(mono_ns, ours_ns, "arrival", media_s)
+
+    def _plausible(self, camera_ns: int, ours_ns: int) -> bool:
+        return abs(camera_ns - ours_ns) < PLAUSIBLE_S * NS_PER_S and camera_ns > self._last_label_ns
+
+    def _follow(self, media_s: float | None) -> None:
+        last_s, self._last_media_s = self._last_media_s, media_s
+        if media_s is None or last_s is None:
+            return
+        if 0 < media_s - last_s < 1:
+            self._intervals_s.append(media_s - last_s)
+        elif media_s - last_s < -SET_BACK_S:
+            self._offsets.clear()
+
+    def _held_ns(self) -> int:
+        return round(median(self._intervals_s) * NS_PER_S) if self._held and self._intervals_s else 0
+
+    def _without_jitter(self, mono_ns: int, media_ns: int) -> int:
+        """``mono_ns``, or what it would have been had this picture been as quick as the quickest of the window."""
+        offsets, offset_ns = self._offsets, mono_ns - media_ns
+        while offsets and offsets[0][0] < mono_ns - WINDOW_S * NS_PER_S:
+            offsets.popleft()
+        if offsets and offset_ns - offsets[0][1] > PLAUSIBLE_S * NS_PER_S:
+            offsets.clear()
+        while offsets and offsets[-1][1] >= offset_ns:
+            offsets.pop()  # so that the quickest of the window stays in front
+        offsets.append((mono_ns, offset_ns))
+        return media_ns + offsets[0][1]

@@ -1,0 +1,136 @@
+"""How a live camera is: its state, what happened in the last hour, and a grade for that hour.
+
+    connecting -> live | waiting | refused        waiting, refused -> connecting
+    live       -> waiting | refused               any -> over;  over -> connecting (opened once more)
+
+Control logic: the monotonic clock only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from time import monotonic_ns
+from typing import get_args
+
+from stream.clock import NS_PER_S, NowNs
+from stream.errors import AccessDenied, SourceError, SourceStalled
+from stream.frames import Integrity
+from stream.log import redact
+from stream.sources.grade import LastHour, grade
+from stream.stats import CameraHealth, CameraState
+
+LOG_LINES = 10
+
+_MAY_FOLLOW: Mapping[CameraState, frozenset[CameraState]] = {
+    "connecting": frozenset({"connecting", "live", "waiting", "refused", "over"}),
+    "live": frozenset({"waiting", "refused", "over"}),
+    "waiting": frozenset({"connecting", "over"}),
+    "refused": frozenset({"connecting", "over"}),
+    "over": frozenset({"connecting", "over"}),
+}
+
+
+class Health:
+    """The record of one camera: one reading thread feeds it, any thread takes snapshots."""
+
+    def __init__(self, name: str, now_ns: NowNs = monotonic_ns) -> None:
+        self.name = name
+        self._now_ns, self._lock = now_ns, threading.Lock()
+        self._state: CameraState = "connecting"
+        self._since_ns = self._counted_to_ns = now_ns()
+        self._stopped_ns: int | None = None
+        self._running = self._was_live = False
+        self._hour = LastHour()
+        self._integrity: dict[str, int] = dict.fromkeys(get_args(Integrity), 0)
+        self._trouble = self._about = ""
+        self._log: tuple[str, ...] = ()
+
+    def about(self, text: str) -> None:
+        """What and where the camera is, size and rate as far as known."""
+        with self._lock:
+            self._about = one_line(text)
+
+    def connecting(self) -> None:
+        """A try begins; the first one starts the clock of the grade."""
+        with self._lock:
+            self._stopped_ns = None
+            self._enter("connecting")
+            self._running = True
+
+    def live(self) -> None:
+        """The first picture of a connection is here; earlier trouble is over."""
+        with self._lock:
+            now = self._enter("live")
+            if self._was_live:
+                self._hour.add(now, "reconnects")
+            self._was_live, self._trouble, self._log = True, "", ()
+
+    def lost(self, error: SourceError, log_lines: Iterable[str] = ()) -> None:
+        """The connection, or the try, ended with ``error``; ``log_lines`` are the decoder's last."""
+        with self._lock:
+            now = self._enter("refused" if isinstance(error, AccessDenied) else "waiting")
+            if isinstance(error, SourceStalled):
+                self._hour.add(now, "stalls")
+            self._trouble = one_line(str(error))
+            self._log = tuple(one_line(line) for line in log_lines)[-LOG_LINES:]
+
+    def over(self, error: BaseException | None = None) -> None:
+        """No further try will come: because of ``error``, or because a recording has reached its end."""
+        with self._lock:
+            self._enter("over")
+            self._running = False
+            if isinstance(error, Exception):
+                self._trouble = one_line(str(error))
+
+    def stopped(self) -> None:
+        """The pipeline ends: the record stays as it is at this moment."""
+        with self._lock:
+            self._count_time()
+            self._stopped_ns = self._counted_to_ns
+
+    def picture(self, integrity: Integrity) -> None:
+        """A picture came in."""
+        with self._lock:
+            now = self._count_time()
+            self._integrity[integrity] += 1
+            self._hour.add(now, "pictures")
+            self._hour.add(now, "damaged", integrity in ("tainted", "frozen"))
+
+    def snapshot(self) -> CameraHealth:
+        with self._lock:
+            now = self._count_time()
+            hour = self._hour.totals(now)
+            return CameraHealth(
+                self.name,
+                self._state,
+                since_s=(now - self._since_ns) / NS_PER_S,
+                grade=grade(hour),
+                reconnects=hour["reconnects"],
+                stalls=hour["stalls"],
+                integrity=dict(self._integrity),
+                trouble=self._trouble,
+                log=self._log,
+                about=self._about,
+            )
+
+    def _enter(self, state: CameraState) -> int:
+        assert state in _MAY_FOLLOW[self._state], f"a camera cannot go from {self._state} to {state}"
+        now = self._count_time()
+        if state != self._state:
+            self._state, self._since_ns = state, now
+        return now
+
+    def _count_time(self) -> int:
+        """Before any entry of this moment, because the hour is written in the order of time."""
+        now = self._now_ns() if self._stopped_ns is None else self._stopped_ns
+        if self._running:
+            whats = ("tried_ns", "live_ns") if self._state == "live" else ("tried_ns",)
+            self._hour.add_time(self._counted_to_ns, now, *whats)
+        self._counted_to_ns = now
+        return now
+
+
+def one_line(text: str) -> str:
+    """``text`` without passwords and line breaks."""
+    return " ".join(redact(text).split())

@@ -1,0 +1,93 @@
+"""The packets of an open live stream as they arrive; what ends them has a name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from struct import unpack
+from time import monotonic_ns
+from typing import TYPE_CHECKING, NamedTuple
+
+from stream.clock import NS_PER_S
+from stream.errors import SourceError
+from stream.sources import failures
+from stream.sources.camera_url import CameraUrl
+from stream.sources.ffmpeg_log import FfmpegLog, LogLine
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+BAD_READS = 10
+"""So many reads in a row may fail on garbage before the connection counts as broken."""
+
+
+class Arrival(NamedTuple):
+    """One packet."""
+
+    packet: Packet[VideoStream]
+    said: list[LogLine]
+    """What FFmpeg said while it read it."""
+    waited_ns: int
+    """How long this side waited for it; next to nothing for a packet that lay in a buffer."""
+
+
+class LivePackets:
+    """The packets of ``stream``; the container's read time-out must be ``stall_s``."""
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, url: CameraUrl, log: FfmpegLog, stall_s: float
+    ) -> None:
+        self._container, self._stream, self._url, self._log, self._stall_s = container, stream, url, log, stall_s
+        self._packets = container.demux(stream)
+        self._bad_reads = 0
+
+    def arrivals(self, stopping: threading.Event) -> Iterator[Arrival]:
+        """Ends within ``stall_s`` after ``stopping`` is set, and where the stream ends.
+
+        Raises SourceStalled when nothing came for ``stall_s``, AccessDenied or SourceError when the connection broke.
+        """
+        while not stopping.is_set():
+            started_ns = monotonic_ns()
+            packet, said = self._next()
+            waited_ns = monotonic_ns() - started_ns
+            if stopping.is_set():
+                return
+            # FFmpeg hands out the picture that it held back when the time-out strikes, and only then says so
+            if waited_ns >= self._stall_s * NS_PER_S:
+                raise failures.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
+            if isinstance(packet, SourceError):
+                raise packet  # here, where no exception of FFmpeg is around to become its context: they hold the URL
+            if packet is None:
+                return
+            if packet.size:  # the decoder would take an empty packet for the end of the stream
+                yield Arrival(packet, said, waited_ns)
+
+    def _next(self) -> tuple[Packet[VideoStream] | SourceError | None, list[LogLine]]:
+        """The next packet, None at the end, or why there is none, and FFmpeg's words; garbage is passed over."""
+        import av
+
+        started_ns = monotonic_ns()
+        while True:
+            try:
+                with self._log.heard() as said:
+                    packet = next(self._packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                self._bad_reads += 1
+                if not isinstance(error, av.error.InvalidDataError) or self._bad_reads > BAD_READS:
+                    waited_s = (monotonic_ns() - started_ns) / NS_PER_S
+                    return failures.on_reading(error, self._url, waited_s, self._stall_s), []
+                self._packets = self._container.demux(self._stream)
+            else:
+                self._bad_reads = 0
+                return packet, said
+
+
+def camera_time_us(packet: Packet[VideoStream]) -> int | None:
+    """The camera's own clock for this picture, us since 1970, once it has sent an RTCP sender report; else None."""
+    for data in packet.iter_sidedata():
+        if data.data_type == "prft":
+            microseconds: int = unpack("<qi", bytes(data)[:12])[0]
+            return microseconds
+    return None

@@ -1,0 +1,142 @@
+"""One connection to a live stream, read by one thread from its first fresh picture to whatever ends it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from time import monotonic_ns
+from typing import NamedTuple
+
+from stream.clock import NS_PER_S, Pacer, Stamp
+from stream.frames import Image, Integrity, Size
+from stream.settings import NetworkCamera
+from stream.sources import failures
+from stream.sources.bgr import BgrConverter
+from stream.sources.camera_url import CameraUrl
+from stream.sources.capture_time import CaptureClock
+from stream.sources.connection import RTP_SCHEMES, connect, video_stream
+from stream.sources.ffmpeg_log import FfmpegLog
+from stream.sources.live_decoder import Judged, LiveDecoder
+from stream.sources.live_packets import LivePackets, camera_time_us
+
+FRESH_AFTER_S = 0.005
+"""A packet that had to be waited for so long was not lying in a buffer."""
+PACED_PACKETS = 3
+"""A busy machine makes one wait, too: of packets with a time line so many must come at half its pace or slower."""
+CATCH_UP_NS = 2 * NS_PER_S
+"""A machine that decodes slower than the camera sends never catches up, and shall not try for ever."""
+HELD_BY_PARSER = ("h264", "hevc")
+"""Over RTP, FFmpeg knows that such a picture is complete when the next one begins."""
+RATE_PICTURES = 50
+RATE_AT_LEAST = 10
+
+
+class Picture(NamedTuple):
+    """One picture and what is known of it."""
+
+    image: Image
+    """(H, W, 3) uint8 BGR, contiguous, read-only."""
+    stamp: Stamp
+    integrity: Integrity
+
+
+class LiveReading:
+    """An open connection; opened, read and closed by the same thread (closing under a reader would crash FFmpeg).
+
+    Raises AccessDenied or SourceError on opening.
+    """
+
+    def __init__(self, settings: NetworkCamera, url: CameraUrl, log: FfmpegLog) -> None:
+        self._settings, self._url = settings, url
+        self._opened_ns = monotonic_ns()
+        self._container = connect(settings, url, log)
+        try:
+            self._stream = stream = video_stream(self._container, url)
+            self._decoder = LiveDecoder(stream, log)
+        except BaseException:
+            self._container.close()
+            raise
+        self._packets = LivePackets(self._container, stream, url, log, settings.stall_s)
+        self._to_bgr = BgrConverter()
+        self.codec = stream.codec_context.name
+        self.size = Size(stream.height, stream.width) if stream.height and stream.width else None
+        """Of the newest picture; None before the first if the camera does not say."""
+        self.is_recording = self._container.duration is not None or url.scheme == "lavfi"
+        """Has an end and no pace of its own: a file on a web server, a generated pattern."""
+        self._rtp = url.scheme in RTP_SCHEMES
+        self._clock = CaptureClock(rtp=self._rtp, held=self._rtp and self.codec in HELD_BY_PARSER)
+        self._time_base = stream.time_base or Fraction(1, 90_000)
+        self._stated_fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self._shown_ns: deque[int] = deque(maxlen=RATE_PICTURES)
+
+    @property
+    def fps(self) -> float:
+        """Measured over the last pictures; before there are enough, what the camera states; 0: unknown."""
+        shown_ns = tuple(self._shown_ns)
+        if len(shown_ns) < RATE_AT_LEAST or shown_ns[-1] == shown_ns[0]:
+            return self._stated_fps
+        return (len(shown_ns) - 1) * NS_PER_S / (shown_ns[-1] - shown_ns[0])
+
+    def close(self) -> None:
+        """For the reading thread only."""
+        self._container.close()
+
+    def pictures(self, stopping: threading.Event) -> Iterator[Picture]:
+        """Pictures until ``stopping`` is set or a recording is over; else raises SourceStalled or SourceError."""
+        pacer = Pacer(stopping) if self.is_recording else None
+        for judged in self._judged(stopping):
+            media_s = self._media_s(judged.frame.pts)
+            if pacer is not None and media_s is not None and not pacer.wait_until(media_s):
+                return
+            if stopping.is_set():
+                return
+            self.size = Size(judged.frame.height, judged.frame.width)
+            stamp = self._clock.stamp(media_s)
+            self._shown_ns.append(stamp.mono_ns)
+            yield Picture(self._to_bgr(judged.frame), stamp, judged.integrity)
+
+    def _judged(self, stopping: threading.Event) -> Iterator[Judged]:
+        """Decoded pictures, without those that lay in buffers since the connection was opened."""
+        limit_s, picture_ns = self._settings.open_s, self._opened_ns
+        backlog = _Backlog()
+        for packet, said, waited_ns in self._packets.arrivals(stopping):
+            media_s = self._media_s(packet.pts)
+            self._clock.arrived(media_s, camera_time_us(packet))
+            pictures = self._decoder.decode(packet, said)
+            without_s = (monotonic_ns() - picture_ns) / NS_PER_S
+            if not pictures and without_s > limit_s:
+                raise failures.undecodable(self._url, without_s, limit_s)
+            if self.is_recording or backlog.is_over(waited_ns, media_s if self._rtp else None):
+                yield from pictures
+            if pictures:
+                limit_s, picture_ns = self._settings.stall_s, monotonic_ns()  # the reader's own time does not count
+        if not stopping.is_set():
+            if not self.is_recording:
+                raise failures.ended(self._url)
+            yield from self._decoder.decode(None)
+
+    def _media_s(self, pts: int | None) -> float | None:
+        return None if pts is None else float(pts * self._time_base)
+
+
+class _Backlog:
+    """Packets that came while the connection was opened; they come out of a buffer, one right after the other."""
+
+    def __init__(self) -> None:
+        self._over = False
+        self._started_ns = monotonic_ns()
+        self._last_media_s: float | None = None
+        self._steps: deque[tuple[float, float]] = deque(maxlen=PACED_PACKETS)
+
+    def is_over(self, waited_ns: int, media_s: float | None) -> bool:
+        """Whether this packet, which was waited for so long, is fresh; stays True from then on. None: no time line."""
+        waited_s, last_s = waited_ns / NS_PER_S, self._last_media_s
+        self._last_media_s = media_s
+        if media_s is not None and last_s is not None and 0 < media_s - last_s < 1:
+            self._steps.append((waited_s, media_s - last_s))
+        waits_s, steps_s = (sum(column) for column in zip(*self._steps, strict=True)) if self._steps else (0.0, 0.0)
+        fresh = waited_s > FRESH_AFTER_S and waits_s >= steps_s / 2
+        self._over = self._over or fresh or monotonic_ns() - self._started_ns > CATCH_UP_NS
+        return self._over

@@ -1,0 +1,134 @@
+"""Which pictures are marked when packets are lost or broken, with real streams and a real decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stream.sources.ffmpeg_log import FfmpegLog, LogLine
+from stream.sources.live_decoder import Judged, LiveDecoder
+
+MISSED = LogLine(24, "rtsp", "RTP: missed 1 packets")
+KEY_EVERY, PICTURES = 20, 50
+FRAGMENT = 1400
+ENCODERS = {
+    "h264": (
+        "libx264",
+        {"x264-params": f"keyint={KEY_EVERY}:scenecut=0:bframes=0:slices=1:sliced-threads=0:qp=28"},
+    ),
+    "hevc": (
+        "libx265",
+        {"x265-params": f"keyint={KEY_EVERY}:min-keyint={KEY_EVERY}:scenecut=0:bframes=0:log-level=none:qp=30"},
+    ),
+}
+Packets = list[av.Packet]
+Lose = Callable[[Packets], Iterator[tuple[av.Packet, list[LogLine]]]]
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MPEG-TS file, whose packets look like those from RTP; noise, so that every picture has several fragments."""
+    encoder, options = ENCODERS[request.param]
+    path = tmp_path_factory.mktemp("recording") / f"{request.param}.ts"
+    rng = np.random.default_rng(0)
+    scene = np.kron(rng.integers(0, 255, (40, 60, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for index in range(PICTURES):
+            view = np.ascontiguousarray(scene[index : index + 240, 2 * index : 2 * index + 320])
+            frame = av.VideoFrame.from_ndarray(view ^ rng.integers(0, 64, view.shape, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decoded(path: Path, lose: Lose) -> list[Judged]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        assert min(packet.size for packet in packets) > 2 * FRAGMENT
+        decoder = LiveDecoder(stream, FfmpegLog(str))
+        judged = [picture for packet, said in lose(packets) for picture in decoder.decode(packet, said)]
+        return judged + decoder.decode(None)
+
+
+def pixels(judged: Judged) -> np.ndarray:
+    return judged.frame.to_ndarray(format="gray")
+
+
+def check(path: Path, lose: Lose) -> list[Judged]:
+    """A picture is tainted if and only if it differs from what was encoded."""
+    whole = {judged.frame.pts: pixels(judged) for judged in decoded(path, lambda packets: ((p, []) for p in packets))}
+    assert len(whole) == PICTURES
+    result = decoded(path, lose)
+    spoilt = [not np.array_equal(pixels(judged), whole[judged.frame.pts]) for judged in result]
+    assert [judged.integrity == "tainted" for judged in result] == spoilt
+    return result
+
+
+def with_hole(packet: av.Packet) -> av.Packet:
+    """Without its second RTP fragment."""
+    data = bytes(packet)
+    broken = av.Packet(data[:FRAGMENT] + data[2 * FRAGMENT :])
+    broken.pts, broken.dts, broken.time_base, broken.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+    broken.is_keyframe = packet.is_keyframe
+    return broken
+
+
+@pytest.mark.parametrize("hit", [0, 5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
+def test_a_hole_taints_its_own_picture_and_those_after(recording: Path, hit: int) -> None:
+    """Up to the next key frame; H.265 decodes it without a word. What is not shown at all need not be marked."""
+
+    def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
+        for index, packet in enumerate(packets):
+            yield (with_hole(packet), [MISSED]) if index == hit else (packet, [])
+
+    result = check(recording, lose)
+    assert len(result) < PICTURES or any(judged.integrity == "tainted" for judged in result)
+
+
+@pytest.mark.parametrize("lost", [5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
+def test_a_lost_picture_spares_the_one_before(recording: Path, lost: int) -> None:
+    """FFmpeg says so while it reads the picture before, which is whole."""
+
+    def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
+        for index, packet in enumerate(packets):
+            if index != lost:
+                yield packet, [MISSED] if index == lost - 1 else []
+
+    check(recording, lose)
+
+
+def test_garbage_does_not_end_the_stream(recording: Path) -> None:
+    """A packet of noise; the next key frame is clean."""
+
+    def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
+        for index, packet in enumerate(packets):
+            if index == 7:
+                noise = av.Packet(np.random.default_rng(1).integers(0, 255, 3000, np.uint8).tobytes())
+                noise.pts, noise.stream, noise.time_base = packet.pts, packet.stream, packet.time_base
+                yield noise, []
+            yield packet, []
+
+    result = decoded(recording, lose)
+    assert [judged.integrity for judged in result[-(PICTURES - KEY_EVERY) :]] == ["clean"] * (PICTURES - KEY_EVERY)
+
+
+def test_a_stream_without_damage_is_clean(recording: Path) -> None:
+    """Every picture, from the first."""
+    result = decoded(recording, lambda packets: ((packet, []) for packet in packets))
+    assert [judged.integrity for judged in result] == ["clean"] * PICTURES
+
+
+def test_joining_midway_is_no_damage(recording: Path) -> None:
+    """Nothing is shown until the first key frame, and that is clean."""
+    result = decoded(recording, lambda packets: ((packet, []) for packet in packets[7:]))
+    assert result[0].frame.key_frame
+    assert {judged.integrity for judged in result} == {"clean"}

@@ -1,0 +1,221 @@
+"""What goes wrong with network cameras has a name, one line, an advice, and never a password."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import traceback
+from contextlib import closing
+from time import monotonic
+
+import pytest
+
+from stream.errors import AccessDenied, SourceError, SourceStalled
+from stream.frames import Frame
+from stream.sources.network import NetworkSource
+from tests.rigs.rtsp_camera import Clip, RtspCamera
+from tests.sources.watching import STALL_S, network, read
+
+CLIP = Clip.test_pattern()
+PASSWORD = "p@ss:w%rd/1?#"
+ENCODED = "p%40ss%3Aw%25rd%2F1%3F%23"
+
+
+def opening_error(source: NetworkSource) -> SourceError:
+    with pytest.raises(SourceError) as caught, source:
+        pass
+    return caught.value
+
+
+def reading_error(source: NetworkSource, act: object) -> SourceError:
+    """What ends an open source after ``act`` was called at its fourth frame."""
+    with source, pytest.raises(SourceError) as caught:
+        read(source, 1000, lambda frame: act() if frame.seq == 3 else None)
+    return caught.value
+
+
+def everything_said(source: NetworkSource, error: BaseException) -> str:
+    """All that a log, a traceback or a debugger would show of a failure."""
+    chain, link = [], error
+    while link is not None:
+        chain += [str(link), repr(link), repr(link.args), repr(vars(link))]
+        link = link.__cause__ or link.__context__
+    shown = "".join(traceback.format_exception(error))
+    return "\n".join([*chain, shown, *source.log_lines, source.describe(), repr(source._url)])
+
+
+@pytest.mark.parametrize("auth", ["digest", "basic"])
+def test_a_password_with_special_characters_opens(auth: str) -> None:
+    """Percent-encoded, as URLs want it."""
+    with RtspCamera({"/cam": CLIP}, user="us er", password=PASSWORD, auth=auth) as camera:
+        url = camera.url("/cam", credentials=True)
+        assert ENCODED in url
+        with network(url) as source:
+            assert len(read(source, 3)) == 3
+            assert "***" in source.describe()
+
+
+@pytest.mark.parametrize("auth", ["digest", "basic"])
+def test_a_wrong_password_is_access_denied(auth: str) -> None:
+    """And is named nowhere, encoded or not."""
+    with RtspCamera({"/cam": CLIP}, user="admin", password="another", auth=auth) as camera:
+        source = network(camera.url("/cam").replace("rtsp://", f"rtsp://admin:{ENCODED}@"))
+        error = opening_error(source)
+    assert isinstance(error, AccessDenied)
+    assert "percent-encoded" in str(error)
+    assert any("401" in line for line in source.log_lines)
+    said = everything_said(source, error)
+    assert ENCODED not in said
+    assert PASSWORD not in said
+
+
+def test_a_missing_password_is_asked_for() -> None:
+    """The message says how to write it."""
+    with RtspCamera({"/cam": CLIP}, user="admin", password="secret") as camera:
+        error = opening_error(network(camera.url("/cam")))
+    assert isinstance(error, AccessDenied)
+    assert "user:password@host" in str(error)
+
+
+@pytest.mark.parametrize("password", [ENCODED, PASSWORD, "correct horse", "x"])
+def test_no_failure_tells_the_password(password: str) -> None:
+    """Refused, unknown, unreadable, hanging: not in texts, causes, tracebacks, log lines or descriptions."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        hanging = f"127.0.0.1:{mute.getsockname()[1]}"
+        for address in (
+            "rtsp://{}@127.0.0.1:1/x",
+            "http://{}@127.0.0.1:1/x",
+            "nosuch://{}@h/",
+            f"rtsp://{{}}@{hanging}/x",
+        ):
+            url = address.format(f"admin:{password}")
+            source = network(url, open_s=0.5)
+            error = opening_error(source)
+            said = everything_said(source, error)
+            assert url not in said
+            assert f":{password}@" not in said
+            assert len(password) < 4 or password not in said
+            assert "\n" not in str(error)
+
+
+def test_a_raw_password_is_explained() -> None:
+    """FFmpeg takes its "/" for the end of the host; the message says how to write it."""
+    error = opening_error(network("rtsp://admin:pa/ss@127.0.0.1:1/x"))
+    assert "%2F" in str(error)
+    assert "pa/ss" not in str(error)
+
+
+def test_no_such_path() -> None:
+    """404."""
+    with RtspCamera({"/cam": CLIP}) as camera:
+        assert "404" in str(opening_error(network(camera.url("/other"))))
+
+
+def test_nobody_there() -> None:
+    """Refused at once."""
+    with RtspCamera({"/cam": CLIP}) as camera:
+        camera.refuse()
+        assert "connection refused" in str(opening_error(network(camera.url("/cam"))))
+
+
+def test_a_camera_without_the_transport_asked_for() -> None:
+    """``transport = "udp"`` is an order, not a wish."""
+    with RtspCamera({"/cam": CLIP}, transports=("tcp",)) as camera:
+        assert "transport" in str(opening_error(network(camera.url("/cam"), transport="udp")))
+
+
+def test_a_camera_that_never_answers_is_given_up() -> None:
+    """After ``open_s``, and the message says so."""
+    with RtspCamera({"/cam": CLIP}) as camera:
+        camera.mute()
+        started = monotonic()
+        error = opening_error(network(camera.url("/cam"), open_s=0.7))
+        assert monotonic() - started < 3
+    assert type(error) is SourceError
+    assert "no answer in 0." in str(error)
+    assert "open_s" in str(error)
+
+
+def test_something_else_than_a_camera() -> None:
+    """A port where somebody speaks another language."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(100)
+                client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        error = opening_error(network(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", open_s=3))
+        thread.join(5)
+    assert type(error) is SourceError
+    assert "check the" in str(error) or "is the port right?" in str(error)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_silent_camera_is_a_stall(transport: str) -> None:
+    """Noticed after ``stall_s``, not after twice that."""
+    moments = []
+    with RtspCamera({"/cam": CLIP}) as camera:
+
+        def stall() -> None:
+            camera.stall()
+            moments.append(monotonic())
+
+        error = reading_error(network(camera.url("/cam"), transport=transport), stall)
+        moments.append(monotonic())
+    assert isinstance(error, SourceStalled)
+    assert f"no picture for {STALL_S:.1f} s" in str(error)
+    assert moments[1] - moments[0] < 1.8 * STALL_S
+
+
+def test_reports_alone_are_a_stall() -> None:
+    """Every video packet is lost, RTCP goes on."""
+    with RtspCamera({"/cam": CLIP}, report_every_s=0.2) as camera:
+        error = reading_error(network(camera.url("/cam")), lambda: camera.lose(1_000_000, keyframe=True))
+    assert isinstance(error, SourceStalled)
+
+
+def test_data_without_pictures_is_a_stall() -> None:
+    """H.265 shows nothing between a lost picture and the next key frame, here four seconds away."""
+    clip = Clip.test_pattern(codec="h265", seconds=4, keyframe_every=100)
+    with RtspCamera({"/cam": clip}) as camera:
+        error = reading_error(network(camera.url("/cam")), lambda: camera.lose(1))
+    assert isinstance(error, SourceStalled)
+    assert "no picture could be decoded" in str(error)
+
+
+def test_a_slow_reader_is_no_stall() -> None:
+    """The time that the pipeline takes for a frame is not the camera's."""
+    waiting = threading.Event()
+
+    def dawdle(frame: Frame) -> None:
+        if frame.seq == 3:
+            waiting.wait(1.5 * STALL_S)
+
+    with RtspCamera({"/cam": CLIP}) as camera, network(camera.url("/cam")) as source:
+        assert len(read(source, 8, dawdle)) == 8
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_a_cut_connection_is_an_error(how: str, transport: str) -> None:
+    """A live stream has no end."""
+    with RtspCamera({"/cam": CLIP}) as camera:
+        error = reading_error(network(camera.url("/cam"), transport=transport), lambda: camera.cut(how))
+    assert "ended the stream" in str(error) or "connection broke" in str(error)
+
+
+def test_a_graphics_card_that_is_not_there_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
+    """decode = "auto" and "cuda" on a machine without one: CPU, and one line in the log for the whole process."""
+    from stream.sources.connection import _has_cuda_decoder
+
+    _has_cuda_decoder.cache_clear()
+    with RtspCamera({"/cam": CLIP}) as camera:
+        for decode in ("auto", "cuda"):
+            with network(camera.url("/cam"), decode=decode) as source:
+                assert read(source, 3)[0].image.shape == (240, 320, 3)
+    if not _has_cuda_decoder():
+        assert [record.message for record in caplog.records if "GPU" in record.message] == caplog.messages[:1]

@@ -1,0 +1,241 @@
+"""Network cameras over real RTSP: fresh pictures, marked damage, honest stamps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+import pytest
+
+from stream.errors import SourceStalled
+from stream.frames import Frame, Image, Size
+from tests.rigs.rtsp_camera import Clip, RtspCamera, read_number
+from tests.sources.watching import STALL_S, network, number, read, read_until, same, undamaged
+
+every_codec = pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
+every_transport = pytest.mark.parametrize("transport", ["tcp", "udp"])
+
+
+def lossy_clip(codec: str) -> Clip:
+    """Large enough for several RTP packets a picture; key frames are 0, 25, 50 and 75."""
+    return Clip.test_pattern(codec=codec, width=640, height=480, fps=50, seconds=2, keyframe_every=25)
+
+
+@lru_cache
+def reference(codec: str) -> dict[int, Image]:
+    return undamaged(lossy_clip(codec))
+
+
+@every_codec
+@every_transport
+def test_a_camera_gives_every_picture_in_order(codec: str, transport: str) -> None:
+    """BGR, read-only, numbered from 0, named, none missing."""
+    clip = Clip.test_pattern(codec=codec)
+    with RtspCamera({"/cam": clip}) as camera, network(camera.url("/cam"), transport=transport) as source:
+        frames = read(source, 30)
+        about = source.describe()
+    assert [frame.seq for frame in frames] == list(range(30))
+    assert all((number(b) - number(a)) % len(clip) == 1 for a, b in pairwise(frames))
+    assert {(frame.camera, frame.size, frame.integrity) for frame in frames} == {("door", Size(240, 320), "clean")}
+    assert all(f.image.flags.c_contiguous and not f.image.flags.writeable for f in frames)
+    assert "320x240" in about
+    assert "\n" not in about
+
+
+@every_codec
+def test_the_first_picture_is_fresh(codec: str) -> None:
+    """Ten pictures piled up between opening and reading: the first one shown is none of them."""
+    with RtspCamera({"/cam": Clip.test_pattern(codec=codec)}) as camera, network(camera.url("/cam")) as source:
+        waiting = threading.Event()
+        while camera.sent("/cam") < 20:
+            waiting.wait(0.02)
+        piled_up = camera.log("/cam")[-1].number
+        first = read(source, 1)[0]
+    assert number(first) >= piled_up
+
+
+@pytest.mark.parametrize(
+    ("codec", "transport", "packets"),
+    [
+        ("h264", "tcp", 1),
+        ("h264", "udp", 1),
+        ("h264", "tcp", 6),
+        ("h265", "tcp", 1),
+        ("h265", "udp", 6),
+        ("mjpeg", "udp", 1),
+    ],
+)
+def test_loss_taints_exactly_the_spoilt_pictures(codec: str, transport: str, packets: int) -> None:
+    """A picture is tainted if and only if it is not, bit for bit, what the camera sent; the next key frame heals."""
+    whole = reference(codec)
+    with RtspCamera({"/cam": lossy_clip(codec)}) as camera, network(camera.url("/cam"), transport=transport) as source:
+        frames = read_until(source, Harm(camera, lambda: camera.lose(packets)))
+        assert 1 <= len(camera.damaged) <= 2
+        assert any("missed" in line for line in source.log_lines) or codec == "h265"
+    assert [frame.integrity == "tainted" for frame in frames] == [spoilt(frame, whole) for frame in frames]
+    after = -camera.damaged[-1] % 25 - 1
+    if codec == "h264":  # H.265 and MJPEG show nothing of what is spoilt
+        assert sum(frame.integrity == "tainted" for frame in frames) >= min(after, 3)
+    assert not set(camera.damaged) & {read_number(frame.image) for frame in frames}
+
+
+def test_damaged_bytes_taint_until_the_next_key_frame() -> None:
+    """Nothing is lost on the way, but the H.264 decoder notices."""
+    whole = reference("h264")
+    with RtspCamera({"/cam": lossy_clip("h264")}) as camera, network(camera.url("/cam")) as source:
+        frames = read_until(source, Harm(camera, lambda: camera.corrupt(1)))
+    tainted = [frame for frame in frames if frame.integrity == "tainted"]
+    assert read_number(tainted[0].image) in (camera.damaged[0], None)
+    assert [frame.integrity == "tainted" for frame in frames] == [spoilt(frame, whole) for frame in frames]
+
+
+def test_one_cameras_damage_is_not_anothers() -> None:
+    """Two cameras in two threads at once: FFmpeg's log is one, but each hears only its own lines."""
+    results: dict[str, list[Frame]] = {}
+    clips = {"/good": lossy_clip("h264"), "/bad": lossy_clip("h264")}
+
+    def watch(path: str, camera: RtspCamera) -> None:
+        with network(camera.url(path)) as source:
+            harm = Harm(camera, lambda: camera.lose(1, path="/bad"))
+            results[path] = read_until(source, harm) if path == "/bad" else read(source, 100)
+
+    with RtspCamera(clips) as camera:
+        threads = [threading.Thread(target=watch, args=(path, camera)) for path in clips]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert {frame.integrity for frame in results["/good"]} == {"clean"}
+    assert {frame.integrity for frame in results["/bad"]} == {"clean", "tainted"}
+
+
+@every_codec
+def test_stamps_tell_when_the_camera_sent_it(codec: str) -> None:
+    """By our monotonic clock, though FFmpeg hands H.264 over a frame later; and never from the future."""
+    ages_s: list[float] = []
+    with RtspCamera({"/cam": Clip.test_pattern(codec=codec)}) as camera, network(camera.url("/cam")) as source:
+        frames = read(source, 30, lambda frame: ages_s.append(frame.stamp.age_s()))
+        sent = {entry.number: entry.mono_s for entry in camera.log("/cam")}
+    errors_s = [frame.stamp.mono_ns / 1e9 - sent[number(frame)] for frame in frames]
+    assert abs(median(errors_s)) < 0.015
+    assert min(ages_s) >= 0
+    stamps = [frame.stamp for frame in frames]
+    assert all(a.mono_ns <= b.mono_ns and a.media_s < b.media_s for a, b in pairwise(stamps))
+    assert {stamp.source for stamp in stamps[1:]} == {"rtcp"}
+
+
+@pytest.mark.parametrize("offset_s", [0.0, 2.0, 3600.0])
+def test_the_cameras_clock_labels_and_nothing_else(offset_s: float) -> None:
+    """Two seconds off is a label; an hour off is no clock. Ages are the same."""
+    with (
+        RtspCamera({"/cam": Clip.test_pattern()}, clock_offset_s=offset_s) as camera,
+        network(camera.url("/cam")) as source,
+    ):
+        ages_s: list[float] = []
+        frames = read(source, 20, lambda frame: ages_s.append(frame.stamp.age_s()))
+        sent = {entry.number: entry.unix_s for entry in camera.log("/cam")}
+    assert median(ages_s) < 0.2
+    label = frames[-1].stamp.unix_ns / 1e9 - sent[number(frames[-1])]
+    believed = offset_s < 5
+    assert frames[-1].stamp.source == ("rtcp" if believed else "arrival")
+    assert label == pytest.approx(offset_s if believed else 0, abs=0.2)
+
+
+def test_without_sender_reports_the_stamp_is_the_arrival() -> None:
+    """And says so."""
+    with (
+        RtspCamera({"/cam": Clip.test_pattern()}, sender_reports=False) as camera,
+        network(camera.url("/cam")) as source,
+    ):
+        frames = read(source, 10)
+    assert {frame.stamp.source for frame in frames} == {"arrival"}
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_new_size_comes_through(codec: str) -> None:
+    """The camera switches from 320x240 to 640x480; frames follow, and so does the description."""
+    small, large = (Clip.test_pattern(codec=codec, width=w, height=h, seconds=1) for w, h in ((320, 240), (640, 480)))
+    with RtspCamera({"/cam": small}) as camera, network(camera.url("/cam")) as source:
+        frames = read(source, 40, lambda frame: camera.switch("/cam", large) if frame.seq == 10 else None)
+        about = source.describe()
+    assert [str(frame.size) for frame in frames] == sorted(str(frame.size) for frame in frames)
+    assert frames[-1].size == Size(480, 640)
+    assert number(frames[-1]) < len(large)
+    assert {frame.integrity for frame in frames} == {"clean"}
+    assert "640x480" in about
+
+
+def test_a_camera_that_only_takes_udp_is_asked_again() -> None:
+    """prefer_tcp: within the same ``with``."""
+    with (
+        RtspCamera({"/cam": Clip.test_pattern()}, transports=("udp",)) as camera,
+        network(camera.url("/cam")) as source,
+    ):
+        assert len(read(source, 5)) == 5
+
+
+def test_stopping_ends_a_silent_camera() -> None:
+    """Within ``stall_s``, and without an error."""
+    stopping, ended = threading.Event(), threading.Event()
+
+    def watch(url: str) -> None:
+        with network(url, stall_s=2 * STALL_S) as source:
+            for frame in source.frames(stopping):
+                if frame.seq == 3:
+                    camera.stall()
+                    stopping.set()
+        ended.set()
+
+    with RtspCamera({"/cam": Clip.test_pattern()}) as camera:
+        thread = threading.Thread(target=watch, args=(camera.url("/cam"),))
+        thread.start()
+        assert ended.wait(5 * STALL_S)
+        thread.join(5)
+
+
+def test_a_source_can_be_opened_again() -> None:
+    """After a stall, with the numbers beginning at 0."""
+    with RtspCamera({"/cam": Clip.test_pattern()}) as camera:
+        source = network(camera.url("/cam"))
+        with source, pytest.raises(SourceStalled):
+            read(source, 100, lambda frame: camera.stall() if frame.seq == 3 else None)
+        camera.resume()
+        with source:
+            assert [frame.seq for frame in read(source, 3)] == [0, 1, 2]
+
+
+def test_frames_share_no_memory() -> None:
+    """With each other, or with a decoder that goes on."""
+    with RtspCamera({"/cam": Clip.test_pattern()}) as camera, network(camera.url("/cam")) as source:
+        copies: list[Image] = []
+        frames = read(source, 12, lambda frame: copies.append(frame.image.copy()))
+    assert all(same(frame.image, copy) for frame, copy in zip(frames, copies, strict=True))
+    assert not any(np.shares_memory(a.image, b.image) for a, b in pairwise(frames))
+
+
+class Harm:
+    """Called with each frame: does harm once, midway between key frames; true when the next key frame has healed it."""
+
+    def __init__(self, camera: RtspCamera, do: Callable[[], object]) -> None:
+        self._camera, self._do = camera, do
+        self._done = False
+
+    def __call__(self, frame: Frame) -> bool:
+        shown = read_number(frame.image)
+        if not self._done and shown in range(28, 38):
+            self._done = True
+            self._do()
+        if shown is None or not self._camera.damaged:
+            return False
+        healed = (self._camera.damaged[-1] // 25 + 1) * 25
+        return (shown - healed) % 100 in range(3, 20)
+
+
+def spoilt(frame: Frame, whole: dict[int, Image]) -> bool:
+    """Whether it shows anything else than what the camera sent."""
+    shown = read_number(frame.image)
+    return shown is None or not same(frame.image, whole[shown])

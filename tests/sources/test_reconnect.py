@@ -1,0 +1,535 @@
+"""A camera is kept going: the ladder, the numbers, the log, the end. Scripted cameras, time that is told to move."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from random import Random
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.channel import Channel
+from stream.clock import NS_PER_S, Stamp
+from stream.errors import AccessDenied, MissingPackage, SettingsError, SourceError, SourceStalled, UsageError
+from stream.frames import Dropped, Frame
+from stream.pipeline import Pipeline
+from stream.sources.health import Health
+from stream.sources.ladder import LADDER, Ladder
+from stream.sources.reconnect import Reconnecting
+from stream.stages.capture import capture
+
+LOST, STALLED = SourceError("connection reset"), SourceStalled("no picture for 1.8 s")
+REFUSED = AccessDenied("401 Unauthorized")
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+SHORT = 5.0
+"""Seconds, real ones: far more than anything here needs, far less than a pause that nobody ends."""
+
+
+def frame(seq: int) -> Frame:
+    return Frame(PICTURE, "front", seq, Stamp(seq, 0))
+
+
+class World:
+    """Time and what happens in it: the clock, the event that stops, and every opening and closing."""
+
+    def __init__(self, stop_after: int) -> None:
+        self.ns, self.pauses, self.happened = 5 * NS_PER_S, [], []
+        self.stopping = _Stopping(self, stop_after)
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.ns += round(seconds * NS_PER_S)
+
+
+class _Stopping(threading.Event):
+    """Waiting on it takes no real time; it is set in the wait number ``stop_after``, for the test to end."""
+
+    def __init__(self, world: World, stop_after: int) -> None:
+        super().__init__()
+        self._world, self._stop_after = world, stop_after
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if len(self._world.pauses) == self._stop_after:
+            self.set()
+        else:
+            self._world.pauses.append(timeout)
+            self._world.pass_s(timeout)
+        return self.is_set()
+
+
+class Camera:
+    """One connection: what its opening raises (or None), then what it gives: Frames, Dropped, seconds, an error."""
+
+    def __init__(self, world: World, on_open: BaseException | None, *gives: Any) -> None:
+        self._world, self._on_open, self._gives = world, on_open, gives
+        self.log_lines: tuple[str, ...] = ()
+
+    def __enter__(self) -> Camera:
+        if self._on_open:
+            self.log_lines = ("[rtsp] not opened",)
+            raise self._on_open
+        self._note("opened")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._note("closed")
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
+        try:
+            for thing in self._gives:
+                if isinstance(thing, BaseException):
+                    self.log_lines = ("[h264] concealing errors",)
+                    raise thing
+                if isinstance(thing, int | float):
+                    self._world.pass_s(thing)
+                else:
+                    yield thing
+        finally:
+            self._note("read")
+
+    def describe(self) -> str:
+        return "rtsp://admin:s3cret@10.0.0.7/main: 640x360"
+
+    def _note(self, what: str) -> None:
+        self._world.happened.append((what, threading.get_ident()))
+
+
+class Rig:
+    """``Reconnecting`` over a script of connections; the last one is what every further try finds."""
+
+    def __init__(self, *script: tuple[Any, ...], stop_after: int = 3, **options: Any) -> None:
+        self.world = World(stop_after)
+        self._script, self.tries = list(script), 0
+        self.health = Health("front", self.world.now_ns)
+        self.source = Reconnecting(self._open, self.health, now_ns=self.world.now_ns, **{"rng": Random(1), **options})
+
+    def _open(self) -> Camera:
+        step = self._script[min(self.tries, len(self._script) - 1)]
+        self.tries += 1
+        return Camera(self.world, *step)
+
+    def run(self) -> list[Frame | Dropped]:
+        with self.source as source:
+            return list(source.frames(self.world.stopping))
+
+    @property
+    def events(self) -> list[str]:
+        return [what for what, _ in self.world.happened]
+
+
+def on_rungs(pauses: list[float], rungs: list[float], jitter: float = 0.2) -> bool:
+    return len(pauses) == len(rungs) and all(
+        rung * (1 - jitter) <= pause <= rung * (1 + jitter) for pause, rung in zip(pauses, rungs, strict=True)
+    )
+
+
+def test_the_ladder_of_a_lost_camera() -> None:
+    """1 s five times, 5 s five times, 10 s ten times, then a minute, each up to a fifth more or less."""
+    rig = Rig((LOST,), stop_after=25)
+    assert rig.run() == []
+    assert on_rungs(rig.world.pauses, [1.0] * 5 + [5.0] * 5 + [10.0] * 10 + [60.0] * 5)
+    assert rig.tries == 26
+
+
+def test_two_cameras_do_not_come_back_in_step() -> None:
+    """The jitter spreads over the whole range, and is reproducible by its generator."""
+    seeds = [1, 1, *range(2, 12)]
+    pauses = []
+    for seed in seeds:
+        rig = Rig((LOST,), stop_after=25, rng=Random(seed))
+        rig.run()
+        pauses.append(rig.world.pauses)
+    assert pauses[0] == pauses[1]
+    assert len({tuple(p) for p in pauses}) == len(seeds) - 1
+    first = [pause for p in pauses[1:] for pause in p[:5]]
+    assert min(first) < 0.85
+    assert max(first) > 1.15
+
+
+def test_a_wrong_password_is_tried_seldom() -> None:
+    """A minute, five, then every quarter of an hour: cameras lock accounts."""
+    rig = Rig((REFUSED,), stop_after=6)
+    rig.run()
+    assert on_rungs(rig.world.pauses, [60.0, 300.0] + [900.0] * 4)
+
+
+def test_a_camera_that_is_now_refused_now_lost_climbs_both_ladders() -> None:
+    """Being away for a moment does not start the refusals anew, and the other way round."""
+    script = [(REFUSED,), (LOST,), (REFUSED,), (LOST,)] + [(LOST,)] * 4 + [(REFUSED,)]
+    rig = Rig(*script, stop_after=9)
+    rig.run()
+    assert on_rungs(rig.world.pauses, [60.0, 1.0, 300.0, 1.0, 1.0, 1.0, 1.0, 5.0, 900.0])
+
+
+@pytest.mark.parametrize(("lasted_s", "starts_again"), [(59.0, False), (60.0, True)])
+def test_the_ladder_starts_again_after_a_minute_of_pictures(lasted_s: float, starts_again: bool) -> None:
+    """Not at the first: a camera that breaks off each time is left in peace like one that is away."""
+    flap = (None, frame(0), lasted_s, frame(1), LOST)
+    rig = Rig(*[(REFUSED,)] + [(LOST,)] * 4 + [flap, flap, (REFUSED,)], stop_after=8)
+    rig.run()
+    lost = [1.0] * 6 if starts_again else [1.0] * 5 + [5.0]
+    assert on_rungs(rig.world.pauses, [60.0, *lost, 60.0 if starts_again else 300.0])
+
+
+def test_pictures_that_come_once_a_minute_are_health_as_well() -> None:
+    """But one picture and an hour of nothing are not: the time between the first and the last counts."""
+    rig = Rig((LOST,), (None, frame(0), 3600.0, STALLED), (None, frame(0), 60.0, frame(1), LOST), (LOST,), stop_after=4)
+    rig.run()
+    assert on_rungs(rig.world.pauses, [1.0] * 4)
+    climbing = Rig(*[(LOST,)] * 5, (None, frame(0), 3600.0, STALLED), stop_after=6)
+    climbing.run()
+    assert on_rungs(climbing.world.pauses, [1.0] * 5 + [5.0])
+
+
+def test_a_ladder_of_ones_own() -> None:
+    """The last rung is repeated; no jitter, no chance."""
+    rig = Rig((LOST,), stop_after=4, ladder=Ladder(lost_s=(0.5, 2.0)), jitter=0.0)
+    rig.run()
+    assert rig.world.pauses == [0.5, 2.0, 2.0, 2.0]
+
+
+def test_a_camera_may_be_absent_at_the_start() -> None:
+    """``with`` opens nothing and does not fail; the camera is taken up when it is there."""
+    rig = Rig((LOST,), (LOST,), (None, frame(0), frame(1)), stop_after=2)
+    with rig.source as source:
+        assert rig.tries == 0
+        assert rig.health.snapshot().state == "connecting"
+        items = source.frames(rig.world.stopping)
+        assert next(items).seq == 0
+        assert rig.tries == 3
+        assert rig.health.snapshot().state == "live"
+        assert rig.health.snapshot().reconnects == 0
+        assert len(list(items)) == 1
+    assert rig.health.snapshot().state == "over"
+
+
+def test_numbers_go_on_across_connections_dropped_ones_too() -> None:
+    """Gaps stay as the camera made them; number and camera name each frame once."""
+    dropped = Dropped((frame(1), frame(2)), "tainted")
+    rig = Rig((None, frame(0), dropped, LOST), (None, Dropped((), "late"), STALLED), (None, frame(0), frame(4), LOST))
+    items = rig.run()
+    assert [(type(item), [f.seq for f in item.frames]) for item in items[:5]] == [
+        (Frame, [0]),
+        (Dropped, [1, 2]),
+        (Dropped, []),
+        (Frame, [3]),
+        (Frame, [7]),
+    ]
+    assert items[1].reason == "tainted"
+    assert items[5].seq == 8
+    assert items[0].image is PICTURE
+    assert items[3].stamp == Stamp(0, 0)
+
+
+def test_a_recording_is_over_at_its_end() -> None:
+    """A source that ends without an error is not opened again; live ones say that they were cut off."""
+    rig = Rig((None, frame(0), LOST), (None, frame(0), frame(1)))
+    assert [item.seq for item in rig.run()] == [0, 1, 2]
+    assert rig.tries == 2
+    assert rig.health.snapshot().state == "over"
+
+
+def test_every_connection_is_read_and_closed_by_the_reading_thread() -> None:
+    """Also when it ended with an error, and its frames before itself."""
+    rig = Rig((None, frame(0), LOST), (LOST,), (None, frame(0), LOST), stop_after=3)
+    thread = threading.Thread(target=rig.run, name="reader")
+    thread.start()
+    thread.join()
+    assert rig.events == ["opened", "read", "closed"] * 3
+    assert {ident for _, ident in rig.world.happened} == {thread.ident}
+
+
+def test_closing_the_frames_early_closes_the_camera() -> None:
+    """At once, without a further try, and the record says how the camera was at that moment."""
+    rig = Rig((None, frame(0), frame(1)))
+    with rig.source as source:
+        items = source.frames(rig.world.stopping)
+        next(items)
+        items.close()
+        assert rig.events == ["opened", "read", "closed"]
+    assert rig.tries == 1
+    rig.world.pass_s(60.0)
+    end = rig.health.snapshot()
+    assert (end.state, end.trouble, end.since_s) == ("live", "", 0.0)
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("ours"), UsageError("no"), SettingsError("no"), OSError("ours")])
+@pytest.mark.parametrize("when", ["opening", "reading"])
+def test_what_no_waiting_can_heal_goes_up(fault: Exception, when: str) -> None:
+    """At once, with the camera closed and the record over."""
+    rig = Rig((fault,) if when == "opening" else (None, frame(0), fault))
+    with pytest.raises(type(fault)):
+        rig.run()
+    assert rig.world.pauses == []
+    assert rig.events == ([] if when == "opening" else ["opened", "read", "closed"])
+    assert (rig.health.snapshot().state, rig.health.snapshot().trouble) == ("over", str(fault))
+
+
+def test_a_missing_package_goes_up_even_where_the_source_is_made() -> None:
+    """Not only where it is opened; a SourceError from there is waited for, without an older camera's log."""
+    world = World(stop_after=9)
+    health, logs = Health("front", world.now_ns), []
+    makes = iter([Camera(world, STALLED), LOST, MissingPackage("pip install it")])
+
+    def make() -> Camera:
+        logs.append(health.snapshot().log)
+        made = next(makes)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    source = Reconnecting(make, health, now_ns=world.now_ns)
+    with pytest.raises(MissingPackage), source:
+        list(source.frames(world.stopping))
+    assert len(world.pauses) == 2
+    assert logs == [(), ("[rtsp] not opened",), ()]
+
+
+def test_stopping_ends_it_wherever_it_is() -> None:
+    """Before the first try, while a frame is looked at, and when the camera's own ending looks like a loss."""
+    before = Rig((None, frame(0)))
+    before.world.stopping.set()
+    assert before.run() == []
+    assert before.tries == 0
+
+    during = Rig((None, frame(0), LOST))
+    with during.source as source:
+        for _ in source.frames(during.world.stopping):
+            during.world.stopping.set()
+    assert during.tries == 1
+    assert during.world.pauses == []
+    assert during.health.snapshot().trouble == ""
+
+
+def test_the_record_follows(caplog: pytest.LogCaptureFixture) -> None:
+    """States, since when, counts, trouble, the decoder's lines, and what the camera is."""
+    rig = Rig((None, frame(0), 30.0, frame(1), 1.8, STALLED), (LOST,), (REFUSED,), (None, frame(0), LOST), jitter=0.0)
+    seen = []
+    rig.world.stopping.wait = lambda timeout: (seen.append(rig.health.snapshot()), rig.world.pass_s(timeout))
+    items = rig.source.frames(rig.world.stopping)
+    assert rig.health.snapshot().state == "connecting"
+    next(items)
+    assert rig.health.snapshot().state == "live"
+    next(items)
+    assert rig.health.snapshot().since_s == 30.0
+    assert next(items).seq == 2
+    assert [(s.state, s.trouble, s.log) for s in seen] == [
+        ("waiting", "no picture for 1.8 s", ("[h264] concealing errors",)),
+        ("waiting", "connection reset", ("[rtsp] not opened",)),
+        ("refused", "401 Unauthorized", ("[rtsp] not opened",)),
+    ]
+    back = rig.health.snapshot()
+    assert (back.state, back.reconnects, back.stalls, back.trouble, back.log) == ("live", 1, 1, "", ())
+    assert back.about == "rtsp://admin:***@10.0.0.7/main: 640x360"
+    items.close()
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= level and r.name == "stream.sources.reconnect"]
+
+
+def test_one_line_for_each_change_of_state_not_for_each_try(caplog: pytest.LogCaptureFixture) -> None:
+    """Ten tries: two lines. The tries in between are at debug level."""
+    rig = Rig((None, frame(0), STALLED), *[(LOST,)] * 9, (None, frame(0)), stop_after=10, jitter=0.0)
+    with caplog.at_level(logging.DEBUG, "stream"):
+        rig.run()
+    assert told(caplog)[:2] == [
+        "camera front: lost (no picture for 1.8 s), trying again in 1 s",
+        "camera front: back after 30 s",
+    ]
+    assert len(told(caplog, logging.DEBUG)) - len(told(caplog)) == 10
+    assert "camera front: not there (connection reset), trying again in 5 s" in told(caplog, logging.DEBUG)
+
+
+def test_a_refusal_is_news_and_so_is_a_camera_that_was_never_there(caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that comes at the first try is no reason for a warning."""
+    script = [(LOST,), (LOST,), (REFUSED,), (REFUSED,), (None, frame(0), LOST), (None, frame(0), LOST)]
+    rig = Rig(*script, stop_after=5, jitter=0.0)
+    rig.run()
+    assert told(caplog) == [
+        "camera front: not there (connection reset), trying again in 1 s",
+        "camera front: refused (401 Unauthorized), trying again in 60 s",
+        "camera front: there after 362 s",
+        "camera front: lost (connection reset), trying again in 1 s",
+        "camera front: back after 1 s",
+        "camera front: lost (connection reset), trying again in 1 s",
+    ]
+    caplog.clear()
+    good = Rig((None, frame(0), frame(1)))
+    next(good.source.frames(good.world.stopping))
+    assert told(caplog) == []
+
+
+def test_no_password_in_log_record_or_description(caplog: pytest.LogCaptureFixture) -> None:
+    """At no level, whatever the error says; and an error of two lines is told in one."""
+    error = SourceError("cannot open\nrtsp://admin:s3cret@10.0.0.7/main: reset")
+    rig = Rig((None, frame(0), error), (AccessDenied(str(error)),), (error,), stop_after=4)
+    with caplog.at_level(logging.DEBUG):
+        before = rig.source.describe()
+        rig.run()
+    seen = [before, rig.source.describe(), repr(rig.health.snapshot()), caplog.text, *told(caplog, logging.DEBUG)]
+    assert told(caplog)
+    assert not any("s3cret" in text for text in seen)
+    assert not any("\n" in line for line in told(caplog, logging.DEBUG))
+
+
+def test_it_describes_itself_before_it_was_ever_open() -> None:
+    """By its settings; nothing is opened for that."""
+    rig = Rig((LOST,))
+    assert rig.source.describe() == "rtsp://admin:***@10.0.0.7/main: 640x360"
+    assert rig.events == []
+    assert rig.health.snapshot().state == "connecting"
+
+
+def test_a_stepped_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour back at every look: the same pauses, the same record."""
+
+    def run() -> tuple[list[float], Any]:
+        rig = Rig((None, frame(0), 61.0, frame(1), STALLED), (LOST,), (None, frame(0), STALLED), stop_after=12)
+        rig.run()
+        return rig.world.pauses, rig.health.snapshot()
+
+    straight, wall = run(), [1.7e9]
+
+    def stepped() -> float:
+        wall[0] -= 3600
+        return wall[0]
+
+    monkeypatch.setattr("time.time", stepped)
+    monkeypatch.setattr("time.time_ns", lambda: round(stepped() * NS_PER_S))
+    monkeypatch.setattr("stream.clock.time_ns", lambda: round(stepped() * NS_PER_S))
+    assert run() == straight
+
+
+GIVES = st.sampled_from(["frame", "dropped", "second", "minute"])
+ENDS = st.sampled_from([LOST, STALLED, REFUSED])
+CONNECTIONS = st.lists(st.tuples(st.none() | ENDS, st.lists(GIVES, max_size=6), ENDS), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(CONNECTIONS)
+def test_whatever_a_camera_does_numbers_rise_and_all_is_closed(connections: list[tuple[Any, list[str], Any]]) -> None:
+    """A snapshot at every item says live, and the counts of the last one agree with the script."""
+    script = []
+    for on_open, gives, end in connections:
+        seqs = iter(range(100))
+        make: dict[str, Callable[[], Any]] = {
+            "frame": lambda seqs=seqs: frame(next(seqs)),
+            "dropped": lambda seqs=seqs: Dropped((frame(next(seqs)), frame(next(seqs))), "late"),
+            "second": lambda: 1.0,
+            "minute": lambda: 60.0,
+        }
+        script.append((on_open, *[make[kind]() for kind in gives], end))
+    rig = Rig(*script, stop_after=len(script) - 1)
+    seqs: list[int] = []
+    with rig.source as source:
+        for item in source.frames(rig.world.stopping):
+            assert rig.health.snapshot().state == "live"
+            seqs += [f.seq for f in item.frames]
+    assert all(a < b for a, b in itertools.pairwise(seqs))
+    assert rig.tries == len(script)
+    assert rig.events == ["opened", "read", "closed"] * sum(not step[0] for step in script)
+    end = rig.health.snapshot()
+    came_live = sum(not step[0] and any(isinstance(thing, Frame | Dropped) for thing in step[1:]) for step in script)
+    stalls = sum(STALLED in step[1:] if not step[0] else step[0] is STALLED for step in script)
+    within_the_hour = rig.world.ns < 3500 * NS_PER_S
+    assert end.state == ("refused" if REFUSED in script[-1] and script[-1][0] in (None, REFUSED) else "waiting")
+    assert end.reconnects == max(0, came_live - 1) or not within_the_hour
+    assert end.stalls == stalls or not within_the_hour
+
+
+class Hanging:
+    """A camera that is never there; ``tried`` is set at each try. Real time."""
+
+    log_lines = ()
+
+    def __init__(self, tried: threading.Event) -> None:
+        self._tried = tried
+
+    def __enter__(self) -> Hanging:
+        self._tried.set()
+        raise LOST
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        raise AssertionError("never opened")
+
+    def describe(self) -> str:
+        return "camera that is never there"
+
+
+SLOW = Ladder(lost_s=(3600.0,))
+
+
+def test_a_pause_of_an_hour_ends_at_once() -> None:
+    """In real time: stopping is an event, not a flag that is looked at now and then."""
+    tried, stopping = threading.Event(), threading.Event()
+    source = Reconnecting(lambda: Hanging(tried), Health("front"), ladder=SLOW)
+    thread = threading.Thread(target=lambda: list(source.frames(stopping)), name="reader")
+    thread.start()
+    assert tried.wait(SHORT)
+    stopping.set()
+    thread.join(SHORT)
+    assert not thread.is_alive()
+
+
+class Working:
+    """A camera with ``count`` pictures that then waits for the end. Real time."""
+
+    log_lines = ()
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __enter__(self) -> Working:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
+        for seq in range(self._count):
+            yield Dropped((frame(seq),), "tainted") if seq % 10 == 9 else frame(seq)
+        stopping.wait(SHORT)
+
+    def describe(self) -> str:
+        return "camera that works"
+
+
+def test_in_a_pipeline_an_absent_camera_delays_no_other_and_the_account_holds() -> None:
+    """200 pictures of one go through while the other is waited for; both stop together, every frame accounted for."""
+    tried = threading.Event()
+    away, works = Health("away"), Health("front")
+    pipe = Pipeline("two cameras", stop_timeout_s=SHORT)
+    absent = pipe.source("capture.away", capture(Reconnecting(lambda: Hanging(tried), away, ladder=SLOW)))
+    present = pipe.source("capture.front", capture(Reconnecting(lambda: Working(200), works)))
+    frames: Channel[Frame] = pipe.outlet("frames", after=[absent, present], capacity=4)
+    pipe.add_camera(away.snapshot)
+    pipe.add_camera(works.snapshot)
+    start = monotonic()
+    with pipe:
+        assert tried.wait(SHORT)
+        got = [frame.seq for frame in itertools.islice(frames, 180)]
+        stats = pipe.stats()
+    assert monotonic() - start < SHORT
+    assert got == [seq for seq in range(200) if seq % 10 != 9]
+    assert [(camera.name, camera.state) for camera in stats.cameras] == [("away", "waiting"), ("front", "live")]
+    assert pipe.stats().unaccounted == 0
+    assert [str(account) for account in pipe.stats().accounts] == [
+        "front: 200 captured = 180 published + 20 tainted (capture.front)"
+    ]
+
+
+def test_the_ladder_is_go2rtcs() -> None:
+    """All of it, in seconds."""
+    assert LADDER.lost_s == (1.0,) * 5 + (5.0,) * 5 + (10.0,) * 10 + (60.0,)
+    assert LADDER.refused_s == (60.0, 300.0, 900.0)
