@@ -1,6 +1,7 @@
 # What a person types; continuous integration types the same.
 #   make demo    install into .venv and show the whole pipeline on a rendered scene (writes demo.mp4)
 #   make test    lint, types, import contracts and all tests
+#   make test-rigs   the tests that need a screen, a window manager or a V4L2 camera; installs what they need (Debian, root)
 #   make check   lint, types and import contracts only
 #   make bench   the questions of docs/benchmarks.md, on this machine (some minutes; nothing else should run)
 
@@ -8,13 +9,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench clean
+RIG_PACKAGES := xvfb xdotool imagemagick x11-utils openbox wmctrl
+
+.PHONY: demo test test-rigs check bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/depthstream demo --output demo.mp4
 
 test: check
 	$(BIN)/python -m pytest
+
+test-rigs: $(INSTALLED)
+	@test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "make test-rigs installs Debian packages: run it as root on Debian or Ubuntu"; exit 1; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(RIG_PACKAGES) >/dev/null
+	$(BIN)/python -m tests.rigs.vivid --prepare
+	$(BIN)/python -m pytest -m rig
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

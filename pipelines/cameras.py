@@ -1,19 +1,34 @@
-"""From a camera's settings to its source."""
+"""From a camera's settings to its place in a pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from stream.errors import SettingsError
-from stream.settings import Camera, ImagesCamera, SyntheticCamera, VideoCamera
+from stream.pipeline import Pipeline
+from stream.settings import Camera, ImagesCamera, NetworkCamera, SyntheticCamera, VideoCamera, WebcamCamera
 from stream.sources.base import Source
+from stream.sources.health import Health
 from stream.sources.images import ImagesSource
+from stream.sources.network import NetworkSource
+from stream.sources.reconnect import LiveSource, Reconnecting
 from stream.sources.synthetic import SyntheticSource
 from stream.sources.video import VideoSource
+from stream.sources.webcam import WebcamSource
+from stream.stages.capture import capture, capture_live
+from stream.worker import Worker
+
+RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
 
 
-def open_source(camera: Camera) -> Source:
+def add_cameras(pipe: Pipeline, cameras: Sequence[Camera]) -> list[Worker]:
+    """A source for each; live ones are kept going and show their health. Raises SettingsError for two of one name."""
+    check_names(cameras)
+    return [_add(pipe, camera) for camera in cameras]
+
+
+def open_source(camera: RecordedCamera) -> Source:
     """The source that ``camera`` describes, not opened yet."""
     match camera:
         case VideoCamera():
@@ -32,3 +47,16 @@ def check_names(cameras: Sequence[Camera]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f'[cameras] two cameras are called "{name}": give each a name of its own')
+
+
+def _add(pipe: Pipeline, camera: Camera) -> Worker:
+    name = f"capture.{camera.name}"
+    if not isinstance(camera, NetworkCamera | WebcamCamera):
+        return pipe.source(name, capture(open_source(camera)))
+    health = Health(camera.name)
+    pipe.add_camera(health.snapshot)
+    return pipe.source(name, capture_live(Reconnecting(lambda: _open_live(camera), health), camera, health))
+
+
+def _open_live(camera: NetworkCamera | WebcamCamera) -> LiveSource:
+    return NetworkSource(camera) if isinstance(camera, NetworkCamera) else WebcamSource(camera)

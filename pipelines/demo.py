@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.cameras import open_source
 from pipelines.estimation import add_depth
+from pipelines.preview import Preview
 from pipelines.scoring import RunningScore, score
 from stream.estimator import Estimator
 from stream.frames import Size, View
@@ -19,6 +20,7 @@ from stream.render.depth_range import range_for
 from stream.render.panels import side_by_side
 from stream.settings import ModelSettings, RecordSettings, RenderSettings, Settings, SyntheticCamera
 from stream.sinks.recorder import Recorder
+from stream.sinks.window_keys import ViewControls
 from stream.stages.capture import capture
 from stream.stages.publish import publish
 from stream.stages.render import render
@@ -35,24 +37,25 @@ class DemoSettings(Settings):
     record: RecordSettings = RecordSettings(path="demo.mp4")
 
 
-def build(settings: DemoSettings) -> Pipeline:
+def build(settings: DemoSettings, preview: Preview | None = None) -> Pipeline:
     """A live pipeline drops in two places only: before the network and before the sink."""
     running, size = RunningScore(), Size(settings.camera.height, settings.camera.width)
+    controls = preview.controls if preview else ViewControls(settings.render.colormap)
     pipe = Pipeline("demo")
     camera = pipe.source("capture", capture(open_source(settings.camera)))
     depth = add_depth(pipe, Estimator(settings.model), [camera], policy="latest", expect=[size])
     steps = chain(
         score=score(running),
-        render=render(settings.render),
-        compose=compose(settings.render),
-        record=publish(Recorder(settings.record)),
+        render=render(settings.render, controls),
+        compose=compose(settings.render, controls),
+        record=publish(Recorder(settings.record), *([preview.sink] if preview else [])),
     )
     pipe.stage("show", steps, after=[depth], policy="drop_oldest")
     pipe.add_figures("depth vs truth", running.figures)
     return pipe
 
 
-def compose(settings: RenderSettings) -> Body:
+def compose(settings: RenderSettings, controls: ViewControls) -> Body:
     """Put the picture, its depth and the true depth side by side; the truth is painted as inverse depth, too."""
 
     def body(views: Iterable[View]) -> Iterator[View]:
@@ -63,7 +66,7 @@ def compose(settings: RenderSettings) -> Body:
             if frame.truth is not None:
                 inverse = (1.0 / frame.truth).astype(np.float32)
                 low, high = true_range.update(inverse, frame.image, frame.stamp)
-                panels.append(("true depth", paint(inverse, low, high, lut(settings.colormap))))
+                panels.append(("true depth", paint(inverse, low, high, lut(controls.colormap))))
             yield replace(view, image=side_by_side(panels))
 
     return body

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipelines import demo, video
+from pipelines import demo, rtsp, video, webcam
 from stream.errors import SettingsError
 from stream.pipeline import Pipeline
 from stream.settings import Settings, nearest, override, parse, read_toml
@@ -26,7 +26,9 @@ class Recipe:
 
 RECIPES = {
     "demo": Recipe(demo.DemoSettings, demo.build),
+    "rtsp": Recipe(rtsp.RtspSettings, rtsp.build),
     "video": Recipe(video.VideoSettings, video.build),
+    "webcam": Recipe(webcam.WebcamSettings, webcam.build),
 }
 
 

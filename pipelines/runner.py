@@ -38,8 +38,11 @@ def run(
     seconds: float | None = None,
     watch: Callable[[PipelineStats], None] = lambda stats: None,
     every_s: float = REFRESH_S,
+    poll: Callable[[], bool] | None = None,
 ) -> Ending:
     """Run until the sources are over, ``seconds`` have passed or somebody interrupts; ``watch`` sees it live.
+
+    ``poll`` is called again and again and waits a little each time (a window's main loop); it ends the run by False.
 
     The first Ctrl-C drains: sources end and what was captured is still delivered. The second one aborts.
     """
@@ -47,7 +50,7 @@ def run(
     try:
         with sigterm_interrupts(), pipe:
             try:
-                _watch(pipe, seconds, watch, every_s)
+                _watch(pipe, seconds, watch, every_s, poll)
             except KeyboardInterrupt as interrupt:
                 status = 143 if isinstance(interrupt, Terminated) else 130
     except KeyboardInterrupt as interrupt:
@@ -77,11 +80,22 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _watch(pipe: Pipeline, seconds: float | None, watch: Callable[[PipelineStats], None], every_s: float) -> None:
-    while not pipe.ready.wait(every_s):
-        watch(pipe.stats())
-    deadline = None if seconds is None else Deadline.after(seconds)
-    while not pipe.wait(every_s if deadline is None else min(every_s, deadline.left_s)):
-        watch(pipe.stats())
-        if deadline is not None and deadline.passed:
+def _watch(
+    pipe: Pipeline,
+    seconds: float | None,
+    watch: Callable[[PipelineStats], None],
+    every_s: float,
+    poll: Callable[[], bool] | None,
+) -> None:
+    """The ``seconds`` begin when every stage is ready."""
+    look, end = Deadline.after(every_s), None
+    while not pipe.wait(0.0 if poll else look.left_s if end is None else min(look.left_s, end.left_s)):
+        if poll is not None and not poll():
+            return
+        if look.passed:
+            watch(pipe.stats())
+            look = Deadline.after(every_s)
+        if end is None and seconds is not None and pipe.ready.is_set():
+            end = Deadline.after(seconds)
+        if end is not None and end.passed:
             return

@@ -6,13 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.cameras import check_names, open_source
+from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from stream.estimator import Estimator
 from stream.pipeline import Pipeline
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
 from stream.sinks.recorder import Recorder
-from stream.stages.capture import capture
 from stream.stages.publish import publish
 from stream.stages.render import render
 
@@ -29,10 +28,9 @@ class VideoSettings(Settings):
 
 def build(settings: VideoSettings) -> Pipeline:
     """Every edge waits for room: a slow encoder slows the reading, and no frame is lost."""
-    check_names(settings.cameras)
     estimator = Estimator(settings.model)
     pipe = Pipeline("video")
-    cameras = [pipe.source(f"capture.{c.name}", capture(open_source(c))) for c in settings.cameras]
+    cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator, cameras, policy="block")
     views = pipe.stage("render", render(settings.render), after=[depth], capacity=2)
     pipe.stage("record", publish(Recorder(settings.record)), after=[views], capacity=2)

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from bench_page import replace_measured
 from rich.console import Console
 
 from pipelines.benchmark.questions import QUESTIONS, ROUND_S, ROUNDS, Answer, machine_line
 from pipelines.cli.bench import answer, bench_table
-
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main() -> int:
@@ -30,32 +27,19 @@ def main() -> int:
     answers = answer(list(QUESTIONS), arguments.live_seconds)
     Console().print(bench_table(answers))
     if arguments.write:
-        replace_measured(arguments.write, markdown(answers))
+        replace_measured(arguments.write, machine_line(), rows(answers))
     return 0 if all(a.holds for a in answers) else 1
 
 
-def markdown(answers: list[Answer]) -> str:
-    """The table and what it was measured on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "opencv-python", "av", "numpy"))
-    rows = [f"| {a.question} | {a.measured} | {a.goal} | {'yes' if a.holds else '**no**'} |" for a in answers]
-    return "\n".join(
-        [
-            f"{datetime.now(UTC):%Y-%m-%d}, {machine_line()}; {packages}. {ROUNDS} rounds of {ROUND_S:g} s each.",
-            "",
-            "| question | measured | goal | holds |",
-            "|---|---|---|---|",
-            *rows,
-        ]
-    )
-
-
-def replace_measured(page: Path, text: str) -> None:
-    """Put ``text`` between the markers. Raises ValueError when the page has none."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page}: the lines {BEGIN} and {END} are missing")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+def rows(answers: list[Answer]) -> list[str]:
+    """A Markdown table."""
+    return [
+        f"{ROUNDS} rounds of {ROUND_S:g} s each.",
+        "",
+        "| question | measured | goal | holds |",
+        "|---|---|---|---|",
+        *(f"| {a.question} | {a.measured} | {a.goal} | {'yes' if a.holds else '**no**'} |" for a in answers),
+    ]
 
 
 if __name__ == "__main__":

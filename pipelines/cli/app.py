@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -29,6 +29,9 @@ Assignments = Annotated[
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the final figures as JSON.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this many seconds.")]
+StatsEvery = Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")]
+Window = Annotated[bool, typer.Option("--window", help="Show the pictures (h: keys, q: end).")]
+Model = Annotated[str, typer.Option(help="Which network (see: depthstream models list).")]
 Weights = Annotated[
     Literal["trained", "random"], typer.Option(help="random: for speed tests only; marks every output.")
 ]
@@ -48,21 +51,22 @@ def options(
 def demo(
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of the demonstration.")] = 10.0,
     output: Annotated[Path, typer.Option("-o", "--output", help="The video to write.")] = Path("demo.mp4"),
-    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    model: Model = "tiny",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 0,
+    window: Window = False,
     json: JsonFile = None,
 ) -> None:
     """Show the whole pipeline on a rendered scene whose true depth is known; needs no camera and no download."""
     from pipelines.cli.run import run_demo
 
-    raise typer.Exit(run_demo(seconds=seconds, output=output, model=model, seed=seed, json_file=json))
+    raise typer.Exit(run_demo(seconds=seconds, output=output, model=model, seed=seed, json_file=json, window=window))
 
 
 @app.command()
 def depth(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of pictures, videos.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")],
-    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    model: Model = "tiny",
     format: Annotated[
         Literal["png16", "npy", "color", "all"], typer.Option(help="16-bit PNG, NumPy array, colours, or all three.")
     ] = "color",
@@ -80,13 +84,60 @@ def run(
     config: ConfigFile,
     assignments: Assignments = None,
     seconds: Seconds = None,
-    stats: Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")] = None,
+    stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
     """Run any pipeline from a config file until its input is over, the time is up, or Ctrl-C."""
     from pipelines.cli.run import run_config
 
     raise typer.Exit(run_config(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+
+
+@app.command()
+def rtsp(
+    urls: Annotated[list[str], typer.Argument(metavar="URL...", help="rtsp://user:password@host/path, or any stream.")],
+    transport: Annotated[Literal["prefer_tcp", "tcp", "udp"], typer.Option(help="Of RTSP.")] = "prefer_tcp",
+    model: Model = "tiny",
+    record: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help='Write the depth; "{camera}" in it.')] = None,
+    window: Window = False,
+    seconds: Seconds = None,
+    stats: StatsEvery = None,
+    json: JsonFile = None,
+) -> None:
+    """Watch IP cameras, or any streams that FFmpeg reads: depth of the newest picture of each, until Ctrl-C."""
+    from pipelines.cli.live import run_rtsp
+
+    how: dict[str, Any] = {"seconds": seconds, "stats_every_s": stats, "json_file": json}
+    raise typer.Exit(run_rtsp(urls, transport=transport, model=model, record=record, window=window, **how))
+
+
+@app.command()
+def webcam(
+    devices: Annotated[list[str] | None, typer.Argument(metavar="[DEVICE...]", help="Number or path.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Asked for; the device may give another.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, help="Asked for.")] = None,
+    pixel_format: Annotated[str | None, typer.Option("--format", help="Asked for: mjpeg, yuyv422, ...")] = None,
+    model: Model = "tiny",
+    record: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help='Write the depth; "{camera}" in it.')] = None,
+    window: Window = False,
+    seconds: Seconds = None,
+    stats: StatsEvery = None,
+    json: JsonFile = None,
+) -> None:
+    """Watch cameras at this machine: depth of the newest picture of each, until Ctrl-C."""
+    from pipelines.cli.live import Asked, run_webcam
+
+    asked = Asked(size, fps, pixel_format)
+    how: dict[str, Any] = {"seconds": seconds, "stats_every_s": stats, "json_file": json}
+    raise typer.Exit(run_webcam(devices or ["0"], asked, model=model, record=record, window=window, **how))
+
+
+@app.command()
+def devices(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the cameras at this machine and their formats."""
+    from pipelines.cli.devices import print_devices
+
+    raise typer.Exit(print_devices(as_json=json))
 
 
 @app.command()
@@ -119,7 +170,7 @@ def bench(
 
 @app.command("eval")
 def evaluate(
-    model: Annotated[str, typer.Option(help="Which network (see: depthstream models list).")] = "tiny",
+    model: Model = "tiny",
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="synthetic|motorcycle|DIR", help="May be repeated; DIR: name.png and name.npy in metres."),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from pipelines.recipes import json_schema, load
+from stream.log import redact
 
 
 def print_check(config: Path, assignments: list[str]) -> None:
@@ -17,6 +18,7 @@ def print_check(config: Path, assignments: list[str]) -> None:
     settings, pipe = load(config, assignments)
     console = Console()
     resolved = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    resolved = redact(resolved)
     if console.is_terminal:
         console.print(Syntax(resolved, "toml", background_color="default"))
     else:

@@ -16,11 +16,14 @@ from rich.text import Text
 
 from pipelines import demo
 from pipelines.cli.table import stats_json, stats_table, terminals
+from pipelines.preview import Preview
 from pipelines.recipes import load
 from pipelines.runner import Ending, run
 from stream.errors import SinkError
 from stream.pipeline import Pipeline
 from stream.settings import parse
+from stream.sinks.window import WindowLoop
+from stream.sinks.window_keys import ViewControls
 from stream.stats import PipelineStats
 
 out, err = Console(), Console(stderr=True)
@@ -31,10 +34,10 @@ def run_config(
 ) -> int:
     """Run a config file's pipeline; the exit status."""
     _, pipe = load(config, assignments)
-    return _run(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
+    return run_pipeline(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
 
 
-def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: Path | None) -> int:
+def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: Path | None, window: bool) -> int:
     """Run the demonstration; the exit status."""
     changes = {
         "camera": {"source": "synthetic", "seed": seed},
@@ -42,17 +45,28 @@ def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: 
         "record": {"path": str(output)},
     }
     settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
-    status = _run(demo.build(settings), seconds=seconds, stats_every_s=None, json_file=json_file)
+    preview = Preview(ViewControls(settings.render.colormap)) if window else None
+    loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
+    pipe = demo.build(settings, preview)
+    status = run_pipeline(pipe, seconds=seconds, stats_every_s=None, json_file=json_file, window=loop)
     if output.exists() and not status:
         out.print(f"Wrote {output} (picture, depth and true depth side by side).", markup=False, soft_wrap=True)
     return status
 
 
-def _run(pipe: Pipeline, *, seconds: float | None, stats_every_s: float | None, json_file: Path | None) -> int:
+def run_pipeline(
+    pipe: Pipeline,
+    *,
+    seconds: float | None,
+    stats_every_s: float | None,
+    json_file: Path | None,
+    window: WindowLoop | None = None,
+) -> int:
+    """Run ``pipe`` with a status line, print its table, write its figures; the exit status."""
     if json_file is not None:
         check_writable(json_file)
-    with _status_line() as show:
-        ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s))
+    with window or nullcontext(), _status_line() as show:
+        ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s), poll=window.poll if window else None)
     if ending.stats.accounts or ending.error is None:
         out.print(stats_table(ending.stats))
     if json_file is not None:
@@ -85,7 +99,9 @@ def _status(stats: PipelineStats) -> Text:
         for stage in terminals(stats)
     ]
     opening = "opening: " + ", ".join(s.name for s in stats.stages if s.state.startswith("busy"))
-    return Text(f"{stats.name} {stats.running_s:5.1f} s  {'  '.join(published) or opening}  (Ctrl-C ends)", style="dim")
+    absent = "".join(f"  {c.name}: {c.state}" for c in stats.cameras if c.state != "live")
+    line = f"{stats.name} {stats.running_s:5.1f} s  {'  '.join(published) or opening}{absent}  (Ctrl-C ends)"
+    return Text(line, style="dim")
 
 
 def _status_line() -> AbstractContextManager[Callable[[Text], None]]:

@@ -26,7 +26,7 @@ def stats_table(stats: PipelineStats) -> Group:
     _add_section(table, "time in each stage", steps)
     for edge in stats.edges:
         _add_section(table, f"{edge.name}: {edge.policy}", [("blocked", edge.blocked), ("starved", edge.starved)])
-    return Group(table, *_lines(stats))
+    return Group(table, *([_cameras_table(stats)] if stats.cameras else []), *_lines(stats))
 
 
 def terminals(stats: PipelineStats) -> list[StageStats]:
@@ -39,6 +39,7 @@ def stats_json(stats: PipelineStats) -> dict[str, Any]:
     """The snapshot as plain JSON values; drops are listed with camera and reason."""
     data = asdict(stats)
     data["unaccounted"] = stats.unaccounted
+    data["cameras"] = camera_json(stats)
     for place in (*data["stages"], *data["edges"]):
         place["dropped"] = [{"camera": c, "reason": r, "frames": n} for (c, r), n in place["dropped"].items()]
     for entry, account in zip(data["accounts"], stats.accounts, strict=True):
@@ -47,12 +48,52 @@ def stats_json(stats: PipelineStats) -> dict[str, Any]:
     return data
 
 
+def camera_json(stats: PipelineStats) -> list[dict[str, Any]]:
+    """For each camera: how it is, its frames with drops by reason, and their age at each terminal."""
+    health = {camera.name: asdict(camera) for camera in stats.cameras}
+    names = dict.fromkeys([*health, *(account.camera for account in stats.accounts)])
+    return [
+        {
+            **health.get(name, {"name": name}),
+            "frames": [
+                {"terminal": a.terminal, "captured": a.captured, "published": a.published, "dropped": dict(a.dropped)}
+                for a in stats.accounts
+                if a.camera == name
+            ],
+            "age": {s.name: asdict(s.age_by_camera[name]) for s in terminals(stats) if name in s.age_by_camera},
+        }
+        for name in names
+    ]
+
+
+def _cameras_table(stats: PipelineStats) -> Table:
+    """As narrow as can be: a terminal has 80 columns."""
+    table = Table(title="cameras", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.padding = 0
+    for heading in ("", "state", "grade"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("recon-\nnects", "stalls", "clean", "tainted", "frozen", "black", "age, ms\np50/p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for camera in stats.cameras:
+        ages = [s.age_by_camera[camera.name] for s in terminals(stats) if camera.name in s.age_by_camera]
+        table.add_row(
+            *(Text(camera.name), camera.state, camera.grade.replace("unknown", "-")),
+            *(str(camera.reconnects), str(camera.stalls)),
+            *(str(camera.integrity.get(kind, 0)) for kind in ("clean", "tainted", "frozen", "black")),
+            f"{1e3 * ages[0].p50_s:.0f}/{1e3 * ages[0].p99_s:.0f}" if ages else "-",
+        )
+    return table
+
+
 def _step_label(step: str) -> str:
     return f"{step} (with its wait)" if step.startswith("capture") else step
 
 
 def _lines(stats: PipelineStats) -> Iterator[Text]:
     """Text, not markup: cameras are named after files, and files may be called "[1080p] clip"."""
+    for camera in stats.cameras:
+        yield _line(camera.name, camera.trouble or camera.about)
+        yield from (Text(f"{'':19}{line}", style="dim") for line in camera.log)
     drops = [*_drops(stats.stages), *_drops(stats.edges)]
     yield _line("drops by reason", ", ".join(drops) or "none")
     several = len(terminals(stats)) > 1

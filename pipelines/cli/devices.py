@@ -1,0 +1,75 @@
+"""`depthstream devices`: the cameras at this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stream.sources.devices import Device, PixelFormat, list_devices
+
+SHOWN = 4
+"""Pixel formats of one camera in the table; --json has all."""
+NONE = (
+    "no camera at this machine: plug one in (lsusb shows whether the system sees it), or pass it into the container "
+    "(--device /dev/video0); network cameras are not listed, their address goes into the settings"
+)
+
+
+def print_devices(as_json: bool) -> int:
+    """Every camera as a table, or as JSON with all formats, sizes and rates; exit status 0 also when there is none."""
+    devices = list_devices()
+    if as_json:
+        print(json.dumps([_facts(device) for device in devices], indent=2))
+    elif devices:
+        Console().print(_table(devices))
+    else:
+        print(NONE)
+    return 0
+
+
+def _table(devices: Sequence[Device]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("device", "name", "pictures"):
+        table.add_column(heading)
+    for device in devices:
+        pictures = device.trouble or "\n".join(_lines(device))
+        table.add_row(*(Text(cell) for cell in (device.path, device.name, pictures)))  # Text: a "[" is no markup
+    table.caption = 'in settings: source = "webcam", device = "..."    every size and rate: --json'
+    table.caption_justify = "left"
+    return table
+
+
+def _lines(device: Device) -> list[str]:
+    by_name: dict[str, PixelFormat] = {}
+    for offered in device.formats:
+        if offered.name:
+            by_name.setdefault(offered.name, offered)
+    lines = [str(offered) for offered in by_name.values()]
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return [*lines[:SHOWN], *more] or ["none that can be read here" if device.formats else ""]
+
+
+def _facts(device: Device) -> dict[str, object]:
+    return {
+        "device": device.path,
+        "name": device.name,
+        "driver": device.driver,
+        "trouble": device.trouble,
+        "formats": [_format_facts(offered) for offered in device.formats],
+    }
+
+
+def _format_facts(offered: PixelFormat) -> dict[str, object]:
+    return {
+        "pixel_format": offered.name or None,
+        "fourcc": offered.fourcc,
+        "any_size_between": offered.any_size,
+        "modes": [
+            {"width": mode.size.width, "height": mode.size.height, "fps": list(mode.fps)} for mode in offered.modes
+        ],
+    }

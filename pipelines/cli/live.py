@@ -1,0 +1,105 @@
+"""`depthstream rtsp` and `depthstream webcam`: live cameras without a config file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pipelines import rtsp, webcam
+from pipelines.cli.run import run_pipeline
+from pipelines.live import LiveSettings
+from pipelines.preview import Preview
+from stream.errors import UsageError
+from stream.pipeline import Pipeline
+from stream.settings import parse
+from stream.sinks.window_keys import ViewControls
+
+RTSP_SCHEMES = ("rtsp", "rtsps")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a webcam is asked for; it may give something else."""
+
+    size: str | None
+    """"640x480", width first."""
+    fps: float | None
+    pixel_format: str | None
+
+    def settings(self) -> dict[str, Any]:
+        """As in a config file. Raises UsageError for a size that is none."""
+        asked: dict[str, Any] = {"fps": self.fps, "pixel_format": self.pixel_format}
+        if self.size is not None:
+            width, _, height = self.size.lower().partition("x")
+            if not (width.isdigit() and height.isdigit()):
+                raise UsageError(f"--size {self.size}: expected width x height, for example --size 640x480")
+            asked |= {"width": int(width), "height": int(height)}
+        return asked
+
+
+def run_rtsp(
+    urls: Sequence[str],
+    *,
+    transport: Literal["prefer_tcp", "tcp", "udp"],
+    model: str,
+    record: Path | None,
+    window: bool,
+    **how: Any,
+) -> int:
+    """Depth of all ``urls`` until Ctrl-C; ``how``: as for ``run_pipeline``; the exit status."""
+    cameras = [
+        {"source": _kind(url), "name": name, "url": url, "transport": transport}
+        for url, name in zip(urls, names_of(urls), strict=True)
+    ]
+    data = {"pipeline": "rtsp", **_settings(cameras, model, record)}
+    settings = parse(rtsp.RtspSettings, data, origin="depthstream rtsp")
+    return _run(rtsp.build, settings, "depthstream rtsp", window=window, **how)
+
+
+def run_webcam(
+    devices: Sequence[str], asked: Asked, *, model: str, record: Path | None, window: bool, **how: Any
+) -> int:
+    """Depth of the cameras at this machine until Ctrl-C; the exit status."""
+    cameras = [
+        {"source": "webcam", "name": name, "device": device, **asked.settings()}
+        for device, name in zip(devices, names_of(devices), strict=True)
+    ]
+    data = {"pipeline": "webcam", **_settings(cameras, model, record)}
+    settings = parse(webcam.WebcamSettings, data, origin="depthstream webcam")
+    return _run(webcam.build, settings, "depthstream webcam", window=window, **how)
+
+
+def _run(
+    build: Callable[[Any, Preview | None], Pipeline], settings: LiveSettings, title: str, *, window: bool, **how: Any
+) -> int:
+    """With a window for the pictures, or without; the exit status."""
+    if not window:
+        return run_pipeline(build(settings, None), **how)
+    preview = Preview(ViewControls(settings.render.colormap))
+    loop = preview.window(title, [camera.name for camera in settings.cameras])
+    return run_pipeline(build(settings, preview), window=loop, **how)
+
+
+def names_of(places: Sequence[str]) -> list[str]:
+    """A name for each camera: its host or device, numbered where several would have the same."""
+    hosts = [urlsplit(place).hostname or place.partition(":")[0].strip("/").rpartition("/")[2] for place in places]
+    hosts = [f"webcam{host}" if host.isdigit() else host or "camera" for host in hosts]
+    return [
+        host if hosts.count(host) == 1 else f"{host}-{hosts[: number + 1].count(host)}"
+        for number, host in enumerate(hosts)
+    ]
+
+
+def _kind(url: str) -> str:
+    return "rtsp" if url.partition("://")[0].lower() in RTSP_SCHEMES else "url"
+
+
+def _settings(cameras: list[dict[str, Any]], model: str, record: Path | None) -> dict[str, Any]:
+    return {
+        "cameras": cameras,
+        "model": {"name": model},
+        **({"record": {"path": str(record)}} if record else {}),
+    }

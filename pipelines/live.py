@@ -1,0 +1,44 @@
+"""Live: cameras of any kind -> depth -> colour, newest picture first; what `webcam` and `rtsp` have in common."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipelines.cameras import add_cameras
+from pipelines.estimation import add_depth
+from pipelines.preview import Preview
+from stream.estimator import Estimator
+from stream.frames import View
+from stream.pipeline import Pipeline, chain
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
+from stream.sinks.base import Sink
+from stream.sinks.recorder import Recorder
+from stream.stages.publish import publish
+from stream.stages.render import render
+
+
+class LiveSettings(Settings):
+    """One or many cameras in front of one network."""
+
+    cameras: tuple[Camera, ...] = Field(min_length=1)
+    model: ModelSettings = ModelSettings()
+    render: RenderSettings = RenderSettings()
+    record: RecordSettings | None = Field(default=None, description="also write a video of each camera's depth")
+
+
+def build_live(name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+    """Drops in two places only: the newest picture of each camera waits for the network, the newest view for the sinks.
+
+    Cameras take turns at the network, however fast each of them is; one that is slow or gone delays no other.
+    """
+    pipe = Pipeline(name)
+    cameras = add_cameras(pipe, settings.cameras)
+    depth = add_depth(pipe, Estimator(settings.model), cameras, policy="latest")
+    all_sinks = [
+        *sinks,
+        *([preview.sink] if preview else []),
+        *([Recorder(settings.record)] if settings.record else []),
+    ]
+    painting = render(settings.render, preview.controls if preview else None)
+    pipe.stage("show", chain(render=painting, show=publish(*all_sinks)), after=[depth], policy="latest")
+    return pipe

@@ -1,0 +1,22 @@
+"""RTSP: IP cameras, and any other stream that FFmpeg reads, to depth; the newest picture of each first."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pipelines.live import LiveSettings, build_live
+from pipelines.preview import Preview
+from stream.frames import View
+from stream.pipeline import Pipeline
+from stream.sinks.base import Sink
+
+
+class RtspSettings(LiveSettings):
+    """Cameras on the network; other kinds may stand beside them."""
+
+    pipeline: Literal["rtsp"]
+
+
+def build(settings: RtspSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+    """Cameras that are absent are waited for, broken connections are made again (``stream.sources.reconnect``)."""
+    return build_live("rtsp", settings, preview, *sinks)

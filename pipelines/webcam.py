@@ -1,0 +1,26 @@
+"""Webcam: cameras at this machine to depth; the newest picture of each first."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.live import LiveSettings, build_live
+from pipelines.preview import Preview
+from stream.frames import View
+from stream.pipeline import Pipeline
+from stream.settings import Camera, WebcamCamera
+from stream.sinks.base import Sink
+
+
+class WebcamSettings(LiveSettings):
+    """Cameras at this machine; other kinds may stand beside them."""
+
+    pipeline: Literal["webcam"]
+    cameras: tuple[Camera, ...] = Field(default=(WebcamCamera(source="webcam"),), min_length=1)
+
+
+def build(settings: WebcamSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+    """A camera that is unplugged is waited for (``stream.sources.reconnect``)."""
+    return build_live("webcam", settings, preview, *sinks)

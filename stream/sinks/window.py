@@ -1,0 +1,185 @@
+"""The preview window: a sink that keeps the newest views, and a loop on the main thread that shows them.
+
+OpenCV's window functions belong to the main thread. A stage writes to ``WindowSink`` and never waits; whoever runs the
+pipeline opens ``WindowLoop`` and calls ``poll`` until it says that the person at the window asked to end.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic_ns
+from typing import Self
+
+from stream.frames import Image, Size, View
+from stream.sinks.window_display import open_display
+from stream.sinks.window_grid import NO_SIZE, Layout
+from stream.sinks.window_keys import Action, ViewControls, action_for
+from stream.sinks.window_tiles import Mosaic, Row
+
+POLL_MS = 20
+LIMIT = Size(900, 1600)
+"""The window is no larger than this by itself; whoever wants it larger pulls at it."""
+SCREEN_SHARE = 0.85
+"""And no larger than this share of the screen: there are title bars, and bars of the desktop."""
+LINE_PX = 28
+"""Height of the line with the keys."""
+
+
+class WindowSink:
+    """Keeps the newest view of each camera for the window; there is no queue and no waiting."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: dict[str, View] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """The last views stay for the window, which belongs to the main thread."""
+
+    def write(self, item: View) -> None:
+        """Replace what the window has not shown yet of the same camera."""
+        with self._lock:
+            self._newest[item.depth_map.frame.camera] = item
+
+    def take(self) -> dict[str, View]:
+        """By camera, the newest view, of those cameras that delivered since the last call."""
+        with self._lock:
+            newest, self._newest = self._newest, {}
+        return newest
+
+
+class WindowLoop:
+    """One window for all cameras of a pipeline; everything here happens on the main thread.
+
+    ``row`` is ``stream.render.panels.side_by_side``; ``cameras`` have a tile before their first picture. Opening raises
+    UsageError where no window can be opened (see ``open_display``): open it before the pipeline starts.
+    """
+
+    def __init__(
+        self, title: str, sink: WindowSink, controls: ViewControls, *, row: Row, cameras: Sequence[str] = ()
+    ) -> None:
+        self._title, self._sink, self._controls, self._row = title, sink, controls, row
+        self._mosaic = Mosaic(row, cameras)
+        self._screen = self._own_size = NO_SIZE
+        self._shapes: object = None
+        self._open = self._shows_help = False
+        self._frozen_at_ns: int | None = None
+        self._shown: tuple[Image, str] | None = None
+
+    def __enter__(self) -> Self:
+        assert threading.current_thread() is threading.main_thread(), "window functions belong to the main thread"
+        with open_display() as self._screen:
+            import cv2
+
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.setWindowTitle(self._title, f"{self._title}  (h: keys, q: end)")
+        self._open = True
+        self._show()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the window if it is open; before a pipeline drains, say: nobody answers the window meanwhile."""
+        import cv2
+
+        self._open = False
+        with suppress(cv2.error):  # it is closed already
+            cv2.destroyWindow(self._title)
+            cv2.waitKeyEx(1)  # Qt closes it now, not when it next has time
+
+    def poll(self, timeout_ms: int = POLL_MS) -> bool:
+        """Show what is new, wait for a key for ``timeout_ms`` at most; False when the user asked to end: it is closed.
+
+        Call it again and again: the window answers the window system only meanwhile.
+        """
+        import cv2
+
+        if self._open:
+            self._show()
+            code = cv2.waitKeyEx(max(1, timeout_ms))  # 0 would mean: wait for ever
+            action = None if code == -1 else action_for(code)
+            if action is not None:
+                self._do(action)
+            if action == "end" or not self._is_visible():
+                self.close()
+        return self._open
+
+    def _do(self, action: Action) -> None:
+        if action == "colormap":
+            self._controls.next_colormap()
+        elif action == "range":
+            self._controls.toggle_range(self._mosaic.ranges)
+        elif action == "freeze":
+            self._frozen_at_ns = monotonic_ns() if self._frozen_at_ns is None else None
+        elif action == "help":
+            self._shows_help = not self._shows_help
+
+    def _show(self) -> None:
+        """Bring the window up to date, if there is anything new to show."""
+        import cv2
+
+        now_ns = monotonic_ns() if self._frozen_at_ns is None else self._frozen_at_ns
+        if self._frozen_at_ns is None:
+            self._mosaic.add(self._sink.take(), now_ns)
+        image, line = self._mosaic.draw(now_ns, self._layout(now_ns), self._controls.frozen_range), self._line()
+        before, self._shown = self._shown, (image, line)
+        if before is None or before[0] is not image or before[1] != line:
+            cv2.imshow(self._title, self._with_line(image, line) if line else image)
+
+    def _layout(self, now_ns: int) -> Layout:
+        """As large as is good for the cameras; once somebody has pulled at the window, as large as the window is."""
+        import cv2
+
+        limit = Size(*(min(most, int(SCREEN_SHARE * side)) for most, side in zip(LIMIT, self._screen, strict=True)))
+        if self._shapes != self._mosaic.shapes:
+            self._shapes = self._mosaic.shapes
+            self._own_size = Size(*self._mosaic.draw(now_ns, Layout(limit)).shape[:2])
+            self._resize(self._own_size)
+        _, _, width, height = cv2.getWindowImageRect(self._title)
+        size = Size(height, width)
+        return Layout(limit) if size == self._own_size or min(size) < 1 else Layout(size, size, math.inf)
+
+    def _resize(self, size: Size) -> None:
+        """And move it if it would reach beyond the screen."""
+        import cv2
+
+        x, y, _, _ = cv2.getWindowImageRect(self._title)
+        cv2.resizeWindow(self._title, size.width, size.height)
+        room = Size(*(int((1 + SCREEN_SHARE) / 2 * side) for side in self._screen))
+        if x + size.width > room.width or y + size.height > room.height:
+            cv2.moveWindow(
+                self._title, max(0, min(x, room.width - size.width)), max(0, min(y, room.height - size.height))
+            )
+
+    def _line(self) -> str:
+        """What the lowest line of the window says; empty for none."""
+        is_frozen = self._frozen_at_ns is not None
+        if self._shows_help:
+            follows = "follows the scene" if not self._controls.frozen_range else "fixed"
+            space = "go on" if is_frozen else "freeze"
+            colours = f"c: colours ({self._controls.colormap})"
+            return f"q: end   {colours}   r: range ({follows})   space: {space}   h: hide this"
+        return "frozen   space: go on" if is_frozen else ""
+
+    def _with_line(self, image: Image, line: str) -> Image:
+        """A copy of ``image`` with the line over its lower edge."""
+        height = min(image.shape[0], LINE_PX * 14)  # the row makes its strip 1/14 of the picture's height
+        strip = self._row([(line, image[:height])])[:-height]
+        marked = image.copy()
+        marked[-len(strip) :] = strip
+        return marked
+
+    def _is_visible(self) -> bool:
+        import cv2
+
+        try:
+            return bool(cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1)
+        except cv2.error:  # "NULL guiReceiver": with Qt, the last window has been closed
+            return False

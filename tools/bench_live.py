@@ -1,0 +1,253 @@
+"""Measure the promises of docs/reliability.md in front of real RTSP cameras on this machine.
+
+    python tools/bench_live.py [--only notice back stop others many] [--seconds 180] [--write docs/reliability.md]
+
+Nothing else should run on the machine meanwhile. The exit status is 1 when a promise is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from threading import Event
+from time import monotonic
+from typing import Any, Self
+
+import numpy as np
+from bench_page import replace_measured
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import rtsp
+from pipelines.benchmark.questions import machine_line
+from stream.frames import View
+from stream.pipeline import Pipeline
+from stream.settings import parse
+from stream.stats import CameraHealth
+from tests.rigs.rtsp_camera import Clip, RtspCamera
+
+REPEATS = 5
+SETTLE_S, WATCH_S, WARM_UP_S = 3.0, 8.0, 20.0
+MANY = 16
+FAULTS = ("stall", "cut", "corrupt", "absent")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One promise and how far from it we are."""
+
+    promise: str
+    measured: str
+    holds: bool
+
+
+class Ages:
+    """A sink that notes when each camera's views arrive, and how old they are."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, float, float]] = []
+        """Camera, arrival (monotonic seconds), age in seconds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def write(self, item: View) -> None:
+        frame = item.depth_map.frame
+        self.seen.append((frame.camera, monotonic(), frame.stamp.age_s()))
+
+    def between(self, start: float, end: float, cameras: str) -> list[float]:
+        return [age for camera, at, age in self.seen if camera in cameras and start <= at < end]
+
+
+def notice(clip: Clip) -> Iterator[Kept]:
+    """How long a camera that says nothing more goes unnoticed."""
+    times = []
+    for _ in range(REPEATS):
+        with RtspCamera({"/cam": clip}) as camera, pipeline({"a": camera.url("/cam")})[0] as pipe:
+            until(live(pipe))
+            Event().wait(1.0)
+            camera.stall()
+            times.append(until(noted(pipe, "stalls")))
+    yield Kept("a stall is noticed in <= 2.5 s", spread(times), max(times) <= 2.5)
+
+
+def back(clip: Clip) -> Iterator[Kept]:
+    """From the moment a killed camera answers again to its first picture, in the ladder's first steps."""
+    times = []
+    for _ in range(REPEATS):
+        with RtspCamera({"/cam": clip}) as camera, pipeline({"a": camera.url("/cam")})[0] as pipe:
+            until(live(pipe))
+            camera.refuse()
+            camera.cut("rst")
+            Event().wait(2.0)
+            camera.refuse(False)
+            times.append(until(noted(pipe, "reconnects")))
+    yield Kept("pictures flow <= 3 s after a killed camera is back", spread(times), max(times) <= 3.0)
+
+
+def stop(clip: Clip) -> Iterator[Kept]:
+    """How long the end takes while a camera hangs, in reading and in opening."""
+    times = []
+    for fault in ("stall", "mute") * REPEATS:
+        with RtspCamera({"/cam": clip}) as camera:
+            camera.mute(fault == "mute")
+            pipe, _ = pipeline({"a": camera.url("/cam")})
+            pipe.__enter__()
+            pipe.ready.wait()
+            if fault == "stall":
+                until(live(pipe))
+                camera.stall()
+            Event().wait(0.5)
+            start = monotonic()
+            pipe.__exit__(None, None, None)
+            times.append(monotonic() - start)
+    yield Kept("stopping takes <= 2 s while a camera hangs", spread(times), max(times) <= 2.0)
+
+
+def others(clip: Clip) -> Iterator[Kept]:
+    """What the trouble of one camera of four costs the other three."""
+    for fault in FAULTS:
+        lost, (before_ms, after_ms), network_ms = _beside_a_broken_one(clip, fault)
+        measured = (
+            f"{100 * lost:.1f} % lost, age p95 {before_ms:.0f} ms, then {after_ms:.0f} (a batch: {network_ms:.0f})"
+        )
+        promise = f"one of four cameras: {fault}; the others lose < 2 %, and age p95 rises by < 1 batch"
+        yield Kept(promise, measured, lost < 0.02 and after_ms - before_ms < network_ms)
+
+
+def _beside_a_broken_one(clip: Clip, fault: str) -> tuple[float, list[float], float]:
+    """Share of the others' pictures that got lost, their age's p95 before and during the trouble, and a batch's ms."""
+    with ExitStack() as stack:
+        cameras = {name: stack.enter_context(RtspCamera({"/cam": clip})) for name in "abcd"}
+        cameras["d"].refuse(fault == "absent")
+        pipe, ages = pipeline({name: camera.url("/cam") for name, camera in cameras.items()})
+        stack.enter_context(pipe)
+        until(live(pipe, "abc"))
+        Event().wait(SETTLE_S)
+        moments, sent = [monotonic()], -sum(cameras[name].sent("/cam") for name in "abc")
+        for trouble in ("none", fault):
+            _break(cameras["d"], trouble)
+            Event().wait(WATCH_S)
+            moments.append(monotonic())
+        sent += sum(cameras[name].sent("/cam") for name in "abc")
+        network_ms = next(1e3 * s.steps["infer"].p50_s for s in pipe.stats().stages if "infer" in s.steps)
+    got = [ages.between(*span, "abc") for span in pairwise(moments)]
+    return 1 - sum(map(len, got)) / sent, [1e3 * float(np.percentile(each, 95)) for each in got], network_ms
+
+
+def many(seconds: float) -> Iterator[Kept]:
+    """Sixteen cameras on this machine, the network's rate capped at two pictures a second and camera."""
+    clip = Clip.test_pattern(codec="h264", width=640, height=360, fps=25, seconds=4, keyframe_every=50)
+    with ExitStack() as stack:
+        camera = stack.enter_context(RtspCamera({f"/{n}": clip for n in range(MANY)}))
+        pipe, ages = pipeline({f"{n}": camera.url(f"/{n}") for n in range(MANY)}, max_fps=2.0)
+        stack.enter_context(pipe)
+        until(lambda: all(c.state == "live" for c in pipe.stats().cameras), 60.0)
+        Event().wait(WARM_UP_S)
+        start, rss = monotonic(), [resident_mb()]
+        while monotonic() < start + seconds:
+            Event().wait(1.0)
+            rss.append(resident_mb())
+        end, stats = monotonic(), pipe.stats()
+    halves = [
+        [1e3 * age for _, at, age in ages.seen if a <= at < b] for a, b in pairwise((start, (start + end) / 2, end))
+    ]
+    first, second = (float(np.percentile(half, 50)) for half in halves)
+    tainted = sum(c.integrity["tainted"] for c in stats.cameras)
+    fps = sum(len(half) for half in halves) / (end - start)
+    about = f"{fps:.0f} views/s, {tainted} tainted, {sum(c.reconnects for c in stats.cameras)} reconnects"
+    measured = f"age p50 {first:.0f} ms, then {second:.0f} ms; memory {rss[0]:.0f} MB, then {max(rss):.0f} MB; {about}"
+    promise = f"{MANY} cameras 640x360 at 25 fps, {seconds:.0f} s: age and memory do not grow"
+    yield Kept(promise, measured, second <= 1.15 * first and rss[-1] <= 1.03 * rss[0])
+
+
+def pipeline(urls: dict[str, str], **changes: Any) -> tuple[Pipeline, Ages]:
+    """In front of these cameras, with the network that comes with the package."""
+    cameras = [{"source": "rtsp", "name": name, "url": url, **changes} for name, url in urls.items()]
+    ages = Ages()
+    return rtsp.build(parse(rtsp.RtspSettings, {"pipeline": "rtsp", "cameras": cameras}, "bench"), None, ages), ages
+
+
+def health(pipe: Pipeline, name: str = "a") -> CameraHealth:
+    return next(camera for camera in pipe.stats().cameras if camera.name == name)
+
+
+def live(pipe: Pipeline, names: str = "a") -> Callable[[], bool]:
+    return lambda: all(health(pipe, name).state == "live" for name in names)
+
+
+def noted(pipe: Pipeline, what: str) -> Callable[[], bool]:
+    return lambda: getattr(health(pipe), what) == 1
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> float:
+    """Seconds until ``holds``. Raises TimeoutError."""
+    start = monotonic()
+    while not holds():
+        if monotonic() - start > timeout_s:
+            raise TimeoutError(f"not in {timeout_s:g} s")
+        Event().wait(0.005)
+    return monotonic() - start
+
+
+def spread(times: list[float]) -> str:
+    return f"{median(times):.2f} s (longest of {len(times)}: {max(times):.2f} s)"
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in RAM (Linux); the cameras' is in it, too."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=("notice", "back", "stop", "others", "many"))
+    parser.add_argument("--seconds", type=float, default=180.0, help="of the sixteen cameras")
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="page whose measured part is replaced")
+    arguments = parser.parse_args()
+    clip = Clip.test_pattern(codec="h264", width=320, height=240, fps=12, seconds=4, keyframe_every=24)
+    questions: dict[str, Callable[[], Iterator[Kept]]] = {
+        "notice": lambda: notice(clip),
+        "back": lambda: back(clip),
+        "stop": lambda: stop(clip),
+        "others": lambda: others(clip),
+        "many": lambda: many(arguments.seconds),
+    }
+    table = Table(title=machine_line(), title_justify="left")
+    for heading in ("promise", "measured", "kept"):
+        table.add_column(heading)
+    answers = []
+    for name in arguments.only or questions:
+        for kept in questions[name]():
+            answers.append(kept)
+            table.add_row(kept.promise, kept.measured, "yes" if kept.holds else "[bold red]no")
+    Console().print(table)
+    if arguments.write:
+        rows = [f"| {a.promise} | {a.measured} | {'yes' if a.holds else '**no**'} |" for a in answers]
+        replace_measured(arguments.write, machine_line(), ["| promise | measured | kept |", "|---|---|---|", *rows])
+    return 0 if all(answer.holds for answer in answers) else 1
+
+
+def _break(camera: RtspCamera, fault: str) -> None:
+    if fault == "stall":
+        camera.stall()
+    elif fault == "cut":
+        camera.refuse()
+        camera.cut("rst")
+    elif fault == "corrupt":
+        camera.corrupt(50)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
