@@ -29,6 +29,8 @@ class Stamp:
     """Who took the time: our clock on arrival, the file's time line, the camera (RTCP), the driver, or the scene."""
     media_s: float | None = None
     """Position on the source's own time line, seconds; None where it has none."""
+    uncertainty_s: float | None = None
+    """How far ``unix_ns`` may be from the moment of capture by the clock that it was read from; None: not known."""
 
     @classmethod
     def now(cls, source: StampSource = "arrival", media_s: float | None = None) -> Self:

@@ -23,6 +23,8 @@ PLAUSIBLE_S = 5.0
 """A camera's clock further off than this is wrong rather than slow; a picture later than this is a new time line."""
 SET_BACK_S = 0.5
 """Pictures that are shown in another order than sent step back less; a camera that starts its time line again, more."""
+REPORTED_WITHIN_S = 0.005
+"""A picture's time by the camera's reports was 0.4 to 2.6 ms before the time it was sent (docs/rigs.md)."""
 WINDOW_S = 5.0
 """Of which the quickest picture counts: a camera's clock that is 100 ppm off moves 0.5 ms in this time."""
 KEPT = 64
@@ -64,7 +66,7 @@ class CaptureClock:
         ours_ns = self._unix_ns() - (self._now_ns() - mono_ns)
         if camera_us is not None and self._plausible(camera_us * 1000, ours_ns):
             self._last_label_ns = camera_us * 1000
-            return Stamp(mono_ns, camera_us * 1000, "rtcp", media_s)
+            return Stamp(mono_ns, camera_us * 1000, "rtcp", media_s, REPORTED_WITHIN_S)
         return Stamp(mono_ns, ours_ns, "arrival", media_s)
 
     def _plausible(self, camera_ns: int, ours_ns: int) -> bool:

@@ -16,6 +16,7 @@ from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
 from stream.sources.health import Health, one_line
 from stream.sources.ladder import JITTER, LADDER, Climb, Ladder
+from stream.sources.opening import opened
 from stream.stats import CameraState
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,10 @@ class LiveSource(Protocol):
 class Reconnecting:
     """Opens what ``open_`` makes, passes its frames on, and opens another when a SourceError ends it.
 
-    ``with`` opens nothing, so that a camera may be absent at the start; each connection is opened, read and closed by
-    the thread that reads ``frames``. Frames are numbered on across connections, by ``health.name`` and ``seq`` each is
-    unique. What is not a SourceError no waiting can heal: it goes up.
+    ``with`` opens nothing, so that a camera may be absent at the start; each connection is read and closed by the
+    thread that reads ``frames``, and opened by one of its own, so that stopping does not wait for it. Frames are
+    numbered on across connections, by ``health.name`` and ``seq`` each is unique. What is not a SourceError no waiting
+    can heal: it goes up.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class Reconnecting:
         source = self._open()
         self._note_about(source)
         try:
-            with source, closing(source.frames(stopping)) as items:
-                yield from self._noted(source, items)
+            with opened(source, stopping, f"opening.{self._health.name}") as is_open:
+                if is_open:
+                    with closing(source.frames(stopping)) as items:
+                        yield from self._noted(source, items)
         finally:
             self._log_lines = source.log_lines
 

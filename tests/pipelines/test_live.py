@@ -133,7 +133,7 @@ def test_stopping_does_not_wait_for_a_camera_that_hangs(fault: str, clip: Clip) 
     with RtspCamera({"/cam": clip}) as camera:
         camera.mute(fault == "mute")
         camera.refuse(fault == "absent")
-        pipe = build({"front": camera.url("/cam")}, shown, open_s=1.5)
+        pipe = build({"front": camera.url("/cam")}, shown, open_s=4.0)
         pipe.__enter__()
         pipe.ready.wait(20.0)
         if fault == "stall":
@@ -143,6 +143,9 @@ def test_stopping_does_not_wait_for_a_camera_that_hangs(fault: str, clip: Clip) 
         start = monotonic()
         pipe.__exit__(None, None, None)
         assert monotonic() - start < STOPPED_S
+        for thread in threading.enumerate():
+            if thread.name == "opening.front":
+                thread.join(10.0)
     assert pipe.stats().cameras[0].state == {"stall": "live", "mute": "connecting", "absent": "waiting"}[fault]
 
 
@@ -190,14 +193,14 @@ def test_under_overload_equal_cameras_get_equal_shares(clip: Clip) -> None:
     assert max(shares) - min(shares) <= max(1, 0.1 * max(shares))
 
 
-def test_a_lost_packet_marks_the_pictures_up_to_the_key_frame(clip: Clip) -> None:
+def test_lost_packets_mark_the_pictures_up_to_the_key_frame(clip: Clip) -> None:
     """And `drop` leaves exactly those out."""
     shown = Shown()
     with RtspCamera({"/cam": clip}) as camera:
         pipe = build({"front": camera.url("/cam")}, shown, integrity={"tainted": "drop"})
         with pipe:
             shown.wait_for("front", 14)
-            camera.lose(1)
+            camera.lose(2)  # one alone may be the last before a key frame, and then nothing is damaged
             shown.wait_for("front", 26)
         stats = pipe.stats()
     tainted = stats.cameras[0].integrity["tainted"]

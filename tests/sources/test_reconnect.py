@@ -245,7 +245,36 @@ def test_every_connection_is_read_and_closed_by_the_reading_thread() -> None:
     thread.start()
     thread.join()
     assert rig.events == ["opened", "read", "closed"] * 3
-    assert {ident for _, ident in rig.world.happened} == {thread.ident}
+    by = {
+        what: {ident for happened, ident in rig.world.happened if happened == what}
+        for what in ("opened", "read", "closed")
+    }
+    assert by["read"] == by["closed"] == {thread.ident}
+    assert thread.ident not in by["opened"]
+
+
+def test_stopping_does_not_wait_for_an_opening() -> None:
+    """FFmpeg cannot be interrupted there; the thread that opens closes what it then got, and ends."""
+    may_open, events = threading.Event(), list[str]()
+
+    class Slow(Camera):
+        def __enter__(self) -> Camera:
+            may_open.wait(SHORT)
+            return super().__enter__()
+
+        def _note(self, what: str) -> None:
+            events.append(what)
+
+    stopping = threading.Event()
+    threading.Timer(0.1, stopping.set).start()
+    before = monotonic()
+    assert list(Reconnecting(lambda: Slow(World(3), None, frame(0)), Health("front")).frames(stopping)) == []
+    assert monotonic() - before < SHORT / 2
+    assert events == []
+    may_open.set()
+    (opening,) = (thread for thread in threading.enumerate() if thread.name == "opening.front")
+    opening.join(SHORT)
+    assert events == ["opened", "closed"]
 
 
 def test_closing_the_frames_early_closes_the_camera() -> None:
