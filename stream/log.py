@@ -6,8 +6,9 @@ import logging
 import re
 
 _CREDENTIALS = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?P<password>:[^\s/]*)?@", re.IGNORECASE
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?P<password>:[^\s'\"]*)?@", re.IGNORECASE
 )
+"""To the last "@" of a word: a password with a raw "/" in it is a mistake, and still a password."""
 
 
 def redact(text: str) -> str:

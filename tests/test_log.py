@@ -18,6 +18,11 @@ from stream.log import redact, set_up
         ("rtsp://admin:p%40ss:w%rd@cam/main", "rtsp://admin:***@cam/main"),
         ("open 'http://u:p@h/a' and rtsp://x:y@z", "open 'http://u:***@h/a' and rtsp://x:***@z"),
         ("rtsp://:p@cam/", "rtsp://:***@cam/"),
+        ("rtsp://admin:s3/cr@t@cam/main", "rtsp://admin:***@cam/main"),
+        (
+            '{"url": "rtsp://a:b/c@cam", "mail": "me@example.org"}',
+            '{"url": "rtsp://a:***@cam", "mail": "me@example.org"}',
+        ),
         ("rtsp://cam/main?a=b@c", "rtsp://cam/main?a=b@c"),
         ("rtsp://user@cam", "rtsp://user@cam"),
         ("mail me@example.org: no url", "mail me@example.org: no url"),

@@ -93,7 +93,7 @@ class LiveReading:
             if stopping.is_set():
                 return
             self.size = Size(judged.frame.height, judged.frame.width)
-            stamp = self._clock.stamp(media_s)
+            stamp = self._clock.stamp(media_s) if pacer is None else Stamp.now(media_s=media_s)
             self._shown_ns.append(stamp.mono_ns)
             yield Picture(self._to_bgr(judged.frame), stamp, judged.integrity)
 

@@ -82,11 +82,16 @@ def test_a_mistake_is_one_line(
 
 def test_check_shows_no_password(depthstream: Command) -> None:
     """The settings with all defaults, the URL without its password."""
-    url = "rtsp://admin:s3cret@camera/main"
-    called = depthstream("check", CONFIGS / "rtsp.toml", "--set", f"cameras.0.url={url}")
-    assert called.status == 0, called.err
-    assert "rtsp://admin:***@camera/main" in called.out
-    assert "s3cret" not in called.out + called.err
+    for url, shown in (
+        ("rtsp://admin:s3cret@camera/main", "rtsp://admin:***@camera/main"),
+        ("http://camera/video.cgi?user=admin&pwd=s3cret", "http://camera/video.cgi?user=admin&pwd=***"),
+    ):
+        kind = url.partition(":")[0].replace("http", "url")
+        change = "--set", f"cameras.0.url={url}", "--set", f"cameras.0.source={kind}"
+        called = depthstream("check", CONFIGS / "rtsp.toml", *change)
+        assert called.status == 0, called.err
+        assert shown in called.out
+        assert "s3cret" not in called.out + called.err
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.settings import ImagesCamera, SyntheticCamera, VideoCamera
+from stream.settings import ImagesCamera, NetworkCamera, SyntheticCamera, VideoCamera
 from stream.sources.base import Source
 from stream.sources.images import ImagesSource
+from stream.sources.network import NetworkSource
 from stream.sources.synthetic import SyntheticSource
 from stream.sources.video import VideoSource
 
@@ -48,7 +49,12 @@ def synthetic(folder: Path) -> Source:
     return SyntheticSource(camera)
 
 
-every_source = pytest.mark.parametrize("opener", [video, images, synthetic])
+def pattern(folder: Path) -> Source:
+    url = f"lavfi:testsrc2=size=96x64:rate=25:duration={FRAMES / 25}"
+    return NetworkSource(NetworkCamera(source="url", name="cam", url=url))
+
+
+every_source = pytest.mark.parametrize("opener", [video, images, synthetic, pattern])
 
 
 @every_source
