@@ -44,6 +44,7 @@ class CaptureClock:
         self._offsets: deque[tuple[int, int]] = deque()
         self._arrivals: OrderedDict[float | None, tuple[int, int | None]] = OrderedDict()
         self._last_media_s: float | None = None
+        self._last_arrival_ns: int | None = None
         self._last_mono_ns = self._last_label_ns = 0
 
     def arrived(self, media_s: float | None, camera_us: int | None = None) -> None:
@@ -52,7 +53,13 @@ class CaptureClock:
         self._follow(media_s)
         mono_ns = now_ns - self._held_ns()
         if self._rtp and media_s is not None:
-            mono_ns = self._without_jitter(mono_ns, round(media_s * NS_PER_S))
+            media_ns = round(media_s * NS_PER_S)
+            began_ns = self._last_arrival_ns if self._held else now_ns  # the picture before was given when this began
+            if began_ns is not None:
+                self._note(began_ns, began_ns - media_ns)
+            if self._offsets:
+                mono_ns = media_ns + self._offsets[0][1]
+        self._last_arrival_ns = now_ns
         self._arrivals[media_s] = mono_ns, camera_us
         self._arrivals.move_to_end(media_s)
         while len(self._arrivals) > KEPT:
@@ -80,18 +87,18 @@ class CaptureClock:
             self._intervals_s.append(media_s - last_s)
         elif media_s - last_s < -SET_BACK_S:
             self._offsets.clear()
+            self._last_arrival_ns = None
 
     def _held_ns(self) -> int:
         return round(median(self._intervals_s) * NS_PER_S) if self._held and self._intervals_s else 0
 
-    def _without_jitter(self, mono_ns: int, media_ns: int) -> int:
-        """``mono_ns``, or what it would have been had this picture been as quick as the quickest of the window."""
-        offsets, offset_ns = self._offsets, mono_ns - media_ns
+    def _note(self, mono_ns: int, offset_ns: int) -> None:
+        """What lies between the stream's time and ours, by a picture that came at ``mono_ns``; the quickest counts."""
+        offsets = self._offsets
         while offsets and offsets[0][0] < mono_ns - WINDOW_S * NS_PER_S:
             offsets.popleft()
         if offsets and offset_ns - offsets[0][1] > PLAUSIBLE_S * NS_PER_S:
             offsets.clear()
         while offsets and offsets[-1][1] >= offset_ns:
-            offsets.pop()  # so that the quickest of the window stays in front
+            offsets.pop()
         offsets.append((mono_ns, offset_ns))
-        return media_ns + offsets[0][1]

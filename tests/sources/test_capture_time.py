@@ -74,6 +74,19 @@ def test_a_picture_that_was_held_back_is_dated_back() -> None:
     assert abs(camera.error_s(stamp) - 0.01) < 1e-6
 
 
+def test_a_camera_that_sends_unevenly_is_dated_right() -> None:
+    """Two pictures 1 ms apart: FFmpeg held the first for 1 ms only, and what it says of the way here counts as that."""
+    camera, captured_s = Camera(held=True), [0.0]
+    for interval_s in [0.04] * 10 + [0.001, 0.079] + [0.04] * 10 + [0.08, 0.02, 0.02] + [0.04] * 10:
+        captured_s.append(captured_s[-1] + interval_s)
+    errors = []
+    for media_s, next_s in pairwise(captured_s):
+        camera.clocks.mono_s = 100.0 + next_s + 0.01
+        camera.clock.arrived(media_s)
+        errors.append(camera.error_s(camera.clock.stamp(media_s)))
+    assert max(abs(error - 0.01) for error in errors[1:]) < 1e-6
+
+
 def test_the_camera_labels() -> None:
     """Its clock is two seconds ahead: that is what the label says."""
     camera = Camera(offset_s=2.0)
