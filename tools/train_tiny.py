@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from tiny_training.checkpoint import CHECKPOINT, WEIGHTS
 from tiny_training.pool import Pool, Window
-from tiny_training.schedule import RATE, Budget
+from tiny_training.schedule import RATE, SMALL_UNTIL, Budget
 from tiny_training.trainer import Trainer
 from tiny_training.validate import HeldOut, Validation, held_out
 from tiny_training.views import Recipe
@@ -82,6 +82,7 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
         TINY.spec,
         device=device,
         rate=arguments.rate,
+        small_until=arguments.small,
         init=read_state(arguments.init) if arguments.init else None,
     )
     if arguments.resume:
@@ -92,6 +93,7 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
     if not trainer.progress.steps:
         console.print(line("before", trainer.validate(views)))
     recipe, later, window = _views(device, trainer.progress.seed, arguments.reuse)
+    recipe = recipe if arguments.small else later
     with (
         console.status("rendering the first views"),
         Pool(
@@ -220,6 +222,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="render processes; 0: render between the steps (cores - 1; GPU: 8)")
     parser.add_argument("--reuse", type=_positive, help="times a view is used (CPU 1.7, GPU 8)")
     parser.add_argument("--rate", type=_positive, default=RATE, help=f"highest learning rate ({RATE:g})")
+    parser.add_argument("--small", type=_share, default=SMALL_UNTIL, help="share with small pictures; 0 after --init")
     parser.add_argument("--validate-every", type=_positive, default=10.0, metavar="MINUTES")
     parser.add_argument("--validation-views", type=int, default=120, metavar="N")
     return parser.parse_args()
@@ -229,6 +232,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 up to 1")
     return value
 
 

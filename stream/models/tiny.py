@@ -31,8 +31,8 @@ TINY = DepthModel(
     weights=WeightsFile(
         filename="tiny.safetensors",
         url=None,
-        size_bytes=1_868_138,
-        sha256="ce7978875ff48b5d890ae16f8653d549352011875d13d93e19b74b482cafa1cb",
+        size_bytes=1_868_050,
+        sha256="1cdcb8dc4850de86673ce23b8be9331ef6fb6f060eeffee175f285cc6cb4800d",
         licence="Apache-2.0",
         source="this project, trained on rendered scenes only",
     ),

@@ -19,7 +19,7 @@ from tiny_training.curves import Curves
 from tiny_training.losses import depth_loss, standardised
 from tiny_training.pool import Pool, Window
 from tiny_training.resize import shrunk
-from tiny_training.schedule import LARGE, RATE, SMALL, Budget, learning_rate
+from tiny_training.schedule import LARGE, RATE, SMALL, Budget, learning_rate, picture_size
 from tiny_training.trainer import LOG_EVERY, Trainer
 from tiny_training.validate import HeldOut, held_out, validate
 from tiny_training.views import Recipe, draw_chunk, drawn
@@ -156,6 +156,14 @@ def test_views_become_larger_when_asked() -> None:
         assert pool.pick(np.random.default_rng(0), 1, Size(64, 96))[0].shape == (1, 3, 64, 96)
 
 
+def test_small_pictures_come_first_or_not_at_all() -> None:
+    """Nearly half of the budget by default; a training that goes on from trained weights begins with large ones."""
+    rng = np.random.default_rng(0)
+    assert {picture_size(rng, used) for used in np.linspace(0, 0.44, 200)} <= set(SMALL)
+    assert {picture_size(rng, used) for used in np.linspace(0.46, 1, 200)} <= set(LARGE)
+    assert {picture_size(rng, used, 0.0) for used in np.linspace(0, 1, 200)} <= set(LARGE)
+
+
 def test_cuts_are_enlarged_by_little_only() -> None:
     """The smallest cut of a picture that is hardly larger than wanted, of a large one, and of a smaller one."""
     want = Size(96, 128)
@@ -259,6 +267,9 @@ def test_the_program_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     assert answer.returncode == 2
     assert "--resume" in answer.stdout
     assert "Traceback" not in answer.stdout + answer.stderr
+    answer = subprocess.run([*program, "x", "--small", "1"], capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert "1 is not a share from 0 up to 1" in answer.stderr
 
 
 def test_ctrl_c_is_remembered_once() -> None:

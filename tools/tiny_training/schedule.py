@@ -41,9 +41,9 @@ def learning_rate(steps: int, used: float, highest: float = RATE) -> float:
     return highest * min(1.0, (steps + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * used)) + LAST_RATE
 
 
-def picture_size(rng: np.random.Generator, used: float) -> Size:
-    """This step's."""
-    sizes = SMALL if used < SMALL_UNTIL else LARGE
+def picture_size(rng: np.random.Generator, used: float, small_until: float = SMALL_UNTIL) -> Size:
+    """This step's; small ones as long as less than ``small_until`` of the budget is used."""
+    sizes = SMALL if used < small_until else LARGE
     return sizes[int(rng.integers(len(sizes)))]
 
 

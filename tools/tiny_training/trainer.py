@@ -45,14 +45,19 @@ class Trainer:
         device: str = "cpu",
         rate: float = RATE,
         pixels: int | None = None,
+        small_until: float = SMALL_UNTIL,
         init: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """``init``: weights to begin with; else torch's initial values for ``seed``. ``pixels``: in a batch."""
+        """``init``: weights to begin with; else torch's initial values for ``seed``. ``pixels``: in a batch.
+
+        ``small_until``: share of the budget in which pictures are small.
+        """
         torch.manual_seed(seed)
         network = build("tiny")
         if init is not None:
             load_into(network, init)
         self._device, self._budget, self._spec, self._rate = torch.device(device), budget, spec, rate
+        self._small_until = small_until
         self._pixels = pixels or (CUDA_PIXELS if device == "cuda" else CPU_PIXELS)
         self.network: nn.Module = _channels_last(network.to(self._device)).train()
         self.average, self.progress, self.curves = average_of(self.network), Progress(seed), Curves()
@@ -68,9 +73,9 @@ class Trainer:
         """Learn from one batch. Raises EngineError when the loss is no number any more (looked at every 20 steps)."""
         number = self.progress.steps
         rng = np.random.default_rng((self.progress.seed, STEP_STREAM, number))
-        if self.progress.grown_at is None and self.used > SMALL_UNTIL - HEAD_START:
+        if self.progress.grown_at is None and self.used > self._small_until - HEAD_START:
             self.progress.grown_at = pool.grow()
-        size = picture_size(rng, self.used)
+        size = picture_size(rng, self.used, self._small_until)
         pixels, inverse = batch_of(*pool.pick(rng, batch_size(size, self._pixels), size), size, rng, self._spec)
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(1 << 62)))
         rate = learning_rate(number, self.used, self._rate)
