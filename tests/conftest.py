@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ from stream.frames import Frame
 
 FrameMaker = Callable[..., Frame]
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
 wait_without_spinning()  # before any test loads torch: two test runs beside each other would stand still
 
 
