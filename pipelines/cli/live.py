@@ -85,12 +85,20 @@ def _run(
 
 def names_of(places: Sequence[str]) -> list[str]:
     """A name for each camera: its host or device, numbered where several would have the same."""
-    hosts = [urlsplit(place).hostname or place.partition(":")[0].strip("/").rpartition("/")[2] for place in places]
-    hosts = [f"webcam{host}" if host.isdigit() else host or "camera" for host in hosts]
+    hosts = [f"webcam{host}" if host.isdigit() else host or "camera" for host in map(_host, places)]
     return [
         host if hosts.count(host) == 1 else f"{host}-{hosts[: number + 1].count(host)}"
         for number, host in enumerate(hosts)
     ]
+
+
+def _host(place: str) -> str:
+    """Of a URL the host, of a device's path its last part, else what stands before the first colon."""
+    try:
+        host = urlsplit(place).hostname
+    except ValueError:  # a "[" in a password is taken for an IPv6 address
+        host = None
+    return host or place.partition(":")[0].strip("/").rpartition("/")[2]
 
 
 def _kind(url: str) -> str:

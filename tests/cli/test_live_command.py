@@ -101,6 +101,7 @@ def test_check_shows_no_password(depthstream: Command) -> None:
         (["rtsp://h/1", "rtsp://h/2", "rtsp://g/1"], ["h-1", "h-2", "g"]),
         (["lavfi:testsrc2", "udp://@:5000", "camera.sdp"], ["lavfi", "udp", "camera.sdp"]),
         (["0", "/dev/video2"], ["webcam0", "video2"]),
+        (["rtsp://admin:p[w@host/x", "rtsp://[fe80::1]:554/x"], ["rtsp", "fe80::1"]),
     ],
 )
 def test_cameras_are_named_after_where_they_are(places: list[str], names: list[str]) -> None:
