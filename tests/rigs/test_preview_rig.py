@@ -15,7 +15,7 @@ import pytest
 
 from stream.frames import Image
 from tests.rigs.rtsp_camera import Clip, RtspCamera
-from tests.rigs.xvfb import Screen, missing, wait_for, x_screen
+from tests.rigs.xvfb import Screen, missing, wait_for
 
 DEPTHSTREAM = Path(sys.executable).with_name("depthstream")
 TITLE = "depthstream"
@@ -23,17 +23,6 @@ ENDED_S = 60.0
 """An ending drains what was captured and finishes the video; a busy machine gets this long."""
 DEMO = ("demo", "--window", "--seconds", "20", "-o", "demo.mp4")
 pytestmark = [pytest.mark.rig, pytest.mark.skipif(bool(missing()), reason=missing())]
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[Screen]:
-    """One X server for all of these tests."""
-    import cv2
-
-    if not cv2.currentUIFramework():
-        pytest.skip("OpenCV was installed without window functions: pip install opencv-python")
-    with x_screen() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,17 +20,6 @@ TITLE = "rig"
 pytestmark = [pytest.mark.rig, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
-@pytest.fixture(scope="module")
-def screen() -> Iterator[Screen]:
-    """One X server for all of these tests."""
-    import cv2
-
-    if not cv2.currentUIFramework():
-        pytest.skip("OpenCV was installed without window functions: pip install opencv-python")
-    with x_screen() as running:
-        yield running
-
-
 class Program:
     """tests/rigs/window_program.py, its window and what it prints."""
 
