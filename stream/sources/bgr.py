@@ -21,9 +21,27 @@ class BgrConverter:
         self._reformatter = VideoReformatter()  # one for all pictures: PyAV 18 otherwise makes, and leaks, one each
 
     def __call__(self, frame: VideoFrame) -> Image:
-        """(H, W, 3) uint8 BGR, contiguous, read-only; shares no memory with the decoder."""
-        converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
-        image = cast(Image, converted.to_ndarray())
-        image = image.copy() if converted is frame else np.ascontiguousarray(image)
+        """(H, W, 3) uint8 BGR, contiguous, read-only; shares no memory with the decoder.
+
+        A picture that its decoder left on a graphics card is converted there.
+        """
+        image = self._from_device(frame) if _is_on_device(frame) else self._from_memory(frame)
         image.flags.writeable = False
         return image
+
+    def _from_memory(self, frame: VideoFrame) -> Image:
+        converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
+        image = cast(Image, converted.to_ndarray())
+        return image.copy() if converted is frame else np.ascontiguousarray(image)
+
+    def _from_device(self, frame: VideoFrame) -> Image:
+        from stream.sources.nv12 import frame_to_bgr
+
+        return cast(Image, frame_to_bgr(frame).cpu().numpy())
+
+
+def _is_on_device(frame: VideoFrame) -> bool:
+    """And of a kind that we convert there; FFmpeg fetches and converts all others."""
+    from stream.sources.nv12 import FORMATS
+
+    return frame.format.name == "cuda" and frame.sw_format is not None and frame.sw_format.name in FORMATS

@@ -100,7 +100,18 @@ def _options(settings: NetworkCamera, scheme: str, transport: str) -> dict[str, 
 def _hardware(decode: str) -> HWAccel | None:
     from av.codec.hwaccel import HWAccel
 
-    return HWAccel("cuda") if decode != "cpu" and _has_cuda_decoder() else None
+    if decode == "cpu" or not _has_cuda_decoder():
+        return None
+    return HWAccel(
+        "cuda", is_hw_owned=_torch_sees_cuda()
+    )  # pictures stay on the card only if torch can take them there
+
+
+def _torch_sees_cuda() -> bool:
+    """Only then can pictures stay on the card: a CPU build of torch may stand on a machine that has one."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,10 @@ from tiny_training.resize import nearest, shrunk
 SMALLEST_CUT, LARGEST_ENLARGEMENT = 0.6, 1.1
 """A cut keeps at least this share of each side that the batch's shape allows, and is not enlarged by more than this."""
 WHOLE_SHARE, GREY_SHARE = 0.35, 0.03
+SECOND_SHARE, SECOND_SCALE, SECOND_MULTIPLE = 0.6, (0.5, 0.8), 32
+"""Of a batch's pictures that are looked at twice; how much smaller, and what the network's sizes are multiples of."""
+SECOND_GAIN, SECOND_OFFSET, SECOND_NOISE = 0.1, 0.15, 0.05
+"""At most so much, in the network's units: other light and sensor noise."""
 
 
 def batch_of(
@@ -26,6 +30,23 @@ def batch_of(
     pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
     target = torch.where(mirrored[:, None, None], target.flip(-1), target)
     return normalised(_relit(pictures, rng), spec).contiguous(memory_format=torch.channels_last), target
+
+
+def second_look(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """The first six tenths of network input (B, 3, h, w) again, smaller, lit differently and noisy: (n, 3, h2, w2).
+
+    The answers should be the same: depth depends neither on the size a picture is seen at nor on the light.
+    """
+    n = max(2, round(SECOND_SHARE * len(pixels)))
+    scale = rng.uniform(*SECOND_SCALE)
+    sides = (max(2, round(scale * side / SECOND_MULTIPLE)) * SECOND_MULTIPLE for side in pixels.shape[2:])
+    smaller = shrunk(pixels[:n], Size(*sides))
+    noise = torch.from_numpy(rng.standard_normal(smaller.shape, dtype=np.float32) * rng.uniform(0, SECOND_NOISE))
+    gain = torch.from_numpy(rng.uniform(1 - SECOND_GAIN, 1 + SECOND_GAIN, (n, 3, 1, 1))).float()
+    offset = torch.from_numpy(rng.uniform(-SECOND_OFFSET, SECOND_OFFSET, (n, 3, 1, 1))).float()
+    device = pixels.device
+    seen = smaller * gain.to(device) + offset.to(device) + noise.float().to(device)
+    return seen.contiguous(memory_format=torch.channels_last)
 
 
 def normalised(pictures: Tensor, spec: InputSpec) -> Tensor:

@@ -26,7 +26,7 @@ COLOURS = ((180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 1
 """BGR, of the lines in their order."""
 INK, GRID = (60, 60, 60), (225, 225, 225)
 PANELS = {
-    "loss": ("train", ("direct", "fit", "gradients", "ranking")),
+    "loss": ("train", ("direct", "fit", "gradients", "ranking", "agreement")),
     "held-out views": ("validation", ("spearman", "spearman_128", "delta1", "agreement")),
 }
 """Title of a panel: which points, which of their figures."""

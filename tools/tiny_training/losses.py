@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from stream.frames import Size
+from tiny_training.resize import shrunk
+
 CLAMP = 6.0
 """Targets end at so many mean deviations from the median: one thing at the lens must not decide a picture."""
-FIT, GRADIENTS, RANKING = 0.5, 0.4, 0.4
+FIT, GRADIENTS, RANKING, AGREEMENT = 0.5, 0.4, 0.4, 0.5
 """Weights beside the direct L1's, which is 1."""
 SCALES = 4
 PAIRS = 800
@@ -38,16 +41,26 @@ class Loss:
     fit: Tensor
     gradients: Tensor
     ranking: Tensor
+    agreement: Tensor
 
 
-def depth_loss(prediction: Tensor, inverse: Tensor, generator: torch.Generator) -> Loss:
-    """Of (B, h, w) against true inverse depth (B, h, w); ``generator`` (of their device) draws the ranked pairs."""
+def depth_loss(
+    prediction: Tensor, inverse: Tensor, generator: torch.Generator, second_look: Tensor | None = None
+) -> Loss:
+    """Of (B, h, w) against true inverse depth (B, h, w); ``generator`` (of their device) draws the ranked pairs.
+
+    ``second_look``: (n, h2, w2), the answers to the first n pictures made smaller and lit differently.
+    """
     target = standardised(inverse)
     error = prediction - target
     direct, fit = error.abs().mean(), _after_fit(prediction, target)
     gradients, ranking = _gradients(error), _ranking(prediction, target, generator)
-    total = direct + FIT * fit + GRADIENTS * gradients + RANKING * ranking
-    return Loss(total, direct.detach(), fit.detach(), gradients.detach(), ranking.detach())
+    agreement = prediction.new_zeros(())
+    if second_look is not None:
+        agreement = _agreement(prediction, second_look)
+    total = direct + FIT * fit + GRADIENTS * gradients + RANKING * ranking + AGREEMENT * agreement
+    parts = (part.detach() for part in (direct, fit, gradients, ranking, agreement))
+    return Loss(total, *parts)
 
 
 def standardised(inverse: Tensor) -> Tensor:
@@ -65,6 +78,12 @@ def _after_fit(prediction: Tensor, target: Tensor) -> Tensor:
     variance = ((known - mean) ** 2).mean(1, keepdim=True).clamp_min(1e-3)
     scale = (((known - mean) * (goal - goal_mean)).mean(1, keepdim=True) / variance).clamp(*SCALE_LIMITS)
     return (scale * (flat - mean) + goal_mean - goal).abs().mean()
+
+
+def _agreement(prediction: Tensor, second_look: Tensor) -> Tensor:
+    """L1 between two answers about the same pictures, at the smaller size; both are pulled."""
+    first = shrunk(prediction[: len(second_look), None], Size(*second_look.shape[1:]))
+    return (first[:, 0] - second_look).abs().mean()
 
 
 def _gradients(error: Tensor) -> Tensor:

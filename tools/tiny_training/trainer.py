@@ -15,7 +15,7 @@ from stream.input_spec import InputSpec
 from stream.models.networks import build
 from stream.models.weights import load_into
 from tiny_training import checkpoint
-from tiny_training.augment import batch_of
+from tiny_training.augment import batch_of, second_look
 from tiny_training.average import average_of, follow
 from tiny_training.checkpoint import Progress
 from tiny_training.curves import Curves
@@ -82,8 +82,8 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-            prediction = self.network(pixels)
-        loss = depth_loss(prediction.float(), inverse, generator)
+            prediction, again = self.network(pixels), self.network(second_look(pixels, rng))
+        loss = depth_loss(prediction.float(), inverse, generator, again.float())
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss.total)
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
@@ -118,7 +118,8 @@ class Trainer:
         self._recent.append(loss)
         if self.progress.steps % LOG_EVERY:
             return
-        means = {name: _mean(self._recent, name) for name in ("total", "direct", "fit", "gradients", "ranking")}
+        parts = ("total", "direct", "fit", "gradients", "ranking", "agreement")
+        means = {name: _mean(self._recent, name) for name in parts}
         if not np.isfinite(means["total"]):
             raise EngineError(
                 f"after {self.progress.steps} steps the loss is {means['total']}: resume with --rate below {rate:g}"
