@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipelines import demo, rtsp, video, webcam
+from stream.config_file import override, parse, read_toml
 from stream.errors import SettingsError
 from stream.pipeline import Pipeline
-from stream.settings import Settings, nearest, override, parse, read_toml
+from stream.settings import Settings
+from stream.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ DepthStreamError
 │   └── AccessDenied        a camera refused the user name or the password
 ├── PictureError            a picture that no depth network can take (too small, too large, not 8-bit BGR)
 ├── SinkError               the output could not be written
+├── WireError               bytes that are no message of ours, or something that does not fit into one
+├── StaleFrame              the newest depth frame is older than the reader accepts
 ├── WeightsError            weights are missing, damaged or do not fit the network
 │   └── DownloadError       fetching weights failed
 ├── EngineError             a network could not be compiled or run
@@ -61,6 +63,14 @@ class PictureError(DepthStreamError):
 
 class SinkError(DepthStreamError):
     """Results could not be written."""
+
+
+class WireError(DepthStreamError):
+    """Bytes that are not a message of ours, or values that no message can carry."""
+
+
+class StaleFrame(DepthStreamError):
+    """There is no depth frame that is fresh enough to act on."""
 
 
 class WeightsError(DepthStreamError):

@@ -1,20 +1,13 @@
-"""Settings: TOML in, frozen pydantic models out; a mistake is answered with file, table, key, value and the near key.
+"""The tables of a config file that several pipelines share: frozen pydantic models, a description on every setting.
 
-The tables that several pipelines share are here; each pipeline composes them into its own model (see ``pipelines``).
+Each pipeline composes them into its own model (see ``pipelines``); ``stream.config_file`` reads them.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from stream.errors import SettingsError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
@@ -194,134 +187,53 @@ class RecordSettings(Settings):
         return self
 
 
-S = TypeVar("S", bound=Settings)
+class PublishSettings(Settings):
+    """Depth frames over ZeroMQ (docs/wire.md), for robots and whoever else is allowed to listen."""
+
+    endpoints: tuple[str, ...] = Field(
+        default=("tcp://127.0.0.1:5560",),
+        min_length=1,
+        description="where readers connect: tcp://ADDRESS:PORT (127.0.0.1: this machine only; *: every network card), ipc://PATH",
+    )
+    encoding: Literal["f32", "f16", "u16"] = Field(
+        default="f32", description="of a pixel; u16: millimetres where depth is metric, else 65,534 steps of its range"
+    )
+    compression: Literal["raw", "zstd", "delta+zstd", "png16"] = Field(
+        default="raw", description="delta+zstd and png16: with u16 only; raw is best on one machine"
+    )
+    checksum: bool = Field(default=False, description="CRC-32 of every payload")
+    max_age_ms: float = Field(
+        default=500.0, gt=0, le=60_000, description="older depth is never sent, but dropped and counted"
+    )
+    preview_quality: int = Field(default=80, ge=1, le=100, description="JPEG quality of preview/<camera>")
+    keys: str | None = Field(
+        default=None, description="folder of CURVE keys (depthstream keys new): only clients with a key there may read"
+    )
+    allow_anyone: bool = Field(
+        default=False, description="listen on addresses that other machines reach although there are no keys"
+    )
+    high_water_mark: int = Field(
+        default=2, ge=1, le=1000, description="messages kept for a reader that does not keep up; further ones it misses"
+    )
+
+    @model_validator(mode="after")
+    def _compression_fits(self) -> PublishSettings:
+        if self.compression in ("delta+zstd", "png16") and self.encoding != "u16":
+            raise ValueError(f'compression = "{self.compression}" is for encoding = "u16"; "zstd" takes any')
+        return self
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content. Raises SettingsError for a file that is missing or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(f"{path}: no such config file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as a config file: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+class McapSettings(Settings):
+    """A recording that ROS 2 tools and Foxglove open: sensor_msgs/Image and CameraInfo of metric depth."""
 
+    path: str = Field(description='where to write; must end in .mcap, and "{camera}" stands for the camera\'s name')
+    encoding: Literal["32FC1", "16UC1"] = Field(
+        default="32FC1", description="metres as floating point, or millimetres as 16-bit integers (REP 118)"
+    )
+    compression: Literal["none", "lz4", "zstd"] = "zstd"
 
-def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of ``data`` with each ``table.key=value`` put in; list items by number: ``cameras.0.path=clip.mp4``.
-
-    The value is read as TOML (``true``, ``3``, ``"text"``, ``[1, 2]``); what is not TOML is taken as text.
-    Raises SettingsError for an assignment without ``=`` and for a path through something that is not a table.
-    """
-    result: dict[str, Any] = _copy(data)
-    for assignment in assignments:
-        dotted, equals, text = assignment.partition("=")
-        *tables, key = dotted.strip().split(".")
-        if not equals or not key:
-            raise SettingsError(f'--set {assignment}: expected table.key=value, for example --set model.name="tiny"')
-        target: Any = result
-        for name in tables:
-            target = _step(target, name, assignment)
-        if not isinstance(target, dict):
-            raise SettingsError(f'--set {assignment}: "{".".join(tables)}" is not a table')
-        target[key] = _toml_value(text.strip())
-    return result
-
-
-def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
-    """``data`` as settings. Raises SettingsError with one line for each mistake; ``origin`` names the file."""
-    try:
-        return model.model_validate(dict(data))
-    except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise SettingsError("\n".join(f"{origin}: {line}" for line in lines)) from error
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean "x"?`` for the known name that looks most like ``name``, else the list of known names."""
-    names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(names)}"
-
-
-def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
-    location, value = tuple(problem["loc"]), problem.get("input")
-    *above, key = location or ("",)
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, above)
-        return f'{_table(above)}unknown key "{key}" = {_shown(value)}{nearest(str(key), known)}'
-    if problem["type"] == "missing":
-        return f'{_table(above)}key "{key}" is missing'
-    if problem["type"] == "union_tag_not_found":
-        return f'{_table(location)}key "source" is missing: "rtsp", "url", "webcam", "video", "images" or "synthetic"'
-    if problem["type"] == "union_tag_invalid":
-        tag = value.get("source") if isinstance(value, dict) else value
-        tags = [str(tag) for tag in problem["ctx"]["expected_tags"].replace("'", "").split(", ")]
-        return f"{_table(location)}source = {_shown(tag)} does not exist{nearest(str(tag), tags)}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{_table(location)}{message}"
-    return f"{_table(above)}{key} = {_shown(value)}: {message[0].lower()}{message[1:]}"
-
-
-def _table(location: Iterable[Any]) -> str:
-    path = ".".join(str(part) for part in _without_tags(location))
-    return f"[{path}] " if path else ""
-
-
-def _without_tags(location: Iterable[Any]) -> Iterator[Any]:
-    """Drop the discriminator's tag that pydantic puts behind a list index: ("cameras", 0, "video") names no table."""
-    after_index = False
-    for part in location:
-        if not after_index:
-            yield part
-        after_index = isinstance(part, int)
-
-
-def _known_keys(model: type[Settings], location: Iterable[Any]) -> list[str]:
-    here: list[type[Settings]] = [model]
-    for part in location:
-        if isinstance(part, str):
-            fields = [m.model_fields[part].annotation for m in here if part in m.model_fields]
-            here = [m for annotation in fields for m in _models_in(annotation)] or [
-                m for m in here if part in get_args(getattr(m.model_fields.get("source"), "annotation", None))
-            ]
-    return sorted({name for m in here for name in m.model_fields})
-
-
-def _models_in(annotation: Any) -> Iterator[type[Settings]]:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        yield annotation
-    elif get_origin(annotation) in (list, tuple, dict, Union, UnionType, Annotated):
-        for argument in get_args(annotation):
-            yield from _models_in(argument)
-
-
-def _shown(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _copy(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _copy(value) for key, value in data.items()}
-    return [_copy(value) for value in data] if isinstance(data, list) else data
-
-
-def _step(target: Any, name: str, assignment: str) -> Any:
-    if isinstance(target, list):
-        if not name.isdigit() or int(name) >= len(target):
-            raise SettingsError(f'--set {assignment}: there are {len(target)} entries, numbered from 0; got "{name}"')
-        return target[int(name)]
-    if not isinstance(target, dict):
-        raise SettingsError(f'--set {assignment}: "{name}" is not inside a table')
-    return target.setdefault(name, {})
+    @model_validator(mode="after")
+    def _is_mcap(self) -> McapSettings:
+        if not self.path.lower().endswith(".mcap"):
+            raise ValueError(f'path = "{self.path}" must end in .mcap')
+        return self

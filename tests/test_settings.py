@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
+from stream.config_file import override, parse, read_toml
 from stream.errors import SettingsError
-from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, override, parse, read_toml
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
 
 
 class Example(Settings):

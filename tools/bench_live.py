@@ -27,9 +27,9 @@ from rich.table import Table
 
 from pipelines import rtsp
 from pipelines.benchmark.questions import machine_line
+from stream.config_file import parse
 from stream.frames import View
 from stream.pipeline import Pipeline
-from stream.settings import parse
 from stream.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 

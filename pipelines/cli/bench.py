@@ -12,7 +12,7 @@ from rich.table import Table
 from pipelines.benchmark.questions import QUESTIONS, Answer, ask, machine_line
 from pipelines.cli.run import check_writable, write_json
 from stream.errors import UsageError
-from stream.settings import nearest
+from stream.spelling import nearest
 
 
 def run_bench(only: list[str] | None, *, seconds: float, json_file: Path | None) -> int:

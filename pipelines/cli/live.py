@@ -12,9 +12,9 @@ from pipelines import rtsp, webcam
 from pipelines.cli.run import run_pipeline
 from pipelines.live import LiveSettings
 from pipelines.preview import Preview
+from stream.config_file import parse
 from stream.errors import UsageError
 from stream.pipeline import Pipeline
-from stream.settings import parse
 from stream.sinks.window_keys import ViewControls
 
 RTSP_SCHEMES = ("rtsp", "rtsps")

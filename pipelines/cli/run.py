@@ -19,9 +19,9 @@ from pipelines.cli.table import stats_json, stats_table, terminals
 from pipelines.preview import Preview
 from pipelines.recipes import load
 from pipelines.runner import Ending, run
+from stream.config_file import parse
 from stream.errors import SinkError
 from stream.pipeline import Pipeline
-from stream.settings import parse
 from stream.sinks.window import WindowLoop
 from stream.sinks.window_keys import ViewControls
 from stream.stats import PipelineStats

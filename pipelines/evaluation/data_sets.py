@@ -9,7 +9,7 @@ from pipelines.evaluation.held_out import HeldOutViews
 from pipelines.evaluation.motorcycle import Motorcycle
 from pipelines.evaluation.sample import DataSet
 from stream.errors import UsageError
-from stream.settings import nearest
+from stream.spelling import nearest
 
 NAMES = ("synthetic", "motorcycle")
 

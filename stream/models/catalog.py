@@ -6,7 +6,7 @@ from stream.errors import UnknownModel
 from stream.models.base import DepthModel
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.tiny import TINY
-from stream.settings import nearest
+from stream.spelling import nearest
 
 MODELS: tuple[DepthModel, ...] = (TINY, MIDAS_SMALL)
 """In the order in which they are listed."""

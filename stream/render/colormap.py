@@ -10,7 +10,7 @@ import numpy as np
 
 from stream.errors import UsageError
 from stream.frames import Floats, Image
-from stream.settings import nearest
+from stream.spelling import nearest
 
 COLORMAPS = ("inferno", "turbo", "magma", "viridis", "gray")
 UNKNOWN_BGR = (48, 48, 48)

@@ -14,9 +14,9 @@ from typing import Any, Self
 import pytest
 
 from pipelines import rtsp
+from stream.config_file import parse
 from stream.frames import View
 from stream.pipeline import Pipeline
-from stream.settings import parse
 from stream.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 

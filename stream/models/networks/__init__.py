@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.errors import UnknownModel
-from stream.settings import nearest
+from stream.spelling import nearest
 
 if TYPE_CHECKING:
     from torch import nn
