@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-RIG_PACKAGES := xvfb xdotool imagemagick x11-utils openbox wmctrl \
+RIG_PACKAGES := g++ cmake pkg-config libzmq3-dev xvfb xdotool imagemagick x11-utils openbox wmctrl \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 

@@ -7,18 +7,20 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
+from pipelines.broadcasting import add_publisher
 from pipelines.cameras import open_source
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from pipelines.scoring import RunningScore, score
-from stream.estimator import Estimator
 from stream.frames import Size, View
+from stream.guarded import estimator_for
 from stream.pipeline import Pipeline, chain
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
 from stream.render.panels import side_by_side
-from stream.settings import ModelSettings, RecordSettings, RenderSettings, Settings, SyntheticCamera
+from stream.settings import ModelSettings, PublishSettings, RecordSettings, RenderSettings, Settings, SyntheticCamera
 from stream.sinks.recorder import Recorder
 from stream.sinks.window_keys import ViewControls
 from stream.stages.capture import capture
@@ -35,6 +37,7 @@ class DemoSettings(Settings):
     model: ModelSettings = ModelSettings()
     render: RenderSettings = RenderSettings()
     record: RecordSettings = RecordSettings(path="demo.mp4")
+    publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
 
 
 def build(settings: DemoSettings, preview: Preview | None = None) -> Pipeline:
@@ -43,7 +46,7 @@ def build(settings: DemoSettings, preview: Preview | None = None) -> Pipeline:
     controls = preview.controls if preview else ViewControls(settings.render.colormap)
     pipe = Pipeline("demo")
     camera = pipe.source("capture", capture(open_source(settings.camera)))
-    depth = add_depth(pipe, Estimator(settings.model), [camera], policy="latest", expect=[size])
+    depth = add_depth(pipe, estimator_for(settings.model), [camera], policy="latest", expect=[size])
     steps = chain(
         score=score(running),
         render=render(settings.render, controls),
@@ -52,6 +55,8 @@ def build(settings: DemoSettings, preview: Preview | None = None) -> Pipeline:
     )
     pipe.stage("show", steps, after=[depth], policy="drop_oldest")
     pipe.add_figures("depth vs truth", running.figures)
+    if settings.publish:
+        add_publisher(pipe, depth, settings.publish, settings.render, [settings.camera])
     return pipe
 
 

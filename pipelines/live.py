@@ -7,8 +7,8 @@ from pydantic import Field
 from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
-from stream.estimator import Estimator
 from stream.frames import View
+from stream.guarded import estimator_for
 from stream.pipeline import Pipeline, chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
 from stream.sinks.base import Sink
@@ -33,7 +33,7 @@ def build_live(name: str, settings: LiveSettings, preview: Preview | None = None
     """
     pipe = Pipeline(name)
     cameras = add_cameras(pipe, settings.cameras)
-    depth = add_depth(pipe, Estimator(settings.model), cameras, policy="latest")
+    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest")
     all_sinks = [
         *sinks,
         *([preview.sink] if preview else []),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
-from stream.estimator import Estimator
+from stream.guarded import estimator_for
 from stream.pipeline import Pipeline
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
 from stream.sinks.recorder import Recorder
@@ -28,7 +28,7 @@ class VideoSettings(Settings):
 
 def build(settings: VideoSettings) -> Pipeline:
     """Every edge waits for room: a slow encoder slows the reading, and no frame is lost."""
-    estimator = Estimator(settings.model)
+    estimator = estimator_for(settings.model)
     pipe = Pipeline("video")
     cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator, cameras, policy="block")

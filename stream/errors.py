@@ -15,6 +15,7 @@ DepthStreamError
 ├── WeightsError            weights are missing, damaged or do not fit the network
 │   └── DownloadError       fetching weights failed
 ├── EngineError             a network could not be compiled or run
+│   └── OutOfDeviceMemory   the device has no room for a batch of this size
 └── StageError              a stage of a pipeline failed (its cause is kept) or would not stop
 """
 
@@ -83,6 +84,10 @@ class DownloadError(WeightsError):
 
 class EngineError(DepthStreamError):
     """A network could not be compiled or run."""
+
+
+class OutOfDeviceMemory(EngineError):
+    """A batch does not fit into the device's memory; a smaller one may."""
 
 
 class StageError(DepthStreamError):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from stream.clock import Stamp
 from stream.engines.choose import Choice, choose
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+EngineOpener: TypeAlias = "Callable[[DepthModel, ModelSettings, Choice], Engine]"
+
 
 def open_model(
     name: str = "tiny", *, weights: Literal["trained", "random"] = "trained", threads: int | None = None
@@ -58,8 +60,10 @@ class Estimator:
     ``estimate`` may be called by several threads at once.
     """
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, open_engine: EngineOpener | None = None) -> None:
+        """``open_engine``: another way to run the network than the one chosen for this machine."""
         self.settings = settings
+        self._open_engine = open_engine or _open_engine
         self.model = find(settings.name)
         self.spec = _adapted(self.model.spec, settings)
         self._choice = choose(probe(), settings, self.model.parameters)
@@ -109,7 +113,14 @@ class Estimator:
         """Network input for frames that share one network size. Raises PictureError for a picture no network takes."""
         for frame in frames:
             check_picture(frame.image)
-        return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames))
+        return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames), self.model.name)
+
+    def batches(self, frames: Sequence[Frame]) -> list[Batch]:
+        """Network input for any frames: those of one network size together, in their order."""
+        by_size: dict[Size, list[Frame]] = {}
+        for frame in frames:
+            by_size.setdefault(self.network_size(frame.size), []).append(frame)
+        return [self.prepare(together) for together in by_size.values()]
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""
@@ -136,7 +147,7 @@ class Estimator:
     def _ready(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = _open_engine(self.model, self.settings, self._choice)
+                self._engine = self._open_engine(self.model, self.settings, self._choice)
                 log.info("%s", self.describe())
             return self._engine
 

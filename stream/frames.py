@@ -45,6 +45,12 @@ class Intrinsics:
     size: Size
     """The picture size these numbers belong to."""
 
+    def scaled_to(self, size: Size) -> Intrinsics:
+        """Of the same camera's pictures when they are resized; pixel edges, not centres, keep their places."""
+        x, y = size.width / self.size.width, size.height / self.size.height
+        centre = ((self.cx_px + 0.5) * x - 0.5, (self.cy_px + 0.5) * y - 0.5)
+        return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -79,6 +85,8 @@ class Batch:
     """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
     frames: tuple[Frame, ...]
     """The N frames, in the order of ``pixels``."""
+    model: str = ""
+    """The network that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,10 @@ class ModelSettings(Settings):
     grace_ms: float = Field(
         default=3.0, ge=0, le=1000, description="how long a picture waits for company, with max_batch above 1"
     )
+    fallback: str | None = Field(
+        default=None,
+        description="the network that takes over on the CPU when this one fails while running; unset: none",
+    )
     layout: Literal["latency", "throughput"] = Field(
         default="latency",
         description="latency: preprocess and network in one thread; throughput: a queue of one between them",
@@ -204,6 +208,9 @@ class PublishSettings(Settings):
     checksum: bool = Field(default=False, description="CRC-32 of every payload")
     max_age_ms: float = Field(
         default=500.0, gt=0, le=60_000, description="older depth is never sent, but dropped and counted"
+    )
+    promised_fps: float | None = Field(
+        default=None, gt=0, le=1000, description="readers are told when a stream falls below nine tenths of it"
     )
     preview_quality: int = Field(default=80, ge=1, le=100, description="JPEG quality of preview/<camera>")
     keys: str | None = Field(

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -21,12 +20,9 @@ from time import monotonic
 from typing import Any, Self
 
 import numpy as np
-from bench_page import replace_measured
-from rich.console import Console
-from rich.table import Table
+from promises import Kept, answer
 
 from pipelines import rtsp
-from pipelines.benchmark.questions import machine_line
 from stream.config_file import parse
 from stream.frames import View
 from stream.pipeline import Pipeline
@@ -37,15 +33,6 @@ REPEATS = 5
 SETTLE_S, WATCH_S, WARM_UP_S = 3.0, 8.0, 20.0
 MANY = 16
 FAULTS = ("stall", "cut", "corrupt", "absent")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One promise and how far from it we are."""
-
-    promise: str
-    measured: str
-    holds: bool
 
 
 class Ages:
@@ -224,19 +211,7 @@ def main() -> int:
         "others": lambda: others(clip),
         "many": lambda: many(arguments.seconds),
     }
-    table = Table(title=machine_line(), title_justify="left")
-    for heading in ("promise", "measured", "kept"):
-        table.add_column(heading)
-    answers = []
-    for name in arguments.only or questions:
-        for kept in questions[name]():
-            answers.append(kept)
-            table.add_row(kept.promise, kept.measured, "yes" if kept.holds else "[bold red]no")
-    Console().print(table)
-    if arguments.write:
-        rows = [f"| {a.promise} | {a.measured} | {'yes' if a.holds else '**no**'} |" for a in answers]
-        replace_measured(arguments.write, machine_line(), ["| promise | measured | kept |", "|---|---|---|", *rows])
-    return 0 if all(answer.holds for answer in answers) else 1
+    return answer(questions, arguments.only, arguments.write)
 
 
 def _break(camera: RtspCamera, fault: str) -> None:

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="List, fetch and check the depth networks.")
 app.add_typer(models_app, name="models")
+keys_app = typer.Typer(no_args_is_help=True, help="Who may read what is published: CURVE keys.")
+app.add_typer(keys_app, name="keys")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="A pipeline's settings (see configs/).")]
 Assignments = Annotated[
@@ -133,6 +135,42 @@ def webcam(
 
 
 @app.command()
+def publish(
+    config: ConfigFile,
+    assignments: Assignments = None,
+    seconds: Seconds = None,
+    stats: StatsEvery = None,
+    json: JsonFile = None,
+) -> None:
+    """Publish depth frames over ZeroMQ, for robots, until Ctrl-C (see configs/robot.toml)."""
+    from pipelines.cli.publish import run_publish
+
+    raise typer.Exit(run_publish(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+
+
+@app.command()
+def watch(
+    endpoint: Annotated[str, typer.Argument(help="tcp://ADDRESS:PORT or ipc://PATH of a publisher.")],
+    streams: Annotated[list[str] | None, typer.Option("--stream", help="Only this camera; may be repeated.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    seconds: Seconds = None,
+    max_age: Annotated[float | None, typer.Option(min=1, metavar="MS", help="Mark older frames as stale.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with server.key and NAME.key_secret.")
+    ] = None,
+    server_key: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    client_key: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON line a frame.")] = False,
+) -> None:
+    """Read depth frames as a robot would: ages, gaps, state of each stream."""
+    from pipelines.cli.watch import KeyFiles, run_watch
+
+    files = KeyFiles(keys, server_key, client_key)
+    how: dict[str, Any] = {"count": count, "seconds": seconds, "max_age_ms": max_age, "as_json": json}
+    raise typer.Exit(run_watch(endpoint, streams or [], keys=files, **how))
+
+
+@app.command()
 def devices(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the cameras at this machine and their formats."""
     from pipelines.cli.devices import print_devices
@@ -219,6 +257,31 @@ def models_path(name: str) -> None:
     from pipelines.cli.models import print_path
 
     print_path(name)
+
+
+KeysFolder = Annotated[
+    Path | None, typer.Option("--dir", metavar="DIR", help="Folder of keys (~/.config/depthstream/keys).")
+]
+
+
+@keys_app.command("new")
+def keys_new(
+    name: Annotated[str, typer.Argument(help="Of the reader: laptop, robot-3.")], folder: KeysFolder = None
+) -> None:
+    """Make a key pair for a reader, and the publisher's own if it is missing."""
+    from pipelines.cli.keys import new
+
+    new(name, folder)
+
+
+@keys_app.command("list")
+def keys_list(
+    folder: KeysFolder = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List who may read; no secrets."""
+    from pipelines.cli.keys import list_keys
+
+    list_keys(folder, as_json=json)
 
 
 def main() -> NoReturn:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.text import Text
 from pipelines import demo
 from pipelines.cli.table import stats_json, stats_table, terminals
 from pipelines.preview import Preview
+from pipelines.reader_process import ReaderProcess
 from pipelines.recipes import load
 from pipelines.runner import Ending, run
 from stream.config_file import parse
@@ -38,17 +40,22 @@ def run_config(
 
 
 def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: Path | None, window: bool) -> int:
-    """Run the demonstration; the exit status."""
-    changes = {
-        "camera": {"source": "synthetic", "seed": seed},
-        "model": {"name": model},
-        "record": {"path": str(output)},
-    }
-    settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
-    preview = Preview(ViewControls(settings.render.colormap)) if window else None
-    loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
-    pipe = demo.build(settings, preview)
-    status = run_pipeline(pipe, seconds=seconds, stats_every_s=None, json_file=json_file, window=loop)
+    """Run the demonstration, and a second process that reads what it publishes; the exit status."""
+    with TemporaryDirectory(prefix="depthstream-") as folder:
+        endpoint = f"ipc://{folder}/demo"
+        changes = {
+            "camera": {"source": "synthetic", "seed": seed},
+            "model": {"name": model},
+            "record": {"path": str(output)},
+            "publish": {"endpoints": [endpoint]},
+        }
+        settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
+        preview = Preview(ViewControls(settings.render.colormap)) if window else None
+        loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
+        pipe = demo.build(settings, preview)
+        with ReaderProcess(endpoint, settings.camera.name) as reader:
+            pipe.add_figures("a reader", reader.figures)
+            status = run_pipeline(pipe, seconds=seconds, stats_every_s=None, json_file=json_file, window=loop)
     if output.exists() and not status:
         out.print(f"Wrote {output} (picture, depth and true depth side by side).", markup=False, soft_wrap=True)
     return status

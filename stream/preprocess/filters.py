@@ -46,7 +46,8 @@ def area(long: int, short: int) -> Shares:
     edges = np.arange(short + 1) * (long / short)
     start = np.arange(long)
     overlap = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
-    return np.maximum(overlap, 0.0) * (short / long)
+    shares: Shares = np.maximum(overlap, 0.0) * (short / long)
+    return shares
 
 
 def _positions(long: int, short: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from stream.estimator import Estimator
-from stream.frames import Batch, Frame, Size
+from stream.frames import Batch, Frame
 from stream.worker import Body, greedy
 
 
@@ -15,10 +15,6 @@ def preprocess(estimator: Estimator) -> Body:
 
     def body(frames: Iterable[Frame]) -> Iterator[Batch]:
         for waiting in greedy(frames, settings.max_batch, settings.grace_ms / 1e3):
-            by_size: dict[Size, list[Frame]] = {}
-            for frame in waiting:
-                by_size.setdefault(estimator.network_size(frame.size), []).append(frame)
-            for together in by_size.values():
-                yield estimator.prepare(together)
+            yield from estimator.batches(waiting)
 
     return body

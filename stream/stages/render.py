@@ -14,23 +14,33 @@ from stream.sinks.window_keys import ViewControls
 from stream.worker import Body
 
 
-def render(settings: RenderSettings, controls: ViewControls | None = None) -> Body:
-    """Paint depth maps, each camera with a colour range of its own that does not flicker.
+class Painter:
+    """Depth maps to views, each camera with a colour range of its own that does not flicker.
 
     ``controls``: what somebody at the window chooses meanwhile, colours and a range to hold. Depth made with random
     weights carries the words burnt into the picture.
     """
 
+    def __init__(self, settings: RenderSettings, controls: ViewControls | None = None) -> None:
+        self._chosen = controls or ViewControls(settings.colormap)
+        self._ranges: defaultdict[str, DepthRange] = defaultdict(lambda: range_for(settings))
+
+    def __call__(self, depth_map: DepthMap) -> View:
+        frame = depth_map.frame
+        low, high = self._ranges[frame.camera].update(depth_map.depth, frame.image, frame.stamp)
+        low, high = self._chosen.frozen_range.get(frame.camera, (low, high))
+        image = paint(depth_map.depth, low, high, lut(self._chosen.colormap))
+        if depth_map.weights == "random":
+            image = stamp_text(image, "RANDOM WEIGHTS")
+        return View(image, depth_map, low, high)
+
+
+def render(settings: RenderSettings, controls: ViewControls | None = None) -> Body:
+    """Paint every depth map (``Painter``)."""
+
     def body(maps: Iterable[DepthMap]) -> Iterator[View]:
-        chosen = controls or ViewControls(settings.colormap)
-        ranges: defaultdict[str, DepthRange] = defaultdict(lambda: range_for(settings))
+        paint_map = Painter(settings, controls)
         for depth_map in maps:
-            frame = depth_map.frame
-            low, high = ranges[frame.camera].update(depth_map.depth, frame.image, frame.stamp)
-            low, high = chosen.frozen_range.get(frame.camera, (low, high))
-            image = paint(depth_map.depth, low, high, lut(chosen.colormap))
-            if depth_map.weights == "random":
-                image = stamp_text(image, "RANDOM WEIGHTS")
-            yield View(image, depth_map, low, high)
+            yield paint_map(depth_map)
 
     return body

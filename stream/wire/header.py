@@ -5,7 +5,8 @@ Little endian. The topic comes first, because ZeroMQ matches subscriptions again
     offset  type       field
          0  char[64]   topic, padded with NUL: depth/<stream>, preview/<stream>; subscribe to it with one NUL at the end
         64  char[4]    "VDF1"
-        68  u16, u16   version (1), header bytes (256: where the payload begins; later versions only append)
+        68  u16, u16   version (1), header bytes (256: where the payload begins); later versions only append, so a
+                       higher version and a longer header are read, and what is new in them is skipped
         72  u64        seq: counts the camera's pictures; a gap is pictures that were left out
         80  i64, i64   capture, publish: nanoseconds since 1970 UTC; their difference is the age by a monotonic clock
         96  u32 x 4    width, height, step (bytes of a row before compression), payload bytes
@@ -23,77 +24,26 @@ Little endian. The topic comes first, because ZeroMQ matches subscriptions again
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
-from typing import Self
+from typing import Any, Self
 
 from stream.errors import WireError
+from stream.wire.codes import BYTES_PER_PIXEL, ENCODINGS_OF, Compression, Encoding, Flags, WireIntegrity, WireKind
+from stream.wire.names import FRAME_ID_BYTES, ROS_ENCODING_BYTES, padded, topic_bytes, unpadded
+
+__all__ = ["HEADER_BYTES", "Compression", "Encoding", "Flags", "Header", "WireIntegrity", "WireKind"]
 
 HEADER_BYTES = 256
 MAGIC, VERSION = b"VDF1", 1
-TOPIC_BYTES, FRAME_ID_BYTES, ROS_ENCODING_BYTES = 64, 32, 16
 LARGEST_SIDE = 16384
 """Pixels; what is larger is a damaged or hostile header."""
 LAYOUT = struct.Struct("<64s4sHHQqqIIIIBBBBfffdddd32s16sIIQIB27s")
 assert LAYOUT.size == HEADER_BYTES
-
-
-class Encoding(IntEnum):
-    """What a pixel is."""
-
-    F32 = 1
-    U16 = 2
-    F16 = 3
-    U8X3 = 4
-    """Blue, green, red."""
-
-
-class Compression(IntEnum):
-    """What was done to the rows. 4 is reserved."""
-
-    RAW = 0
-    ZSTD = 1
-    DELTA_ZSTD = 2
-    """Of U16 only; see stream.wire.payload."""
-    PNG16 = 3
-    """Of U16 only."""
-    JPEG = 5
-    """Of U8X3 only."""
-
-
-class WireKind(IntEnum):
-    """What the numbers mean; only METRIC may be taken for metres."""
-
-    METRIC = 1
-    RELATIVE_INVERSE = 2
-    RELATIVE = 3
-    CONFIDENCE = 4
-    COLOUR = 5
-
-
-class WireIntegrity(IntEnum):
-    CLEAN = 0
-    TAINTED = 1
-    FROZEN = 2
-    BLACK = 3
-
-
-class Flags(IntFlag):
-    """What the numbers in the header may be trusted for."""
-
-    HOST_ARRIVAL = 1
-    """The capture time is when the picture reached the publisher's machine."""
-    RTCP = 2
-    """The capture time is the camera's own, from RTCP sender reports."""
-    CLOCK_VERIFIED = 4
-    INTRINSICS_CALIBRATED = 8
-    SCALE_CALIBRATED = 16
-    RANDOM_WEIGHTS = 32
-    """The network is not trained: a speed test."""
-
-
-BYTES_PER_PIXEL = {Encoding.F32: 4, Encoding.U16: 2, Encoding.F16: 2, Encoding.U8X3: 3}
+CODES = {7: Encoding, 8: Compression, 9: WireKind, 10: Flags, 24: WireIntegrity}
+FRAME_ID, ROS_ENCODING = 18, 19
+"""Places among the layout's fields, counted from seq."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +61,7 @@ class Header:
     encoding: Encoding
     compression: Compression
     kind: WireKind
-    flags: Flags = Flags(0)
+    flags: Flags = Flags.NONE
     scale: float = 0.0
     z_min: float = 0.0
     z_max: float = 0.0
@@ -134,10 +84,98 @@ class Header:
         return self.topic.partition("/")[2]
 
     def pack(self) -> bytes:
-        """256 bytes. Raises WireError for a name that does not fit its field or a number out of its range."""
-        raise NotImplementedError
+        """256 bytes. Raises WireError for whatever ``parse`` would not take, and for a number that does not fit."""
+        check(self)
+        try:
+            return LAYOUT.pack(*self._fields())
+        except (struct.error, OverflowError, TypeError) as error:
+            raise WireError(
+                f"the header of {self.topic} {self.seq}: a number does not fit its field: {error}"
+            ) from error
 
     @classmethod
     def parse(cls, message: bytes | memoryview) -> Self:
         """The header of a whole message. Raises WireError, and nothing else, for bytes that are no such message."""
-        raise NotImplementedError
+        view = memoryview(message).cast("B")
+        if len(view) < HEADER_BYTES:
+            raise WireError(f"a message of {len(view)} bytes is shorter than a header, {HEADER_BYTES} bytes")
+        topic, magic, version, header_bytes, *numbers = LAYOUT.unpack_from(view)
+        if magic != MAGIC or version < 1:
+            raise WireError(f"not a depth message: magic {magic!r} version {version}, expected {MAGIC!r} {VERSION}")
+        header = cls._of(topic, header_bytes, *numbers)
+        check(header)
+        if header.payload_bytes != len(view) - header_bytes:
+            raise WireError(
+                f"{header.topic}: {len(view)} bytes are not the header's {header_bytes} + {header.payload_bytes}"
+            )
+        return header
+
+    def _fields(self) -> tuple[Any, ...]:
+        return (
+            *(topic_bytes(self.topic), MAGIC, VERSION, self.header_bytes),
+            *(self.seq, self.capture_ns, self.publish_ns),
+            *(self.width, self.height, self.step, self.payload_bytes),
+            *(self.encoding, self.compression, self.kind, self.flags),
+            *(self.scale, self.z_min, self.z_max),
+            *(self.fx, self.fy, self.cx, self.cy),
+            padded(self.frame_id, FRAME_ID_BYTES, "frame id"),
+            padded(self.ros_encoding, ROS_ENCODING_BYTES, "ROS encoding"),
+            *(self.calibration_id, self.crc32, self.server_id, self.model_id, self.integrity, b""),
+        )
+
+    @classmethod
+    def _of(cls, topic: bytes, header_bytes: int, *numbers: Any) -> Self:
+        """From the fields of the layout, without magic and version; this class's are in the same order."""
+        values = list(numbers)
+        try:
+            for place, code in CODES.items():
+                values[place] = code(values[place])
+        except ValueError as error:
+            raise WireError(f"the header has a value that this reader does not know: {error}") from error
+        values[FRAME_ID] = unpadded(values[FRAME_ID], "frame id")
+        values[ROS_ENCODING] = unpadded(values[ROS_ENCODING], "ROS encoding")
+        values[-1] = header_bytes  # in place of the reserved bytes
+        return cls(unpadded(topic, "topic"), *values)
+
+
+def check(header: Header) -> None:
+    """Raise WireError unless the fields agree with each other, whatever the message's size."""
+    fault = _shape_fault(header) or _meaning_fault(header) or _optics_fault(header)
+    if fault:
+        raise WireError(f"{header.topic or 'a message without a topic'}: {fault}")
+
+
+def _shape_fault(header: Header) -> str:
+    width, height, step = header.width, header.height, header.step
+    row = width * BYTES_PER_PIXEL[header.encoding]
+    if header.header_bytes < HEADER_BYTES:
+        return f"a header of {header.header_bytes} bytes; it has at least {HEADER_BYTES}"
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+        return f"{width}x{height} px; sides are 1 to {LARGEST_SIDE}"
+    if step < row:
+        return f"rows of {step} bytes; {width} px of {header.encoding.name} are {row}"
+    if header.compression != Compression.RAW:
+        return "" if step == row else f"rows of {step} bytes; a compressed picture has no padding, {row} it is"
+    if step * height != header.payload_bytes:
+        return f"a payload of {header.payload_bytes} bytes; {height} rows of {step} are {step * height}"
+    return ""
+
+
+def _meaning_fault(header: Header) -> str:
+    if not header.topic:
+        return "nobody can subscribe to it"
+    if header.encoding not in ENCODINGS_OF[header.compression]:
+        return f"{header.compression.name} does not go with {header.encoding.name}"
+    if (header.kind == WireKind.COLOUR) != (header.encoding == Encoding.U8X3):
+        return f"{header.kind.name} does not go with {header.encoding.name}"
+    if not all(map(math.isfinite, (header.scale, header.z_min, header.z_max))) or header.z_min > header.z_max:
+        return f"scale {header.scale}, depth from {header.z_min} to {header.z_max}"
+    if (header.scale > 0) != (header.kind == WireKind.METRIC) or header.scale < 0:
+        return f"scale {header.scale} to metres, of {header.kind.name} depth"
+    return "" if header.ros_encoding.isascii() else f"ROS encoding {header.ros_encoding!r} is not ASCII"
+
+
+def _optics_fault(header: Header) -> str:
+    optics = header.fx, header.fy, header.cx, header.cy
+    known = header.fx > 0 and header.fy > 0 and all(map(math.isfinite, optics))
+    return "" if known or optics == (0, 0, 0, 0) else f"fx, fy, cx, cy = {optics}; all 0 if not known"

@@ -1,0 +1,143 @@
+// A depth message of depthstream: its header, the checks, and a distance by column and row. C++17, nothing else.
+// The format is described in docs/wire.md; take this file into your own program as it is.
+//
+//   depthstream::Frame frame;
+//   if (const char* fault = depthstream::parse(bytes, size, frame)) { /* say so, and drop the message */ }
+//   else if (frame.metric()) stop_if_near(frame.metres(column, row));   // NaN: unknown
+//
+// A Frame points into the message: it is valid as long as the message is.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+static_assert(sizeof(float) == 4 && sizeof(double) == 8, "IEEE 754");
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "messages are little endian; swap the bytes of every field on this machine"
+#endif
+
+namespace depthstream {
+
+enum Encoding : std::uint8_t { kF32 = 1, kU16 = 2, kF16 = 3, kU8x3 = 4 };
+enum Compression : std::uint8_t { kRaw = 0, kZstd = 1, kDeltaZstd = 2, kPng16 = 3, kJpeg = 5 };
+enum Kind : std::uint8_t { kMetric = 1, kRelativeInverse = 2, kRelative = 3, kConfidence = 4, kColour = 5 };
+enum Integrity : std::uint8_t { kClean = 0, kTainted = 1, kFrozen = 2, kBlack = 3 };
+
+constexpr std::uint32_t kLargestSide = 16384;
+constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
+
+struct Header {
+  char topic[64];  // padded with NUL, as are the other names
+  char magic[4];
+  std::uint16_t version, header_bytes;
+  std::uint64_t seq;
+  std::int64_t capture_ns, publish_ns;  // since 1970 UTC
+  std::uint32_t width, height, step, payload_bytes;
+  std::uint8_t encoding, compression, kind, flags;
+  float scale, z_min, z_max;
+  double fx, fy, cx, cy;  // pixels, at this width and height; 0: unknown
+  char frame_id[32], ros_encoding[16];
+  std::uint32_t calibration_id, crc32;
+  std::uint64_t server_id;
+  std::uint32_t model_id;
+  std::uint8_t integrity, reserved[27];
+};
+static_assert(sizeof(Header) == 256 && offsetof(Header, seq) == 72 && offsetof(Header, width) == 96, "layout");
+static_assert(offsetof(Header, scale) == 116 && offsetof(Header, fx) == 128, "layout");
+static_assert(offsetof(Header, server_id) == 216 && offsetof(Header, integrity) == 228, "layout");
+
+struct Frame {
+  Header header;
+  const unsigned char* payload;
+
+  bool metric() const { return header.kind == kMetric; }
+
+  // Metres along the optical axis; NaN where they are unknown, outside the picture, and for every kind but metric:
+  // relative depth has no unit.
+  float metres(std::uint32_t column, std::uint32_t row) const {
+    if (!metric() || column >= header.width || row >= header.height || unreadable()) return kUnknown;
+    const unsigned char* line = payload + std::size_t{row} * header.step;
+    if (header.encoding == kF32) {
+      float value;
+      std::memcpy(&value, line + std::size_t{column} * sizeof value, sizeof value);
+      return value * header.scale;
+    }
+    std::uint16_t value;
+    std::memcpy(&value, line + std::size_t{column} * sizeof value, sizeof value);
+    return value == 0 ? kUnknown : static_cast<float>(value) * header.scale;
+  }
+
+  // Why this file cannot read the pixels of a sound message; nullptr if it can.
+  const char* unreadable() const {
+    if (header.compression != kRaw) return "compressed: this reader takes raw only (publish.compression = \"raw\")";
+    if (header.encoding == kF16) return "f16: this reader takes f32 and u16 (publish.encoding)";
+    return header.encoding == kU8x3 ? "a colour picture, not depth" : nullptr;
+  }
+};
+
+namespace detail {
+
+// A NUL after the name and nothing behind it; no control characters, which would act on a terminal.
+inline bool sound_name(const char* name, std::size_t size) {
+  std::size_t length = 0;
+  for (; length < size && name[length]; ++length)
+    if (static_cast<unsigned char>(name[length]) < 0x20 || name[length] == 0x7f) return false;
+  for (std::size_t i = length; i < size; ++i)
+    if (name[i]) return false;
+  return length < size;
+}
+
+inline std::uint32_t pixel_bytes(std::uint8_t encoding) {
+  return encoding == kF32 ? 4 : encoding == kU8x3 ? 3 : 2;
+}
+
+inline bool goes_with(std::uint8_t compression, std::uint8_t encoding) {
+  if (compression == kDeltaZstd || compression == kPng16) return encoding == kU16;
+  return compression == kRaw || compression == kZstd || (compression == kJpeg && encoding == kU8x3);
+}
+
+inline const char* shape_fault(const Header& h) {
+  if (h.encoding < kF32 || h.encoding > kU8x3 || h.kind < kMetric || h.kind > kColour || h.integrity > kBlack)
+    return "unknown encoding, kind or integrity";
+  if (!goes_with(h.compression, h.encoding)) return "unknown compression, or not one of this encoding";
+  if (h.width < 1 || h.width > kLargestSide || h.height < 1 || h.height > kLargestSide) return "impossible size";
+  const std::uint32_t row = h.width * pixel_bytes(h.encoding);
+  if (h.step < row || (h.compression != kRaw && h.step != row)) return "rows do not have this many bytes";
+  if (h.compression == kRaw && std::uint64_t{h.step} * h.height != h.payload_bytes) return "not height x step bytes";
+  return nullptr;
+}
+
+inline const char* meaning_fault(const Header& h) {
+  if ((h.kind == kColour) != (h.encoding == kU8x3)) return "kind and encoding contradict each other";
+  if (!std::isfinite(h.scale) || !std::isfinite(h.z_min) || !std::isfinite(h.z_max) || h.z_min > h.z_max ||
+      h.scale < 0 || (h.scale > 0) != (h.kind == kMetric))
+    return "scale or range make no sense";
+  const bool none = h.fx == 0 && h.fy == 0 && h.cx == 0 && h.cy == 0;
+  const bool known = h.fx > 0 && h.fy > 0 && std::isfinite(h.fx) && std::isfinite(h.fy) && std::isfinite(h.cx) &&
+                     std::isfinite(h.cy);
+  return none || known ? nullptr : "intrinsics make no sense";
+}
+
+}  // namespace detail
+
+// nullptr, or what is wrong with the message; a frame is only to be used after nullptr. Any bytes may come.
+inline const char* parse(const void* message, std::size_t size, Frame& frame) {
+  Header& h = frame.header;
+  if (size < sizeof h) return "shorter than a header";
+  std::memcpy(&h, message, sizeof h);
+  if (std::memcmp(h.magic, "VDF1", 4) != 0 || h.version < 1) return "not a depth message";
+  if (h.header_bytes < sizeof h || h.header_bytes > size) return "impossible header size";
+  if (h.payload_bytes != size - h.header_bytes) return "header and message differ in size";
+  if (!h.topic[0] || !detail::sound_name(h.topic, sizeof h.topic) ||
+      !detail::sound_name(h.frame_id, sizeof h.frame_id) ||
+      !detail::sound_name(h.ros_encoding, sizeof h.ros_encoding))
+    return "a name is not padded with NUL";
+  frame.payload = static_cast<const unsigned char*>(message) + h.header_bytes;
+  const char* fault = detail::shape_fault(h);
+  return fault ? fault : detail::meaning_fault(h);
+}
+
+}  // namespace depthstream

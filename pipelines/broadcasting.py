@@ -1,0 +1,88 @@
+"""A publisher at the end of a pipeline, and what the pipeline can tell its readers of each stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic_ns
+from typing import Any
+
+from stream.clock import NS_PER_S, NowNs
+from stream.pipeline import Pipeline
+from stream.settings import Camera, PublishSettings, RenderSettings, SyntheticCamera
+from stream.sinks.publisher import Publisher
+from stream.stages.broadcast import broadcast
+from stream.stats import Account, CameraHealth, PipelineStats
+from stream.worker import Worker
+
+STAGE = "publish"
+SNAPSHOT_S = 0.5
+"""One snapshot serves the status of all cameras."""
+
+
+def add_publisher(
+    pipe: Pipeline, depth: Worker, settings: PublishSettings, painting: RenderSettings, cameras: Sequence[Camera]
+) -> Publisher:
+    """Broadcast what ``depth`` yields, the newest of each camera; the publisher, not opened yet."""
+    publisher = Publisher(settings)
+    publisher.report(StreamFacts(pipe.stats))
+    promised = {camera.name: promised_fps(camera, settings) for camera in cameras}
+    pipe.stage(STAGE, broadcast(publisher, painting, promised), after=[depth], policy="latest")
+    pipe.add_figures("publisher", publisher.figures)
+    return publisher
+
+
+def promised_fps(camera: Camera, settings: PublishSettings) -> float | None:
+    """What readers of this camera are told to expect; None: nothing is known beforehand."""
+    if settings.promised_fps is not None:
+        return settings.promised_fps
+    return camera.fps if isinstance(camera, SyntheticCamera) and camera.pace == "live" else None
+
+
+class StreamFacts:
+    """The pipeline's part of ``status/<stream>``: how the camera is, and what became of its frames."""
+
+    def __init__(self, stats: Callable[[], PipelineStats], now_ns: NowNs = monotonic_ns) -> None:
+        self._take, self._now_ns = stats, now_ns
+        self._snapshot: PipelineStats | None = None
+        self._due_ns = 0
+
+    def __call__(self, camera: str) -> dict[str, Any]:
+        stats = self._stats()
+        health = next((c for c in stats.cameras if c.name == camera), None)
+        account = next((a for a in stats.accounts if (a.terminal, a.camera) == (STAGE, camera)), None)
+        age = next(
+            (s.age_by_camera[camera] for s in stats.stages if s.name == STAGE and camera in s.age_by_camera), None
+        )
+        return {
+            **(_camera(health) if health else {}),
+            **(_account(account) if account else {}),
+            "age_p50_ms": round(1e3 * age.p50_s, 1) if age else None,
+            "age_p95_ms": round(1e3 * age.p95_s, 1) if age else None,
+        }
+
+    def _stats(self) -> PipelineStats:
+        now = self._now_ns()
+        if self._snapshot is None or now >= self._due_ns:
+            self._snapshot, self._due_ns = self._take(), now + round(SNAPSHOT_S * NS_PER_S)
+        return self._snapshot
+
+
+def _camera(health: CameraHealth) -> dict[str, Any]:
+    return {
+        "camera": health.state,
+        "camera_since_s": round(health.since_s, 1),
+        "grade": health.grade,
+        "reconnects": health.reconnects,
+        "stalls": health.stalls,
+        "trouble": health.trouble,
+        "pictures": dict(health.integrity),
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "captured": account.captured,
+        "published": account.published,
+        "in_flight": account.in_flight,
+        "dropped": dict(account.dropped),
+    }

@@ -1,0 +1,32 @@
+"""`depthstream publish`: cameras to depth frames over ZeroMQ, from a config file, until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.cli.run import err, run_pipeline
+from pipelines.recipes import load
+from pipelines.robot import RobotSettings
+from stream.errors import SettingsError
+
+
+def run_publish(
+    config: Path, assignments: list[str], *, seconds: float | None, stats_every_s: float | None, json_file: Path | None
+) -> int:
+    """Publish; the exit status. Raises SettingsError for a config file of another pipeline."""
+    settings, pipe = load(config, assignments)
+    if not isinstance(settings, RobotSettings):
+        raise SettingsError(
+            f'{config}: pipeline = "{pipe.name}" publishes nothing: begin with configs/robot.toml, or "depthstream run"'
+        )
+    err.print(announcement(settings), markup=False, highlight=False, soft_wrap=True)
+    return run_pipeline(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
+
+
+def announcement(settings: RobotSettings) -> str:
+    """What is going to be published where, and how to look at it."""
+    names = ", ".join(f"depth/{camera.name}" for camera in settings.cameras)
+    keys = " --keys DIR" if settings.publish.keys else ""
+    places = " and ".join(settings.publish.endpoints)
+    nearest = settings.publish.endpoints[0].replace("//*:", "//127.0.0.1:")
+    return f"publishing {names} on {places}; to look: depthstream watch {nearest}{keys}"

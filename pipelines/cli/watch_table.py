@@ -1,0 +1,151 @@
+"""The streams that are watched, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from time import monotonic_ns
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from stream.client.health import ReaderHealth, number, one_line
+from stream.client.link import LinkState
+from stream.client.rate import RecentRate
+from stream.client.stale import link_trouble, why_stale
+from stream.client.subscriber import Subscriber
+from stream.clock import NS_PER_S
+from stream.errors import StaleFrame
+from stream.stats import Durations
+from stream.wire.codes import WireKind
+from stream.wire.message import Message
+
+HEADINGS = ("depth", "size,\nfps", "age, ms\nnow", "\np95", "gaps", "re-\nstarts", "state", "pictures", "clocks")
+RIGHT = HEADINGS[1:6]
+DEPTHS = {
+    WireKind.METRIC: "metric\nm",
+    WireKind.RELATIVE_INVERSE: "relative\ninverse",
+    WireKind.RELATIVE: "relative\nno unit",
+    WireKind.CONFIDENCE: "confi-\ndence",
+    WireKind.COLOUR: "colour",
+}
+LINKS: dict[LinkState, str] = {"connecting": "ABSENT", "refused": "REFUSED", "handshake failed": "REFUSED"}
+
+
+class Watched:
+    """One stream, and what was seen of it."""
+
+    def __init__(self, reader: Subscriber, max_age_ms: float | None) -> None:
+        self.reader, self.stream = reader, reader.topic.partition("/")[2]
+        self._max_age_ms = max_age_ms
+        self.frames = self.too_old = 0
+        self.last: Message | None = None
+        self._ages, self._rate, self._began_ns = Durations(), RecentRate(), 0
+
+    def read(self) -> tuple[Message, float] | None:
+        """The frame that has come since the last call, and its age in ms, if there is one and it is young enough."""
+        try:
+            message = self.reader.read(0)
+        except StaleFrame:
+            return None
+        now, age_ms = monotonic_ns(), self.reader.age_ms(message)
+        self._began_ns = self._began_ns or now
+        self.frames, self.last = self.frames + 1, message
+        self._rate.add(now, 0.0)
+        self._ages.add(round(age_ms * 1e6))
+        if self._max_age_ms is not None and age_ms > self._max_age_ms:
+            self.too_old += 1
+            return None
+        return message, age_ms
+
+    @property
+    def health(self) -> ReaderHealth:
+        return self.reader.health
+
+    @property
+    def heard_of(self) -> bool:
+        """A frame came, or the publisher said something of the stream."""
+        health = self.health
+        return bool(self.frames or health.info or health.status)
+
+    @property
+    def fps(self) -> float | None:
+        return self._rate.fps(monotonic_ns(), 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Since the first frame."""
+        return (monotonic_ns() - self._began_ns) / NS_PER_S if self._began_ns else 0.0
+
+    def age_ms(self, of: str) -> float:
+        spread = self._ages.spread()
+        return 1e3 * (spread.p50_s if of == "p50" else spread.p95_s)
+
+
+def watch_table(watched: Sequence[Watched], endpoint: str) -> Group:
+    """As narrow as can be: a terminal has 80 columns."""
+    table = Table(title=Text(endpoint), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.padding = 0
+    table.add_column("", overflow="fold")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=True)
+    health = [one.health for one in watched]
+    for one, how in zip(watched, health, strict=True):
+        table.add_row(*(Text(cell) for cell in _cells(one, how)))  # Text: a "[" is no markup
+    return Group(table, *(line for one, how in zip(watched, health, strict=True) for line in _remarks(one, how)))
+
+
+def summary(one: Watched) -> str:
+    """What was seen of a stream, in one line."""
+    health = one.health
+    if not one.frames:
+        return why_stale(f"{one.stream}: 0 frames", health)
+    parts = [f"{one.frames} frames in {one.seconds:.1f} s"]
+    parts.append(f"age p50 {one.age_ms('p50'):.1f} ms, p95 {one.age_ms('p95'):.1f} ms")
+    parts += [f"{health.gaps} left out in between", f"{health.restarts} restarts"]
+    parts += [f"{one.too_old} too old"] if one.too_old else []
+    parts += [f"{health.damaged} damaged"] if health.damaged else []
+    return f"{one.stream}: {', '.join(parts)}"
+
+
+def state(health: ReaderHealth) -> str:
+    """In one word: the publisher's, or what keeps us from hearing it."""
+    told = one_line(str(health.status.get("state", "LIVE")), 12)
+    if health.alive:
+        return told
+    if health.link != "connected":
+        return LINKS[health.link]
+    return "SILENT" if told == "LIVE" else told
+
+
+def _cells(one: Watched, health: ReaderHealth) -> tuple[str, ...]:
+    header, fps = one.last.header if one.last else None, one.fps
+    return (
+        one.stream,
+        DEPTHS[header.kind] if header else "-",
+        f"{header.width}x{header.height}\n{'-' if fps is None else f'{fps:.1f}'}" if header else "-",
+        "-" if health.age_ms is None else f"{health.age_ms:.0f}",
+        f"{one.age_ms('p95'):.0f}" if one.frames else "-",
+        str(health.gaps),
+        str(health.restarts),
+        state(health),
+        header.integrity.name.lower() if header else "-",
+        health.clocks,
+    )
+
+
+def _remarks(one: Watched, health: ReaderHealth) -> Iterator[Text]:
+    """What a word in the table cannot say."""
+    told: list[str] = []
+    if trouble := link_trouble(health.link):
+        told.append(trouble)
+    if reason := health.status.get("reason"):
+        told.append(one_line(str(reason)))
+    if health.rate_ok is False:
+        told.append(f"below nine tenths of the promised {number(health.info, 'fps'):g} fps")
+    if health.clocks not in ("same", "unknown", "camera") and health.clock_offset_ms is not None:
+        told.append(f"clocks differ by {health.clock_offset_ms:.0f} ms, the way here included")
+    told += [f"{one.too_old} frames were too old"] if one.too_old else []
+    told += [f"{health.damaged} messages could not be read"] if health.damaged else []
+    yield from (Text(f" {one.stream}: {text}", style="dim") for text in told)

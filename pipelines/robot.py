@@ -1,0 +1,63 @@
+"""Robot: cameras -> depth -> ZeroMQ, newest picture first; readers on any machine, in any language (docs/wire.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.broadcasting import add_publisher
+from pipelines.cameras import add_cameras
+from pipelines.estimation import add_depth
+from pipelines.live import LiveSettings
+from stream.errors import SettingsError
+from stream.frames import DepthMap, Dropped
+from stream.guarded import estimator_for
+from stream.models.catalog import find
+from stream.pipeline import Pipeline, chain
+from stream.settings import McapSettings, PublishSettings
+from stream.sinks.mcap_recorder import McapRecorder
+from stream.sinks.recorder import Recorder
+from stream.stages.publish import publish
+from stream.stages.render import render
+
+MCAP_FRAMES = 16
+"""Wait for the disk; what comes while they do is missing in the recording, and counted."""
+
+
+class RobotSettings(LiveSettings):
+    """Depth for machines that move."""
+
+    pipeline: Literal["robot"]
+    publish: PublishSettings = PublishSettings()
+    mcap: McapSettings | None = Field(default=None, description="also record for ROS 2 tools; metric networks only")
+
+
+def build(settings: RobotSettings) -> Pipeline:
+    """Recordings have edges of their own: a slow disk delays no robot.
+
+    Raises SettingsError for a recording of metric depth from a network whose depth is relative.
+    """
+    if settings.mcap and (model := find(settings.model.name)).kind != "metric":
+        raise SettingsError(
+            f'[mcap] records metres, and the depth of model "{model.name}" is relative: choose a metric network '
+            "(depthstream models list), or leave [mcap] out"
+        )
+    pipe = Pipeline("robot")
+    cameras = add_cameras(pipe, settings.cameras)
+    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest")
+    add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
+    if settings.record:
+        steps = chain(render=render(settings.render), record=publish(Recorder(settings.record)))
+        pipe.stage("record", steps, after=[depth], policy="latest")
+    if settings.mcap:
+        steps = chain(metric=metric_only, mcap=publish(McapRecorder(settings.mcap)))
+        pipe.stage("mcap", steps, after=[depth], policy="drop_oldest", capacity=MCAP_FRAMES)
+    return pipe
+
+
+def metric_only(maps: Iterable[DepthMap]) -> Iterator[DepthMap | Dropped]:
+    """A network that took over on the CPU may give relative depth: that is not recorded, and the recording goes on."""
+    for depth_map in maps:
+        yield depth_map if depth_map.kind == "metric" else Dropped(depth_map.frames, "not metric")

@@ -1,0 +1,69 @@
+"""The two files that let a reader in: the publisher's public key, and a secret of the reader's own (docs/keys.md)."""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from stream.errors import UsageError
+
+SERVER_FILE, SECRET_SUFFIX = "server.key", ".key_secret"
+PUBLISHERS_SECRET = f"server{SECRET_SUFFIX}"
+KEY = re.compile(rb"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+"""Z85 (ZeroMQ RFC 32) of 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKeys:
+    """For CURVE: whom to trust, and who we are. Z85 text, 40 bytes each."""
+
+    server_public: bytes
+    client_public: bytes
+    client_secret: bytes = field(repr=False)
+
+    @classmethod
+    def load(cls, server_public_file: Path, client_secret_file: Path) -> Self:
+        """From files that ``depthstream keys new`` wrote (certificates of zmq.auth).
+
+        Raises UsageError if one is missing or no key, or if other users may read the secret.
+        """
+        server_public, _ = _read(server_public_file)
+        client_public, client_secret = _read(client_secret_file)
+        if client_secret is None:
+            raise UsageError(f"{client_secret_file} holds no secret key; give the file that ends in {SECRET_SUFFIX}")
+        if client_secret_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(f"{client_secret_file} may be read by other users; type: chmod 600 {client_secret_file}")
+        return cls(server_public, client_public, client_secret)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """``server.key`` and the only client's secret in ``folder`` or its ``clients``; raises as ``load``."""
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}; copy server.key and your NAME{SECRET_SUFFIX} into one")
+        found = [*folder.glob(f"*{SECRET_SUFFIX}"), *folder.glob(f"clients/*{SECRET_SUFFIX}")]
+        secrets = sorted(file for file in found if file.name != PUBLISHERS_SECRET)
+        if len(secrets) != 1:
+            names = ", ".join(file.name for file in secrets) or "none"
+            raise UsageError(
+                f"{folder}: one client's NAME{SECRET_SUFFIX} is needed there, or in clients/, and there is {names}; "
+                "name the two files (--server-key FILE --client-key FILE)"
+            )
+        return cls.load(folder / SERVER_FILE, secrets[0])
+
+
+def _read(file: Path) -> tuple[bytes, bytes | None]:
+    from zmq.auth import load_certificate
+
+    try:
+        public, secret = load_certificate(file)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a key file"
+        raise UsageError(
+            f"{file} cannot be read as a key: {why}; copy it again from where the keys were made"
+        ) from error
+    if not all(KEY.fullmatch(key) for key in (public, secret) if key is not None):
+        raise UsageError(f"{file}: what is in it is no key of 40 characters (Z85); copy it again")
+    return public, secret

@@ -1,0 +1,70 @@
+"""Which streams a publisher has, by listening to what it says of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from stream.client.client_keys import ClientKeys
+from stream.client.link import Link
+from stream.client.stale import link_trouble
+from stream.clock import Deadline
+from stream.errors import StaleFrame, WireError
+from stream.log import redact
+from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
+
+PREFIXES = (b"info/", b"status/")
+SETTLE_S = 1.3
+"""Info comes at once, the status of each stream once a second."""
+
+
+def find_streams(
+    endpoint: str,
+    *,
+    keys: ClientKeys | None = None,
+    patience_s: float = 5.0,
+    while_waiting: Callable[[str], None] = lambda trouble: None,
+) -> list[str]:
+    """Names, sorted: what is heard within 1.3 s after the first; ``while_waiting`` is told again and again what lacks.
+
+    Raises UsageError for an endpoint that cannot be one, and StaleFrame if nothing is heard for ``patience_s``.
+    """
+    import zmq
+
+    context = zmq.Context()
+    try:
+        size, mono_ns = 2 * LARGEST_JSON_BYTES, time.monotonic_ns
+        link = Link(context, endpoint, PREFIXES, keys=keys, max_bytes=size, latest=False, mono_ns=mono_ns)
+        streams = set[str]()
+        deadline = Deadline.after(patience_s)
+        while not deadline.passed:
+            link.socket.poll(min(deadline.left_s, 0.25) * 1000)
+            link.look()
+            if heard := _heard(link):
+                deadline = deadline if streams else Deadline.after(SETTLE_S)
+                streams |= heard
+            elif not streams:
+                while_waiting(_trouble(link))
+        if not streams:
+            raise StaleFrame(f"no stream was heard of at {redact(endpoint)} in {patience_s:g} s; {_trouble(link)}")
+        return sorted(streams)
+    finally:
+        context.destroy(0)
+
+
+def _heard(link: Link) -> set[str]:
+    """Some at a time, so that a sender who never pauses is left after a while."""
+    streams = set[str]()
+    for _ in range(100):
+        raw = link.receive()
+        if raw is None:
+            break
+        try:
+            streams.add(parse_json(raw)[0].partition("/")[2])
+        except WireError:
+            continue
+    return streams - {""}
+
+
+def _trouble(link: Link) -> str:
+    return link_trouble(link.state) or "connected, and nothing is said there: does it publish anything yet?"

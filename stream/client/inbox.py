@@ -1,0 +1,113 @@
+"""What has come in on one stream: takes messages from the sockets, keeps those to be read, and keeps the record."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from stream.client.age import AgeClock
+from stream.client.client_keys import ClientKeys
+from stream.client.health import ReaderHealth, Record
+from stream.client.link import QUEUED, Link
+from stream.clock import NowNs
+from stream.errors import WireError
+from stream.wire.message import Message, parse, subscription
+from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
+
+SLOW_AT_ONCE = 64
+"""They come once a second; more of them must not keep a reader from its frames."""
+
+
+class Inbox:
+    """Of one thread. The frames have a socket of their own, since ZeroMQ keeps the newest message per socket."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        topic: str,
+        *,
+        latest: bool,
+        keys: ClientKeys | None,
+        max_bytes: int,
+        mono_ns: NowNs,
+        unix_ns: NowNs,
+    ) -> None:
+        """Connects. Raises UsageError for an endpoint, WireError for a topic that cannot be one."""
+        import zmq
+
+        stream = topic.partition("/")[2]
+        frames, slow = [subscription(topic)], [subscription(f"info/{stream}"), subscription(f"status/{stream}")]
+        self._latest, self._mono_ns = latest, mono_ns
+        self._record = Record(AgeClock(mono_ns, unix_ns), mono_ns, count_rate=not latest)
+        self.newest: Message | None = None
+        self.unread: deque[Message] = deque(maxlen=1 if latest else None)
+        self._empty_ns = mono_ns()
+        """When the frames' socket certainly had no message to give."""
+        self._context = zmq.Context()
+        link = partial(Link, self._context, endpoint, keys=keys, mono_ns=mono_ns)
+        try:
+            self._frames = link(frames, max_bytes=max_bytes, latest=latest)
+            self._slow = link(slow, max_bytes=2 * LARGEST_JSON_BYTES, latest=False)
+        except BaseException:
+            self._context.destroy(0)
+            raise
+
+    @property
+    def sockets(self) -> Sequence[Any]:
+        """What becomes readable when ``collect`` has something to do."""
+        return self._frames.socket, self._frames.monitor, self._slow.socket, self._slow.monitor
+
+    def collect(self) -> None:
+        """Take in what is there, waiting for nothing."""
+        self._frames.look()
+        self._slow.look()
+        for _ in range(SLOW_AT_ONCE):
+            if not self._take_slow():
+                break
+        for _ in range(QUEUED - len(self.unread)):
+            if not self._take_frame():
+                break
+
+    def age_ms(self, message: Message) -> float:
+        return self._record.age_ms(message.header)
+
+    def health(self) -> ReaderHealth:
+        return self._record.snapshot(self._frames.state)
+
+    def close(self) -> None:
+        """The second call does nothing."""
+        if not self._context.closed:
+            self._frames.close()
+            self._slow.close()
+            self._context.term()
+
+    def _take_slow(self) -> bool:
+        raw = self._slow.receive()
+        if raw is None:
+            return False
+        try:
+            self._record.told(*parse_json(raw))
+        except WireError as error:
+            self._record.damaged(error)
+        return True
+
+    def _take_frame(self) -> bool:
+        before_ns = self._mono_ns()
+        raw = self._frames.receive()
+        if raw is not None:
+            self._sort_in(raw)
+        if raw is None or self._latest:
+            self._empty_ns = before_ns
+        return raw is not None
+
+    def _sort_in(self, raw: memoryview) -> None:
+        try:
+            message = parse(raw)
+        except WireError as error:
+            self._record.damaged(error)
+            return
+        self._record.received(message.header, self._empty_ns)
+        self.newest = message
+        self.unread.append(message)

@@ -1,0 +1,143 @@
+"""One SUB socket, and whether it is connected; it comes back whatever the other side did."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from stream.client.client_keys import ClientKeys
+from stream.clock import NS_PER_S, NowNs
+from stream.errors import UsageError
+from stream.log import redact
+
+if TYPE_CHECKING:
+    import zmq
+
+LinkState = Literal["connecting", "connected", "refused", "handshake failed"]
+"""refused: our key is not known there. handshake failed: keys on one side only, or the wrong ones, or no publisher."""
+
+QUEUED = 4
+"""Messages that wait for a reader that wants each of them."""
+RECEIVE_BUFFER_BYTES = 128 << 10
+"""What is in there is older than what is still at the publisher and can be replaced."""
+GIVEN_UP_NS = 3 * NS_PER_S
+"""ZeroMQ does not try again after an error in the protocol: a refused key, a message above MAXMSGSIZE. While it tries,
+something happens every 2 s or more often."""
+
+
+class Link:
+    """Owns the socket; only the thread that reads may call it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        prefixes: Iterable[bytes],
+        *,
+        keys: ClientKeys | None,
+        max_bytes: int,
+        latest: bool,
+        mono_ns: NowNs,
+    ) -> None:
+        """Connects. Raises UsageError for an endpoint that cannot be one."""
+        import zmq
+
+        check_endpoint(endpoint)
+        self._endpoint, self._mono_ns = endpoint, mono_ns
+        self.state: LinkState = "connecting"
+        self.socket = context.socket(zmq.SUB)
+        _set_options(self.socket, keys, max_bytes, latest=latest, ipv6="[" in endpoint)
+        for prefix in prefixes:
+            self.socket.subscribe(prefix)
+        self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_ALL)
+        self._event_ns = mono_ns()
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise _wrong(endpoint, error.strerror or "no such address") from error
+
+    def look(self) -> None:
+        """Take note of what happened to the connection, and begin anew where ZeroMQ has given up."""
+        import zmq
+        from zmq.utils.monitor import recv_monitor_message
+
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event = int(recv_monitor_message(self.monitor, zmq.DONTWAIT)["event"])
+                self._event_ns = self._mono_ns()
+                self.state = _after(event, self.state)
+        if self.state != "connected" and self._mono_ns() - self._event_ns > GIVEN_UP_NS:
+            self._connect_again()
+
+    def receive(self) -> memoryview | None:
+        """The next message, not copied; None when there is none."""
+        import zmq
+
+        try:
+            buffer: memoryview = self.socket.recv(zmq.DONTWAIT, copy=False).buffer
+        except zmq.Again:
+            return None
+        return buffer
+
+    def close(self) -> None:
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close(0)
+
+    def _connect_again(self) -> None:
+        import zmq
+
+        self._event_ns = self._mono_ns()
+        with contextlib.suppress(zmq.ZMQError):  # ENOENT: ZeroMQ has forgotten the endpoint by itself
+            self.socket.disconnect(self._endpoint)
+        self.socket.connect(self._endpoint)
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Raises UsageError for what no publisher can listen on; ZeroMQ itself takes some mistakes and waits for ever."""
+    tcp = re.fullmatch(r"tcp://(?:[^\s/:*\[\]]+|\[[0-9a-fA-F:.%\w]+\]):(\d{1,5})", endpoint)
+    if not (tcp and 0 < int(tcp[1]) < 65536) and not re.fullmatch(r"ipc://.+", endpoint):
+        raise _wrong(endpoint, "expected tcp://ADDRESS:PORT or ipc://PATH")
+
+
+def _wrong(endpoint: str, why: str) -> UsageError:
+    return UsageError(f'cannot connect to "{redact(endpoint)}": {why}, as in tcp://127.0.0.1:5560 or ipc:///tmp/depth')
+
+
+def _set_options(
+    socket: zmq.Socket[bytes], keys: ClientKeys | None, max_bytes: int, *, latest: bool, ipv6: bool
+) -> None:
+    """All before connecting; CONFLATE has no effect later. IPv6 by default would look for localhost at ::1 only."""
+    socket.linger = 0
+    if latest:
+        socket.conflate = True
+    else:
+        socket.rcvhwm = QUEUED
+    socket.rcvbuf = RECEIVE_BUFFER_BYTES
+    socket.maxmsgsize = max_bytes
+    socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000
+    socket.reconnect_ivl, socket.reconnect_ivl_max = 100, 1500
+    socket.connect_timeout = 2000
+    socket.ipv6 = ipv6
+    if keys is not None:
+        socket.curve_serverkey = keys.server_public
+        socket.curve_publickey, socket.curve_secretkey = keys.client_public, keys.client_secret
+
+
+def _after(event: int, state: LinkState) -> LinkState:
+    """A refusal is remembered until a handshake succeeds or nobody listens any more."""
+    import zmq
+
+    if event == zmq.EVENT_DISCONNECTED:
+        return "connecting" if state == "connected" else state
+    states: dict[int, LinkState] = {
+        zmq.EVENT_HANDSHAKE_SUCCEEDED: "connected",
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH: "refused",
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "handshake failed",
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "handshake failed",
+        zmq.EVENT_CLOSED: "connecting",
+    }
+    return states.get(event, state)

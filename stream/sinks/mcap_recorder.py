@@ -1,0 +1,93 @@
+"""A recording of metric depth that ROS 2 tools and Foxglove open: sensor_msgs/Image and CameraInfo in MCAP files."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import tempfile
+from pathlib import Path
+from time import monotonic_ns
+from typing import Self
+
+from stream.clock import NowNs
+from stream.errors import SinkError, WireError
+from stream.frames import DepthMap
+from stream.optional import require
+from stream.ros.cdr import camera_info_bytes, image_bytes
+from stream.ros.definitions import CAMERA_INFO, IMAGE
+from stream.ros.messages import camera_info, depth_image
+from stream.ros.names import camera_info_topic, frame_id, image_topic
+from stream.settings import McapSettings
+from stream.sinks.mcap_file import McapFile, Recorded, disk_failure
+
+_log = logging.getLogger(__name__)
+
+
+class McapRecorder:
+    """Writes ``/<camera>/depth/image_rect_raw`` and, where the camera has intrinsics, ``/<camera>/depth/camera_info``.
+
+    ``{camera}`` in the path stands for the camera's name; without it all cameras share one file. Both messages bear the
+    time of capture, as their stamp and in the recording. What network made the depth stands in the metadata records,
+    one a camera. Leaving the ``with`` block finishes the files, also after an error; without frames there is no file.
+    Raises MissingPackage if the extra ``robots`` is not installed.
+    """
+
+    def __init__(self, settings: McapSettings, *, now_ns: NowNs = monotonic_ns) -> None:
+        require("mcap", extra="robots", purpose="recording MCAP")
+        self._settings, self._now_ns = settings, now_ns
+        self._files: dict[Path, McapFile] = {}
+
+    def __enter__(self) -> Self:
+        """Raises SinkError if the folder cannot be made or written."""
+        path = Path(self._settings.path).expanduser()
+        folder = Path(str(path).partition("{camera}")[0] + "x").parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        except OSError as error:
+            raise disk_failure(path, error, "nothing was recorded") from error
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
+        failures = []
+        for file in self._files.values():
+            try:
+                file.finish()
+            except SinkError as error:
+                failures.append(error)
+        for number, failure in enumerate(failures):
+            if number > 0 or exc_info[0] is not None:
+                _log.warning("%s", failure)
+        if failures and exc_info[0] is None:
+            raise failures[0]
+
+    def write(self, item: DepthMap) -> None:
+        """Raises SinkError for relative depth, a full disk, two cameras whose topics would have one name."""
+        path = Path(self._settings.path.replace("{camera}", item.frame.camera.replace("/", "_"))).expanduser()
+        if item.kind != "metric":
+            raise SinkError(
+                f'{path}: model "{item.model}" gives {item.kind} depth, which has no unit: a ROS depth image is in '
+                "metres; record with a metric model (depthstream models list), or without [mcap]"
+            )
+        try:
+            messages = _messages(item, self._settings)
+        except WireError as error:
+            raise SinkError(f'{path}: depth of camera "{item.frame.camera}" cannot be recorded: {error}') from error
+        if path not in self._files:
+            self._files[path] = McapFile(path, self._settings.compression, self._now_ns)
+        self._files[path].write(item, messages)
+
+
+def _messages(item: DepthMap, settings: McapSettings) -> list[Recorded]:
+    frame, name = item.frame, frame_id(item.frame.camera)
+    stamp_ns = frame.stamp.unix_ns
+    image = depth_image(item.depth, item.kind, stamp_ns=stamp_ns, frame_id=name, encoding=settings.encoding)
+    messages = [Recorded(image_topic(frame.camera), IMAGE, image_bytes(image))]
+    if frame.intrinsics is not None:
+        info = camera_info(frame.intrinsics.scaled_to(item.size), stamp_ns=stamp_ns, frame_id=name)
+        messages.append(Recorded(camera_info_topic(frame.camera), CAMERA_INFO, camera_info_bytes(info)))
+    return messages

@@ -1,0 +1,202 @@
+"""Depth over ZeroMQ: to any number of readers, never older than promised, and nothing done for nobody."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic_ns
+from typing import Any, Self
+
+from stream.clock import NowNs
+from stream.errors import SinkError
+from stream.frames import DepthMap, Image
+from stream.settings import PublishSettings
+from stream.sinks.publisher_books import Books
+from stream.sinks.publisher_endpoints import check
+from stream.sinks.publisher_packing import Packing
+from stream.sinks.publisher_slow import SlowTopics
+from stream.sinks.publisher_socket import PublisherSocket
+from stream.sinks.publisher_wait import ReadersWait
+from stream.sinks.send_buffers import SendBuffers
+from stream.sinks.subscriptions import Subscriptions
+from stream.wire.message import topic_bytes
+from stream.wire.slow import pack_json
+
+SERVER_ID_BITS = 53
+"""As many as every JSON reader keeps exactly."""
+
+StatusOf = Callable[[str], Mapping[str, Any]]
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Sends depth, previews, and what is known of each stream, to whoever subscribed; docs/wire.md has the format.
+
+    Any thread may call it while it is open (``with``), and no call waits for a reader. Its own thread answers new
+    readers and sends the status of every stream once a second.
+
+    Construction raises UsageError for addresses other machines reach, if neither keys nor allow_anyone are set; opening
+    raises SinkError for an endpoint that cannot be bound or a folder of keys that is not as it should be. Every method
+    that takes a stream or a depth map raises WireError for what no message can hold (a name of more than 55 bytes).
+    """
+
+    def __init__(self, settings: PublishSettings, now_ns: NowNs = monotonic_ns) -> None:
+        check(settings)
+        self._settings, self._now_ns = settings, now_ns
+        self.server_id = secrets.randbits(SERVER_ID_BITS) or 1
+        """Random, so that readers notice a restart."""
+        self._packing = Packing(settings, self.server_id)
+        self._lock = threading.Lock()
+        self._readers, self._buffers = Subscriptions(), SendBuffers()
+        self._slow = SlowTopics(self._readers, monotonic_ns())
+        self._books = Books(self.server_id, settings)
+        self._status_of: StatusOf = lambda stream: {}
+        self._socket: PublisherSocket | None = None
+        self._failure: Exception | None = None
+        self._refused = 0
+        self.endpoints: tuple[str, ...] = ()
+        """Where readers connect, once it is open: with the port that was got for ``*``."""
+
+    def __enter__(self) -> Self:
+        socket = PublisherSocket(self._settings)
+        self._wait = ReadersWait(socket.fileno)
+        self._socket, self.endpoints = socket, socket.endpoints
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+        _log.info("publishing on %s", ", ".join(self.endpoints))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; what has not been sent is dropped. The second call does nothing."""
+        with self._lock:
+            socket, self._socket = self._socket, None
+        if socket is None:
+            return
+        self._wait.wake()
+        self._thread.join()
+        self._wait.close()
+        self._refused = socket.refused
+        socket.close()
+
+    def report(self, status_of: StatusOf) -> None:
+        """What the pipeline knows of a stream, by its name; part of status/<stream> once a second. Call before opening.
+
+        ``StreamStatus.facts`` says what it understands of it. It is called in the publisher's thread while somebody
+        reads the status; what it raises, ``send_depth`` raises as SinkError.
+        """
+        self._status_of = status_of
+
+    def declare(self, stream: str, info: Mapping[str, Any]) -> None:
+        """What readers of a stream should know of it: sent on info/<stream> now, to each new reader, and on change."""
+        topic = f"info/{stream}"
+        message = pack_json(topic, {**info, "stream": stream, "server_id": self.server_id})
+        with self._lock:
+            self._books.status(stream, self._now_ns())
+            self._slow.declare(topic, message)
+            self._wake()
+
+    def send_depth(self, depth_map: DepthMap) -> bool:
+        """False if it is older than ``max_age_ms`` by the monotonic clock: dropped and counted.
+
+        Without a reader nothing is packed, and the answer is the same as with one.
+        """
+        topic = topic_bytes(f"depth/{depth_map.frame.camera}")
+        with self._lock:
+            self._open_socket()
+            wanted, now_ns = self._readers.want(topic), self._now_ns()
+            if not wanted or self._books.is_too_old(depth_map, now_ns):
+                return self._books.enter(depth_map, now_ns)
+            buffer = self._buffers.take(self._packing.room(depth_map))
+        used = self._packing.depth(depth_map, now_ns, buffer)
+        with self._lock:
+            socket = self._open_socket()
+            if not self._books.enter(depth_map, self._now_ns()):  # compression takes its time
+                return False
+            self._buffers.send(socket, buffer, used)
+            self._books.message_left("depth messages", used)
+            self._listen(socket)
+        return True
+
+    def wants_preview(self, stream: str) -> bool:
+        """Whether anybody looks at preview/<stream>; ask before painting a picture."""
+        topic = topic_bytes(f"preview/{stream}")
+        with self._lock:
+            return self._readers.want(topic)
+
+    def send_preview(self, image: Image, depth_map: DepthMap) -> None:
+        """``image`` (H, W, 3) uint8 BGR as JPEG; dropped and counted if its depth is older than ``max_age_ms``."""
+        if not self.wants_preview(depth_map.frame.camera):
+            return
+        message = self._packing.preview(image, depth_map, self._now_ns())
+        with self._lock:
+            socket = self._open_socket()
+            if self._books.is_too_old(depth_map, self._now_ns()):
+                self._books.preview_was_too_old()
+                return
+            socket.send(message)
+            self._books.message_left("previews", len(message))
+            self._listen(socket)
+
+    def figures(self) -> Mapping[str, float]:
+        """For the table: subscriptions to depth, messages that somebody wanted, drops, refused keys."""
+        with self._lock:
+            return {
+                "readers": self._readers.count(b"depth/") if self._socket else 0,
+                **self._books.figures(),
+                "copied for lack of buffers": self._buffers.copied_for_lack,
+                "refused keys": self._socket.refused if self._socket else self._refused,
+            }
+
+    def _run(self) -> None:
+        try:
+            while (wait_s := self._turn()) is not None:
+                self._wait.wait(wait_s)
+        except Exception as error:  # noqa: BLE001  # raised again by the next send_depth
+            self._failure = error
+
+    def _turn(self) -> float | None:
+        """Answer readers and send one slow message; how long to wait then, None: it is closed."""
+        with self._lock:
+            topic = self._slow.next(self._books.streams, monotonic_ns())
+        message = self._slow_message(topic) if topic else None
+        with self._lock:
+            if self._socket is None:
+                return None
+            if message:
+                self._socket.send(message)
+            self._listen(self._socket)
+            return self._slow.wait_s(monotonic_ns())
+
+    def _slow_message(self, topic: str) -> bytes:
+        if (info := self._slow.info(topic)) is not None:
+            return info
+        stream = topic.removeprefix("status/")
+        known = self._status_of(stream)  # not under the lock: it may take others
+        with self._lock:
+            now_ns = self._now_ns()
+            return pack_json(topic, self._books.status(stream, now_ns).facts(known, now_ns))
+
+    def _listen(self, socket: PublisherSocket) -> None:
+        """After every use of the socket, because its readability is told only once."""
+        for request in socket.requests():
+            prefix = self._readers.feed(request)
+            if prefix is not None:
+                self._slow.new_reader(prefix)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._socket and self._slow.is_waiting and threading.current_thread() is not self._thread:
+            self._wait.wake()
+
+    def _open_socket(self) -> PublisherSocket:
+        if self._failure:
+            raise SinkError(f"the status of a stream could not be sent: {self._failure}") from self._failure
+        if self._socket is None:
+            raise SinkError("the publisher is not open: nothing can be sent")
+        return self._socket

@@ -1,0 +1,43 @@
+"""Depth maps and previews as messages of one publisher, with the times that belong into them."""
+
+from __future__ import annotations
+
+from stream.frames import DepthMap, Image
+from stream.settings import PublishSettings
+from stream.wire.codes import Compression, Encoding
+from stream.wire.message import Sender, largest_message, pack_depth, pack_preview
+
+COMPRESSIONS = {
+    "raw": Compression.RAW,
+    "zstd": Compression.ZSTD,
+    "delta+zstd": Compression.DELTA_ZSTD,
+    "png16": Compression.PNG16,
+}
+
+
+class Packing:
+    """Packs as the settings say. ``now_ns`` is the monotonic clock; every method raises WireError for what no message
+    can hold."""
+
+    def __init__(self, settings: PublishSettings, server_id: int) -> None:
+        encoding, compression = Encoding[settings.encoding.upper()], COMPRESSIONS[settings.compression]
+        self._sender = Sender(server_id, encoding, compression, settings.checksum)
+        self._preview_quality = settings.preview_quality
+
+    def room(self, depth_map: DepthMap) -> int:
+        """Bytes that are enough for it."""
+        return largest_message(depth_map.size, self._sender)
+
+    def depth(self, depth_map: DepthMap, now_ns: int, into: memoryview) -> int:
+        """Bytes used of ``into``."""
+        return pack_depth(depth_map, self._sender, publish_ns(depth_map, now_ns), into)
+
+    def preview(self, image: Image, depth_map: DepthMap, now_ns: int) -> bytes:
+        """``image`` (H, W, 3) uint8 BGR, as JPEG."""
+        return pack_preview(image, depth_map, self._sender, self._preview_quality, publish_ns(depth_map, now_ns))
+
+
+def publish_ns(depth_map: DepthMap, now_ns: int) -> int:
+    """For the header: it is as far from ``capture_ns`` as the depth is old, also if the wall clock was stepped."""
+    stamp = depth_map.frame.stamp
+    return stamp.unix_ns + (now_ns - stamp.mono_ns)

@@ -1,0 +1,97 @@
+"""Payloads that are picture files: PNG of 16 bits for depth, JPEG for previews. OpenCV is imported when one is met.
+
+Before a file is decoded its own header must announce the size that the message announced.
+"""
+
+from __future__ import annotations
+
+import struct
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import MissingPackage, WireError
+from stream.frames import Image
+from stream.wire.png_chunks import png_fault
+
+SMALL_EFFORT = 1
+"""Of zlib: at 640x480 level 1 takes half of the default's time for a few per cent more bytes."""
+FRAME_STARTS = frozenset({0xC0, 0xC1, 0xC2})
+"""JPEG's SOF0, SOF1, SOF2: baseline, extended and progressive, Huffman coded (ITU-T T.81, table B.1)."""
+BEFORE_THE_FRAME = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""DHT, DQT, DRI, COM, APP0 to APP15: all of them have a length. Of markers that have none a decoder skips only the
+marker, and could find in what we took for its content another frame, of 1.2 GB."""
+
+
+def png16(pixels: NDArray[Any]) -> bytes:
+    """A PNG file of (H, W) uint16. Raises MissingPackage without OpenCV."""
+    cv2 = _opencv("PNG16")
+    return _encoded(cv2, ".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, SMALL_EFFORT])
+
+
+def jpeg(image: Image, quality: int) -> bytes:
+    """A JPEG file of (H, W, 3) uint8 BGR; quality 1 to 100. Raises MissingPackage without OpenCV."""
+    cv2 = _opencv("JPEG")
+    return _encoded(cv2, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def from_png16(payload: memoryview, height: int, width: int) -> NDArray[np.uint16]:
+    """(H, W) uint16. Raises WireError for a damaged file and for one of another size."""
+    if fault := png_fault(payload, height, width):
+        raise WireError(f"a PNG16 payload of {len(payload)} bytes: {fault}")
+    cv2 = _opencv("PNG16")
+    return _decoded(cv2, payload, cv2.IMREAD_UNCHANGED, (height, width), np.uint16)
+
+
+def from_jpeg(payload: memoryview, height: int, width: int) -> Image:
+    """(H, W, 3) uint8 BGR. Raises WireError for what is no JPEG file and for one of another size."""
+    if (size := jpeg_size(payload)) != (height, width):
+        raise WireError(f"a JPEG payload says of itself (height, width) {size}; the header says {(height, width)}")
+    cv2 = _opencv("JPEG")
+    return _decoded(cv2, payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, (height, width, 3), np.uint8)
+
+
+def jpeg_size(payload: memoryview) -> tuple[int, int] | None:
+    """(height, width) from the file's frame header; None where there is none."""
+    at = 2
+    while at + 9 <= len(payload) and payload[:2].tobytes() == b"\xff\xd8" and payload[at] == 0xFF:
+        marker, length = payload[at + 1], int.from_bytes(payload[at + 2 : at + 4], "big")
+        if marker in FRAME_STARTS:
+            height, width = struct.unpack_from(">HH", payload, at + 5)
+            return height, width
+        if marker not in BEFORE_THE_FRAME or length < 2:
+            return None
+        at += 2 + length
+    return None
+
+
+def _encoded(cv2: ModuleType, suffix: str, pixels: NDArray[Any], options: list[int]) -> bytes:
+    try:
+        _, file = cv2.imencode(suffix, pixels, options)
+    except cv2.error as error:
+        raise WireError(f"OpenCV cannot write {pixels.dtype} {pixels.shape} as {suffix}: {error.err}") from error
+    return bytes(file)
+
+
+def _decoded(cv2: ModuleType, payload: memoryview, flags: int, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(payload, np.uint8), flags)
+    except cv2.error as error:
+        raise WireError(f"OpenCV cannot read a picture of {len(payload)} bytes: {error.err}") from error
+    if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
+        raise WireError(
+            f"a picture of {len(payload)} bytes is damaged: OpenCV does not read {shape} {dtype.__name__} from it"
+        )
+    decoded: NDArray[Any] = pixels
+    return decoded
+
+
+def _opencv(purpose: str) -> ModuleType:
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingPackage(f"{purpose} pictures need OpenCV: pip install opencv-python") from error
+    module: ModuleType = cv2
+    return module

@@ -1,0 +1,295 @@
+"""Depth over real sockets: what readers get, what they never get, and what is not done when nobody reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from time import monotonic_ns
+
+import numpy as np
+import pytest
+import zmq
+
+from stream.clock import Deadline, Stamp
+from stream.errors import SinkError, WireError
+from stream.frames import DepthMap, Frame
+from stream.settings import PublishSettings
+from stream.sinks.publisher import Publisher
+from stream.wire.codes import Encoding, WireKind
+from stream.wire.message import parse, subscription
+from stream.wire.slow import parse_json
+
+PATIENCE_S = 5.0
+ANY_PORT = ("tcp://127.0.0.1:*",)
+MakeReader = Callable[..., zmq.Socket[bytes]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pyzmq_has_its_thread() -> None:
+    """pyzmq starts one for the whole process when memory is lent for the first time."""
+    zmq.Frame(bytes(1), copy=False, track=True)
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher(PublishSettings(endpoints=ANY_PORT, checksum=True)) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def make_reader() -> Iterator[MakeReader]:
+    """``make_reader(publisher, "depth/cam0", hwm=1)``: subscribed, and known to the publisher if it reads depth."""
+    with ExitStack() as stack:
+        context = stack.enter_context(zmq.Context())
+        context.linger = 0
+
+        def make(publisher: Publisher, *topics: str, hwm: int = 1000) -> zmq.Socket[bytes]:
+            socket = stack.enter_context(context.socket(zmq.SUB))
+            socket.rcvhwm, socket.rcvbuf = hwm, 64 * 1024
+            readers = publisher.figures()["readers"] + sum(topic.startswith("depth/") for topic in topics)
+            for topic in topics:
+                socket.subscribe(subscription(topic) if topic else b"")
+            socket.connect(publisher.endpoints[0])
+            until(lambda: publisher.figures()["readers"] >= readers)
+            return socket
+
+        yield make
+
+
+def depth_map(seq: int = 0, camera: str = "cam0", *, age_s: float = 0.0, unix_ns: int = 10**18) -> DepthMap:
+    """640x480 metres, all of them ``seq``."""
+    stamp = Stamp(monotonic_ns() - round(age_s * 1e9), unix_ns)
+    frame = Frame(np.full((480, 640, 3), seq % 256, np.uint8), camera, seq, stamp)
+    return DepthMap(np.full((480, 640), seq, np.float32), "metric", frame, "tiny")
+
+
+def received(socket: zmq.Socket[bytes]) -> bytes:
+    assert socket.poll(1000 * PATIENCE_S), "nothing came"
+    return socket.recv()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = Deadline.after(PATIENCE_S)
+    while not condition():
+        assert not deadline.passed, "it did not happen"
+        threading.Event().wait(0.002)
+
+
+def test_a_reader_gets_the_depth_with_all_that_belongs_to_it(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Number, kind, publisher, and the values."""
+    socket = make_reader(publisher, "depth/cam0")
+    assert publisher.send_depth(depth_map(7))
+    message = parse(received(socket))
+    assert (message.header.topic, message.header.seq, message.kind) == ("depth/cam0", 7, WireKind.METRIC)
+    assert message.header.server_id == publisher.server_id
+    assert (message.depth() == 7).all()
+    assert publisher.figures()["depth messages"] == 1
+    assert publisher.figures()["MB"] == pytest.approx((256 + 4 * 640 * 480) / 1e6)
+
+
+def test_settings_choose_encoding_and_compression(make_reader: MakeReader) -> None:
+    """Millimetres, compressed: small, and the same metres."""
+    settings = PublishSettings(endpoints=ANY_PORT, encoding="u16", compression="delta+zstd")
+    with Publisher(settings) as publisher:
+        socket = make_reader(publisher, "depth/cam0")
+        publisher.send_depth(depth_map(3))
+        message = parse(received(socket))
+    assert message.header.encoding == Encoding.U16
+    assert message.header.payload_bytes < 10_000
+    assert message.depth() == pytest.approx(3, abs=0.001)
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, 0, 86_400])
+def test_the_age_is_monotonic_whatever_the_wall_clock_does(
+    publisher: Publisher, make_reader: MakeReader, jump_s: int
+) -> None:
+    """Publish minus capture time is the age; a stepped clock makes nothing too old."""
+    socket = make_reader(publisher, "depth/cam0")
+    for seq, step_s in enumerate((0, jump_s)):
+        assert publisher.send_depth(depth_map(seq, age_s=0.1, unix_ns=10**18 + step_s * 10**9))
+        message = parse(received(socket))
+        assert message.header.capture_ns == 10**18 + step_s * 10**9
+        assert 0.1 <= message.age_at_publish_s < 0.5
+
+
+def test_old_depth_is_never_sent(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Dropped, counted, and the next fresh one arrives."""
+    socket = make_reader(publisher, "depth/cam0")
+    assert not publisher.send_depth(depth_map(1, age_s=0.51))
+    assert publisher.send_depth(depth_map(2))
+    assert parse(received(socket)).header.seq == 2
+    assert publisher.figures()["too old"] == 1
+
+
+def test_depth_that_gets_too_old_while_it_is_packed_is_not_sent(make_reader: MakeReader) -> None:
+    """Compression takes its time: the age counts when the message leaves."""
+    now = 0
+
+    def clock() -> int:
+        nonlocal now
+        now += 300_000_000
+        return now
+
+    with Publisher(PublishSettings(endpoints=ANY_PORT), now_ns=clock) as publisher:
+        socket = make_reader(publisher, "depth/cam0")
+        frame = Frame(np.zeros((2, 2, 3), np.uint8), "cam0", 0, Stamp(now, 0))
+        assert not publisher.send_depth(DepthMap(np.ones((2, 2), np.float32), "metric", frame, "tiny"))
+        assert publisher.figures()["too old"] == 1
+        assert not socket.poll(100)
+
+
+def test_without_a_reader_nothing_is_packed(publisher: Publisher) -> None:
+    """A map no message can hold proves it; fresh or old, the answer is the same as with a reader."""
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), "cam0", 0, Stamp.now())
+    empty = DepthMap(np.zeros((0, 0), np.float32), "metric", frame, "tiny")
+    assert publisher.send_depth(empty)
+    assert not publisher.send_depth(depth_map(age_s=1))
+    assert publisher.figures()["depth messages"] == 0
+    assert publisher.figures()["too old"] == 1
+
+
+def test_a_reader_of_one_stream_costs_nothing_for_another(publisher: Publisher, make_reader: MakeReader) -> None:
+    """cam1 is neither packed for cam10's reader, nor sent to it."""
+    socket = make_reader(publisher, "depth/cam10")
+    publisher.send_depth(depth_map(1, "cam1"))
+    publisher.send_depth(depth_map(2, "cam10"))
+    assert parse(received(socket)).header.seq == 2
+    assert publisher.figures()["depth messages"] == 1
+
+
+def test_previews_are_wanted_while_somebody_looks(publisher: Publisher, make_reader: MakeReader) -> None:
+    """No frame needs to pass for the publisher to notice."""
+    assert not publisher.wants_preview("cam0")
+    socket = make_reader(publisher, "preview/cam0")
+    until(lambda: publisher.wants_preview("cam0"))
+    assert not publisher.wants_preview("cam1")
+    publisher.send_preview(np.full((48, 64, 3), 200, np.uint8), depth_map(5))
+    message = parse(received(socket))
+    assert (message.header.topic, message.header.seq) == ("preview/cam0", 5)
+    assert abs(message.array().astype(int) - 200).max() < 5
+    socket.close()
+    until(lambda: not publisher.wants_preview("cam0"))
+
+
+def test_a_preview_is_wanted_a_tenth_of_a_second_after_somebody_asks(
+    publisher: Publisher, make_reader: MakeReader
+) -> None:
+    """In most tries on a busy machine; at the next status it would be half a second on average."""
+    took_ns = []
+    for number in range(5):
+        start = monotonic_ns()
+        make_reader(publisher, f"preview/cam{number}")
+        until(lambda stream=f"cam{number}": publisher.wants_preview(stream))
+        took_ns.append(monotonic_ns() - start)
+    assert sorted(took_ns)[2] < 100_000_000
+
+
+def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Both without an error."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    publisher.send_preview(picture, depth_map())
+    make_reader(publisher, "preview/cam0")
+    until(lambda: publisher.wants_preview("cam0"))
+    publisher.send_preview(picture, depth_map(age_s=1))
+    figures = publisher.figures()
+    assert (figures["previews"], figures["previews too old"]) == (0, 1)
+
+
+def test_who_comes_late_is_told_about_the_stream(publisher: Publisher, make_reader: MakeReader) -> None:
+    """At once, and again when it changes; saying the same again sends nothing."""
+    publisher.declare("cam0", {"model": "tiny"})
+    for _ in range(2):
+        socket = make_reader(publisher, "info/cam0")
+        expected = {"model": "tiny", "stream": "cam0", "server_id": publisher.server_id}
+        assert parse_json(received(socket)) == ("info/cam0", expected)
+        socket.close()
+    socket = make_reader(publisher, "info/cam0")
+    received(socket)
+    publisher.declare("cam0", {"model": "tiny"})
+    publisher.declare("cam0", {"model": "large"})
+    assert parse_json(received(socket))[1]["model"] == "large"
+
+
+def test_info_and_status_of_twelve_streams_reach_one_reader(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Although no more than two messages wait for it."""
+    streams = {f"cam{number}" for number in range(12)}
+    for stream in streams:
+        publisher.declare(stream, {})
+    for family in ("info", "status"):
+        socket = make_reader(publisher)
+        socket.subscribe(f"{family}/")
+        assert {parse_json(received(socket))[1]["stream"] for _ in streams} == streams
+
+
+def test_what_a_stalled_reader_gets_was_not_overwritten(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Two cameras from two threads, one reader asleep, one awake; checksums are on, and each map holds its number."""
+    stalled = make_reader(publisher, "depth/left", "depth/right", hwm=1)
+    awake = make_reader(publisher, "depth/left", "depth/right")
+    threads = [
+        threading.Thread(
+            target=lambda c=camera: [publisher.send_depth(depth_map(n, c)) for n in range(60)], name=camera
+        )
+        for camera in ("left", "right")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for socket in (stalled, awake):
+        seen = 0
+        while socket.poll(300):
+            message = parse(socket.recv())
+            assert (message.array() == message.header.seq).all()
+            seen += 1
+        assert 0 < seen <= 120
+    assert publisher.figures()["depth messages"] == 120
+
+
+@pytest.mark.parametrize("name", ["x" * 56, "a\0b"])
+def test_a_name_that_fits_no_message_is_an_error(publisher: Publisher, name: str) -> None:
+    """Whether anybody reads or not."""
+    with pytest.raises(WireError):
+        publisher.send_depth(depth_map(camera=name))
+    with pytest.raises(WireError):
+        publisher.declare(name, {})
+
+
+def test_every_start_has_another_server_id() -> None:
+    """And JSON readers keep all of its digits."""
+    ids = {Publisher(PublishSettings()).server_id for _ in range(5)}
+    assert len(ids) == 5
+    assert all(0 < number < 2**53 for number in ids)
+
+
+def test_a_publisher_that_is_not_open_sends_nothing(publisher: Publisher) -> None:
+    """Neither before nor after; closing twice is closing once, and figures stay."""
+    with pytest.raises(SinkError, match="not open"):
+        Publisher(PublishSettings()).send_depth(depth_map())
+    publisher.close()
+    publisher.close()
+    with pytest.raises(SinkError, match="not open"):
+        publisher.send_depth(depth_map())
+    assert publisher.figures()["readers"] == 0
+
+
+def test_it_can_be_closed_while_others_send(publisher: Publisher, make_reader: MakeReader) -> None:
+    """They are told; nothing hangs."""
+    make_reader(publisher, "depth/cam0")
+    ended: list[str] = []
+
+    def send() -> None:
+        try:
+            while True:
+                publisher.send_depth(depth_map())
+        except SinkError as error:
+            ended.append(str(error))
+
+    threads = [threading.Thread(target=send, name=f"sender {n}") for n in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: publisher.figures()["depth messages"] > 20)
+    publisher.close()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert ended == ["the publisher is not open: nothing can be sent"] * 3

@@ -1,0 +1,182 @@
+"""What status/<stream> says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+
+from stream.clock import NS_PER_S, Deadline, Stamp
+from stream.errors import SinkError
+from stream.frames import DepthMap, Frame
+from stream.settings import PublishSettings
+from stream.sinks.publisher import Publisher
+from stream.sinks.publisher_slow import PAUSE_NS, SlowTopics
+from stream.sinks.stream_status import StreamStatus
+from stream.sinks.subscriptions import Subscriptions
+from stream.wire.slow import parse_json
+
+PATIENCE_S = 5.0
+START_NS = 77 * NS_PER_S
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    """Not open."""
+    return Publisher(PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=400))
+
+
+@pytest.fixture
+def reader() -> Iterator[zmq.Socket[bytes]]:
+    """Wants every status; not connected."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as sub:
+        sub.linger = 0
+        sub.subscribe(b"status/")
+        yield sub
+
+
+@pytest.fixture
+def status() -> StreamStatus:
+    """Of a stream that may be 400 ms old and began at START_NS."""
+    return StreamStatus("cam0", 9, 400.0, START_NS)
+
+
+def depth_map(seq: int = 0) -> DepthMap:
+    frame = Frame(np.zeros((4, 4, 3), np.uint8), "cam0", seq, Stamp.now(), integrity="tainted")
+    return DepthMap(np.ones((4, 4), np.float32), "metric", frame, "tiny")
+
+
+def at(seconds: float) -> int:
+    return START_NS + round(seconds * NS_PER_S)
+
+
+def state(status: StreamStatus, seconds: float, known: Mapping[str, Any] | None = None) -> tuple[str, str]:
+    facts = status.facts(known or {}, at(seconds))
+    return facts["state"], facts["reason"]
+
+
+def test_depth_that_comes_is_live_then_stale_then_offline(status: StreamStatus) -> None:
+    """After max_age_ms, and after five seconds."""
+    status.sent(depth_map(), 50.0, at(1))
+    assert state(status, 1.4) == ("LIVE", "")
+    assert state(status, 1.5) == ("STALE", "no depth for 0.5 s")
+    assert state(status, 6.0)[0] == "STALE"
+    assert state(status, 6.1) == ("OFFLINE", "no depth for 5.1 s")
+
+
+def test_before_the_first_depth_it_is_not_live(status: StreamStatus) -> None:
+    """It has five seconds to come."""
+    assert state(status, 0) == ("STALE", "no depth yet")
+    assert state(status, 5.1) == ("OFFLINE", "no depth yet")
+
+
+def test_depth_that_comes_too_old_is_the_reason(status: StreamStatus) -> None:
+    """A machine that is too slow, say."""
+    status.sent(depth_map(), 50.0, at(1))
+    status.too_old(712.0)
+    assert state(status, 2)[0] == "STALE"
+    assert state(status, 2)[1] == "depth is 712 ms old when it is there; max_age_ms = 400"
+    assert status.facts({}, at(2))["too_old"] == 1
+
+
+def test_a_camera_that_is_not_there_is_offline_with_its_trouble(status: StreamStatus) -> None:
+    """Even if its last picture is young."""
+    status.sent(depth_map(), 50.0, at(1))
+    assert state(status, 1, {"camera": "live"})[0] == "LIVE"
+    assert state(status, 1, {"camera": "waiting", "trouble": "refused"}) == (
+        "OFFLINE",
+        "the camera is waiting: refused",
+    )
+
+
+def test_the_rate_is_that_of_the_last_seconds(status: StreamStatus) -> None:
+    """Twenty a second, and none any more five seconds later."""
+    for number in range(100):
+        status.sent(depth_map(number), 50.0, at(number / 20))
+    assert status.facts({}, at(5))["fps"] == pytest.approx(20)
+    assert status.facts({}, at(11))["fps"] == 0
+
+
+def test_what_the_pipeline_says_does_not_hide_what_the_publisher_knows(status: StreamStatus) -> None:
+    """Its own words win."""
+    facts = status.facts({"state": "fine", "dropped": 4}, at(0))
+    assert (facts["state"], facts["dropped"]) == ("STALE", 4)
+
+
+def test_the_status_comes_once_a_second(publisher: Publisher, reader: zmq.Socket[bytes]) -> None:
+    """With what the pipeline knows of this stream."""
+    publisher.report(lambda stream: {"captured": 12, "about": stream})
+    publisher.declare("cam0", {})
+    with publisher:
+        publisher.send_depth(depth_map(41))
+        reader.connect(publisher.endpoints[0])
+        topic, first = _next(reader)
+        start = time.monotonic()
+        _, second = _next(reader)
+        took_s = time.monotonic() - start
+    assert topic == "status/cam0"
+    assert {"captured": 12, "about": "cam0", "seq": 41, "sent": 1, "too_old": 0}.items() <= first.items()
+    assert {"integrity": "tainted", "max_age_ms": 400, "server_id": publisher.server_id}.items() <= first.items()
+    assert 0 <= first["age_ms"] < 400
+    assert second["time_ns"] > first["time_ns"]
+    assert 0.5 < took_s < 2.5
+
+
+def test_a_report_that_fails_is_not_lost(publisher: Publisher, reader: zmq.Socket[bytes]) -> None:
+    """The next depth brings it up."""
+
+    def broken(stream: str) -> Mapping[str, Any]:
+        raise KeyError(stream)
+
+    publisher.report(broken)
+    publisher.declare("cam0", {})
+    with publisher:
+        reader.connect(publisher.endpoints[0])
+        with pytest.raises(SinkError, match="cam0") as raised:
+            _send_for(PATIENCE_S, publisher)
+    assert isinstance(raised.value.__cause__, KeyError)
+
+
+def test_slow_messages_leave_one_by_one() -> None:
+    """With a pause, whatever is owed, and nothing twice."""
+    readers = Subscriptions()
+    slow = SlowTopics(readers, START_NS)
+    slow.declare("info/a", b"")
+    assert not slow.is_waiting, "nobody wants it"
+    readers.feed(b"\1")
+    slow.new_reader(b"")
+    slow.new_reader(b"info/")
+    now = START_NS
+    assert slow.next(["a", "b"], now) == "info/a"
+    assert slow.next(["a", "b"], now) is None
+    assert slow.wait_s(now) == PAUSE_NS / NS_PER_S
+    assert slow.next(["a", "b"], now + PAUSE_NS) == "status/a"
+    assert slow.next(["a", "b"], now + 2 * PAUSE_NS) == "status/b"
+    assert slow.next(["a", "b"], now + 3 * PAUSE_NS) is None
+    assert slow.wait_s(now) == 1.0
+
+
+def test_after_a_long_sleep_there_is_one_status_not_many() -> None:
+    """A laptop that was shut."""
+    readers = Subscriptions()
+    readers.feed(b"\1")
+    slow = SlowTopics(readers, START_NS)
+    now = at(3600)
+    assert slow.next(["a"], now) == "status/a"
+    assert slow.next(["a"], now + PAUSE_NS) is None
+    assert slow.wait_s(now) == 1.0
+
+
+def _next(reader: zmq.Socket[bytes]) -> tuple[str, dict[str, Any]]:
+    assert reader.poll(1000 * PATIENCE_S), "no status came"
+    return parse_json(reader.recv())
+
+
+def _send_for(seconds: float, publisher: Publisher) -> None:
+    deadline = Deadline.after(seconds)
+    while not deadline.passed:
+        publisher.send_depth(depth_map())

@@ -1,0 +1,184 @@
+"""A network that fails while a pipeline runs, by an engine that fails on command."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import pytest
+
+from pipelines.estimation import add_depth
+from stream.engines.base import Engine
+from stream.engines.choose import Choice
+from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
+from stream.estimator import EngineOpener, Estimator, _open_engine
+from stream.frames import DepthMap, Floats, Frame, Size
+from stream.guarded import GuardedEstimator, estimator_for
+from stream.models.base import DepthModel
+from stream.pipeline import Pipeline
+from stream.settings import ModelSettings, SyntheticCamera
+from stream.sources.synthetic import SyntheticSource
+from stream.stages.capture import capture
+from tests.conftest import FrameMaker
+
+SETTINGS = ModelSettings(name="midas_small", weights="random", fallback="tiny", max_batch=8)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Traces of this file's tests are kept apart from the user's."""
+    folder = tmp_path_factory.getbasetemp() / "guarded-cache"
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(folder))
+    return folder
+
+
+class Faulty:
+    """A real engine that runs out of memory above ``room`` pictures, and fails for good once it is ``broken``."""
+
+    def __init__(self, engine: Engine, room: int = 1000) -> None:
+        self._engine, self.room, self.broken = engine, room, threading.Event()
+        self.taken: list[int] = []
+        """Pictures in each call that went well."""
+
+    @property
+    def max_batch(self) -> int:
+        return self._engine.max_batch
+
+    def infer(self, **inputs: Floats) -> dict[str, Floats]:
+        count = len(inputs["pixels"])
+        if self.broken.is_set():
+            raise EngineError("the device is gone")
+        if count > self.room:
+            raise OutOfDeviceMemory(f"no room for {count} pictures")
+        self.taken.append(count)
+        return self._engine.infer(**inputs)
+
+    def prepare(self, size: Size) -> None:
+        self._engine.prepare(size)
+
+    def describe(self) -> str:
+        return f"faulty {self._engine.describe()}"
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
+    """Opens the real engine and puts faults before it; the engines that were opened are in ``engines``."""
+
+    def open_it(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
+        engines.append(Faulty(_open_engine(model, settings, choice), room))
+        return engines[-1]
+
+    return open_it
+
+
+def noisy(make_frame: FrameMaker, count: int) -> list[Frame]:
+    rng = np.random.default_rng(0)
+    return [
+        replace(make_frame(seq, camera=f"cam{seq}"), image=rng.integers(0, 255, (48, 64, 3), np.uint8))
+        for seq in range(count)
+    ]
+
+
+def depths(estimator: Estimator, frames: list[Frame]) -> list[DepthMap]:
+    return [m for batch in estimator.batches(frames) for m in estimator.estimate(batch)]
+
+
+def test_without_a_spare_network_nothing_is_guarded() -> None:
+    """And an unknown one is refused before anything starts."""
+    assert not isinstance(estimator_for(ModelSettings()), GuardedEstimator)
+    with pytest.raises(UnknownModel, match="tiny"):
+        estimator_for(ModelSettings(fallback="tinny"))
+
+
+def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
+    """Halved until they fit, which is remembered; the answers are the same."""
+    frames, engines = noisy(make_frame, 6), list[Faulty]()
+    with Estimator(SETTINGS) as plain:
+        expected = depths(plain, frames)
+    with GuardedEstimator(SETTINGS, faulty(engines, room=2)) as estimator:
+        got = depths(estimator, frames)
+        again = depths(estimator, frames)
+    assert engines[0].taken[:6] == [1] * 6  # 6 -> 3 -> 1: halves of what was asked
+    assert [m.frame.seq for m in got] == [m.frame.seq for m in again] == list(range(6))
+    assert {m.model for m in got} == {"midas_small"}
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one.depth, other.depth, rtol=1e-3, atol=1e-3)
+    warned = [
+        record.message
+        for record in caplog.records
+        if record.levelno == logging.WARNING and "going on" in record.message
+    ]
+    assert warned == [
+        "midas_small: no room for 6 pictures; going on with 3 at a time",
+        "midas_small: no room for 3 pictures; going on with 1 at a time",
+    ]
+
+
+def test_no_room_for_a_single_picture_is_a_failure(make_frame: FrameMaker) -> None:
+    """Then the spare network takes over."""
+    with GuardedEstimator(SETTINGS, faulty([], room=0)) as estimator:
+        assert {m.model for m in depths(estimator, noisy(make_frame, 3))} == {"tiny"}
+        assert isinstance(estimator.failure, OutOfDeviceMemory)
+
+
+def test_the_spare_network_takes_over_and_says_so(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
+    """The batch that failed is not lost, one made before is made anew; the answers are the spare network's own."""
+    frames, engines = noisy(make_frame, 3), list[Faulty]()
+    with Estimator(ModelSettings(name="tiny", max_batch=8)) as alone:
+        expected = depths(alone, frames)
+    with GuardedEstimator(SETTINGS, faulty(engines)) as estimator:
+        assert {m.model for m in depths(estimator, frames)} == {"midas_small"}
+        before = estimator.batches(frames)
+        engines[0].broken.set()
+        first, later = depths(estimator, frames), [m for batch in before for m in estimator.estimate(batch)]
+        told = estimator.describe()
+    for maps in (first, later):
+        assert [(m.model, m.weights, m.frame.seq) for m in maps] == [("tiny", "trained", seq) for seq in range(3)]
+        for one, other in zip(maps, expected, strict=True):
+            np.testing.assert_allclose(one.depth, other.depth, rtol=1e-4, atol=1e-4)
+    assert told.startswith("tiny by TorchScript")
+    assert told.endswith("in place of midas_small, which failed: the device is gone")
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["midas_small failed (the device is gone): tiny on the CPU takes over"]
+
+
+def test_a_running_pipeline_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """Within five seconds; the camera notices nothing, and every frame is accounted for."""
+    engines: list[Faulty] = []
+    camera = SyntheticCamera(source="synthetic", width=96, height=64, fps=20)
+    pipe = Pipeline("test")
+    source = pipe.source("capture", capture(SyntheticSource(camera)))
+    depth = add_depth(
+        pipe, GuardedEstimator(SETTINGS, faulty(engines)), [source], policy="latest", expect=[Size(64, 96)]
+    )
+    seen: list[tuple[float, str]] = []
+    enough = threading.Event()
+
+    def end(maps: Iterable[DepthMap]) -> Iterator[DepthMap]:
+        for m in maps:
+            seen.append((monotonic(), m.model))
+            if len(seen) == 5:
+                engines[0].broken.set()
+            if [model for _, model in seen].count("tiny") == 5:
+                enough.set()
+            yield m
+
+    pipe.stage("end", end, after=[depth], policy="drop_oldest")
+    with pipe:
+        assert enough.wait(30)
+    models = [model for _, model in seen]
+    assert models.index("tiny") >= 5, models
+    assert set(models[models.index("tiny") :]) == {"tiny"}
+    broken_s, back_s = seen[4][0], seen[models.index("tiny")][0]
+    assert back_s - broken_s < 5
+    (account,) = pipe.stats().accounts
+    assert account.in_flight == 0
+    assert account.published == len(seen)
+    assert "tiny on the CPU takes over" in caplog.text

@@ -1,0 +1,161 @@
+"""Processes of tools/bench_wire.py: who sends, who reads. Each is a function that runs until its pipe says "end"."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic, monotonic_ns, time_ns
+from typing import Any
+
+import numpy as np
+
+from stream.clock import Pacer, Stamp
+from stream.frames import DepthMap, Frame, Size
+from stream.settings import PublishSettings
+
+SIZE = Size(480, 640)
+STREAM = "cam"
+SOCKET_BYTES = 1 << 20
+HIGH_WATER_MARK = 2
+
+
+def depth_maps(fps: float | None) -> Iterator[DepthMap]:
+    """Endless, of 640x480 metric float32; as fast as they are taken, or at ``fps``."""
+    rng = np.random.default_rng(0)
+    depths = [rng.uniform(0.3, 10.0, SIZE).astype(np.float32) for _ in range(4)]
+    image = np.zeros((*SIZE, 3), np.uint8)
+    pacer, seq = Pacer(threading.Event()), 0
+    while True:
+        if fps:
+            pacer.wait_until(seq / fps)
+        yield DepthMap(depths[seq % 4], "metric", Frame(image, STREAM, seq, Stamp.now()), "bench")
+        seq += 1
+
+
+def publish(pipe: Connection, endpoint: str, fps: float | None) -> None:
+    """Our publisher; answers "memory" with the megabytes of this process, ends on "end"."""
+    from stream.sinks.publisher import Publisher
+
+    settings = PublishSettings(endpoints=(endpoint,), high_water_mark=HIGH_WATER_MARK)
+    with Publisher(settings) as publisher:
+        pipe.send("ready")
+        for depth_map in depth_maps(fps):
+            publisher.send_depth(depth_map)
+            if pipe.poll():
+                if pipe.recv() == "end":
+                    return
+                pipe.send(resident_mb())
+
+
+def publish_raw(pipe: Connection, endpoint: str, copy: bool) -> None:
+    """What somebody writes who has only pyzmq: the same bytes over the same kind of socket, no checks, no pool."""
+    import zmq
+
+    message = np.zeros(256 + 4 * SIZE.height * SIZE.width, np.uint8)
+    message[:64] = np.frombuffer(f"depth/{STREAM}".encode().ljust(64, b"\0"), np.uint8)
+    payload = message[256:].view(np.float32).reshape(SIZE)
+    with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+        socket.set(zmq.SNDHWM, HIGH_WATER_MARK)
+        socket.linger = 0
+        socket.bind(endpoint)
+        pipe.send("ready")
+        for depth_map in depth_maps(None):
+            np.copyto(payload, depth_map.depth)
+            socket.get(zmq.EVENTS)  # makes ZeroMQ look what readers have taken: with this the raw loop is faster, too
+            socket.send(message, copy=copy)  # type: ignore[call-overload]
+            if pipe.poll():
+                return
+
+
+def publish_imagezmq(pipe: Connection, endpoint: str) -> None:
+    """imagezmq's sender in its default mode, where every picture is answered."""
+    import imagezmq
+
+    sender = imagezmq.ImageSender(connect_to=endpoint)
+    pipe.send("ready")
+    for depth_map in depth_maps(None):
+        sender.send_image(STREAM, depth_map.depth)
+        if pipe.poll():
+            return
+
+
+def count_ours(pipe: Connection, endpoint: str, seconds: float) -> None:
+    """Frames a second by our client, every message parsed and checked, none skipped on purpose."""
+    from stream.client.subscriber import Subscriber
+
+    with Subscriber(endpoint, STREAM, latest=False) as subscriber:
+        subscriber.read(10.0)
+        count, end = 0, monotonic() + seconds
+        while monotonic() < end:
+            assert subscriber.read(5.0).array().shape == SIZE
+            count += 1
+    pipe.send(count / seconds)
+
+
+def count_raw(pipe: Connection, endpoint: str, seconds: float) -> None:
+    """Frames a second by a bare SUB socket; the array is a view of the message."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.set(zmq.RCVHWM, HIGH_WATER_MARK)
+        socket.subscribe(f"depth/{STREAM}\0".encode())
+        socket.connect(endpoint)
+        socket.recv()
+        count, end = 0, monotonic() + seconds
+        while monotonic() < end:
+            message = socket.recv(copy=False)
+            assert np.frombuffer(message.buffer, np.float32, offset=256).reshape(SIZE).shape == SIZE
+            count += 1
+    pipe.send(count / seconds)
+
+
+def count_imagezmq(pipe: Connection, endpoint: str, seconds: float) -> None:
+    """Frames a second by imagezmq's hub."""
+    import imagezmq
+
+    hub = imagezmq.ImageHub(open_port=endpoint)
+    pipe.send("ready")
+    count, end = 0, float("inf")
+    while monotonic() < end:
+        _, depth = hub.recv_image()
+        hub.send_reply(b"OK")
+        assert depth.shape == SIZE
+        if count == 0 and end == float("inf"):
+            end, count = monotonic() + seconds, -1
+        count += 1
+    pipe.send(count / seconds)
+
+
+def read_ages(pipe: Connection, endpoint: str, every_s: float | None, max_age_ms: float) -> None:
+    """Age of each frame when it is handed over, every so often (None: each); answers with them, ends on "end"."""
+    from stream.client.subscriber import Subscriber
+    from stream.errors import StaleFrame
+
+    pacer, number = Pacer(threading.Event(), slack_s=0.0), 0
+    seen: list[tuple[float, float, int]] = []
+    """Monotonic seconds, age in ms, server id."""
+    with Subscriber(endpoint, STREAM) as subscriber:
+        pipe.send("ready")
+        while True:
+            if every_s:
+                pacer.wait_until(number * every_s)
+                number += 1
+            try:
+                message: Any = subscriber.read_latest(max_age_ms) if every_s else subscriber.read(0.2)
+                age_ms = (time_ns() - message.header.capture_ns) / 1e6
+                seen.append((monotonic_ns() / 1e9, age_ms, message.header.server_id))
+            except StaleFrame:
+                seen.append((monotonic_ns() / 1e9, float("nan"), 0))
+            if pipe.poll():
+                if pipe.recv() == "end":
+                    return
+                pipe.send(seen)
+                seen = []
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in RAM (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
