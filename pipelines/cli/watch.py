@@ -69,9 +69,10 @@ def run_watch(
 
     Raises UsageError for an endpoint, a stream or keys that cannot be, and StaleFrame if nothing is ever heard.
     """
-    loaded, patience = keys.load(), Patience(endpoint)
+    patience_s = min(PATIENCE_S, seconds or PATIENCE_S)
+    loaded, patience = keys.load(), Patience(endpoint, patience_s)
     names = list(dict.fromkeys(streams)) or find_streams(
-        endpoint, keys=loaded, patience_s=PATIENCE_S, while_waiting=patience.tell
+        endpoint, keys=loaded, patience_s=patience_s, while_waiting=patience.tell
     )
     with ExitStack() as stack:
         watched = [Watched(stack.enter_context(Subscriber(endpoint, name, keys=loaded)), max_age_ms) for name in names]
@@ -82,9 +83,9 @@ def run_watch(
 class Patience:
     """Says once what lacks when nothing comes, and gives up after a while."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, patience_s: float) -> None:
         self._endpoint = redact(endpoint)
-        self._speak, self._end = Deadline.after(SAY_SO_AFTER_S), Deadline.after(PATIENCE_S)
+        self._speak, self._end = Deadline.after(SAY_SO_AFTER_S), Deadline.after(patience_s)
         self._spoke = False
 
     def tell(self, trouble: str) -> None:

@@ -41,6 +41,7 @@ class ClientKeys:
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
         """``server.key`` and the only client's secret in ``folder`` or its ``clients``; raises as ``load``."""
+        folder = folder.expanduser()
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}; copy server.key and your NAME{SECRET_SUFFIX} into one")
         found = [*folder.glob(f"*{SECRET_SUFFIX}"), *folder.glob(f"clients/*{SECRET_SUFFIX}")]
@@ -59,7 +60,7 @@ def _read(file: Path) -> tuple[bytes, bytes | None]:
 
     try:
         public, secret = load_certificate(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IndexError) as error:  # IndexError: a line without "="
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a key file"
         raise UsageError(
             f"{file} cannot be read as a key: {why}; copy it again from where the keys were made"

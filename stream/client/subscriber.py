@@ -83,8 +83,7 @@ class Subscriber:
         with self._using():
             deadline = Deadline.after(max_age_ms / 1000, self._mono_ns)
             while True:
-                self._inbox.collect()
-                newest = self._inbox.newest
+                newest = self._inbox.collect_newest()
                 if newest and self._inbox.age_ms(newest) <= max_age_ms:
                     self._inbox.unread.clear()
                     return newest

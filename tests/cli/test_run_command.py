@@ -34,6 +34,9 @@ def test_the_demo_writes_a_video_and_a_table(depthstream: Command, tmp_path: Pat
     assert data["unaccounted"] == 0
     assert data["error"] is None
     assert frames_in(tmp_path / "d.mp4") == data["accounts"][0]["published"] > 0
+    reader = data["figures"]["a reader"]
+    assert reader["frames"] > 0, "another process reads what is published"
+    assert reader["age p50 ms"] > 0
 
 
 def test_an_output_that_is_no_mp4_is_a_usage_error(depthstream: Command) -> None:

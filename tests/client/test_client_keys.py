@@ -127,6 +127,9 @@ def test_files_that_are_no_keys_are_one_line(folder: Path) -> None:
     (folder / "empty.key").write_text("nothing")
     with pytest.raises(UsageError, match=r"empty\.key cannot be read as a key"):
         ClientKeys.load(folder / "empty.key", secret)
+    (folder / "cut.key").write_text("curve\n    public-key\n")
+    with pytest.raises(UsageError, match=r"cut\.key cannot be read as a key"):
+        ClientKeys.load(folder / "cut.key", secret)
     (folder / "short.key").write_text('curve\n    public-key = "abc"\n')
     with pytest.raises(UsageError, match="no key of 40 characters"):
         ClientKeys.load(folder / "short.key", secret)

@@ -109,6 +109,19 @@ def test_the_wait_for_a_fresh_frame_is_bounded(sending: Sending) -> None:
     assert 0.3 <= took_s < LONG_S
 
 
+def test_a_reader_of_each_frame_may_ask_for_the_newest(sending: Sending) -> None:
+    """What waits before it is left out, as often as that fills the room there is."""
+    with Subscriber(sending.endpoint, "front", latest=False) as reader:
+        sending.wait_for("depth/front")
+        for seq in range(50):
+            sending.send(seq, age_s=60.0)
+        sending.send(50)
+        assert reader.read_latest(LONG_MS).header.seq == 50
+        assert reader.health.gaps == 0
+        sending.send(51)
+        assert reader.read(LONG_S).header.seq == 51
+
+
 def test_an_iteration_ends_when_another_thread_closes(sending: Sending) -> None:
     """It sits in a wait at that moment; afterwards the reader says that it is closed."""
     reader = Subscriber(sending.endpoint, "front")
@@ -285,3 +298,35 @@ def _until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < end, "it does not happen"
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize("error_s", [-3600.0, 0.0, 0.3])
+def test_a_robot_whose_clock_is_wrong_still_reads(sending: Sending, error_s: float) -> None:
+    """An hour behind: fresh frames are fresh, old ones old. Ahead: older than they are."""
+    with Subscriber(sending.endpoint, "front", unix_ns=lambda: time.time_ns() + round(error_s * 1e9)) as reader:
+        sending.wait_for("depth/front")
+        for seq in range(3):
+            sending.send(seq)
+            age_ms = reader.age_ms(reader.read(LONG_S))
+        assert 1000 * max(0.0, error_s) <= age_ms < LONG_MS
+        assert reader.health.clocks == ("behind" if error_s < 0 else "same")
+        reader.read_latest(LONG_MS)
+        sending.send(3, age_s=2 * LONG_S)
+        reader.read(LONG_S)
+        with pytest.raises(StaleFrame, match=r"the newest is 2\d{4} ms old"):
+            reader.read_latest(100)
+
+
+def test_our_clock_is_set_while_frames_come(sending: Sending) -> None:
+    """Back by an hour: no frame becomes younger by it, and the next ones are read."""
+    error_ns = [0]
+    with Subscriber(sending.endpoint, "front", unix_ns=lambda: time.time_ns() + error_ns[0]) as reader:
+        sending.wait_for("depth/front")
+        for seq in range(3):
+            sending.send(seq, age_s=5.0)
+            message = reader.read(LONG_S)
+        error_ns[0] = -3600 * 10**9
+        assert reader.age_ms(message) >= 5000
+        sending.send(3)
+        assert reader.read_latest(LONG_MS).header.seq == 3
+        assert reader.health.clocks == "stepped"
