@@ -15,7 +15,7 @@ from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from pipelines.scoring import RunningScore, score
 from stream.frames import Size, View
-from stream.guarded import estimator_for
+from stream.open_estimator import estimator_for
 from stream.pipeline import Pipeline, chain
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for

@@ -8,7 +8,7 @@ from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from stream.frames import View
-from stream.guarded import estimator_for
+from stream.open_estimator import estimator_for
 from stream.pipeline import Pipeline, chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
 from stream.sinks.base import Sink

@@ -8,14 +8,15 @@ from stream.errors import DepthStreamError
 from stream.frames import DepthMap, Frame, Intrinsics, Size
 
 if TYPE_CHECKING:
-    from stream.estimator import Estimator, open_model
+    from stream.estimator import Estimator
+    from stream.open_estimator import open_model
 
 __all__ = ["DepthMap", "DepthStreamError", "Estimator", "Frame", "Intrinsics", "Size", "open_model"]
 
 
 def __getattr__(name: str) -> Any:
     if name in ("Estimator", "open_model"):
-        from stream import estimator
+        from stream import open_estimator
 
-        return getattr(estimator, name)
+        return getattr(open_estimator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,4 @@
-"""One depth network on one engine: pictures in, depth maps out. Without any pipeline:
-
-model = open_model("tiny")
-depth = model(cv2.imread("street.jpg"))
-print(depth.kind, depth.unit, depth.depth.shape)
-"""
+"""One depth network on one engine: pictures in, depth maps out."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from stream.clock import Stamp
 from stream.engines.choose import Choice, choose
@@ -43,30 +38,24 @@ log = logging.getLogger(__name__)
 EngineOpener: TypeAlias = "Callable[[DepthModel, ModelSettings, Choice], Engine]"
 
 
-def open_model(
-    name: str = "tiny", *, weights: Literal["trained", "random"] = "trained", threads: int | None = None
-) -> Estimator:
-    """A loaded network, ready to be called with pictures.
-
-    Raises UnknownModel for a name that does not exist and WeightsError when its weights are not here or are damaged.
-    """
-    return Estimator(ModelSettings(name=name, weights=weights, threads=threads)).load()
-
-
 class Estimator:
-    """Knows the network from the start and loads it on ``load`` or first use, from whichever thread comes first.
+    """The CPU's way from pictures to depth (``open_estimator`` says which way is this machine's).
 
+    Knows the network from the start and loads it on ``load`` or first use, from whichever thread comes first.
     Raises UnknownModel and SettingsError when made, WeightsError and EngineError when loaded. ``prepare`` and
     ``estimate`` may be called by several threads at once.
     """
 
-    def __init__(self, settings: ModelSettings, open_engine: EngineOpener | None = None) -> None:
-        """``open_engine``: another way to run the network than the one chosen for this machine."""
+    def __init__(
+        self, settings: ModelSettings, open_engine: EngineOpener | None = None, choice: Choice | None = None
+    ) -> None:
+        """``open_engine``: another way to run the network than TorchScript; ``choice``: what was chosen, and why."""
         self.settings = settings
         self._open_engine = open_engine or _open_engine
         self.model = find(settings.name)
         self.spec = _adapted(self.model.spec, settings)
-        self._choice = choose(probe(), settings, self.model.parameters)
+        on_cpu = settings.model_copy(update={"engine": "torchscript"})
+        self._choice = choice or choose(probe(), on_cpu, self.model.parameters)
         self._engine: Engine | None = None
         self._lock, self._busy = threading.Lock(), Durations()
 
@@ -113,7 +102,7 @@ class Estimator:
         """Network input for frames that share one network size. Raises PictureError for a picture no network takes."""
         for frame in frames:
             check_picture(frame.image)
-        return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames), self.model.name)
+        return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames), self)
 
     def batches(self, frames: Sequence[Frame]) -> list[Batch]:
         """Network input for any frames: those of one network size together, in their order."""
@@ -138,7 +127,8 @@ class Estimator:
 
     def infer_raw(self, batch: Batch) -> Floats:
         """The network's own output, (N, h, w) float32; valid until the next call."""
-        return self._ready().infer(pixels=batch.pixels)["depth"]
+        raw: Floats = self._ready().infer(pixels=batch.pixels)["depth"]
+        return raw
 
     def _depth_map(self, output: Floats, frame: Frame) -> DepthMap:
         # decoded last: a cubic resize may overshoot what the network itself never leaves (inverse depth below zero)
@@ -165,7 +155,7 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
 
     return TorchScriptEngine(
         model.name,
-        lambda: _network(model, settings),
+        lambda: network_of(model, settings),
         weights_key=key,
         code_version=code_version(model.name),
         cache=trace_folder(),
@@ -174,7 +164,7 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
     )
 
 
-def _network(model: DepthModel, settings: ModelSettings) -> nn.Module:
+def network_of(model: DepthModel, settings: ModelSettings) -> nn.Module:
     network = build(model.name)
     load_into(network, random_state(model) if settings.weights == "random" else load_state(model))
     return network

@@ -85,8 +85,8 @@ class Batch:
     """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
     frames: tuple[Frame, ...]
     """The N frames, in the order of ``pixels``."""
-    model: str = ""
-    """The network that it was made for."""
+    made_by: object = field(default=None, repr=False)
+    """The estimator that made it, and that alone can take it."""
 
 
 @dataclass(frozen=True, slots=True)

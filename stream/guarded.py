@@ -12,37 +12,24 @@ from dataclasses import replace
 from typing import Self
 
 from stream.errors import EngineError, OutOfDeviceMemory
-from stream.estimator import EngineOpener, Estimator
-from stream.frames import Batch, DepthMap, Frame, Size
-from stream.settings import ModelSettings
+from stream.estimator import Estimator
+from stream.frames import Batch, DepthMap, Floats, Frame, Size
 
 log = logging.getLogger(__name__)
 
 
-def estimator_for(settings: ModelSettings) -> Estimator:
-    """Guarded where ``model.fallback`` names a network, else as it is. Raises UnknownModel and SettingsError."""
-    return GuardedEstimator(settings) if settings.fallback else Estimator(settings)
-
-
 class GuardedEstimator(Estimator):
-    """Takes over from its own network, once and for good, when that raises EngineError.
+    """``first`` until it raises EngineError; from then on, for good, ``spare``.
 
     The spare network is loaded beside the first one's work, so that a failure costs one batch's time and not a start.
+    ``lenient``: take over also where the first one cannot even be loaded.
     """
 
-    def __init__(self, settings: ModelSettings, open_engine: EngineOpener | None = None) -> None:
-        super().__init__(settings, open_engine)
-        assert settings.fallback, "settings.fallback names the spare network"
-        alone = {
-            "name": settings.fallback,
-            "fallback": None,
-            "engine": "torchscript",
-            "weights": "trained",
-            "side": None,
-        }
-        self.spare = Estimator(settings.model_copy(update=alone))
+    def __init__(self, first: Estimator, spare: Estimator, *, lenient: bool = False) -> None:
+        self.settings, self.model, self.spec = first.settings, first.model, first.spec
+        self.first, self.spare, self._lenient = first, spare, lenient
         self._failure: EngineError | None = None
-        self._most = settings.max_batch
+        self._most = first.settings.max_batch
         self._switching = threading.Lock()
         self._warming: threading.Thread | None = None
 
@@ -51,10 +38,23 @@ class GuardedEstimator(Estimator):
         """What ended the first network; None while it runs."""
         return self._failure
 
+    @property
+    def lanes(self) -> int:
+        """Those of the first network; the spare one is called by as many threads."""
+        return self.first.lanes
+
     def load(self, expect: Sequence[Size] = ()) -> Self:
-        """Load both; the first one's failure to load is raised, for nothing has been promised yet."""
-        super().load(expect)
-        if self._warming is None and self._failure is None:
+        """Load both. Raises WeightsError, and EngineError where it may not take over from the start."""
+        try:
+            if self._failure is None:
+                self.first.load(expect)
+        except EngineError as error:
+            if not self._lenient:
+                raise
+            self._switch(error)
+        if self._failure is not None:
+            self.spare.load(expect)
+        elif self._warming is None:
             self._warming = threading.Thread(target=self._warm, args=(tuple(expect),), name="spare network")
             self._warming.start()
         return self
@@ -64,35 +64,53 @@ class GuardedEstimator(Estimator):
             self._warming.join()
             self._warming = None
         self.spare.close()
-        super().close()
+        self.first.close()
 
     def describe(self) -> str:
         if self._failure is None:
-            return super().describe()
+            return self.first.describe()
         return f"{self.spare.describe()}; in place of {self.model.name}, which failed: {self._failure}"
 
     def figures(self) -> Mapping[str, float]:
-        return super().figures() if self._failure is None else self.spare.figures()
+        return self._working.figures()
+
+    def network_size(self, picture: Size) -> Size:
+        return self._working.network_size(picture)
+
+    def prepare(self, frames: Sequence[Frame]) -> Batch:
+        return self._working.prepare(frames)
 
     def batches(self, frames: Sequence[Frame]) -> list[Batch]:
-        return super().batches(frames) if self._failure is None else self.spare.batches(frames)
+        """By the network that works now; if preparing fails, too, by the spare one."""
+        try:
+            return self._working.batches(frames)
+        except EngineError as error:
+            if self._failure is not None:
+                raise
+            self._switch(error)
+            return self.spare.batches(frames)
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Depth of every frame, by the first network or by the spare one."""
-        if self._failure is None and batch.model == self.model.name:
+        if self._failure is None and batch.made_by is self.first:
             try:
                 return self._in_pieces(batch)
             except EngineError as error:
                 self._switch(error)
         return self._by_spare(batch)
 
+    def infer_raw(self, batch: Batch) -> Floats:
+        return self._working.infer_raw(batch)
+
+    @property
+    def _working(self) -> Estimator:
+        return self.first if self._failure is None else self.spare
+
     def _in_pieces(self, batch: Batch) -> list[DepthMap]:
         """At most as many pictures at a time as have been found to fit."""
         most, count = self._most, len(batch.frames)
         try:
-            return [
-                m for i in range(0, count, most) for m in super(GuardedEstimator, self).estimate(_part(batch, i, most))
-            ]
+            return [m for start in range(0, count, most) for m in self.first.estimate(_part(batch, start, most))]
         except OutOfDeviceMemory as error:
             smaller = min(most, count) // 2
             if smaller == 0:
@@ -102,8 +120,8 @@ class GuardedEstimator(Estimator):
             return self._in_pieces(batch)
 
     def _by_spare(self, batch: Batch) -> list[DepthMap]:
-        """Batches that were made for the other network are made anew from their frames."""
-        batches = [batch] if batch.model == self.spare.model.name else self.spare.batches(batch.frames)
+        """Batches that were made for the other network are made anew from their frames, and keep their order."""
+        batches = [batch] if batch.made_by is self.spare else self.spare.batches(batch.frames)
         maps = {id(m.frame): m for each in batches for m in self.spare.estimate(each)}
         return [maps[id(frame)] for frame in batch.frames]
 
@@ -123,8 +141,6 @@ class GuardedEstimator(Estimator):
 
 def _part(batch: Batch, start: int, count: int) -> Batch:
     end = start + count
-    return (
-        batch
-        if len(batch.frames) <= count
-        else replace(batch, pixels=batch.pixels[start:end], frames=batch.frames[start:end])
-    )
+    if len(batch.frames) <= count:
+        return batch
+    return replace(batch, pixels=batch.pixels[start:end], frames=batch.frames[start:end])

@@ -122,7 +122,11 @@ class ModelSettings(Settings):
     weights: Literal["trained", "random"] = Field(
         default="trained", description="random: for speed tests only; marks every output"
     )
-    engine: Literal["auto", "torchscript"] = "auto"
+    engine: Literal["auto", "torchscript", "cuda", "cuda_graph"] = Field(
+        default="auto",
+        description="auto: the fastest there is here, else TorchScript on the CPU; cuda, cuda_graph: that or nothing",
+    )
+    precision: Literal["fp32", "fp16"] = Field(default="fp32", description="of the network on a GPU")
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )
@@ -138,7 +142,8 @@ class ModelSettings(Settings):
     )
     fallback: str | None = Field(
         default=None,
-        description="the network that takes over on the CPU when this one fails while running; unset: none",
+        description="the network that takes over on the CPU when this one fails; unset: on a GPU the same, "
+        "or tiny where that is too large for a CPU; on the CPU none",
     )
     layout: Literal["latency", "throughput"] = Field(
         default="latency",

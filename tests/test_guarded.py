@@ -11,15 +11,19 @@ from time import monotonic
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.estimation import add_depth
+from stream.device_estimator import DeviceEstimator
 from stream.engines.base import Engine
 from stream.engines.choose import Choice
 from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.estimator import EngineOpener, Estimator, _open_engine
 from stream.frames import DepthMap, Floats, Frame, Size
-from stream.guarded import GuardedEstimator, estimator_for
+from stream.guarded import GuardedEstimator
+from stream.machine import Machine
 from stream.models.base import DepthModel
+from stream.open_estimator import estimator_for, spare_of
 from stream.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
@@ -78,6 +82,10 @@ def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
     return open_it
 
 
+def guarded(engines: list[Faulty], room: int = 1000) -> GuardedEstimator:
+    return GuardedEstimator(Estimator(SETTINGS, faulty(engines, room)), spare_of(SETTINGS, "tiny"))
+
+
 def noisy(make_frame: FrameMaker, count: int) -> list[Frame]:
     rng = np.random.default_rng(0)
     return [
@@ -97,12 +105,39 @@ def test_without_a_spare_network_nothing_is_guarded() -> None:
         estimator_for(ModelSettings(fallback="tinny"))
 
 
+def test_a_gpu_is_guarded_without_being_asked() -> None:
+    """By the network itself on the CPU, with the same weights; one that was asked for comes first."""
+    gpu = Machine(8, ("NVIDIA H200",), tensorrt=False, avx512_bf16=False, torch_version="2.13.0")
+    for settings, spare in [
+        (ModelSettings(name="midas_small", weights="random"), ("midas_small", "random")),
+        (ModelSettings(name="midas_small", weights="random", fallback="tiny"), ("tiny", "trained")),
+    ]:
+        estimator = estimator_for(settings, gpu)
+        assert isinstance(estimator, GuardedEstimator)
+        assert isinstance(estimator.first, DeviceEstimator)
+        assert (estimator.spare.model.name, estimator.spare.settings.weights) == spare
+        assert type(estimator.spare) is Estimator
+    assert type(estimator_for(ModelSettings(engine="torchscript"), gpu)) is Estimator
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_torch_cannot_use_costs_one_line(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
+    """The driver shows a card, torch cannot use it: "auto" goes on with the CPU, "cuda" is an error."""
+    gpu = Machine(8, ("NVIDIA H200",), tensorrt=False, avx512_bf16=False, torch_version="2.13.0")
+    with estimator_for(ModelSettings(), gpu) as estimator:
+        assert {m.model for m in depths(estimator, noisy(make_frame, 1))} == {"tiny"}
+        assert estimator.describe().startswith("tiny by TorchScript on the CPU")
+    assert [r.message for r in caplog.records if r.levelno == logging.ERROR] != []
+    with pytest.raises(EngineError, match="tiny: the device failed"):
+        estimator_for(ModelSettings(engine="cuda"), gpu).load()
+
+
 def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
     """Halved until they fit, which is remembered; the answers are the same."""
     frames, engines = noisy(make_frame, 6), list[Faulty]()
     with Estimator(SETTINGS) as plain:
         expected = depths(plain, frames)
-    with GuardedEstimator(SETTINGS, faulty(engines, room=2)) as estimator:
+    with guarded(engines, room=2) as estimator:
         got = depths(estimator, frames)
         again = depths(estimator, frames)
     assert engines[0].taken[:6] == [1] * 6  # 6 -> 3 -> 1: halves of what was asked
@@ -123,7 +158,7 @@ def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pyt
 
 def test_no_room_for_a_single_picture_is_a_failure(make_frame: FrameMaker) -> None:
     """Then the spare network takes over."""
-    with GuardedEstimator(SETTINGS, faulty([], room=0)) as estimator:
+    with guarded([], room=0) as estimator:
         assert {m.model for m in depths(estimator, noisy(make_frame, 3))} == {"tiny"}
         assert isinstance(estimator.failure, OutOfDeviceMemory)
 
@@ -133,7 +168,7 @@ def test_the_spare_network_takes_over_and_says_so(make_frame: FrameMaker, caplog
     frames, engines = noisy(make_frame, 3), list[Faulty]()
     with Estimator(ModelSettings(name="tiny", max_batch=8)) as alone:
         expected = depths(alone, frames)
-    with GuardedEstimator(SETTINGS, faulty(engines)) as estimator:
+    with guarded(engines) as estimator:
         assert {m.model for m in depths(estimator, frames)} == {"midas_small"}
         before = estimator.batches(frames)
         engines[0].broken.set()
@@ -155,9 +190,7 @@ def test_a_running_pipeline_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     camera = SyntheticCamera(source="synthetic", width=96, height=64, fps=20)
     pipe = Pipeline("test")
     source = pipe.source("capture", capture(SyntheticSource(camera)))
-    depth = add_depth(
-        pipe, GuardedEstimator(SETTINGS, faulty(engines)), [source], policy="latest", expect=[Size(64, 96)]
-    )
+    depth = add_depth(pipe, guarded(engines), [source], policy="latest", expect=[Size(64, 96)])
     seen: list[tuple[float, str]] = []
     enough = threading.Event()
 

@@ -154,7 +154,7 @@ def watch(
     streams: Annotated[list[str] | None, typer.Option("--stream", help="Only this camera; may be repeated.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     seconds: Seconds = None,
-    max_age: Annotated[float | None, typer.Option(min=1, metavar="MS", help="Leave out older frames, and count them.")] = None,
+    max_age: Annotated[float | None, typer.Option(min=1, metavar="MS", help="Leave out older frames.")] = None,
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with server.key and NAME.key_secret.")
     ] = None,

@@ -20,6 +20,7 @@ from stream.errors import DepthStreamError, PictureError, SinkError, SourceError
 from stream.estimator import Estimator
 from stream.frames import View
 from stream.log import redact
+from stream.open_estimator import estimator_for
 from stream.settings import ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sinks.depth_files import DepthFiles, Format
@@ -44,7 +45,7 @@ def run_depth(
     inputs = plan(paths, output)
     _make(output)
     settings = ModelSettings(name=model, weights=weights, layout="throughput")
-    with Estimator(settings) as estimator:
+    with estimator_for(settings) as estimator:
         return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), form, output)
 
 

@@ -24,6 +24,7 @@ from pipelines.evaluation.summary import about_model, flicker_json, summary_json
 from stream.errors import UsageError
 from stream.estimator import Estimator
 from stream.frames import Image
+from stream.open_estimator import estimator_for
 from stream.settings import ModelSettings
 
 out, err = Console(), Console(stderr=True)
@@ -61,7 +62,7 @@ def run_eval(
             check_writable(path)
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {sheet}: must end in .png")
-    estimator = Estimator(ModelSettings(name=model, weights=weights))
+    estimator = estimator_for(ModelSettings(name=model, weights=weights))
     results = Results()
     try:
         with _progress(sum(map(len, data_sets)) + _clip_frames(data_sets)) as advance:

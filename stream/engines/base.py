@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from stream.frames import Floats, Size
+from stream.frames import Size
 
 
 class Engine(Protocol):
@@ -15,11 +15,12 @@ class Engine(Protocol):
         """The most pictures that one call takes."""
         ...
 
-    def infer(self, **inputs: Floats) -> dict[str, Floats]:
+    def infer(self, **inputs: Any) -> dict[str, Any]:
         """The network's outputs by name; they are valid until the same thread's next call.
 
         A depth network takes ``pixels`` (N, 3, h, w) float32, normalised RGB whose memory may be NHWC, and answers
-        ``depth`` (N, h, w) float32, still to be decoded by the model. Raises EngineError.
+        ``depth`` (N, h, w) float32, still to be decoded by the model: numpy arrays, or tensors of the engine's device.
+        Raises EngineError.
         """
         ...
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stream.errors import SettingsError
 from stream.machine import Machine
 from stream.settings import ModelSettings
+
+EngineName = Literal["torchscript", "cuda", "cuda_graph"]
 
 SMALL_NETWORK = 2_000_000
 """Parameters below which a second thread has hardly woken up when a layer is done."""
@@ -19,9 +22,9 @@ MOST_THREADS = 8
 class Choice:
     """How a network is run."""
 
-    engine: Literal["torchscript"]
+    engine: EngineName
     lanes: int
-    """Pictures that are in the network at the same time, each on threads of its own."""
+    """Pictures that are in the network at the same time, each on threads of its own; on a GPU see DeviceEstimator."""
     threads: int
     """CPU threads of each lane."""
     reason: str
@@ -31,13 +34,25 @@ class Choice:
 def choose(machine: Machine, settings: ModelSettings, parameters: int) -> Choice:
     """The engine for ``settings`` and a network of so many ``parameters`` on ``machine``, and its threads.
 
-    For latency all threads work on one picture. For throughput each has a picture of its own: threads that need not
-    wait for each other at every layer finish a third more pictures (docs/decisions/0004-threads-of-the-network.md).
+    On the CPU: for latency all threads work on one picture. For throughput each has a picture of its own: threads that
+    need not wait for each other at every layer finish a third more pictures
+    (docs/decisions/0004-threads-of-the-network.md). Raises SettingsError where a GPU is asked for and none is usable.
     """
+    if settings.engine != "torchscript" and (gpu := usable_gpu(machine)):
+        engine: EngineName = "cuda_graph" if settings.engine == "auto" else settings.engine
+        return Choice(engine, 1, 1, f"{engine} on {gpu}: {_why(machine, settings)}")
+    if settings.engine in ("cuda", "cuda_graph"):
+        raise SettingsError(f'[model] engine = "{settings.engine}": {_why_no_gpu(machine)}; "auto" takes what there is')
     lanes, threads = _lanes_and_threads(machine.cores, settings, parameters)
     asked = "as asked for" if settings.threads else f"on {machine.cores} core{'s' * (machine.cores > 1)}"
     number = f"{threads} thread{'s' * (threads > 1)}" if lanes == 1 else f"{lanes} pictures at a time"
     return Choice("torchscript", lanes, threads, f"torchscript on the CPU, {number} {asked}: {_why(machine, settings)}")
+
+
+def usable_gpu(machine: Machine) -> str | None:
+    """Name of the first NVIDIA GPU, if the installed torch was built for one."""
+    built_for_cuda = machine.torch_version is not None and not machine.torch_version.endswith("+cpu")
+    return machine.cuda_devices[0] if machine.cuda_devices and built_for_cuda else None
 
 
 def default_threads(cores: int, parameters: int) -> int:
@@ -63,6 +78,10 @@ def _bounded(cores: int) -> int:
 def _why(machine: Machine, settings: ModelSettings) -> str:
     if settings.engine != "auto":
         return f'model.engine = "{settings.engine}"'
+    return "the fastest there is here" if usable_gpu(machine) else _why_no_gpu(machine)
+
+
+def _why_no_gpu(machine: Machine) -> str:
     if machine.cuda_devices:
-        return f"{machine.cuda_devices[0]} is not used, there is no GPU engine yet"
+        return f"{machine.cuda_devices[0]} is not used, because torch {machine.torch_version} was built without CUDA"
     return "no NVIDIA GPU here"

@@ -10,6 +10,7 @@ import pytest
 
 from stream.engines.choose import Choice, choose, default_threads
 from stream.engines.memory import keep_freed_memory
+from stream.errors import SettingsError
 from stream.machine import Machine
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -17,8 +18,8 @@ from stream.settings import ModelSettings
 MIDAS, TINY = find("midas_small").parameters, find("tiny").parameters
 
 
-def machine(cores: int = 2, *cuda_devices: str) -> Machine:
-    return Machine(cores, cuda_devices, tensorrt=False, avx512_bf16=False, torch_version="2.13.0")
+def machine(cores: int = 2, *cuda_devices: str, torch_version: str = "2.13.0") -> Machine:
+    return Machine(cores, cuda_devices, tensorrt=False, avx512_bf16=False, torch_version=torch_version)
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 4), (64, 8)])
@@ -50,10 +51,32 @@ def test_threads_that_were_asked_for_are_used() -> None:
     assert choice == Choice("torchscript", 1, 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
 
 
+@pytest.mark.parametrize(("engine", "chosen"), [("auto", "cuda_graph"), ("cuda", "cuda"), ("cuda_graph", "cuda_graph")])
+def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
+    """The fastest way unless another is asked for; the line names the card."""
+    choice = choose(machine(2, "NVIDIA H200"), ModelSettings.model_validate({"engine": engine}), MIDAS)
+    why = "the fastest there is here" if engine == "auto" else f'model.engine = "{engine}"'
+    assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200: {why}")
+
+
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
     """Nobody should wonder why the fan is silent."""
-    reason = choose(machine(2, "NVIDIA H200"), ModelSettings(), MIDAS).reason
-    assert reason == "torchscript on the CPU, 2 threads on 2 cores: NVIDIA H200 is not used, there is no GPU engine yet"
+    reason = choose(machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), ModelSettings(), MIDAS).reason
+    assert reason == (
+        "torchscript on the CPU, 2 threads on 2 cores: "
+        "NVIDIA H200 is not used, because torch 2.13.0+cpu was built without CUDA"
+    )
+
+
+@pytest.mark.parametrize("engine", ["cuda", "cuda_graph"])
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [(machine(2), "no NVIDIA GPU here"), (machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), "without CUDA")],
+)
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(engine: str, here: Machine, words: str) -> None:
+    """Not silently the CPU."""
+    with pytest.raises(SettingsError, match=rf'engine = "{engine}": .*{words}'):
+        choose(here, ModelSettings.model_validate({"engine": engine}), MIDAS)
 
 
 def test_an_engine_that_was_asked_for_is_the_reason() -> None:

@@ -1,0 +1,173 @@
+"""Preprocess, network and resize back on one device: only bytes of pictures go in, and depth comes out.
+
+Copies in, work and copies out are queues of their own (``streams``), so that with the layout for throughput the next
+batch is on its way while the last one is read. No call waits for the whole device.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
+from stream.engines.choose import Choice
+from stream.engines.streams import DeviceStreams, Mark, device_errors
+from stream.estimator import EngineOpener, Estimator
+from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.picture import check_picture
+from stream.preprocess.gpu import to_camera, to_network
+from stream.settings import ModelSettings
+from stream.stats import Durations
+
+WAITING = 4
+"""Slots beyond those in the network: one being filled, one on the edge, two whose depth is being read."""
+NS_PER_MS = 1e6
+STEPS = {"preprocess": ("begun", "prepared"), "network": ("prepared", "worked"), "copy out": ("worked", "there")}
+"""What is timed by the device's clock: from which mark to which."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """Depth that is on its way back."""
+
+    frames: tuple[Frame, ...]
+    depth: tuple[Tensor, ...]
+    """(n, H, W) float32 in page-locked memory for each run of one size, in the order of ``frames``."""
+    marks: Mapping[str, Mark]
+
+
+class DeviceEstimator(Estimator):
+    """As Estimator; its engine takes and gives tensors of ``device``. With "cpu" it runs anywhere, for tests."""
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        open_engine: EngineOpener,
+        device: str = "cuda",
+        choice: Choice | None = None,
+    ) -> None:
+        super().__init__(settings, open_engine, choice)
+        self._device = torch.device(device)
+        self._streams: DeviceStreams | None = None
+        self._order = threading.Lock()
+        self._ring = SlotRing(self.lanes + WAITING)
+        self._steps = {step: Durations() for step in STEPS}
+
+    @property
+    def lanes(self) -> int:
+        """With the layout for throughput one batch is in the network while another one's depth is read."""
+        return 2 if self.settings.layout == "throughput" else 1
+
+    def load(self, expect: Sequence[Size] = ()) -> Self:
+        with device_errors(self.model.name):
+            self._opened()
+            return super().load(expect)
+
+    def prepare(self, frames: Sequence[Frame]) -> Batch:
+        """Pictures are copied to the device and made ready there; nothing waits for that."""
+        for frame in frames:
+            check_picture(frame.image)
+        together = by_size(tuple(frames))
+        slot, streams = self._ring.next(), self._opened()
+        for mark in slot.marks.values():
+            mark.wait()  # long past, unless the device is slower than everything else together
+        with device_errors(self.model.name):
+            begun = streams.mark("copy in")
+            pixels = self._uploaded(slot, together, streams)
+            slot.marks = {"begun": begun, "prepared": streams.mark("work")}
+        sizes = tuple(frame.size for frame in together)
+        return Batch(Prepared(slot, slot.generation, pixels, sizes), together, self)
+
+    def estimate(self, batch: Batch) -> list[DepthMap]:
+        return self.collect(self.submit(batch))
+
+    def submit(self, batch: Batch) -> Ticket:
+        """Put the network, the resize back and the copy out into their queues; waits for none of them."""
+        prepared, streams = batch.pixels, self._opened()
+        assert isinstance(prepared, Prepared), "this batch was made for another device"
+        prepared.check()
+        marks = dict(prepared.slot.marks)
+        with self._order, device_errors(self.model.name):  # the engine's output lives until its next call
+            streams.after("work", marks["prepared"])
+            at_camera = self._run(prepared, streams)
+            marks["worked"] = streams.mark("work")
+            streams.after("copy out", marks["worked"])
+            back = self._copied_out(prepared, at_camera, streams)
+            marks["there"] = streams.mark("copy out")
+        prepared.slot.marks = marks
+        return Ticket(batch.frames, back, marks)
+
+    def collect(self, ticket: Ticket) -> list[DepthMap]:
+        """Wait for the depth, by its own mark and nothing else, and decode it."""
+        with device_errors(self.model.name):
+            ticket.marks["there"].wait()
+            self._note_times(ticket.marks)
+        outputs = (np.array(output) for depth in ticket.depth for output in depth.numpy())
+        return [self._depth_map(output, frame) for output, frame in zip(outputs, ticket.frames, strict=True)]
+
+    def infer_raw(self, batch: Batch) -> Floats:
+        with self._order, device_errors(self.model.name), torch.inference_mode():
+            raw: Floats = self._ready().infer(pixels=batch.pixels.pixels)["depth"].cpu().numpy()
+        return raw
+
+    def figures(self) -> Mapping[str, float]:
+        """Also each step's time by the device's own clock."""
+        spreads = {step: times.spread() for step, times in self._steps.items()}
+        return {**super().figures(), **{f"{step} p50 ms": 1e3 * spread.p50_s for step, spread in spreads.items()}}
+
+    def _uploaded(self, slot: Slot, frames: tuple[Frame, ...], streams: DeviceStreams) -> Tensor:
+        """(N, 3, h, w): each size's pictures by one copy, preprocessed together."""
+        parts = []
+        for size, where in runs(tuple(frame.size for frame in frames)):
+            group, count = slot.group(size, self.settings.max_batch, self._device), where.stop - where.start
+            fill(group.host_pictures, [frame.image for frame in frames[where]])
+            with streams.on("copy in"):
+                group.pictures[:count].copy_(group.host_pictures[:count], non_blocking=True)
+            streams.after("work", streams.mark("copy in"))
+            with streams.on("work"), torch.inference_mode():
+                parts.append(to_network(group.pictures[:count], self.spec, self._dtype()))
+        if len(parts) == 1:
+            return parts[0]
+        with streams.on("work"), torch.inference_mode():
+            return torch.cat(parts).contiguous(memory_format=torch.channels_last)
+
+    def _run(self, prepared: Prepared, streams: DeviceStreams) -> list[Tensor]:
+        """(n, H, W) for each run of one size."""
+        engine = self._ready()
+        with streams.on("work"), torch.inference_mode():
+            depth = engine.infer(pixels=prepared.pixels)["depth"]
+            return [to_camera(depth[where], size, self.spec) for size, where in runs(prepared.sizes)]
+
+    def _copied_out(
+        self, prepared: Prepared, at_camera: Sequence[Tensor], streams: DeviceStreams
+    ) -> tuple[Tensor, ...]:
+        back = []
+        for (size, where), depth in zip(runs(prepared.sizes), at_camera, strict=True):
+            host = prepared.slot.groups[size].host_depth[: where.stop - where.start]
+            with streams.on("copy out"):
+                host.copy_(depth, non_blocking=True)
+            streams.keep(depth, "copy out")
+            back.append(host)
+        return tuple(back)
+
+    def _note_times(self, marks: Mapping[str, Mark]) -> None:
+        with self._lock:
+            for step, (start, end) in STEPS.items():
+                self._steps[step].add(round(NS_PER_MS * marks[end].ms_since(marks[start])))
+            self._busy.add(round(NS_PER_MS * marks["there"].ms_since(marks["begun"])))
+
+    def _opened(self) -> DeviceStreams:
+        with self._lock:
+            if self._streams is None:
+                self._streams = DeviceStreams(self._device)
+            return self._streams
+
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = getattr(self._ready(), "dtype", torch.float32)
+        return dtype

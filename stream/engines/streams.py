@@ -1,0 +1,91 @@
+"""The three queues of a device: copies in, work, copies out. They run beside each other and wait for marks.
+
+On the CPU everything happens at once and in order, so that what is written for a GPU runs, and is tested, without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic_ns
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from stream.errors import EngineError, OutOfDeviceMemory
+
+Queue = Literal["copy in", "work", "copy out"]
+NS_PER_MS = 1e6
+
+
+class Mark:
+    """A moment in a queue. On a GPU it lies ahead until the queue gets there."""
+
+    def __init__(self, event: Any = None) -> None:
+        self._event, self._at_ns = event, monotonic_ns()
+
+    def wait(self) -> None:
+        """Let this thread sleep until the queue is there."""
+        if self._event is not None:
+            self._event.synchronize()
+
+    def ms_since(self, earlier: Mark) -> float:
+        """Milliseconds by the device's own clock; both must have been reached."""
+        if self._event is None:
+            return (self._at_ns - earlier._at_ns) / NS_PER_MS
+        return float(earlier._event.elapsed_time(self._event))
+
+    def hold(self, stream: Any) -> None:
+        """Let a queue wait for it, not this thread."""
+        if self._event is not None:
+            stream.wait_event(self._event)
+
+
+class DeviceStreams:
+    """Queues of one device; several threads may use them, whoever needs an order among them keeps it by a lock."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._streams: dict[Queue, Any] = {}
+        if device.type == "cuda":
+            self._streams = {queue: torch.cuda.Stream(device) for queue in ("copy in", "work", "copy out")}  # type: ignore[no-untyped-call]
+
+    def on(self, queue: Queue) -> AbstractContextManager[Any]:
+        """What torch is told to do inside goes into this queue."""
+        if not self._streams:
+            return nullcontext()
+        return torch.cuda.stream(self._streams[queue])
+
+    def mark(self, queue: Queue) -> Mark:
+        """After all that is in the queue now. Threads that wait for it sleep (blocking events), they do not spin."""
+        if not self._streams:
+            return Mark()
+        event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
+        event.record(self._streams[queue])
+        return Mark(event)
+
+    def after(self, queue: Queue, mark: Mark) -> None:
+        """What is put into the queue from now on begins when ``mark`` is reached."""
+        if self._streams:
+            mark.hold(self._streams[queue])
+
+    def keep(self, tensor: Tensor, queue: Queue) -> None:
+        """Memory made in one queue and read in another is not given away before that has read it."""
+        if self._streams:
+            tensor.record_stream(self._streams[queue])
+
+
+@contextmanager
+def device_errors(name: str) -> Iterator[None]:
+    """torch's errors as ours: OutOfDeviceMemory, where a smaller batch may help, or EngineError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfDeviceMemory(f"{name}: the device is out of memory: {_first_line(error)}") from error
+    except RuntimeError as error:
+        raise EngineError(f"{name}: the device failed: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

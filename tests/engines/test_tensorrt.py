@@ -1,0 +1,343 @@
+"""The order of the calls that run a TensorRT engine. The GPU and TensorRT are stand-ins: nothing here proves that a
+real engine runs, only that ours is bound, run, captured and waited for in the order that the rules ask for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from stream.engines.tensorrt import TensorRTEngine, batch_sizes, checked, padded
+from stream.engines.tensorrt_api import Errors, Flavour, TensorRT
+from stream.engines.tensorrt_build import Profile
+from stream.errors import EngineError, OutOfDeviceMemory
+from stream.frames import Size
+
+PROFILE = Profile(Size(4, 6), max_batch=5, best_batch=4)
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (4, (1, 2, 4)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
+)
+def test_powers_of_two_and_the_largest_batch_are_captured(most: int, sizes: tuple[int, ...]) -> None:
+    """A batch in between is filled up to the next one, which wastes less than half of it."""
+    assert batch_sizes(most) == sizes
+    for n in range(1, most + 1):
+        assert n <= padded(n, sizes) < 2 * n or padded(n, sizes) == n
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, 'takes one input, "pixels"; got: none'),
+        ({"image": torch.zeros(1, 3, 4, 6)}, "got: image"),
+        ({"pixels": torch.zeros(1, 3, 4, 6).half()}, "takes float32 on cpu; got torch.float16 on cpu"),
+        ({"pixels": torch.zeros(1, 3, 4, 6, device="meta")}, "takes float32 on cpu; got torch.float32 on meta"),
+        ({"pixels": torch.zeros(1, 3, 6, 4)}, r"built for \(1 to 5, 3, 4, 6\); got \(1, 3, 6, 4\)"),
+        ({"pixels": torch.zeros(6, 3, 4, 6)}, r"got \(6, 3, 4, 6\)"),
+        ({"pixels": torch.zeros(0, 3, 4, 6)}, r"got \(0, 3, 4, 6\)"),
+        ({"pixels": torch.zeros(3, 4, 6)}, r"got \(3, 4, 6\)"),
+    ],
+)
+def test_what_the_engine_was_not_built_for_is_refused(inputs: dict[str, torch.Tensor], message: str) -> None:
+    """Also a picture on another device: TensorRT would read whatever is at that address."""
+    with pytest.raises(EngineError, match=message):
+        checked(inputs, PROFILE, CPU, "tiny")
+
+
+def test_what_it_was_built_for_is_taken() -> None:
+    """From one picture to the most."""
+    for n in (1, 5):
+        pixels = torch.zeros(n, 3, 4, 6)
+        assert checked({"pixels": pixels}, PROFILE, CPU, "tiny") is pixels
+
+
+class Device:
+    """Stands in for the GPU: it runs everything at once, keeps the order, and knows what is being captured."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.recording: list[Callable[[], None]] | None = None
+
+    def run(self, what: str, work: Callable[[], None]) -> None:
+        self.calls.append(what)
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def stream(self) -> Any:
+        return SimpleNamespace(
+            cuda_stream=7,
+            wait_stream=lambda other: self.calls.append("wait for caller"),
+            synchronize=lambda: self.calls.append("synchronize"),
+        )
+
+    def caller(self) -> Any:
+        return SimpleNamespace(wait_stream=lambda other: self.calls.append("caller waits"))
+
+    def graph(self) -> Any:
+        works: list[Callable[[], None]] = []
+
+        def replay() -> None:
+            self.calls.append("replay")
+            for work in works:
+                work()
+
+        return SimpleNamespace(works=works, replay=replay)
+
+    @contextmanager
+    def capturing(self, graph: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
+        self.calls.append("capture")
+        self.recording = graph.works
+        yield
+        self.recording = None
+
+
+class Context:
+    """Stands in for IExecutionContext: depth is the sum of the channels, read and written at the bound addresses."""
+
+    def __init__(self, device: Device, works: bool = True) -> None:
+        self.device, self.works = device, works
+        self.batch, self.address = 0, {"pixels": 0, "depth": 0}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.batch = shape[0]
+        return name == "pixels" and shape[1:] == (3, 4, 6)
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.address[name] = address
+        return True
+
+    def infer_shapes(self) -> list[str]:
+        return []
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == 7
+        self.device.run(f"execute {self.batch}", self._compute)
+        return self.works
+
+    def _compute(self) -> None:
+        pixels = _at(self.address["pixels"], (self.batch, 3, 4, 6))
+        _at(self.address["depth"], (self.batch, 4, 6)).copy_(pixels.sum(1))
+
+
+def _at(address: int, shape: tuple[int, ...]) -> torch.Tensor:
+    floats = (ctypes.c_float * torch.Size(shape).numel()).from_address(address)
+    return torch.frombuffer(floats, dtype=torch.float32).view(shape)
+
+
+class Card:
+    """A TensorRT that loads one engine, on a device."""
+
+    def __init__(self, flavour: Flavour = "tensorrt") -> None:
+        self.device = Device()
+        self.made: list[Context] = []
+        self.engine: Any = SimpleNamespace(
+            num_io_tensors=2,
+            get_tensor_name=lambda i: ("pixels", "depth")[i],
+            get_tensor_mode=lambda name: "in" if name == "pixels" else "out",
+            get_tensor_dtype=lambda name: "float32",
+            get_tensor_profile_shape=lambda name, i: [list(shape) for shape in PROFILE.shapes()],
+            create_execution_context=self._context,
+            create_runtime_config=lambda: SimpleNamespace(
+                create_runtime_cache=lambda: SimpleNamespace(
+                    deserialize=lambda content: content == b"kernels", serialize=lambda: b"kernels"
+                ),
+                set_runtime_cache=lambda cache: True,
+            ),
+        )
+        module = SimpleNamespace(
+            Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: self.engine),
+            TensorIOMode=SimpleNamespace(INPUT="in", OUTPUT="out"),
+            DataType=SimpleNamespace(FLOAT="float32"),
+            DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
+        )
+        self.trt = TensorRT(module, flavour, "0", None, Errors())
+
+    def _context(self, *options: Any) -> Context | None:
+        assert [option.dynamic_shapes_kernel_specialization_strategy for option in options] in ([], ["eager"])
+        self.made.append(Context(self.device))
+        return self.made[-1]
+
+    def open(self, **how: Any) -> TensorRTEngine:
+        return TensorRTEngine(self.trt, b"plan", PROFILE, "tiny", device="cpu", **how)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    return on_stand_in(Card(), monkeypatch)
+
+
+def on_stand_in(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
+    @contextmanager
+    def nothing(what: object) -> Iterator[None]:
+        yield
+
+    device = card.device
+    stand_ins = {
+        "Stream": device.stream,
+        "stream": nothing,
+        "device": nothing,
+        "current_stream": device.caller,
+        "CUDAGraph": device.graph,
+        "graph": device.capturing,
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    return card
+
+
+def test_a_batch_is_filled_up_run_and_cut_again(card: Card) -> None:
+    """Three pictures run as four; each call waits for its caller, and the caller for it."""
+    engine = card.open()
+    pixels = torch.randn(3, 3, 4, 6)
+    torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
+    card.device.calls.clear()
+    torch.testing.assert_close(engine.infer(pixels=-pixels)["depth"], -pixels.sum(1))
+    assert card.device.calls == ["wait for caller", "replay", "caller waits"]
+
+
+def test_each_batch_size_has_a_context_and_a_graph_of_its_own(card: Card) -> None:
+    """Run once and synchronised before the capture; nothing is captured twice."""
+    engine = card.open()
+    card.device.calls.clear()
+    engine.prepare(PROFILE.size)
+    expected = [[f"execute {n}", "synchronize", "capture", f"execute {n}"] for n in (1, 2, 4, 5)]
+    assert card.device.calls == [call for calls in expected for call in calls]
+    card.device.calls.clear()
+    for n in range(1, 6):
+        pixels = torch.randn(n, 3, 4, 6)
+        torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
+    assert len(card.made) == 4
+    assert card.device.calls.count("replay") == 5
+    assert "capture" not in card.device.calls
+
+
+def test_results_stay_while_the_next_ones_are_made(card: Card) -> None:
+    """Two of three slots: the third call after takes the first one's place."""
+    engine = card.open(slots=3)
+    pictures = [torch.randn(2, 3, 4, 6) for _ in range(3)]
+    results = [engine.infer(pixels=pixels)["depth"] for pixels in pictures]
+    for pixels, result in zip(pictures, results, strict=True):
+        torch.testing.assert_close(result, pixels.sum(1))
+    assert engine.infer(pixels=pictures[1])["depth"].data_ptr() == results[0].data_ptr()
+
+
+def test_without_graphs_every_call_is_enqueued(card: Card) -> None:
+    """For engines that cannot be captured."""
+    engine = card.open(graphs=False)
+    pixels = torch.randn(1, 3, 4, 6)
+    for _ in range(2):
+        torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
+    assert card.device.calls.count("execute 1") == 2
+    assert "capture" not in card.device.calls
+
+
+def test_a_capture_that_fails_costs_a_line_in_the_log(
+    card: Card, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine then runs without."""
+
+    @contextmanager
+    def failing(graph: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        raise RuntimeError("operation not permitted when stream is capturing")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "graph", failing)
+    pixels = torch.randn(1, 3, 4, 6)
+    with caplog.at_level(logging.WARNING):
+        torch.testing.assert_close(card.open().infer(pixels=pixels)["depth"], pixels.sum(1))
+    assert "tiny runs without a CUDA graph: operation not permitted" in caplog.text
+
+
+def test_rtx_compiles_for_the_shape_and_keeps_what_it_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file is written when all is prepared; one of no use is only a line in the log."""
+    file = tmp_path / "tiny.runtime"
+    card = on_stand_in(Card("tensorrt_rtx"), monkeypatch)
+    card.open(runtime_cache=file).prepare(PROFILE.size)
+    assert file.read_bytes() == b"kernels"
+    with caplog.at_level(logging.INFO):
+        card.open(runtime_cache=file)
+        assert "of no use here" not in caplog.text
+        file.write_bytes(b"of another card")
+        card.open(runtime_cache=file)
+    assert "of no use here" in caplog.text
+
+
+def test_rtx_says_itself_what_cannot_be_captured(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked before, because a capture that breaks off is no clean thing."""
+    card = on_stand_in(Card("tensorrt_rtx"), monkeypatch)
+    monkeypatch.setattr(Context, "is_stream_capturable", lambda self, stream: False)
+    card.open().infer(pixels=torch.zeros(1, 3, 4, 6))
+    assert "TensorRT-RTX says that it cannot be captured" in caplog.text
+    assert "capture" not in card.device.calls
+
+
+def test_an_engine_for_another_machine_or_size_is_refused(card: Card) -> None:
+    """In TensorRT's words where it has some."""
+    card.trt.errors.add("before")
+    shape = card.engine.get_tensor_profile_shape
+    card.engine.get_tensor_profile_shape = lambda name, i: [(1, 3, 8, 8)] * 3
+    with pytest.raises(EngineError, match=r"built for \(\(1, 3, 8, 8\).* not for \(\(1, 3, 4, 6\)"):
+        card.open()
+    card.engine.get_tensor_profile_shape = shape
+    card.engine.get_tensor_dtype = lambda name: "half"
+    with pytest.raises(EngineError, match="both float32; it has pixels, depth"):
+        card.open()
+    card.engine = None
+    with pytest.raises(EngineError, match="does not load the engine here: it does not say why"):
+        card.open()
+
+
+def test_failures_are_ours(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room is told apart: a smaller batch may fit."""
+    engine = card.open(graphs=False)
+    pixels = torch.zeros(1, 3, 4, 6)
+    engine.infer(pixels=pixels)
+    card.made[0].works = False
+    card.trt.errors.add("illegal memory access")
+    with pytest.raises(EngineError, match="could not run: illegal memory access"):
+        engine.infer(pixels=pixels)
+    card.engine.create_execution_context = lambda: None
+    with pytest.raises(OutOfDeviceMemory, match="no room for batches of 2"):
+        engine.infer(pixels=torch.zeros(2, 3, 4, 6))
+
+    def no_room() -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(torch.cuda, "current_stream", no_room)
+    with pytest.raises(OutOfDeviceMemory, match="Tried to allocate"):
+        engine.infer(pixels=pixels)
+
+
+def test_a_closed_engine_says_so(card: Card) -> None:
+    """Closing waits for what runs; closing twice is allowed."""
+    engine = card.open()
+    assert engine.describe().startswith("tiny by TensorRT 0 on cpu, up to 5 of 6x4")
+    assert engine.max_batch == 5
+    with pytest.raises(EngineError, match="built for 6x4, not for 8x8"):
+        engine.prepare(Size(8, 8))
+    engine.close()
+    engine.close()
+    assert card.device.calls[-1] == "synchronize"
+    with pytest.raises(EngineError, match="this engine is closed"):
+        engine.infer(pixels=torch.zeros(1, 3, 4, 6))

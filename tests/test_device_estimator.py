@@ -1,0 +1,211 @@
+"""The path for a device, on the CPU's tensors, and on a GPU where there is one: the same depth as the CPU's path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stream.device_estimator import WAITING, DeviceEstimator
+from stream.device_slots import SlotRing, by_size, runs
+from stream.engines.choose import Choice
+from stream.engines.eager import EagerEngine, Precision
+from stream.engines.graph import CudaGraphEngine, batch_to_run
+from stream.errors import EngineError, OutOfDeviceMemory
+from stream.estimator import Estimator, network_of
+from stream.frames import DepthMap, Frame, Size
+from stream.models.base import DepthModel
+from stream.settings import ModelSettings
+from stream.stages.infer import infer
+from stream.stages.preprocess import preprocess
+from tests.conftest import FrameMaker
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+MIXED = [(48, 64), (96, 128), (64, 48), (48, 64), (480, 640)]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Traces of this file's tests are kept apart from the user's."""
+    folder = tmp_path_factory.getbasetemp() / "device-cache"
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    return str(request.param)
+
+
+def eager(device: str, precision: Precision = "fp32") -> Callable[..., Any]:
+    """Opens the network as it is, on ``device``."""
+
+    def open_it(model: Any, settings: ModelSettings, choice: object) -> EagerEngine:
+        return EagerEngine(
+            model.name,
+            lambda: network_of(model, settings),
+            device=torch.device(device),
+            precision=precision,
+            max_batch=settings.max_batch,
+        )
+
+    return open_it
+
+
+def noisy(make_frame: FrameMaker, shapes: list[tuple[int, int]]) -> list[Frame]:
+    rng = np.random.default_rng(0)
+    return [
+        replace(make_frame(seq, camera=f"cam{seq % 2}"), image=rng.integers(0, 255, (H, W, 3), np.uint8))
+        for seq, (H, W) in enumerate(shapes)
+    ]
+
+
+def depths(estimator: Estimator, frames: list[Frame]) -> dict[int, DepthMap]:
+    return {m.frame.seq: m for batch in estimator.batches(frames) for m in estimator.estimate(batch)}
+
+
+@pytest.mark.parametrize("name", ["tiny", "midas_small"])
+def test_a_device_gives_the_cpus_depth(name: str, make_frame: FrameMaker, device: str) -> None:
+    """Mixed camera sizes in one batch, each back at its own size."""
+    settings = ModelSettings(name=name, weights="random" if name == "midas_small" else "trained", max_batch=8)
+    frames = noisy(make_frame, MIXED)
+    with Estimator(settings) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
+        expected, got = depths(cpu, frames), depths(on_device, frames)
+    assert got.keys() == expected.keys() == set(range(len(MIXED)))
+    for seq, m in got.items():
+        scale = np.abs(expected[seq].depth).max()
+        assert m.depth.shape == MIXED[seq]
+        assert m.frame is frames[seq]
+        assert (m.kind, m.model, m.weights) == (expected[seq].kind, name, settings.weights)
+        np.testing.assert_allclose(m.depth, expected[seq].depth, rtol=0, atol=2e-3 * scale)
+
+
+def test_half_precision_is_close(make_frame: FrameMaker, device: str) -> None:
+    """Within two hundredths of the range, for the trained network."""
+    settings, frames = ModelSettings(), noisy(make_frame, [(48, 64)])
+    with Estimator(settings) as cpu, DeviceEstimator(settings, eager(device, "fp16"), device) as half:
+        expected, got = depths(cpu, frames)[0].depth, depths(half, frames)[0].depth
+    assert np.abs(got - expected).max() < 0.02 * np.ptp(expected)
+
+
+def test_depth_is_not_overwritten_by_later_batches(make_frame: FrameMaker, device: str) -> None:
+    """The ring goes round more than twice; every map keeps its numbers."""
+    settings = ModelSettings(layout="throughput")
+    frames = noisy(make_frame, [(48, 64)] * (3 * WAITING))
+    with Estimator(ModelSettings()) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
+        expected = {frame.seq: depths(cpu, [frame])[frame.seq] for frame in frames}
+        maps = list(infer(on_device)(preprocess(on_device)(frames)))
+        figures = on_device.figures()
+    assert [m.frame.seq for m in maps] == list(range(len(frames)))
+    for m in maps:
+        np.testing.assert_allclose(m.depth, expected[m.frame.seq].depth, atol=1e-2)
+    assert figures["network p50 ms"] > 0
+
+
+def test_the_next_batch_is_taken_before_the_last_is_read(make_frame: FrameMaker, device: str) -> None:
+    """Two submitted, then collected, in any order."""
+    frames = noisy(make_frame, [(48, 64), (48, 64)])
+    with DeviceEstimator(ModelSettings(layout="throughput"), eager(device), device) as estimator:
+        alone = {frame.seq: depths(estimator, [frame])[frame.seq] for frame in frames}
+        tickets = [estimator.submit(estimator.prepare([frame])) for frame in frames]
+        later, earlier = (estimator.collect(ticket)[0] for ticket in reversed(tickets))
+    np.testing.assert_allclose(earlier.depth, alone[0].depth, atol=1e-4)
+    np.testing.assert_allclose(later.depth, alone[1].depth, atol=1e-4)
+
+
+def test_a_batch_that_waited_too_long_is_refused(make_frame: FrameMaker, device: str) -> None:
+    """Rather than given another batch's pictures."""
+    (frame,) = noisy(make_frame, [(48, 64)])
+    with DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
+        first = estimator.prepare([frame])
+        for _ in range(WAITING + 1):
+            estimator.prepare([frame])
+        with pytest.raises(EngineError, match="too few slots"):
+            estimator.estimate(first)
+
+
+def test_what_the_device_says_becomes_ours(make_frame: FrameMaker, device: str) -> None:
+    """Out of memory is told apart: a smaller batch may help."""
+
+    class Failing(torch.nn.Module):
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            raise self.error
+
+    frames = noisy(make_frame, [(48, 64)])
+    cases: list[tuple[Exception, type[EngineError], str]] = [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore"), OutOfDeviceMemory, "2 GiB$"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered\nmore"), EngineError, "illegal memory"),
+    ]
+    for error, ours, words in cases:
+
+        def open_it(
+            model: DepthModel, settings: ModelSettings, choice: Choice, error: Exception = error
+        ) -> EagerEngine:
+            return EagerEngine("x", lambda: Failing(error), device=torch.device(device))
+
+        with DeviceEstimator(ModelSettings(), open_it, device) as estimator, pytest.raises(ours, match=words):
+            depths(estimator, frames)
+
+
+def test_an_engine_says_what_it_takes() -> None:
+    """Wrong type, wrong batch, wrong name."""
+    engine = EagerEngine("net", torch.nn.Identity, device=torch.device("cpu"), max_batch=2)
+    for inputs, words in [
+        ({"pixels": torch.zeros(3, 3, 32, 32)}, "1 to 2 pictures"),
+        ({"pixels": torch.zeros(1, 3, 32, 32).half()}, "float32 on cpu"),
+        ({"picture": torch.zeros(1, 3, 32, 32)}, "one input"),
+    ]:
+        with pytest.raises(EngineError, match=words):
+            engine.infer(**inputs)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_graphs_give_what_the_network_gives(precision: Precision) -> None:
+    """Every batch up to the largest, the filled-up ones too; a second size is captured when it comes."""
+    model = Estimator(ModelSettings()).model
+    open_it = eager("cuda", precision)
+    plain = open_it(model, ModelSettings(max_batch=4), None)
+    graphs = CudaGraphEngine(open_it(model, ModelSettings(max_batch=4), None))
+    graphs.prepare(Size(64, 96))
+    for size in (Size(64, 96), Size(96, 64)):
+        for count in (1, 2, 3, 4, 1):
+            pixels = torch.randn(count, 3, *size, device="cuda", dtype=plain.dtype)
+            got, expected = graphs.infer(pixels=pixels)["depth"].clone(), plain.infer(pixels=pixels)["depth"]
+            torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-2)
+    graphs.close()
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, {1}), (4, {1, 2, 4}), (6, {1, 2, 4, 6}), (8, {1, 2, 4, 8})])
+def test_few_graphs_serve_every_batch(most: int, expected: set[int]) -> None:
+    """Each batch runs in one that holds it and is less than twice as large."""
+    chosen = {n: batch_to_run(n, most) for n in range(1, most + 1)}
+    assert set(chosen.values()) == expected
+    assert all(n <= batch < 2 * n for n, batch in chosen.items())
+
+
+def test_runs_and_rings(make_frame: FrameMaker) -> None:
+    """Frames of one size side by side in their order; slots come in turn."""
+    frames = tuple(noisy(make_frame, MIXED))
+    together = by_size(frames)
+    assert [frame.seq for frame in together] == [0, 3, 1, 2, 4]
+    assert [(tuple(size), where.start, where.stop) for size, where in runs(tuple(f.size for f in together))] == [
+        ((48, 64), 0, 2),
+        ((96, 128), 2, 3),
+        ((64, 48), 3, 4),
+        ((480, 640), 4, 5),
+    ]
+    ring = SlotRing(3)
+    assert [ring.next().number for _ in range(7)] == [0, 1, 2, 0, 1, 2, 0]
