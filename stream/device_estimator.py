@@ -131,7 +131,7 @@ class DeviceEstimator(Estimator):
                 group.pictures[:count].copy_(group.host_pictures[:count], non_blocking=True)
             streams.after("work", streams.mark("copy in"))
             with streams.on("work"), torch.inference_mode():
-                parts.append(to_network(group.pictures[:count], self.spec, self._dtype()))
+                parts.append(to_network(group.pictures[:count], self.spec))
         if len(parts) == 1:
             return parts[0]
         with streams.on("work"), torch.inference_mode():
@@ -167,7 +167,3 @@ class DeviceEstimator(Estimator):
             if self._streams is None:
                 self._streams = DeviceStreams(self._device)
             return self._streams
-
-    def _dtype(self) -> torch.dtype:
-        dtype: torch.dtype = getattr(self._ready(), "dtype", torch.float32)
-        return dtype

@@ -23,7 +23,7 @@ class Machine:
     cuda_devices: tuple[str, ...]
     """Names of the NVIDIA GPUs the driver shows, whether or not the installed torch can use them."""
     tensorrt: bool
-    """Whether the package is installed."""
+    """Whether TensorRT or TensorRT-RTX is installed."""
     avx512_bf16: bool
     """Whether the CPU multiplies bfloat16 numbers."""
     torch_version: str | None
@@ -41,7 +41,7 @@ def look(root: Path) -> Machine:
     return Machine(
         cores=_cores(root),
         cuda_devices=_cuda_devices(root),
-        tensorrt=find_spec("tensorrt") is not None,
+        tensorrt=any(find_spec(package) is not None for package in ("tensorrt", "tensorrt_rtx")),
         avx512_bf16=re.search(r"^flags\s*:.*\bavx512_bf16\b", _text(root / "proc/cpuinfo"), re.MULTILINE) is not None,
         torch_version=_version("torch"),
     )

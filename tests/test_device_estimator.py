@@ -13,9 +13,11 @@ import torch
 
 from stream.device_estimator import WAITING, DeviceEstimator
 from stream.device_slots import SlotRing, by_size, runs
+from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.choose import Choice
-from stream.engines.eager import EagerEngine, Precision
-from stream.engines.graph import CudaGraphEngine, batch_to_run
+from stream.engines.eager import EagerEngine
+from stream.engines.graph import CudaGraphEngine
+from stream.engines.precision import Precision
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.estimator import Estimator, network_of
 from stream.frames import DepthMap, Frame, Size
@@ -182,7 +184,7 @@ def test_graphs_give_what_the_network_gives(precision: Precision) -> None:
     graphs.prepare(Size(64, 96))
     for size in (Size(64, 96), Size(96, 64)):
         for count in (1, 2, 3, 4, 1):
-            pixels = torch.randn(count, 3, *size, device="cuda", dtype=plain.dtype)
+            pixels = torch.randn(count, 3, *size, device="cuda")
             got, expected = graphs.infer(pixels=pixels)["depth"].clone(), plain.infer(pixels=pixels)["depth"]
             torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-2)
     graphs.close()
@@ -191,8 +193,8 @@ def test_graphs_give_what_the_network_gives(precision: Precision) -> None:
 @pytest.mark.parametrize(("most", "expected"), [(1, {1}), (4, {1, 2, 4}), (6, {1, 2, 4, 6}), (8, {1, 2, 4, 8})])
 def test_few_graphs_serve_every_batch(most: int, expected: set[int]) -> None:
     """Each batch runs in one that holds it and is less than twice as large."""
-    chosen = {n: batch_to_run(n, most) for n in range(1, most + 1)}
-    assert set(chosen.values()) == expected
+    chosen = {n: padded(n, batch_sizes(most)) for n in range(1, most + 1)}
+    assert set(chosen.values()) == set(batch_sizes(most)) == expected
     assert all(n <= batch < 2 * n for n, batch in chosen.items())
 
 

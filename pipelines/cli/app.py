@@ -259,6 +259,24 @@ def models_path(name: str) -> None:
     print_path(name)
 
 
+@models_app.command("build")
+def models_build(
+    name: str,
+    size: Annotated[str, typer.Option(metavar="HxW", help="Of the network's input: height x width.")],
+    engine: Annotated[Literal["tensorrt"], typer.Option()] = "tensorrt",
+    batch: Annotated[int, typer.Option(min=1, max=64, help="The most pictures at once.")] = 1,
+    precision: Annotated[Literal["fp32", "fp16", "mixed"], typer.Option()] = "fp16",
+    weights: Weights = "trained",
+    float32: Annotated[list[str] | None, typer.Option(metavar="PART", help="mixed: a submodule left in fp32.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Also if there is one already.")] = False,
+) -> None:
+    """Build an engine of a network for one input size and keep it in the cache (see docs/gpu.md)."""
+    from pipelines.cli.build import build_engine
+
+    how: dict[str, Any] = {"weights": weights, "float32_parts": float32 or [], "rebuild": rebuild}
+    raise typer.Exit(build_engine(name, engine=engine, size=size, batch=batch, precision=precision, **how))
+
+
 KeysFolder = Annotated[
     Path | None, typer.Option("--dir", metavar="DIR", help="Folder of keys (~/.config/depthstream/keys).")
 ]

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from stream.engines.precision import Precision, in_precision
 from stream.engines.streams import device_errors
 from stream.errors import EngineError
 from stream.frames import Size
 
-Precision = Literal["fp32", "fp16"]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+SOME_SIZE = Size(64, 64)
 WARM_UP_RUNS = 3
 """Convolutions are tried out in the first runs (cudnn.benchmark)."""
 
 
 class EagerEngine:
-    """Tensors of the device in and out, put into torch's current stream; nothing waits for the result here.
-
-    In half precision the network's own float32 islands (it casts there itself) stay what they are.
-    """
+    """Tensors of the device in and out, put into torch's current stream; nothing waits for the result here."""
 
     def __init__(
         self,
@@ -32,11 +28,13 @@ class EagerEngine:
         device: torch.device,
         precision: Precision = "fp32",
         max_batch: int = 1,
+        some_size: Size = SOME_SIZE,
     ) -> None:
-        self.name, self.device, self.precision = name, device, precision
-        self.dtype, self._max_batch = DTYPES[precision], max_batch
-        with device_errors(name):
-            network = network_factory().eval().requires_grad_(False).to(device, self.dtype)
+        """``some_size``: any that the network takes; it is run once at it when it is brought into another precision."""
+        self.name, self.device, self.precision, self._max_batch = name, device, precision, max_batch
+        with device_errors(name), torch.inference_mode():
+            network = in_precision(network_factory().eval(), precision, torch.zeros(1, 3, *some_size))
+            network = network.requires_grad_(False).to(device)
             self._network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -44,14 +42,14 @@ class EagerEngine:
         return self._max_batch
 
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """``pixels`` (N, 3, h, w) of ``dtype`` on ``device`` -> ``depth`` (N, h, w) float32 there."""
-        pixels = checked(inputs, self.name, self.dtype, self.device, self._max_batch)
+        """``pixels`` (N, 3, h, w) float32 on ``device`` -> ``depth`` (N, h, w) float32 there."""
+        pixels = checked(inputs, self.name, self.device, self._max_batch)
         with torch.inference_mode(), device_errors(self.name):
-            return {"depth": self._network(pixels).float()}
+            return {"depth": self._network(pixels)}
 
     def prepare(self, size: Size) -> None:
         """Run it a few times with a full batch: memory is got, and the fastest convolutions are found."""
-        pixels = torch.zeros(self._max_batch, 3, *size, dtype=self.dtype, device=self.device)
+        pixels = torch.zeros(self._max_batch, 3, *size, device=self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         for _ in range(WARM_UP_RUNS):
             self.infer(pixels=pixels)
@@ -63,14 +61,14 @@ class EagerEngine:
         self._network = nn.Identity()
 
 
-def checked(inputs: dict[str, Tensor], name: str, dtype: torch.dtype, device: torch.device, max_batch: int) -> Tensor:
+def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:
     """The pictures in ``inputs``. Raises EngineError unless they are what the engine takes."""
     pixels = inputs.get("pixels")
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
-    if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != dtype or pixels.device.type != device.type:
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.float32 or pixels.device.type != device.type:
         found = f"{tuple(pixels.shape)} {pixels.dtype} on {pixels.device}"
-        raise EngineError(f"{name} takes (N, 3, h, w) {dtype} on {device}; got {found}")
+        raise EngineError(f"{name} takes (N, 3, h, w) float32 on {device}; got {found}")
     if not 1 <= len(pixels) <= max_batch:
         raise EngineError(f"{name} takes 1 to {max_batch} pictures at once; got {len(pixels)}")
     return pixels

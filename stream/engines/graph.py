@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.eager import EagerEngine, checked, device_name
 from stream.engines.streams import device_errors
 from stream.frames import Size
@@ -31,7 +32,7 @@ class CudaGraphEngine:
     """An EagerEngine's network, captured. The result is valid until the next call."""
 
     def __init__(self, eager: EagerEngine) -> None:
-        self.name, self.device, self.dtype = eager.name, eager.device, eager.dtype
+        self.name, self.device = eager.name, eager.device
         self._eager = eager
         self._captured: dict[tuple[int, Size], Captured] = {}
         self._pool: Any = None
@@ -42,9 +43,9 @@ class CudaGraphEngine:
 
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
         """As EagerEngine's, with one launch; a new size is captured first."""
-        pixels = checked(inputs, self.name, self.dtype, self.device, self.max_batch)
+        pixels = checked(inputs, self.name, self.device, self.max_batch)
         count, size = len(pixels), Size(*pixels.shape[2:])
-        captured = self._for(batch_to_run(count, self.max_batch), size)
+        captured = self._for(padded(count, batch_sizes(self.max_batch)), size)
         with torch.inference_mode(), device_errors(self.name):
             captured.pixels[:count].copy_(pixels)
             captured.graph.replay()
@@ -53,7 +54,7 @@ class CudaGraphEngine:
     def prepare(self, size: Size) -> None:
         """Capture every batch that will be run."""
         self._eager.prepare(size)
-        for batch in sorted({batch_to_run(n, self.max_batch) for n in range(1, self.max_batch + 1)}):
+        for batch in batch_sizes(self.max_batch):
             self._for(batch, size)
 
     def describe(self) -> str:
@@ -73,7 +74,7 @@ class CudaGraphEngine:
         return self._captured[key]
 
     def _capture(self, batch: int, size: Size) -> Captured:
-        pixels = torch.zeros(batch, 3, *size, dtype=self.dtype, device=self.device)
+        pixels = torch.zeros(batch, 3, *size, device=self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -87,8 +88,3 @@ class CudaGraphEngine:
             depth = self._eager.infer(pixels=pixels)["depth"]
         self._pool = self._pool or graph.pool()
         return Captured(graph, pixels, depth)
-
-
-def batch_to_run(count: int, max_batch: int) -> int:
-    """The next power of two, or the largest batch: few graphs, and less than half of the work for nothing."""
-    return min(1 << (count - 1).bit_length(), max_batch)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.engines.onnx_export import INPUT, OPSET, InHalf, Precision, export_onnx, fold_batch_norm
+from stream.engines.onnx_export import INPUT, OPSET, export_onnx
+from stream.engines.precision import InHalf, Precision, fold_batch_norm
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.models.catalog import find

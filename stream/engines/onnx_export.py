@@ -1,0 +1,84 @@
+"""A torch network as ONNX, for other engines: fixed height and width, any batch, float32 in and out, one file.
+
+TensorRT takes types as they are written in the graph, so the precision is decided here.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from stream.engines.precision import Precision, in_precision
+from stream.errors import EngineError
+from stream.frames import Size
+from stream.optional import require
+
+OPSET = 20
+"""Below 17 there is no LayerNormalization, and the operations that stand for it overflow in half precision."""
+
+INPUT, OUTPUT = "pixels", "depth"
+
+EXPORT_VERSION = 1
+"""Counts changes in how this file writes networks."""
+
+
+def export_onnx(
+    network: nn.Module, size: Size, *, precision: Precision = "fp32", float32_parts: Sequence[str] = ()
+) -> bytes:
+    """``network`` as an ONNX file: ``pixels`` (batch, 3, h, w) float32 -> ``depth`` (batch, h, w) float32.
+
+    ``float32_parts`` names submodules that stay in float32 with precision "mixed"; without any, those that the network
+    names itself in an attribute of the same name. The network is not changed. The same network gives the same bytes.
+    Raises EngineError, and MissingPackage without onnx and onnxscript.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, extra="onnx", purpose="exporting a network to ONNX")
+    _expect_noise()
+    name, example = type(network).__name__, torch.zeros(2, 3, *size)
+    try:
+        with torch.inference_mode():
+            network.eval()(example[:1])  # its own words on a size that it does not take; the exporter's hide them
+            return _written(_exported(in_precision(network, precision, example, float32_parts), example))
+    except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
+        raise EngineError(f"{name} cannot be exported to ONNX at {size}: {_first_line(error)}") from error
+
+
+def _exported(network: nn.Module, example: Tensor) -> Any:
+    program = torch.onnx.export(
+        network,
+        (example,),
+        dynamo=True,
+        opset_version=OPSET,
+        verbose=False,
+        external_data=False,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: Dim("batch", min=1)},),
+    )
+    assert program is not None
+    return program.model_proto
+
+
+def _written(model: Any) -> bytes:
+    """Without the exporter's notes: they hold the folder that the code is in, and a file must not depend on that."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del noted.metadata_props[:]
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _expect_noise() -> None:
+    """torch's exporter warns about its own code, and that torchvision, which we do not use, is not installed."""
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.*", category=FutureWarning)
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,97 @@
+"""An engine that is wanted for this machine: found in the store, or exported, built and kept there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from stream.engines.engine_store import ANY, EngineStore, Recipe, StoredEngine
+from stream.engines.onnx_export import EXPORT_VERSION, OPSET, export_onnx
+from stream.engines.precision import Precision
+from stream.engines.tensorrt_api import Gpu, TensorRT
+from stream.engines.tensorrt_build import PORTABLE, Profile, Targets, build, rtx_targets
+from stream.errors import EngineError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from stream.engines.tensorrt_progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted."""
+
+    network: str
+    source: Mapping[str, str]
+    """What decides which numbers the network gives: hash of its weights, version of its code."""
+    profile: Profile
+    precision: Precision
+    float32_parts: tuple[str, ...] = ()
+    """See ``export_onnx``."""
+
+    def full_source(self) -> dict[str, str]:
+        """``source`` and all else that decides the ONNX file."""
+        torch_version = version("torch").partition("+")[0]  # whether it is torch for a GPU does not matter
+        exporter = f"torch {torch_version}, opset {OPSET}, {EXPORT_VERSION}"
+        return {**self.source, "exporter": exporter, "float32_parts": " ".join(self.float32_parts)}
+
+    def recipe(self, trt: TensorRT, gpu: Gpu | None, targets: Targets, onnx_sha256: str = ANY) -> Recipe:
+        portable = gpu is None or (trt.flavour == "tensorrt_rtx" and not targets)
+        capability, driver = (PORTABLE, "any") if portable or gpu is None else (gpu.compute_capability, gpu.driver)
+        made_for = (trt.flavour, trt.version, capability, driver)
+        size, best, most = self.profile.size, self.profile.best_batch, self.profile.max_batch
+        return Recipe(self.network, onnx_sha256, *made_for, self.precision, size, best, most)
+
+
+def find(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
+    """An engine that was built before and fits this machine; one that is for this very GPU goes first."""
+    source = order.full_source()
+    for targets in dict.fromkeys((*_choices(trt, gpu), ())):
+        if (engine := store.find(order.recipe(trt, gpu, targets), source)) is not None:
+            return engine
+    return None
+
+
+def make(
+    order: Order,
+    network: nn.Module,
+    store: EngineStore,
+    trt: TensorRT,
+    gpu: Gpu | None,
+    progress: Progress | None = None,
+) -> StoredEngine:
+    """Export and build it and keep it in ``store``. Raises EngineError, MissingPackage, OSError."""
+    choices = _choices(trt, gpu)
+    if not choices:
+        raise EngineError(
+            f"{trt} builds an engine on the GPU that it is for, and torch sees none here; TensorRT-RTX needs none "
+            'to build: pip install "depthstream[tensorrt-rtx]", without tensorrt'
+        )
+    onnx = export_onnx(network, order.profile.size, precision=order.precision, float32_parts=order.float32_parts)
+    for targets in choices:
+        recipe = order.recipe(trt, gpu, targets, sha256(onnx).hexdigest())
+        timing = store.timing_cache(trt.flavour, trt.version, recipe.compute_capability)
+        begun = monotonic()
+        try:
+            plan = build(trt, onnx, order.profile, targets=targets, timing_cache=timing, progress=progress)
+        except EngineError as error:
+            if targets == choices[-1]:
+                raise
+            log.warning("%s, for %s; trying a portable engine", error, " ".join(targets))
+            continue
+        return store.write(recipe, order.full_source(), plan, monotonic() - begun)
+    raise AssertionError("the last choice returns or raises")
+
+
+def _choices(trt: TensorRT, gpu: Gpu | None) -> tuple[Targets, ...]:
+    if trt.flavour == "tensorrt_rtx":
+        return rtx_targets(gpu)
+    return () if gpu is None else ((),)

@@ -1,0 +1,96 @@
+"""TensorRT's side of running an engine: the engine, a context for each batch size, and its CUDA graph. Never met a GPU.
+
+The rules it follows (NVIDIA's developer guide, "CUDA Graphs" and "Dynamic Shapes"; demo/Diffusion in NVIDIA/TensorRT):
+a stream that is not the default one, which makes TensorRT synchronise the whole device; one context for each captured
+batch size, because a graph is void once its context changes; one run before the capture, because the first one does
+work that no graph can hold; a capture in "thread_local" mode, because other threads allocate memory meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stream.engines.onnx_export import INPUT, OUTPUT
+from stream.engines.tensorrt_api import TensorRT
+from stream.engines.tensorrt_build import Profile
+from stream.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+
+def deserialized(trt: TensorRT, plan: bytes, profile: Profile) -> Any:
+    """The ICudaEngine of ``plan``. Raises EngineError: not for this GPU or release, or not built for ``profile``."""
+    trt.errors.take()
+    engine = trt.module.Runtime(trt.logger).deserialize_cuda_engine(plan)
+    if engine is None:
+        raise EngineError(f"{trt} does not load the engine here: {trt.errors.take()}")
+    modes = {
+        engine.get_tensor_name(i): engine.get_tensor_mode(engine.get_tensor_name(i))
+        for i in range(engine.num_io_tensors)
+    }
+    mode, float32 = trt.module.TensorIOMode, trt.module.DataType.FLOAT
+    if modes != {INPUT: mode.INPUT, OUTPUT: mode.OUTPUT} or any(
+        engine.get_tensor_dtype(name) != float32 for name in modes
+    ):
+        raise EngineError(f"the engine must take {INPUT} and give {OUTPUT}, both float32; it has {', '.join(modes)}")
+    shapes = tuple(tuple(shape) for shape in engine.get_tensor_profile_shape(INPUT, 0))
+    if shapes != profile.shapes():
+        raise EngineError(f"the engine was built for {shapes}, not for {profile.shapes()}")
+    return engine
+
+
+def runtime_options(trt: TensorRT, engine: Any, cache_file: Path | None) -> tuple[tuple[Any, ...], Any]:
+    """Arguments of ``create_execution_context``, and TensorRT-RTX's cache of what it compiles for this card.
+
+    TensorRT-RTX is told to compile for each batch size at once: else a graph would keep its slow kernel for ever.
+    """
+    if trt.flavour != "tensorrt_rtx":
+        return (), None
+    config = engine.create_runtime_config()
+    config.dynamic_shapes_kernel_specialization_strategy = trt.module.DynamicShapesKernelSpecializationStrategy.EAGER
+    cache = config.create_runtime_cache()
+    if cache_file is not None and cache_file.is_file() and not cache.deserialize(cache_file.read_bytes()):
+        log.info("%s: of no use here, compiling anew", cache_file)
+    config.set_runtime_cache(cache)
+    return (config,), cache
+
+
+class Run:
+    """One batch size: a context, bound to buffers that never move, and its graph."""
+
+    def __init__(
+        self, trt: TensorRT, context: Any, stream: torch.cuda.Stream, shape: tuple[int, ...], pixels: int, depth: int
+    ) -> None:
+        self._trt, self._context, self._stream = trt, context, stream
+        self._graph: torch.cuda.CUDAGraph | None = None
+        bound = context.set_input_shape(INPUT, shape)
+        bound = bound and context.set_tensor_address(INPUT, pixels) and context.set_tensor_address(OUTPUT, depth)
+        if not bound or context.infer_shapes():
+            raise EngineError(f"{trt} does not take {shape}: {trt.errors.take()}")
+
+    def __call__(self) -> None:
+        """Enqueue it on its stream."""
+        if self._graph is not None:
+            self._graph.replay()
+        elif not self._context.execute_async_v3(self._stream.cuda_stream):
+            raise EngineError(f"{self._trt} could not run: {self._trt.errors.take()}")
+
+    def capture(self, name: str) -> None:
+        """From now on a graph runs. What cannot be captured runs without one, with a line in the log."""
+        self()
+        self._stream.synchronize()
+        if self._trt.flavour == "tensorrt_rtx" and not self._context.is_stream_capturable(self._stream.cuda_stream):
+            log.warning("%s runs without a CUDA graph: TensorRT-RTX says that it cannot be captured", name)
+            return
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                self()
+        except (RuntimeError, EngineError) as error:
+            log.warning("%s runs without a CUDA graph: %s", name, error)
+            return
+        self._graph = graph
