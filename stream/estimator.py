@@ -6,8 +6,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from stream.clock import Stamp
 from stream.engines.choose import Choice, choose
@@ -151,6 +152,20 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
 
     wait_without_spinning()
     keep_freed_memory()
+    opened = partial(_torchscript, model, settings, choice, key)
+    if choice.precision != "bf16" or settings.weights == "random":  # nothing can be judged by what means nothing
+        return opened("bf16" if choice.precision == "bf16" else "fp32")
+    from stream.golden import gated
+
+    verdict = trace_folder() / f"{model.name}-bf16-{choice.threads}.verdict.json"
+    made_from = {"weights": key, "code": code_version(model.name)}
+    spec = _adapted(model.spec, settings)
+    return gated(lambda: opened("fp32"), lambda: opened("bf16"), spec, "bf16", verdict, made_from=made_from)
+
+
+def _torchscript(
+    model: DepthModel, settings: ModelSettings, choice: Choice, key: str, dtype: Literal["fp32", "bf16"]
+) -> Engine:
     from stream.engines.torchscript import TorchScriptEngine
 
     return TorchScriptEngine(
@@ -161,6 +176,7 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
         cache=trace_folder(),
         threads=choice.threads,
         max_batch=settings.max_batch,
+        dtype=dtype,
     )
 
 

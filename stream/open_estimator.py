@@ -72,7 +72,7 @@ def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice) -> E
         model.name,
         lambda: network_of(model, settings),
         device=torch.device("cuda"),
-        precision=settings.precision,
+        precision="fp16" if choice.precision == "fp16" else "fp32",
         max_batch=settings.max_batch,
     )
     return CudaGraphEngine(eager) if choice.engine == "cuda_graph" else eager

@@ -126,7 +126,10 @@ class ModelSettings(Settings):
         default="auto",
         description="auto: the fastest there is here, else TorchScript on the CPU; cuda, cuda_graph: that or nothing",
     )
-    precision: Literal["fp32", "fp16"] = Field(default="fp32", description="of the network on a GPU")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        default="auto",
+        description="auto: fp32; fp16: on a GPU; bf16: on a CPU that multiplies it, if the engine gate accepts it",
+    )
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )

@@ -11,6 +11,7 @@ from stream import open_model
 from stream.errors import PictureError, SettingsError, UnknownModel, WeightsError
 from stream.estimator import Estimator
 from stream.frames import Size
+from stream.machine import probe
 from stream.settings import ModelSettings
 
 
@@ -35,6 +36,23 @@ def test_depth_has_the_pictures_size_and_says_what_it_is(height: int, width: int
     assert depth.depth.dtype == np.float32
     assert np.isfinite(depth.depth).all()
     assert (depth.kind, depth.unit, depth.model, depth.weights) == ("relative_inverse", "none", "tiny", "trained")
+
+
+@pytest.mark.skipif(not probe().avx512_bf16, reason="this CPU does not multiply bfloat16")
+def test_bfloat16_is_used_once_the_gate_has_accepted_it(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The verdict is kept: the second start believes it."""
+    caplog.set_level("INFO")
+    settings, image = ModelSettings(precision="bf16"), picture(48, 64)
+    with Estimator(ModelSettings()) as exact:
+        expected = exact(image).depth
+    for words in ("accepted, against float32", "accepted earlier"):
+        caplog.clear()
+        with Estimator(settings) as model:
+            depth = model(image).depth
+            assert "bfloat16" in model.describe()
+        assert words in caplog.text
+    assert (cache / "traces" / "tiny-bf16-1.verdict.json").exists()
+    assert 0 < np.abs(depth - expected).max() < 0.1 * np.ptp(expected)
 
 
 def test_the_same_picture_gives_the_same_depth() -> None:

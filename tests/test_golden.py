@@ -156,7 +156,7 @@ def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.Log
     assert record.levelno == logging.WARNING
     text = record.getMessage()
     assert text.startswith(f"{used.describe()} is used instead of a faulty engine: correlation -1 (96x64, picture ")
-    assert text.endswith(f" more: {file}")
+    assert text.endswith(f" more; see {file}")
     used.infer(pixels=golden(SMALL, CAMERA).pictures[0][:1])
 
 

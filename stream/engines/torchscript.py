@@ -1,6 +1,7 @@
-"""TorchScript on the CPU: traced, frozen, channels last, float32 (docs/decisions/0005-torchscript-on-the-cpu.md).
+"""TorchScript on the CPU: traced, frozen, channels last (docs/decisions/0005-torchscript-on-the-cpu.md).
 
-Against running the module as it is, freezing and channels-last memory make MiDaS small 1.5 times as fast.
+Against running the module as it is, freezing and channels-last memory make MiDaS small 1.5 times as fast. bfloat16 is
+faster still on a CPU that multiplies it, and only as good as the engine gate says (docs/gate.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -48,8 +49,10 @@ class TorchScriptEngine:
         cache: Path | None,
         threads: int,
         max_batch: int = 1,
+        dtype: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
         self.name, self.threads = name, threads
+        self._dtype = torch.bfloat16 if dtype == "bf16" else torch.float32
         self._factory = network_factory
         self._made_from = {"network": name, "code": code_version, "weights": weights_key}
         self._cache = TraceCache(cache)
@@ -68,7 +71,7 @@ class TorchScriptEngine:
         pixels = self._checked(inputs)
         network = self._network_for(Size(*pixels.shape[2:]))
         with torch.inference_mode():
-            depth = _run(network, _tensor(pixels), self.name)
+            depth = _run(network, _tensor(pixels).to(self._dtype), self.name).float()
         result: Floats = depth.numpy()
         return {"depth": result}
 
@@ -78,12 +81,16 @@ class TorchScriptEngine:
 
     def describe(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.name} by TorchScript on the CPU, float32, {threads}, torch {torch.__version__}"
+        return f"{self.name} by TorchScript on the CPU, {self._precision}, {threads}, torch {torch.__version__}"
 
     def close(self) -> None:
         with self._lock:
             self._compiled.clear()
             self._closed = True
+
+    @property
+    def _precision(self) -> str:
+        return str(self._dtype).removeprefix("torch.")
 
     def _checked(self, inputs: dict[str, Floats]) -> Floats:
         pixels = inputs.get("pixels")
@@ -114,19 +121,22 @@ class TorchScriptEngine:
 
     def _ready(self, size: Size) -> Any:
         key = json.dumps(
-            self._made_from | {"torch": torch.__version__, "size": str(size), "precision": "float32", "by": _VERSION}
+            self._made_from
+            | {"torch": torch.__version__, "size": str(size), "precision": self._precision, "by": _VERSION}
         )
         file_name = f"{self.name}-{size}"
         _expect_deprecation()
         network = self._kept(file_name, key)
         if network is None:
             network = trace(self._factory(), size, self.name)
+            if self._dtype == torch.bfloat16:
+                network = in_bfloat16(network)
             buffer = io.BytesIO()
             torch.jit.save(network, buffer)
             self._cache.write(file_name, key, buffer.getvalue())
         with torch.inference_mode():
             for _ in range(WARM_UP_RUNS):
-                _run(network, _example(1, size), self.name)
+                _run(network, _example(1, size).to(self._dtype), self.name)
         return network
 
     def _kept(self, file_name: str, key: str) -> Any:
@@ -160,6 +170,23 @@ def trace(network: nn.Module, size: Size, name: str) -> Any:
     if not difference <= 1e-3 * float(expected.abs().max()):
         raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
     return frozen
+
+
+def in_bfloat16(frozen: Any) -> Any:
+    """A frozen float32 trace with its weights rounded to bfloat16: it takes and gives bfloat16.
+
+    The trace has been checked, and batch normalisation folded, in float32: on the trained tiny half the error of a
+    network that is converted before it is traced (0.5 instead of 1.0% of the depth's standard deviation).
+    """
+    graph = frozen.graph
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t" and node.t("value").dtype == torch.float32:
+            node.t_("value", node.t("value").bfloat16())
+    buffer = io.BytesIO()
+    torch.jit.save(frozen, buffer)
+    buffer.seek(0)
+    # loaded again, because the module has run and its executor keeps the weights it has seen
+    return torch.jit.load(buffer)  # type: ignore[no-untyped-call]
 
 
 def _run(network: Callable[[Tensor], Tensor], pixels: Tensor, name: str) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
     """The fastest way unless another is asked for; the line names the card."""
     choice = choose(machine(2, "NVIDIA H200"), ModelSettings.model_validate({"engine": engine}), MIDAS)
     why = "the fastest there is here" if engine == "auto" else f'model.engine = "{engine}"'
-    assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200: {why}")
+    assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200, fp32: {why}")
 
 
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
@@ -77,6 +78,24 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(engine: str, here
     """Not silently the CPU."""
     with pytest.raises(SettingsError, match=rf'engine = "{engine}": .*{words}'):
         choose(here, ModelSettings.model_validate({"engine": engine}), MIDAS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "here", "precision", "words"),
+    [
+        ("auto", machine(2), "fp32", "cores: "),
+        ("bf16", replace(machine(2), avx512_bf16=True), "bf16", "cores, bf16: "),
+        ("bf16", machine(2), "fp32", "does not multiply bf16"),
+        ("fp16", machine(2), "fp32", "fp16 is for GPUs"),
+        ("fp16", machine(2, "NVIDIA H200"), "fp16", "NVIDIA H200, fp16: "),
+        ("bf16", machine(2, "NVIDIA H200"), "fp32", "NVIDIA H200, fp32: "),
+    ],
+)
+def test_a_precision_is_used_where_it_pays(asked: str, here: Machine, precision: str, words: str) -> None:
+    """And where it is not, the line says so."""
+    choice = choose(here, ModelSettings.model_validate({"precision": asked}), MIDAS)
+    assert choice.precision == precision
+    assert words in choice.reason
 
 
 def test_an_engine_that_was_asked_for_is_the_reason() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.torchscript import MAX_SIZES, TorchScriptEngine, trace
+from stream.engines.torchscript import MAX_SIZES, TorchScriptEngine, in_bfloat16, trace
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.models.networks import build
@@ -232,3 +233,43 @@ def test_it_describes_itself_and_closes() -> None:
 def test_batches_of_one_unless_asked() -> None:
     """On a CPU a batch saves nothing and makes the first picture wait for the last."""
     assert TorchScriptEngine("tiny", trained, weights_key="", code_version="", cache=None, threads=1).max_batch == 1
+
+
+def bfloat16(cache: Path | None, factory: Build = trained) -> TorchScriptEngine:
+    return TorchScriptEngine(
+        "tiny", factory, weights_key="w", code_version="1", cache=cache, threads=1, max_batch=4, dtype="bf16"
+    )
+
+
+def test_bfloat16_answers_nearly_the_same_in_float32(tmp_path: Path) -> None:
+    """Really computed in 8 bits of mantissa, for any number of pictures; how near is the engine gate's question."""
+    expected = in_torch(pictures(3))
+    runner: Engine = bfloat16(tmp_path)
+    for n in (1, 3):
+        depth = runner.infer(pixels=nhwc(pictures(n)))["depth"]
+        assert depth.dtype == np.float32
+        np.testing.assert_array_equal(depth, torch.from_numpy(depth).bfloat16().float().numpy())
+        assert 1e-4 < np.abs(depth - expected[:n]).max() / np.ptp(expected) < 0.1
+    assert runner.describe() == f"tiny by TorchScript on the CPU, bfloat16, 1 thread, torch {torch.__version__}"
+
+
+def test_bfloat16_weights_are_half_as_large() -> None:
+    """No constant stays in float32 and is converted for every picture."""
+    frozen = trace(trained(), SIZE, "tiny")
+    before, after = io.BytesIO(), io.BytesIO()
+    torch.jit.save(frozen, before)
+    torch.jit.save(in_bfloat16(frozen), after)
+    assert after.tell() < 0.7 * before.tell()
+
+
+def test_bfloat16_and_float32_are_kept_apart(tmp_path: Path) -> None:
+    """Neither is taken for the other; a warm start builds no network and gives the same numbers."""
+    engine(tmp_path).prepare(SIZE)
+    with pytest.raises(AssertionError, match="was built"):
+        bfloat16(tmp_path, never).prepare(SIZE)
+    cold = bfloat16(tmp_path).infer(pixels=pictures())["depth"]
+    np.testing.assert_array_equal(bfloat16(tmp_path, never).infer(pixels=pictures())["depth"], cold)
+    assert len(list(tmp_path.iterdir())) == 2
+    np.testing.assert_allclose(
+        engine(tmp_path, never).infer(pixels=pictures())["depth"], in_torch(pictures()), atol=1e-4
+    )

@@ -1,0 +1,115 @@
+"""What the engine gate said about one engine: a JSON file beside it, believed only for exactly that engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stream.engines.gate_figures import Figures
+
+log = logging.getLogger(__name__)
+
+FORMAT = "depthstream engine verdict 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an engine may be used, why not, and what was measured."""
+
+    accepted: bool
+    reasons: tuple[str, ...]
+    """One line each, the figure with its bound; empty when accepted."""
+    figures: Figures
+    belongs_to: Mapping[str, str]
+    """Everything that would make it another engine: a verdict holds for no other."""
+
+    def to_json(self) -> str:
+        """Indented, for people too; a figure that is not finite is written as a string."""
+        content = asdict(self) | {"format": FORMAT, "belongs_to": dict(self.belongs_to)}
+        content["figures"] = {name: _written(value) for name, value in content["figures"].items()}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Verdict:
+        """Raises ValueError for anything that ``to_json`` did not write."""
+        try:
+            return _verdict(json.loads(text))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a verdict: {error!r}") from error
+
+
+def keep(verdict: Verdict, path: Path | None) -> None:
+    """Write it, in one step. A folder that cannot be written costs a line in the log and a judgement at every start."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, verdict.to_json())
+    except OSError as error:
+        log.warning("%s: the verdict cannot be kept, the next start judges again: %s", path, error)
+
+
+def kept(path: Path | None, belongs_to: Mapping[str, str]) -> Verdict | None:
+    """What was written there, if it is whole and belongs to exactly that; else None."""
+    if path is None:
+        return None
+    try:
+        verdict = Verdict.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        log.debug("%s: no verdict: %s", path, error)
+        return None
+    return verdict if dict(verdict.belongs_to) == dict(belongs_to) else None
+
+
+def processor(root: Path = Path("/")) -> str:
+    """The CPU's name, its numbers, and a hash of what it can do: other instructions, other arithmetic."""
+    try:
+        lines = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n", maxsplit=1)[0]
+    except OSError:
+        return "unknown"
+    about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines.splitlines())}
+    name = about.get("model name", "unknown")
+    numbers = "/".join(about.get(number, "?") for number in ("cpu family", "model", "stepping"))
+    flags = " ".join(sorted(about.get("flags", about.get("Features", "")).split()))
+    return f"{name} {numbers} {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
+
+
+def _verdict(content: dict[str, Any]) -> Verdict:
+    if content["format"] != FORMAT:
+        raise ValueError(f"another format: {content['format']}")
+    figures = {name: _read(value) for name, value in content["figures"].items()}
+    return Verdict(
+        accepted=content["accepted"] is True and not content["reasons"],
+        reasons=tuple(str(reason) for reason in content["reasons"]),
+        figures=Figures(**figures),
+        belongs_to={str(name): str(value) for name, value in content["belongs_to"].items()},
+    )
+
+
+def _written(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
