@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -56,7 +56,7 @@ def playing(role: Callable[..., None], *arguments: object, wait: bool = True) ->
             assert ours.recv() == "ready"
         yield Started(process, ours)
     finally:
-        if process.is_alive():
+        with suppress(BrokenPipeError):  # it may have come to its end already
             ours.send("end")
         process.join(2)
         process.kill()

@@ -16,6 +16,8 @@ from stream.errors import WireError
 from stream.wire.message import Message, parse, subscription
 from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
 
+LOOK_EVERY_NS = 10_000_000
+"""A reader of two thousand frames a second has other things to do than look at four sockets for each of them."""
 SLOW_AT_ONCE = 64
 """They come once a second; more of them must not keep a reader from its frames."""
 MOST_ROUNDS = 100
@@ -45,8 +47,8 @@ class Inbox:
         self._record = Record(AgeClock(mono_ns, unix_ns), mono_ns, count_rate=not latest)
         self.newest: Message | None = None
         self.unread: deque[Message] = deque(maxlen=1 if latest else None)
-        self._empty_ns = mono_ns()
-        """When the frames' socket certainly had no message to give."""
+        self._empty_ns = self._look_ns = mono_ns()
+        """When the frames' socket certainly had no message to give; and when to look around again."""
         self._context = zmq.Context()
         link = partial(Link, self._context, endpoint, keys=keys, mono_ns=mono_ns)
         try:
@@ -57,17 +59,28 @@ class Inbox:
             raise
 
     @property
-    def sockets(self) -> Sequence[Any]:
-        """What becomes readable when ``collect`` has something to do."""
-        return self._frames.socket, self._frames.monitor, self._slow.socket, self._slow.monitor
+    def frames(self) -> Any:
+        """The socket that is readable when ``collect`` has something to take."""
+        return self._frames.socket
 
-    def collect(self) -> None:
-        """Take in what is there, waiting for nothing."""
+    @property
+    def others(self) -> Sequence[Any]:
+        """Those that are readable when ``look_around`` has."""
+        return self._frames.monitor, self._slow.socket, self._slow.monitor
+
+    def look_around(self) -> None:
+        """Take in everything but frames: what is told of the stream, and of the connections."""
+        self._look_ns = self._mono_ns() + LOOK_EVERY_NS
         self._frames.look()
         self._slow.look()
         for _ in range(SLOW_AT_ONCE):
             if not self._take_slow():
                 break
+
+    def collect(self) -> None:
+        """Take in the frames that are there, waiting for nothing; now and then look around."""
+        if self._mono_ns() >= self._look_ns:
+            self.look_around()
         for _ in range(QUEUED - len(self.unread)):
             if not self._take_frame():
                 break

@@ -116,12 +116,13 @@ class Subscriber:
     @property
     def sockets(self) -> Sequence[Any]:
         """One becomes readable, in the terms of ``zmq.Poller``, when there may be something to read or to know."""
-        return *self._inbox.sockets, self._woken
+        return self._inbox.frames, *self._inbox.others, self._woken
 
     @property
     def health(self) -> ReaderHealth:
         """How the stream is now; waits for nothing, and nothing that was not read yet is lost by it."""
         with self._using():
+            self._inbox.look_around()
             self._inbox.collect()
             return self._inbox.health()
 
@@ -166,8 +167,11 @@ class Subscriber:
     def _wait(self, deadline: Deadline, what: str) -> None:
         """Until something comes in. Raises StaleFrame if it is too late, ReaderClosed."""
         if deadline.passed:
+            self._inbox.look_around()
             raise StaleFrame(why_stale(f"{self.topic} at {self.endpoint}: {what}", self._inbox.health()))
-        self._poller.poll(math.ceil(min(deadline.left_s, LOOK_AGAIN_S) * 1000))
+        ready = self._poller.poll(math.ceil(min(deadline.left_s, LOOK_AGAIN_S) * 1000))
+        if any(socket is not self._inbox.frames for socket, _ in ready):
+            self._inbox.look_around()
         self._check_open()
 
     def _check_open(self) -> None:

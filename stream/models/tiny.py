@@ -32,7 +32,7 @@ TINY = DepthModel(
         filename="tiny.safetensors",
         url=None,
         size_bytes=1_868_050,
-        sha256="1cdcb8dc4850de86673ce23b8be9331ef6fb6f060eeffee175f285cc6cb4800d",
+        sha256="4c96c48dfe060fa4e5e3438ad53f20b2d3ada0456578448e23b07e404696fda3",
         licence="Apache-2.0",
         source="this project, trained on rendered scenes only",
     ),

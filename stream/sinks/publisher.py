@@ -144,10 +144,10 @@ class Publisher:
             self._listen(socket)
 
     def figures(self) -> Mapping[str, float]:
-        """For the table: subscriptions to depth, messages that somebody wanted, drops, refused keys."""
+        """For the table: subscriptions to depth (while it is open), messages that somebody wanted, drops, refused keys."""
         with self._lock:
             return {
-                "readers": self._readers.count(b"depth/") if self._socket else 0,
+                **({"readers": self._readers.count(b"depth/")} if self._socket else {}),
                 **self._books.figures(),
                 "copied for lack of buffers": self._buffers.copied_for_lack,
                 "refused keys": self._socket.refused if self._socket else self._refused,

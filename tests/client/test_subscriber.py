@@ -328,5 +328,6 @@ def test_our_clock_is_set_while_frames_come(sending: Sending) -> None:
         error_ns[0] = -3600 * 10**9
         assert reader.age_ms(message) >= 5000
         sending.send(3)
+        assert reader.read(LONG_S).header.seq == 3
         assert reader.read_latest(LONG_MS).header.seq == 3
         assert reader.health.clocks == "stepped"
