@@ -144,7 +144,7 @@ class Publisher:
             self._listen(socket)
 
     def figures(self) -> Mapping[str, float]:
-        """For the table: subscriptions to depth (while it is open), messages that somebody wanted, drops, refused keys."""
+        """For the table: messages that somebody wanted, drops, refused keys; while it is open, readers of depth."""
         with self._lock:
             return {
                 **({"readers": self._readers.count(b"depth/")} if self._socket else {}),

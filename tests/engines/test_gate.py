@@ -214,7 +214,7 @@ def test_wrong_answers_are_refused(pictures: Golden, reference: Engine, answer: 
         (lambda pixels: pixels[:, ::-1].copy(), "correlation "),
         (lambda pixels: pixels[:, :, ::-1].copy(), "correlation "),
         (lambda pixels: 0.25 * pixels + 0.45, "correlation "),
-        (lambda pixels: pixels + 0.1, "scale_off "),
+        (lambda pixels: pixels + 0.5, "abs_rel "),
     ],
     ids=["BGR", "upside down", "not normalised", "another mean"],
 )
