@@ -16,6 +16,6 @@ def replace_measured(page: Path, measured_on: str, lines: Sequence[str]) -> None
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page}: the lines {BEGIN} and {END} are missing")
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "opencv-python", "av", "numpy"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "opencv-python", "av", "pyzmq", "numpy"))
     text = "\n".join([f"{datetime.now(UTC):%Y-%m-%d}, {measured_on}; {packages}.", "", *lines])
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
