@@ -273,7 +273,7 @@ def test_rtx_compiles_for_the_shape_and_keeps_what_it_compiled(
     card = on_stand_in(Card("tensorrt_rtx"), monkeypatch)
     card.open(runtime_cache=file).prepare(PROFILE.size)
     assert file.read_bytes() == b"kernels"
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "stream.engines"):
         card.open(runtime_cache=file)
         assert "of no use here" not in caplog.text
         file.write_bytes(b"of another card")
