@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stream.errors import UsageError
+from stream.estimator import network_of
 from stream.frames import Size
 from stream.models.base import DepthModel
 from stream.models.cache import cache_folder
 from stream.models.catalog import find as find_model
+from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from stream.engines.engine_store import StoredEngine
     from stream.engines.precision import Precision
     from stream.engines.tensorrt_progress import Progress as Told
@@ -63,7 +63,7 @@ def _found_or_made(
     size: Size,
     batch: int,
     precision: Precision,
-    weights: str,
+    weights: Literal["trained", "random"],
     parts: tuple[str, ...],
     rebuild: bool,
     folder: Path | None,
@@ -78,7 +78,9 @@ def _found_or_made(
     if not rebuild and (there := tensorrt_order.find(order, store, trt, gpu)) is not None:
         return there, None
     with _bar(model.name) as told:
-        made = tensorrt_order.make(order, _network(model, weights), store, trt, gpu, told)
+        made = tensorrt_order.make(
+            order, network_of(model, ModelSettings(name=model.name, weights=weights)), store, trt, gpu, told
+        )
     return made, made.build_s
 
 
@@ -88,15 +90,6 @@ def _source(model: DepthModel, weights: str) -> dict[str, str]:
 
     digest = "random" if weights == "random" else sha256_of(locate(model))
     return {"weights": digest, "code": code_version(model.name)}
-
-
-def _network(model: DepthModel, weights: str) -> nn.Module:
-    from stream.models.networks import build
-    from stream.models.weights import load_into, load_state, random_state
-
-    network = build(model.name)
-    load_into(network, random_state(model) if weights == "random" else load_state(model))
-    return network
 
 
 @contextmanager

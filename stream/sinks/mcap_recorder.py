@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -19,9 +18,8 @@ from stream.ros.definitions import CAMERA_INFO, IMAGE
 from stream.ros.messages import camera_info, depth_image
 from stream.ros.names import camera_info_topic, frame_id, image_topic
 from stream.settings import McapSettings
+from stream.sinks.finishing import finish_all
 from stream.sinks.mcap_file import McapFile, Recorded, disk_failure
-
-_log = logging.getLogger(__name__)
 
 
 class McapRecorder:
@@ -53,17 +51,7 @@ class McapRecorder:
 
     def __exit__(self, *exc_info: object) -> None:
         """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
-        failures = []
-        for file in self._files.values():
-            try:
-                file.finish()
-            except SinkError as error:
-                failures.append(error)
-        for number, failure in enumerate(failures):
-            if number > 0 or exc_info[0] is not None:
-                _log.warning("%s", failure)
-        if failures and exc_info[0] is None:
-            raise failures[0]
+        finish_all(self._files.values(), exc_info[0])
 
     def write(self, item: DepthMap) -> None:
         """Raises SinkError for relative depth, a full disk, two cameras whose topics would have one name."""

@@ -7,7 +7,6 @@ playable file), turned into an ordinary mp4 at the end and only then given its n
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from stream.clock import NS_PER_S, Stamp
 from stream.errors import SinkError
 from stream.frames import Image, Size, View
 from stream.settings import RecordSettings
+from stream.sinks.finishing import finish_all
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -34,8 +34,6 @@ BT709 = 1
 """Colour space, primaries and transfer of HD video (ITU-T H.273). Tagged and converted to, at every size: untagged,
 players guess BT.601 below 720 lines and BT.709 above."""
 LIMITED_RANGE = 1
-
-_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -55,17 +53,7 @@ class Recorder:
 
     def __exit__(self, *exc_info: object) -> None:
         """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
-        failures = []
-        for file in self._files.values():
-            try:
-                file.finish()
-            except SinkError as error:
-                failures.append(error)
-        for number, failure in enumerate(failures):
-            if number > 0 or exc_info[0] is not None:
-                _log.warning("%s", failure)
-        if failures and exc_info[0] is None:
-            raise failures[0]
+        finish_all(self._files.values(), exc_info[0])
 
     def write(self, item: View) -> None:
         """Raises SinkError for a full disk, a folder that cannot be written, a size that changes, a second camera."""
