@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stream.frames import Size
+from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -132,19 +131,6 @@ class EngineStore:
 
     def _record(self, recipe: Recipe) -> Path:
         return self.folder / f"{recipe.file_name}.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: of two writers the last one wins, and nobody reads half of it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _stored(record: Path) -> StoredEngine | None:

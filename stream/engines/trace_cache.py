@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
+
+from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,7 @@ class TraceCache:
         if self._folder is None:
             return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            _replace(self._path(self._folder, name, key), _with_header(content, key))
+            write_whole(self._path(self._folder, name, key), _with_header(content, key))
         except OSError as error:
             log.warning("%s: compiled networks cannot be kept here, the next start is slower: %s", self._folder, error)
             self._folder = None
@@ -73,17 +72,6 @@ def _content(data: bytes, key: str) -> bytes:
     if body[: len(prefix)] != prefix:
         raise ValueError("it was made from something else")
     return bytes(body[len(prefix) :])
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _first_line(error: BaseException) -> str:

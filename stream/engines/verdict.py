@@ -6,14 +6,13 @@ import hashlib
 import json
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stream.engines.gate_figures import Figures
+from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,7 @@ def keep(verdict: Verdict, path: Path | None) -> None:
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, verdict.to_json())
+        write_whole(path, verdict.to_json().encode())
     except OSError as error:
         log.warning("%s: the verdict cannot be kept, the next start judges again: %s", path, error)
 
@@ -102,14 +100,3 @@ def _read(value: Any) -> Any:
     if value in ("nan", "inf", "-inf"):
         return float(value)
     return tuple(value) if isinstance(value, list) else value
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,0 +1,51 @@
+"""A file is written in one step."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from stream.whole_file import write_whole
+
+
+def test_it_is_written_with_its_folder(tmp_path: Path) -> None:
+    """And as other files are: readable by whom the umask lets."""
+    path = tmp_path / "new" / "file"
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    write_whole(path, b"content")
+    assert path.read_bytes() == b"content"
+    assert path.stat().st_mode == plain.stat().st_mode
+    assert [other.name for other in path.parent.iterdir()] == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing beside it."""
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_never_finds_half_of_it(tmp_path: Path) -> None:
+    """While four threads write it over and over."""
+    path, contents = tmp_path / "file", [bytes([letter]) * 100_000 for letter in b"abcd"]
+    write_whole(path, contents[0])
+    writers = [threading.Thread(target=lambda c=c: [write_whole(path, c) for _ in range(30)]) for c in contents]
+    for writer in writers:
+        writer.start()
+    seen = [path.read_bytes() for _ in range(200)]
+    for writer in writers:
+        writer.join()
+    assert all(content in contents for content in seen)
+    assert list(tmp_path.iterdir()) == [path]
