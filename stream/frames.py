@@ -6,8 +6,9 @@ Outside a model pictures are BGR; RGB exists only inside a network's input tenso
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,20 @@ class Intrinsics:
     cy_px: float
     size: Size
     """The picture size these numbers belong to."""
+    calibrated: bool = False
+    """Measured with this camera, not taken from a data sheet."""
+
+    @classmethod
+    def of_view(cls, fov_deg: float, size: Size) -> Self:
+        """Square pixels, the axis in the middle, ``fov_deg`` degrees from the left edge to the right one."""
+        focal_px = 0.5 * size.width / math.tan(0.5 * math.radians(fov_deg))
+        return cls(focal_px, focal_px, 0.5 * (size.width - 1), 0.5 * (size.height - 1), size)
 
     def scaled_to(self, size: Size) -> Intrinsics:
         """Of the same camera's pictures when they are resized; pixel edges, not centres, keep their places."""
         x, y = size.width / self.size.width, size.height / self.size.height
         centre = ((self.cx_px + 0.5) * x - 0.5, (self.cy_px + 0.5) * y - 0.5)
-        return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size)
+        return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size, self.calibrated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,10 @@ class DepthMap:
     """Name of the network."""
     weights: Literal["trained", "random"] = "trained"
     """random: the numbers mean nothing; made for speed tests only."""
+    scale_guessed: bool = False
+    """Metres by a guess: the camera's focal length is not known, or the network does not heed it."""
+    raw: Floats | None = field(default=None, repr=False)
+    """(H, W) float32: what the network said before ``depth`` was steadied; None: ``depth`` is that."""
 
     @property
     def unit(self) -> Unit:

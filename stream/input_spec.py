@@ -5,11 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Interpolation = Literal["nearest", "linear", "cubic", "area"]
+from stream.frames import Size
+
+Interpolation = Literal["nearest", "linear", "cubic", "area", "triangle", "linear_corners"]
+"""OpenCV's names for OpenCV's filters. triangle: PIL's BILINEAR, which widens its filter when it shrinks (torchvision's
+``antialias=True``). linear_corners: the outermost pixel centres keep their places (torch's ``align_corners=True``)."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """RGB, on a 0..1 scale (torchvision's reference values)."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A network input of one size for all pictures, which lie somewhere in it."""
+
+    size: Size
+    """Pictures are fitted into it; takes the place of ``InputSpec.side`` and ``bound``."""
+    at: Literal["centre", "top_left"]
+    """Where the picture lies; centre: where a side is odd, the smaller half comes first."""
+    rounding: Literal["down", "half_up"]
+    """Of the picture's scaled sides to whole pixels."""
+    border: tuple[float, float, float]
+    """RGB, 0..255: the colour around the picture, normalised as the picture is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +39,7 @@ class InputSpec:
     bound: Literal["upper", "lower"]
     """upper: neither side exceeds ``side`` (MiDaS). lower: neither side falls below it (Depth Anything)."""
     multiple: int
-    """Both sides are multiples of this many pixels, rounded half to even."""
+    """Both sides of the network's input are multiples of this many pixels, rounded half to even."""
     mean: tuple[float, float, float]
     """RGB, on a 0..1 scale."""
     std: tuple[float, float, float]
@@ -32,3 +50,9 @@ class InputSpec:
     """Network output back to the camera's size."""
     keep_aspect: bool = True
     """False: every picture becomes ``side`` x ``side``."""
+    canvas: Canvas | None = None
+    """None: the network takes pictures of any size (in multiples)."""
+    whole_values: bool = False
+    """The resized picture is rounded to 8 bits before it is normalised, as official code does that resizes bytes."""
+    fixed: bool = False
+    """The network takes no other size than this."""

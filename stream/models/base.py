@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
-from stream.frames import Floats, Kind
+from stream.frames import Floats, Intrinsics, Kind, Size
 from stream.input_spec import InputSpec
 
 
@@ -25,6 +26,36 @@ class WeightsFile:
     """Of the weights, which may differ from the code's (SPDX name where there is one)."""
     source: str
     """Who made them and from what, in one sentence."""
+    must_accept: bool = False
+    """The licence forbids some uses (commercial ones, say): fetched only by somebody who accepts it."""
+    entry: str | None = None
+    """The key in the file under which the named tensors are; None: the file holds nothing else."""
+    extra_names: bool = False
+    """The file may hold tensors that the network has not: its official loader ignores them, and so do we."""
+
+
+class Trained(Protocol):
+    """What has weights to fetch: a depth network, a segmenter. Its name is also that of its architecture."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def weights(self) -> WeightsFile: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What a decoder may know of the picture that the network saw."""
+
+    size: Size
+    """The camera's picture."""
+    scale: float = 1.0
+    """Network pixels per camera pixel."""
+    intrinsics: Intrinsics | None = None
+    """Of the camera's picture; None: unknown."""
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    """Further outputs of the network for this picture, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +74,8 @@ class DepthModel:
     licence: str
     """Of the network's code (SPDX)."""
     weights: WeightsFile
-    decode: Callable[[Floats], Floats]
+    decode: Callable[[Floats, Shot], Floats]
     """Network output, at the camera's size already, (H, W) float32 -> depth (H, W) float32 of ``kind``."""
+    scale_from: Literal["nothing", "intrinsics", "training"] = "nothing"
+    """What makes metres of the output. intrinsics: the camera's, and a guess without them. training: the cameras that
+    the network was trained with, so that for any other it is a guess always. nothing: the depth is relative."""

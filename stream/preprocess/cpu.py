@@ -1,9 +1,10 @@
-"""Pictures to network input and depth back to camera size on the CPU, by OpenCV.
+"""Pictures to network input and depth back to camera size on the CPU, by OpenCV and, for what it lacks, ``separable``.
 
-The official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. Ours resizes float32
-BGR and does the rest in one ``cv2.transform`` of the small picture: the same numbers within 5e-4 (normalised), in
-0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores, EPYC). Integers
-would be resized faster still but round (0.009 off) and, in uint8, lose what a cubic overshoots at hard edges.
+MiDaS' official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. Ours resizes
+float32 BGR and does the rest in one ``cv2.transform`` of the small picture: the same numbers within 5e-4 (normalised),
+in 0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores, EPYC).
+Integers would be resized faster still but round (0.009 off) and, in uint8, lose what a cubic overshoots at hard edges:
+only networks whose official code does so get ``whole_values``.
 """
 
 from __future__ import annotations
@@ -17,36 +18,43 @@ from numpy.typing import NDArray
 from stream.errors import PictureError
 from stream.frames import Floats, Image, Size
 from stream.input_spec import InputSpec, Interpolation
-from stream.preprocess.geometry import network_size
+from stream.preprocess import filters, separable
+from stream.preprocess.geometry import Placement, placement
+
+SEPARABLE: dict[Interpolation, filters.Taps] = {
+    "triangle": filters.triangle,
+    "linear_corners": filters.linear_corners,
+}
+"""What OpenCV lacks."""
 
 
 def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
     """(N, 3, h, w) float32 normalised RGB of N pictures (H, W, 3) uint8 BGR that share one network size.
 
-    The memory is NHWC and the result a transposed view of it: torch sees ``channels_last`` without a copy. Raises
-    PictureError for a picture that is not 8-bit BGR.
+    Their own sizes may differ; what is made of one does not depend on the others. The memory is NHWC and the result a
+    transposed view of it: torch sees ``channels_last`` without a copy. Raises PictureError for a picture that is not
+    8-bit BGR.
     """
     import cv2
 
     for image in images:
         _check(image)
-    sizes = {network_size(Size(*image.shape[:2]), spec) for image in images}
-    assert len(sizes) == 1, f"a batch holds pictures of one network size, not {sizes}"
-    (size,) = sizes
-    nhwc = np.empty((len(images), *size, 3), np.float32)
-    matrix = _bgr_to_normalised_rgb(spec)
-    for image, out in zip(images, nhwc, strict=True):
-        cv2.transform(_resized(image.astype(np.float32), size, spec.resize), matrix, dst=out)
+    places = [placement(Size(*image.shape[:2]), spec) for image in images]
+    nhwc, matrix = _canvases(places, spec), _bgr_to_normalised_rgb(spec)
+    for image, place, canvas in zip(images, places, nhwc, strict=True):
+        resized = _resized_picture(image, place.size, spec)
+        cv2.transform(resized, matrix, dst=canvas[place.rows, place.columns])
     return nhwc.transpose(0, 3, 1, 2)
 
 
 def to_camera(depth: Floats, size: Size, spec: InputSpec) -> Floats:
-    """(h, w) float32 -> (H, W) float32, by the official resize back.
+    """(h, w) float32 -> (H, W) float32, an array of its own: what lies in the border is cut off, the rest resized back.
 
     OpenCV's cubic and torch's ``bicubic`` with ``align_corners=False, antialias=False`` are the same kernel
     (a = -0.75, edges repeated).
     """
-    return _resized(depth, size, spec.restore)
+    place = placement(size, spec)
+    return _resized(depth if place.fills else depth[place.rows, place.columns], size, spec.restore)
 
 
 def _check(image: Image) -> None:
@@ -55,7 +63,40 @@ def _check(image: Image) -> None:
         raise PictureError(f"a picture must be (H, W, 3) uint8 BGR, not {shape} {image.dtype}; convert it first")
 
 
+def _canvases(places: Sequence[Placement], spec: InputSpec) -> Floats:
+    """(N, h, w, 3) float32: the border's colour where one is needed, anything where the picture fills it all."""
+    sizes = {place.canvas for place in places}
+    assert len(sizes) == 1, f"a batch holds pictures of one network size, not {sizes}"
+    (size,) = sizes
+    nhwc = np.empty((len(places), *size, 3), np.float32)
+    for place, canvas in zip(places, nhwc, strict=True):
+        if not place.fills:
+            assert spec.canvas is not None
+            # a whole row: repeating three values takes numpy ten times as long
+            canvas[:] = np.tile(_normalised(spec.canvas.border, spec), (size.width, 1))
+    return nhwc
+
+
+def _resized_picture(image: Image, size: Size, spec: InputSpec) -> Floats:
+    """BGR, 0..255, not normalised yet."""
+    if not spec.whole_values:
+        return _resized(image.astype(np.float32), size, spec.resize)
+    return _resized_bytes(np.ascontiguousarray(image), size, spec.resize).astype(np.float32)
+
+
 def _resized(array: Floats, size: Size, interpolation: Interpolation) -> Floats:
+    if interpolation in SEPARABLE:
+        return separable.resized(array, size, SEPARABLE[interpolation])
+    return cast(Floats, _by_opencv(array, size, interpolation))
+
+
+def _resized_bytes(image: Image, size: Size, interpolation: Interpolation) -> Image:
+    if interpolation in SEPARABLE:
+        return separable.resized_bytes(image, size, SEPARABLE[interpolation])
+    return cast(Image, _by_opencv(image, size, interpolation))
+
+
+def _by_opencv(array: Floats | Image, size: Size, interpolation: Interpolation) -> object:
     import cv2
 
     how = {
@@ -64,7 +105,7 @@ def _resized(array: Floats, size: Size, interpolation: Interpolation) -> Floats:
         "cubic": cv2.INTER_CUBIC,
         "area": cv2.INTER_AREA,
     }
-    return cast(Floats, cv2.resize(array, (size.width, size.height), interpolation=how[interpolation]))
+    return cv2.resize(array, (size.width, size.height), interpolation=how[interpolation])
 
 
 def _bgr_to_normalised_rgb(spec: InputSpec) -> NDArray[np.float64]:
@@ -74,3 +115,8 @@ def _bgr_to_normalised_rgb(spec: InputSpec) -> NDArray[np.float64]:
         matrix[channel, 2 - channel] = 1.0 / (255.0 * std)
         matrix[channel, 3] = -mean / std
     return matrix
+
+
+def _normalised(rgb: tuple[float, float, float], spec: InputSpec) -> Floats:
+    """(3,) float32 of a colour of 0..255."""
+    return ((np.array(rgb) / 255 - spec.mean) / spec.std).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +9,7 @@ from hypothesis import strategies as st
 from stream.frames import Size
 from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stream.preprocess.geometry import network_size
-
-MIDAS = InputSpec(256, "upper", 32, IMAGENET_MEAN, IMAGENET_STD)
-DEPTH_ANYTHING = InputSpec(518, "lower", 14, IMAGENET_MEAN, IMAGENET_STD)
+from tests.preprocess.official import DEPTH_ANYTHING, MIDAS, resize_rule
 
 
 @pytest.mark.parametrize(
@@ -47,25 +44,6 @@ def test_without_aspect_every_picture_becomes_the_square(spec: InputSpec) -> Non
         assert network_size(camera, square) == (spec.side, spec.side)
 
 
-def official_size(camera: Size, spec: InputSpec) -> tuple[int, int]:
-    """The rule with numpy's rounding, in the official order of operations."""
-
-    def constrain(x: float) -> int:
-        y = int(np.round(x / spec.multiple) * spec.multiple)
-        if spec.bound == "upper" and y > spec.side:
-            y = int(np.floor(x / spec.multiple) * spec.multiple)
-        if spec.bound == "lower" and y < spec.side:
-            y = int(np.ceil(x / spec.multiple) * spec.multiple)
-        return y
-
-    scale_height, scale_width = spec.side / camera.height, spec.side / camera.width
-    if (scale_width > scale_height) == (spec.bound == "lower"):
-        scale_height = scale_width
-    else:
-        scale_width = scale_height
-    return constrain(scale_height * camera.height), constrain(scale_width * camera.width)
-
-
 sides = st.integers(min_value=8, max_value=16384)
 specs = st.builds(
     InputSpec,
@@ -81,7 +59,7 @@ specs = st.builds(
 def test_it_is_the_official_rule_but_never_zero(height: int, width: int, spec: InputSpec) -> None:
     """Whatever the picture and the network."""
     camera = Size(height, width)
-    expected = tuple(max(side, spec.multiple) for side in official_size(camera, spec))
+    expected = tuple(max(side, spec.multiple) for side in resize_rule(camera, spec))
     assert network_size(camera, spec) == expected
 
 
