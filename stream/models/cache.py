@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stream.models.base import DepthModel
+from stream.models.base import Trained
 
 
 def cache_folder() -> Path:
@@ -24,8 +24,18 @@ def trace_folder() -> Path:
     return cache_folder() / "traces"
 
 
-def weights_path(model: DepthModel) -> Path:
+def weights_path(model: Trained) -> Path:
     """Where the model's weights belong, whether they are there or not."""
     if model.weights.url is None:
         return Path(__file__).with_name("data") / model.weights.filename
     return cache_folder() / "weights" / model.weights.filename
+
+
+def converted_path(model: Trained) -> Path:
+    """Where the safetensors copy of the model's weights belongs (see ``stream.models.state_copy``)."""
+    return cache_folder() / "converted" / f"{model.weights.filename}.safetensors"
+
+
+def acceptance_path(model: Trained) -> Path:
+    """Where it is kept that somebody accepted the licence of the model's weights: beside them."""
+    return cache_folder() / "weights" / f"{model.weights.filename}.licence.json"

@@ -6,10 +6,10 @@ import numpy as np
 
 from stream.frames import Floats
 from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
-from stream.models.base import DepthModel, WeightsFile
+from stream.models.base import DepthModel, Shot, WeightsFile
 
 
-def decode(raw: Floats) -> Floats:
+def decode(raw: Floats, shot: Shot) -> Floats:
     """Inverse relative depth: larger is nearer, never negative."""
     depth: Floats = np.maximum(raw, np.float32(0))
     return depth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +33,35 @@ _DAMAGE = (
 """What torch.load raises for files with flipped or missing bytes (found by flipping them: 640 damaged files)."""
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path, entry: str | None = None) -> dict[str, Tensor]:
     """The tensors in a safetensors or torch file by name, on the CPU; half precision becomes float32.
 
-    Raises WeightsError saying what is wrong with the file; the message starts with the path.
+    ``entry``: the key under which they are in a torch file. Raises WeightsError saying what is wrong with the file;
+    the message starts with the path.
     """
+    return widened(read_stored(path, entry))
+
+
+def read_stored(path: Path, entry: str | None = None) -> dict[str, Tensor]:
+    """The same as the file has them, half precision too; mapped into memory where its kind allows that."""
     start = _start(path)
     try:
         content = _read(path, start)
     except _DAMAGE as error:
         raise WeightsError(f"{path}: damaged: {_first_line(error)}") from error
-    return _tensors(path, content)
+    return _tensors(path, content, entry)
+
+
+def widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers, none of them in half precision."""
+    import torch
+
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file is of the kind that needs no conversion. Raises WeightsError if it is no file of weights."""
+    return not _start(path)
 
 
 def check_sums(path: Path) -> None:
@@ -77,7 +96,7 @@ def _read(path: Path, start: bytes) -> Any:
     if start:
         import torch
 
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=start == _ZIP and _can_be_mapped(path))
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -87,14 +106,31 @@ def _read(path: Path, start: bytes) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
+def _can_be_mapped(path: Path) -> bool:
+    """Not if somebody packed it again and compressed it: torch would take the compressed bytes for numbers."""
+    with zipfile.ZipFile(path) as archive:
+        return all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
+
+
+def _tensors(path: Path, content: Any, entry: str | None) -> dict[str, Tensor]:
     import torch
 
-    if isinstance(content, dict) and "optimizer" in content:
+    if entry is not None:
+        content = _entry(path, content, entry)
+    elif isinstance(content, dict) and "optimizer" in content:
         content = content.get("model")  # a training checkpoint: isl-org/MiDaS, midas/base_model.py reads both
+    elif isinstance(content, dict) and "state_dict" in content:
+        content = content["state_dict"]  # mit-han-lab/efficientvit, load_state_dict_from_file reads both, too
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise WeightsError(f"{path}: holds something else than named tensors")
-    return {str(k): v.float() if v.dtype == torch.float16 else v for k, v in content.items()}
+    return {str(name): value for name, value in content.items()}
+
+
+def _entry(path: Path, content: Any, entry: str) -> Any:
+    if isinstance(content, dict) and entry in content:
+        return content[entry]
+    has = f"{len(content)} others, first {next(iter(content))!r}" if isinstance(content, dict) and content else "none"
+    raise WeightsError(f'{path}: has no entry "{entry}", where its tensors should be, but {has}')
 
 
 def _first_line(error: BaseException) -> str:

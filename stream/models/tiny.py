@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stream.frames import Floats
 from stream.input_spec import InputSpec
-from stream.models.base import DepthModel, WeightsFile
+from stream.models.base import DepthModel, Shot, WeightsFile
 
 
-def decode(raw: Floats) -> Floats:
+def decode(raw: Floats, shot: Shot) -> Floats:
     """Inverse relative depth, larger is nearer; its zero is arbitrary, so negative values are as good as others."""
     return raw
 

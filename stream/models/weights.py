@@ -1,24 +1,43 @@
-"""Trained parameters: where they are, whether they are the right ones, and how they get into a network."""
+"""Trained parameters: where they are and how they get into a network; and parameters without meaning."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from stream.errors import WeightsError
-from stream.models.base import DepthModel
-from stream.models.cache import weights_path
+from stream.input_spec import InputSpec
+from stream.models.base import Trained
+from stream.models.cache import converted_path, weights_path
 from stream.models.networks import build
-from stream.models.state_file import check_sums, read_state
+from stream.models.state_copy import read_through
+from stream.models.state_file import widened
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+log = logging.getLogger(__name__)
 
-def locate(model: DepthModel) -> Path:
+NOISE_SIDE = 128
+"""Pixels, about: of the noise that batch normalisation measures in a network with random parameters."""
+
+
+class Fed(Protocol):
+    """A network's name, and what it takes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spec(self) -> InputSpec: ...
+
+
+def locate(model: Trained) -> Path:
     """The file with the model's weights. Raises WeightsError saying how to get it."""
     path = weights_path(model)
     if path.is_file():
@@ -28,25 +47,50 @@ def locate(model: DepthModel) -> Path:
     raise WeightsError(f"{model.name}: no weights in {path}: {how_to_get(model)}")
 
 
-def how_to_get(model: DepthModel) -> str:
+def how_to_get(model: Trained) -> str:
     """The command that fetches the weights, and the way by hand."""
     path, url = weights_path(model), model.weights.url
     return f"run: depthstream models pull {model.name}; or by hand: download {url} and save it as {path}"
 
 
-def load_state(model: DepthModel) -> dict[str, Tensor]:
-    """The model's trained tensors by name, float32. Raises WeightsError if they are missing or damaged."""
-    path = locate(model)
+def load_state(model: Trained) -> dict[str, Tensor]:
+    """The model's trained tensors by name, float32. Raises WeightsError if they are missing or damaged.
+
+    They come from a safetensors copy in the cache, which is made if it is missing or of another file.
+    """
+    path, entry = locate(model), model.weights.entry
     try:
-        return read_state(path)
+        state = read_through(path, sha256_of(path), entry, converted_path(model))
     except WeightsError as error:
-        raise WeightsError(f"{error}; {_again(model)}") from error
+        raise WeightsError(f"{error}; {again(model)}") from error
+    return widened(known_names(model, state))
+
+
+def known_names(model: Trained, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without what its official loader ignores too, where the model says that there may be such."""
+    if not model.weights.extra_names:
+        return dict(state)
+    own = build_empty(model.name).state_dict()
+    extra = [name for name in state if name not in own]
+    if extra:
+        log.info("%s: %d tensors are not used, first %s", model.weights.filename, len(extra), extra[0])
+    return {name: tensor for name, tensor in state.items() if name in own}
+
+
+def build_empty(name: str) -> nn.Module:
+    """The network without memory for its parameters (torch's device "meta"): to see what would fit into it."""
+    import torch
+
+    with torch.device("meta"):
+        return build(name)
 
 
 def load_into(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copies ``state`` into ``network``: every name and shape must fit, else WeightsError names the first misfit.
 
-    Batch normalisation's ``num_batches_tracked`` may be missing, as it may for torch: only training reads it.
+    A network without memory (``build_empty``) gets the tensors themselves; it runs afterwards only if it has no
+    constants beside its parameters (Metric3D has). Batch normalisation's ``num_batches_tracked`` may be missing, as it
+    may for torch: only training reads it.
     """
     own = network.state_dict()
     counters = {name for name in own if name.endswith(".num_batches_tracked")}
@@ -57,73 +101,65 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         raise WeightsError(
             f"these weights belong to another network: {_misfit(own, state, missing, unexpected, misshaped)}"
         )
-    network.load_state_dict(dict(state), strict=False)
+    empty = any(tensor.is_meta for tensor in own.values())
+    network.load_state_dict(dict(state), strict=False, assign=empty)
 
 
-def random_state(model: DepthModel, seed: int = 0) -> dict[str, Tensor]:
+def random_state(model: Fed, seed: int = 0) -> dict[str, Tensor]:
     """Parameters without meaning, for speed tests: the same for the same seed; outputs are finite and vary.
 
     Batch normalisation measures noise that is passed through: with the statistics that torch starts with, signals
-    fade until denormal numbers slow the arithmetic down. The last layer's weights are made positive, else its ReLU
-    could answer zero everywhere.
+    fade until denormal numbers slow the arithmetic down. Networks without it are not run. Layers that give one channel
+    get positive weights and no bias, else a ReLU behind them could answer zero everywhere (Depth Anything's did).
     """
     import torch
     from torch import nn
 
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         network = build(model.name)
+        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = None  # take the statistics of what passes, not a running mean from 0 and 1
         for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = None  # take the statistics of what passes, not a running mean from 0 and 1
-            elif isinstance(layer, nn.Conv2d) and layer.out_channels == 1:
+            if isinstance(layer, nn.Conv2d) and layer.out_channels == 1:
                 layer.weight.abs_()
-        network.train()(torch.randn(2, 3, 128, 128))
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+                if layer.bias is not None:
+                    layer.bias.zero_()
+        if norms:
+            network.train()(_noise(model.spec))
+    return dict(network.state_dict())
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What was found when a weights file was looked at closely."""
+def _noise(spec: InputSpec) -> Tensor:
+    """Pictures of nothing, at a small size that the network takes."""
+    import torch
 
-    path: Path
-    size_bytes: int
-    sha256: str
-    hash_known: bool
-    """True: it was compared and equals the published one. False: there is none to compare with."""
-    tensors: int
-
-
-def verify(model: DepthModel) -> Verification:
-    """Reads the model's weights as strictly as we can. Raises WeightsError if they are missing, damaged or others."""
-    path = locate(model)
-    try:
-        return verify_file(model, path)
-    except WeightsError as error:
-        raise WeightsError(f"{error}; {_again(model)}") from error
-
-
-def verify_file(model: DepthModel, path: Path) -> Verification:
-    """The same for a file that is not in its place yet."""
-    digest, expected = sha256_of(path), model.weights.sha256
-    if expected is not None and digest != expected:
-        raise WeightsError(f"{path}: sha256 is {digest}, expected {expected}")
-    check_sums(path)
-    state = read_state(path)
-    try:
-        load_into(build(model.name), state)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    return Verification(path, path.stat().st_size, digest, expected is not None, len(state))
+    if spec.canvas or spec.fixed:
+        return torch.randn(1, 3, *(spec.canvas.size if spec.canvas else (spec.side, spec.side)))
+    side = math.ceil(NOISE_SIDE / spec.multiple) * spec.multiple
+    return torch.randn(2, 3, side, side)
 
 
 def sha256_of(path: Path) -> str:
-    """64 hexadecimal digits."""
+    """64 hexadecimal digits; a file that has not changed since it was asked for last is not read again."""
+    now = path.stat()
+    return _remembered(path, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _remembered(path: Path, *_state: int) -> str:
+    return hashed(path)
+
+
+def hashed(path: Path) -> str:
+    """The same, read from the disk in any case."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _again(model: DepthModel) -> str:
+def again(model: Trained) -> str:
+    """What to do about bad weights."""
     if model.weights.url is None:
         return "install depthstream again"
     return f"delete the file and run: depthstream models pull {model.name}"

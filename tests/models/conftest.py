@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,11 +86,13 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture(scope="session")
 def checkpoint() -> bytes:
     """A torch file that fits the tiny network, with random values (3.7 MB)."""
-    import torch
+    return packed(random_state(TINY), "zip")
 
-    buffer = io.BytesIO()
-    torch.save(random_state(TINY), buffer)
-    return buffer.getvalue()
+
+@pytest.fixture(scope="session")
+def pack() -> Callable[..., bytes]:
+    """``pack(state, kind, entry)``: the bytes of a file of weights; kind: zip, legacy or safetensors."""
+    return packed
 
 
 @pytest.fixture
@@ -118,8 +121,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offered(site: Site, cache: Path) -> Callable[..., DepthModel]:
     """``offered(sha256=...)``: a model whose weights are on the server."""
 
-    def make(**changes: str | int | None) -> DepthModel:
+    def make(**changes: Any) -> DepthModel:
         weights = replace(TINY.weights, filename="tiny.pt", url=site.url, size_bytes=None, sha256=None)
         return replace(TINY, weights=replace(weights, **changes))
 
     return make
+
+
+def packed(state: dict[str, Any], kind: str, entry: str | None = None) -> bytes:
+    """A file of weights; other things lie beside the tensors where they are an entry, as in official files."""
+    import torch
+    from safetensors.torch import save
+
+    if kind == "safetensors":
+        return save(state)
+    buffer = io.BytesIO()
+    content = state if entry is None else {"epoch": 7, entry: state, "config": {"name": "tiny", "rates": [0.1, 0.2]}}
+    torch.save(content, buffer, _use_new_zipfile_serialization=kind == "zip")
+    return buffer.getvalue()

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from stream.errors import DownloadError
 from stream.models.base import DepthModel
 from stream.models.download import pull
 from stream.models.tiny import TINY
-from stream.models.weights import load_state, verify
+from stream.models.verification import verify
+from stream.models.weights import load_state, random_state
 
 Offer = Callable[..., DepthModel]
 
@@ -45,6 +47,21 @@ def test_weights_arrive_whole_and_fit_the_network(offered: Offer, site, cache: P
     assert seen[-1] == (len(site.content), len(site.content))
     assert seen == sorted(seen)
     assert verify(offered()).tensors == len(load_state(offered()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [("zip", None), ("zip", "state_dict"), ("legacy", None), ("legacy", "model_state_dict"), ("safetensors", None)],
+)
+def test_every_kind_of_checkpoint_arrives(offered: Offer, site, pack, kind: str, entry: str | None) -> None:
+    """As the official ones are: named tensors alone or under a key, in a torch file of either kind, or safetensors."""
+    state = random_state(TINY, 3)
+    site.content = pack(state, kind, entry)
+    model = offered(entry=entry, filename="some.weights")
+    pull(model)
+    loaded = load_state(model)
+    assert set(loaded) == set(state)
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
 
 
 def test_what_is_there_is_not_fetched_again(offered: Offer, site) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.models.cache import cache_folder, trace_folder, weights_path
+from stream.models.cache import acceptance_path, cache_folder, converted_path, trace_folder, weights_path
 from stream.models.midas_small import MIDAS_SMALL
 
 
@@ -28,3 +28,5 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, own
     assert cache_folder() == Path(expected)
     assert trace_folder() == Path(expected) / "traces"
     assert weights_path(MIDAS_SMALL) == Path(expected) / "weights" / "midas_v21_small_256.pt"
+    assert converted_path(MIDAS_SMALL) == Path(expected) / "converted" / "midas_v21_small_256.pt.safetensors"
+    assert acceptance_path(MIDAS_SMALL).parent == weights_path(MIDAS_SMALL).parent

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream.errors import UnknownModel
 from stream.spelling import nearest
@@ -13,24 +15,88 @@ from stream.spelling import nearest
 if TYPE_CHECKING:
     from torch import nn
 
-_CLASSES = {"midas_small": ("midas", "MidasSmall"), "tiny": ("tiny", "TinyDepth")}
-"""Name of the network: the module beside this one and the class in it."""
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Where a network's code is, and what its class is called with."""
+
+    class_name: str
+    modules: tuple[str, ...]
+    """Beside this one: the one with the class first, then those that it is built from."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ("depth",)
+    """What it returns: one tensor, or a tuple of as many as there are names."""
+
+
+VITS = {"small": "vits", "base": "vitb", "large": "vitl"}
+"""Our names for sizes, and the official ones."""
+METRES = {"indoor": 20.0, "outdoor": 80.0}
+"""The farthest that Depth Anything's metric networks tell."""
+
+
+def _depth_anything(size: str, version: int, max_depth: float | None = None) -> Architecture:
+    arguments = {"encoder": VITS[size], "version": version, "max_depth": max_depth}
+    return Architecture("DepthAnything", ("depth_anything", "dpt", "refinenet", "vit", "multiples"), arguments)
+
+
+def _metric3d(variant: str) -> Architecture:
+    parts = ("encoder", "features", "context", "decoder", "refine")
+    modules = ("metric3d", *(f"metric3d_{part}" for part in parts), "vit", "multiples")
+    return Architecture("Metric3D", modules, {"variant": variant})
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "midas_small": Architecture("MidasSmall", ("midas", "refinenet", "multiples")),
+    "tiny": Architecture("TinyDepth", ("tiny", "multiples")),
+    **{f"depth_anything_v{v}_{size}": _depth_anything(size, v) for v in (1, 2) for size in VITS},
+    **{
+        f"depth_anything_v2_{place}_{size}": _depth_anything(size, 2, metres)
+        for place, metres in METRES.items()
+        for size in VITS
+    },
+    "metric3d_v2_small": _metric3d("vit_small"),
+    "metric3d_v2_large": _metric3d("vit_large"),
+    "depth_pro": Architecture(
+        "DepthPro",
+        ("depth_pro", "depth_pro_decoder", "depth_pro_encoder", "depth_pro_tiles", "vit"),
+        outputs=("depth", "fov_deg"),
+    ),
+    **{
+        f"efficientvit_sam_{size}": Architecture(
+            "EfficientVitSam",
+            ("efficientvit_sam", "efficientvit", "efficientvit_blocks", "sam_decoder", "sam_decoder_attention"),
+            {"variant": size},
+            outputs=("embedding",),
+        )
+        for size in ("l0", "l1", "l2", "xl0", "xl1")
+    },
+}
+"""By the name of the model."""
 
 
 def build(name: str) -> nn.Module:
     """A network of that architecture in eval mode, with torch's initial values. Raises UnknownModel."""
-    module, class_name = _lookup(name)
-    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), class_name)()
+    wanted = _lookup(name)
+    module = import_module(f"{__name__}.{wanted.modules[0]}")
+    network: nn.Module = getattr(module, wanted.class_name)(**wanted.arguments)
     return network.eval()
+
+
+def outputs_of(name: str) -> tuple[str, ...]:
+    """Names of what the network returns, in order."""
+    return _lookup(name).outputs
 
 
 def code_version(name: str) -> str:
     """Changes whenever the network's source does: what was traced from older code is not used again."""
-    module, _ = _lookup(name)
-    return hashlib.sha256(Path(__file__).with_name(f"{module}.py").read_bytes()).hexdigest()[:12]
+    wanted, digest = _lookup(name), hashlib.sha256()
+    digest.update(repr(sorted(wanted.arguments.items())).encode())
+    for module in wanted.modules:
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def _lookup(name: str) -> tuple[str, str]:
-    if name not in _CLASSES:
-        raise UnknownModel(f'no network "{name}"{nearest(name, _CLASSES)}')
-    return _CLASSES[name]
+def _lookup(name: str) -> Architecture:
+    if name not in ARCHITECTURES:
+        raise UnknownModel(f'no network "{name}"{nearest(name, ARCHITECTURES)}')
+    return ARCHITECTURES[name]

@@ -1,10 +1,9 @@
 """MiDaS v2.1 small: an EfficientNet-Lite3 encoder and a RefineNet-like decoder, written with torch alone.
 
-The names of parameters and buffers are those of the official checkpoint, so that it loads strictly; they explain
-attribute names like ``resConfUnit1``. What the output depends on and is easily got wrong (sources: isl-org/MiDaS,
-rwightman/gen-efficientnet-pytorch): batch normalisation with TensorFlow's epsilon; TensorFlow's "SAME" padding, which
-puts the odd pixel after the picture; ReLU6 in the encoder, ReLU in the decoder; corners aligned when features are
-upsampled, but not in the head.
+The names of parameters and buffers are those of the official checkpoint, so that it loads strictly. What the output
+depends on and is easily got wrong (sources: isl-org/MiDaS, rwightman/gen-efficientnet-pytorch): batch normalisation
+with TensorFlow's epsilon; TensorFlow's "SAME" padding, which puts the odd pixel after the picture; ReLU6 in the
+encoder, ReLU in the decoder; corners aligned when features are upsampled, but not in the head.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stream.models.networks.multiples import require_multiples
+from stream.models.networks.refinenet import Fusion
 
 BN_EPS = 1e-3
 """TensorFlow's; torch's own default is 1e-5."""
@@ -105,36 +105,6 @@ class Decoder(nn.Module):
         x = self.refinenet2(x, self.layer2_rn(stride8))
         x = self.refinenet1(x, self.layer1_rn(stride4))
         return cast(Tensor, self.output_conv(x)).squeeze(1)
-
-
-class Fusion(nn.Module):
-    """Adds a level's refined features, refines the sum and doubles its size; the projection comes last."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.out_conv = nn.Conv2d(channels, out, 1)
-        # The deepest level has nothing to add: refinenet4's first unit (22% of all parameters) is in the checkpoint
-        # but never runs. Freezing a trace drops it.
-        self.resConfUnit1 = ResidualConvUnit(channels)
-        self.resConfUnit2 = ResidualConvUnit(channels)
-
-    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
-        if level is not None:
-            x = x + self.resConfUnit1(level)
-        x = functional.interpolate(self.resConfUnit2(x), scale_factor=2.0, mode="bilinear", align_corners=True)
-        return cast(Tensor, self.out_conv(x))
-
-
-class ResidualConvUnit(nn.Module):
-    """Two activated convolutions beside an identity; the activation comes before each convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv2(functional.relu(self.conv1(functional.relu(x))))) + x
 
 
 class DepthwiseSeparable(nn.Module):

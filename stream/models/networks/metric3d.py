@@ -1,0 +1,53 @@
+"""Metric3D v2 (Hu et al., "Metric3D v2: A Versatile Monocular Geometric Foundation Model", TPAMI 2024), torch alone.
+
+The names of parameters are those in the official files (YvanYin/Metric3D), so that these load strictly. The official
+module has one more, the encoder's ``mask_token``; only its pretraining used it and the files do not hold it.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from stream.models.networks.metric3d_decoder import Decoder
+from stream.models.networks.metric3d_encoder import PATCH, Config, Encoder
+from stream.models.networks.multiples import require_multiples
+from stream.models.networks.vit import grid_of
+
+MULTIPLE = 2 * PATCH
+"""Other sizes have no features at exactly a quarter; the official code would answer with fewer rows or columns."""
+
+CONFIGS = {
+    "vit_small": Config(width=384, layers=12, heads=6, seventh=192, quarter=96, hidden=48, iterations=4),
+    "vit_large": Config(width=1024, layers=24, heads=16, seventh=512, quarter=256, hidden=128, iterations=8),
+}
+"""By the official names."""
+
+
+class Metric3D(nn.Module):
+    """(N, 3, h, w) normalised RGB -> depth (N, h, w) float32, 0.1..200 metres of the canonical camera.
+
+    That camera has a focal length of 1000 pixels of the network's input: another camera's metres are these times its
+    own focal length in such pixels / 1000. h and w must be multiples of 28, else ValueError. Whatever the network
+    computes in, what is in metres is float32 (``metric3d_refine``), so that it needs no ``float32_parts``.
+    """
+
+    def __init__(self, variant: str | Config = "vit_small") -> None:
+        super().__init__()
+        config = CONFIGS[variant] if isinstance(variant, str) else variant
+        self.depth_model = nn.ModuleDict({"encoder": Encoder(config), "decoder": Decoder(config)})
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self._decoded(pixels, everything=False)[:, 0]
+
+    def everything(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Depth (N, h, w), the logit of its confidence (N, h, w), normals (N, 4, h, w): unit vector, concentration."""
+        answer = self._decoded(pixels, everything=True)
+        return answer[:, 0], answer[:, 1], answer[:, 2:]
+
+    def _decoded(self, pixels: Tensor, everything: bool) -> Tensor:
+        require_multiples(pixels, MULTIPLE)
+        h, w = grid_of(pixels, PATCH)
+        tokens = self.depth_model["encoder"](pixels)
+        return cast(Tensor, self.depth_model["decoder"](tokens, h, w, everything=everything))

@@ -1,0 +1,110 @@
+"""A copy of a weights file in safetensors, which is mapped into memory at once and holds nothing but numbers.
+
+It has the same values, types and names as the file it was made from and says which file that was (its SHA-256), so a
+copy of another file is never used. It is a convenience: where it cannot be written, the log says so and the original
+is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from stream.errors import WeightsError
+from stream.models.state_file import check_sums, is_safetensors, read_stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+def read_through(original: Path, sha256: str, entry: str | None, copy: Path) -> dict[str, Tensor]:
+    """The tensors of ``original`` as stored, read from its ``copy``, which is made first if there is none.
+
+    Raises WeightsError if the original is damaged; its check sums are looked at before it is copied.
+    """
+    if is_safetensors(original):
+        return read_stored(original, entry)
+    state = read_copy(copy, sha256, entry)
+    if state is None:
+        check_sums(original)
+        state = read_stored(original, entry)
+        write_copy(copy, state, sha256, entry)
+    return state
+
+
+def read_copy(copy: Path, sha256: str, entry: str | None) -> dict[str, Tensor] | None:
+    """What is in the copy; None if it is missing, damaged or of another original."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(copy, framework="pt") as file:
+            made_from = file.metadata() or {}
+        return read_stored(copy) if made_from == _made_from(sha256, entry) else None
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, WeightsError) as error:
+        log.warning("%s cannot be used and is made again: %s", copy, error)
+        return None
+
+
+def write_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str | None) -> None:
+    """Put a copy of ``state`` in its place in one step; a failure costs a line in the log and nothing else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    unfinished = copy.with_name(f"{copy.name}.{uuid4().hex}.unfinished")  # others may be making the same copy
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        mode = unfinished.stat().st_mode  # what this user's new files may be; safetensors makes it nobody else's
+        save_file(_each_by_itself(state), unfinished, metadata=_made_from(sha256, entry))
+        unfinished.chmod(mode)
+        os.replace(unfinished, copy)
+    except (OSError, SafetensorError) as error:
+        log.warning("%s cannot be written, so these weights are read from the original each time: %s", copy, error)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def check_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str | None) -> None:
+    """Raises WeightsError if there is a copy of the original and it does not hold ``state``, bit by bit."""
+    copied = read_copy(copy, sha256, entry)
+    if copied is None:
+        return
+    differing = [name for name in state if name not in copied or not _same(copied[name], state[name])]
+    if differing or len(copied) != len(state):
+        first = f', first "{differing[0]}"' if differing else ""
+        raise WeightsError(f"{copy}: {len(differing)} tensors differ from the original's{first}: delete this copy")
+
+
+def _made_from(sha256: str, entry: str | None) -> dict[str, str]:
+    return {"format": "pt", "made_from_sha256": sha256, "entry": entry or ""}
+
+
+def _each_by_itself(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors takes no two tensors that share memory, and none with gaps: these become tensors of their own."""
+    import torch
+
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in state.items():
+        memory = tensor.untyped_storage()
+        alone = memory.data_ptr() not in seen and tensor.is_contiguous() and memory.nbytes() == tensor.nbytes
+        seen.add(memory.data_ptr())
+        result[name] = tensor if alone else tensor.clone(memory_format=torch.contiguous_format)
+    return result
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    import torch
+
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))
