@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.cli import trained
+from pipelines.cli.trained import ALL
+from stream.models.cache import acceptance_path
+from stream.models.catalog import find
+
 Command = Callable[..., Any]
 
 
 def test_the_list_says_what_each_network_is(depthstream: Command) -> None:
-    """Name, size, meaning, licence, origin, and whether the weights are here."""
+    """Name, what it gives, parameters, licence, size, and whether the weights are here."""
     called = depthstream("models", "list")
     assert called.status == 0
-    for word in ("tiny", "0.9 M", "midas_small", "21.3 M", "relative inverse", "MIT", "the package", "github.com"):
-        assert word in called.out
+    rows = {words[0]: " ".join(words[1:]) for line in called.out.splitlines() if (words := line.split())}
+    assert rows["tiny"] == "relative 0.9 M Apache-2.0 1.9 yes"
+    assert rows["midas_small"] == "relative 21.3 M MIT ~85 no"
+    assert rows["depth_anything_v2_indoor_base"] == "metres 97.5 M CC-BY-NC-4.0 * 390 no"
+    assert rows["efficientvit_sam_l0"].startswith("masks 34.8 M Apache-2.0")
+
+
+def test_the_list_fits_eighty_columns(depthstream: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is cut off or wrapped, however many networks there are; the notes below may be longer."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = depthstream("models", "list").out.splitlines()
+    assert max(len(line) for line in lines) <= 100
+    assert not any("…" in line for line in lines)
+    first_words = [line.split()[0] for line in lines if line.split()]
+    assert [word for word in first_words if word in {model.name for model in ALL}] == [model.name for model in ALL]
 
 
 def test_the_list_as_json(depthstream: Command, cache_folder: Path) -> None:
@@ -28,6 +49,12 @@ def test_the_list_as_json(depthstream: Command, cache_folder: Path) -> None:
     assert models["tiny"]["weights"]["here"] is True
     assert models["midas_small"]["weights"]["here"] is False
     assert models["midas_small"]["weights"]["path"].startswith(str(cache_folder))
+    restricted = models["depth_anything_v2_large"]["weights"]
+    assert restricted["must_accept"] is True
+    assert restricted["restrictions"]["forbids"] == "commercial use"
+    assert restricted["accepted"] is None
+    assert models["tiny"]["weights"]["restrictions"] is None
+    assert models["efficientvit_sam_l0"]["kind"] == "masks"
 
 
 def test_the_embedded_weights_verify(depthstream: Command) -> None:
@@ -40,14 +67,72 @@ def test_the_embedded_weights_verify(depthstream: Command) -> None:
 
 def test_damaged_weights_do_not_verify(depthstream: Command) -> None:
     """One line that says to delete the file and pull again."""
-    path = Path(depthstream("models", "path", "midas_small").out.strip())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"PK\x03\x04 not a checkpoint")
-    called = depthstream("models", "verify", "midas_small")
-    path.unlink()
+    with damaged(depthstream, "midas_small"):
+        called = depthstream("models", "verify", "midas_small")
     assert called.status == 1
     assert "depthstream models pull midas_small" in called.err
     assert len(called.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("names", [[], ["midas_small", "tiny"]])
+def test_one_bad_file_does_not_hide_the_others(depthstream: Command, names: list[str]) -> None:
+    """All that are here, or all that are named, are told; the exit status says that one is bad."""
+    with damaged(depthstream, "midas_small"):
+        called = depthstream("models", "verify", *names)
+    assert called.status == 1
+    assert "midas_v21_small_256.pt: damaged" in called.err
+    assert "tensors fit tiny" in called.out
+
+
+def test_without_names_what_is_not_here_is_not_missed(depthstream: Command) -> None:
+    """Only weights that are here are looked at; a name that is given must be here."""
+    called = depthstream("models", "verify")
+    assert called.status == 0, called.err
+    assert "fit tiny" in called.out
+    assert "midas_small" not in called.out + called.err
+    called = depthstream("models", "verify", "tiny", "midas_small")
+    assert called.status == 1
+    assert "models pull midas_small" in called.err
+
+
+def test_a_licence_that_forbids_something_must_be_accepted(depthstream: Command, cache_folder: Path) -> None:
+    """A usage error of one line; nothing is fetched, no folder is made."""
+    called = depthstream("models", "pull", "depth_anything_v2_base")
+    assert called.status == 2
+    assert len(called.err.strip().splitlines()) == 1
+    for words in ("CC-BY-NC-4.0", "commercial use", "depth_anything_v2_base --accept-licence"):
+        assert words in called.err
+    assert not (cache_folder / "weights" / "depth_anything_v2_vitb.pth.part").exists()
+
+
+def test_what_is_fetched_is_told_before(depthstream: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Licence, source and bytes, even if nobody answers then; the address is that of a closed port."""
+    model = find("depth_anything_v2_base")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        weights = replace(model.weights, url=f"http://127.0.0.1:{free.getsockname()[1]}/weights.pth")
+        monkeypatch.setattr(trained, "ALL", (replace(model, weights=weights),))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        called = depthstream("models", "pull", model.name, "--accept-licence")
+    assert called.status == 1
+    told = called.err.splitlines()
+    assert [line.split(":")[0] for line in told] == ["weights", "licence", "address", "size", "depthstream"]
+    assert "CC-BY-NC-4.0, which forbids commercial use" in told[1]
+    assert "390.0 MB" in told[3]
+    assert "refused" in told[4]
+    accepted_at_path = acceptance_path(model)
+    assert json.loads(accepted_at_path.read_text())["licence"] == "CC-BY-NC-4.0"
+    accepted_at_path.unlink()
+
+
+@contextmanager
+def damaged(depthstream: Command, name: str) -> Iterator[None]:
+    """A file in the place of the network's weights that is not what it starts as."""
+    path = Path(depthstream("models", "path", name).out.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"PK\x03\x04 not a checkpoint")
+    yield
+    path.unlink()
 
 
 @pytest.mark.parametrize("action", ["pull", "verify", "path"])
