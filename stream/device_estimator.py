@@ -39,6 +39,8 @@ class Ticket:
     frames: tuple[Frame, ...]
     depth: tuple[Tensor, ...]
     """(n, H, W) float32 in page-locked memory for each run of one size, in the order of ``frames``."""
+    scalars: Mapping[str, Tensor]
+    """What the network says beside depth, (N,) float32 in page-locked memory, by name."""
     marks: Mapping[str, Mark]
 
 
@@ -75,9 +77,9 @@ class DeviceEstimator(Estimator):
             check_picture(frame.image)
         together = by_size(tuple(frames))
         slot, streams = self._ring.next(), self._opened()
-        for mark in slot.marks.values():
-            mark.wait()  # long past, unless the device is slower than everything else together
         with device_errors(self.model.name):
+            for mark in slot.marks.values():
+                mark.wait()  # long past, unless the device is slower than everything else together
             begun = streams.mark("copy in")
             pixels = self._uploaded(slot, together, streams)
             slot.marks = {"begun": begun, "prepared": streams.mark("work")}
@@ -95,21 +97,23 @@ class DeviceEstimator(Estimator):
         marks = dict(prepared.slot.marks)
         with self._order, device_errors(self.model.name):  # the engine's output lives until its next call
             streams.after("work", marks["prepared"])
-            at_camera = self._run(prepared, streams)
+            at_camera, beside = self._run(prepared, streams)
             marks["worked"] = streams.mark("work")
             streams.after("copy out", marks["worked"])
             back = self._copied_out(prepared, at_camera, streams)
+            scalars = self._scalars_out(prepared, beside, streams)
             marks["there"] = streams.mark("copy out")
         prepared.slot.marks = marks
-        return Ticket(batch.frames, back, marks)
+        return Ticket(batch.frames, back, scalars, marks)
 
     def collect(self, ticket: Ticket) -> list[DepthMap]:
         """Wait for the depth, by its own mark and nothing else, and decode it."""
         with device_errors(self.model.name):
             ticket.marks["there"].wait()
             self._note_times(ticket.marks)
-        outputs = (np.array(output) for depth in ticket.depth for output in depth.numpy())
-        return [self._depth_map(output, frame) for output, frame in zip(outputs, ticket.frames, strict=True)]
+        outputs = [np.array(output) for depth in ticket.depth for output in depth.numpy()]
+        scalars = [{name: float(said[i]) for name, said in ticket.scalars.items()} for i in range(len(outputs))]
+        return [self._depth_map(*each) for each in zip(outputs, ticket.frames, scalars, strict=True)]
 
     def infer_raw(self, batch: Batch) -> Floats:
         with self._order, device_errors(self.model.name), torch.inference_mode():
@@ -137,12 +141,14 @@ class DeviceEstimator(Estimator):
         with streams.on("work"), torch.inference_mode():
             return torch.cat(parts).contiguous(memory_format=torch.channels_last)
 
-    def _run(self, prepared: Prepared, streams: DeviceStreams) -> list[Tensor]:
-        """(n, H, W) for each run of one size."""
+    def _run(self, prepared: Prepared, streams: DeviceStreams) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """(n, H, W) for each run of one size, and (N,) of what else the network says; tensors of their own."""
         engine = self._ready()
         with streams.on("work"), torch.inference_mode():
-            depth = engine.infer(pixels=prepared.pixels)["depth"]
-            return [to_camera(depth[where], size, self.spec) for size, where in runs(prepared.sizes)]
+            outputs = dict(engine.infer(pixels=prepared.pixels))
+            depth = outputs.pop("depth")
+            at_camera = [to_camera(depth[where], size, self.spec) for size, where in runs(prepared.sizes)]
+            return at_camera, {name: said.float().clone() for name, said in outputs.items()}
 
     def _copied_out(
         self, prepared: Prepared, at_camera: Sequence[Tensor], streams: DeviceStreams
@@ -155,6 +161,17 @@ class DeviceEstimator(Estimator):
             streams.keep(depth, "copy out")
             back.append(host)
         return tuple(back)
+
+    def _scalars_out(
+        self, prepared: Prepared, beside: Mapping[str, Tensor], streams: DeviceStreams
+    ) -> dict[str, Tensor]:
+        back = {}
+        for name, said in beside.items():
+            back[name] = prepared.slot.scalar(name, self.settings.max_batch, self._device)[: len(said)]
+            with streams.on("copy out"):
+                back[name].copy_(said, non_blocking=True)
+            streams.keep(said, "copy out")
+        return back
 
     def _note_times(self, marks: Mapping[str, Mark]) -> None:
         with self._lock:

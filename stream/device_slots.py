@@ -39,6 +39,14 @@ class Slot:
     """Counts its uses: what was prepared in an earlier one is gone."""
     groups: dict[Size, Group] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
+    scalars: dict[str, Tensor] = field(default_factory=dict)
+    """What the network says beside depth, (n,) float32 each, page-locked."""
+
+    def scalar(self, name: str, most: int, device: torch.device) -> Tensor:
+        """Allocated when the network first says it, for ``most`` pictures."""
+        if name not in self.scalars:
+            self.scalars[name] = torch.empty(most, dtype=torch.float32, pin_memory=device.type == "cuda")
+        return self.scalars[name]
 
     def group(self, size: Size, most: int, device: torch.device) -> Group:
         """Allocated when pictures of this size are first seen, for ``most`` of them."""

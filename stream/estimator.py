@@ -18,14 +18,14 @@ from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Size
 from stream.input_spec import InputSpec
 from stream.machine import probe
-from stream.models.base import DepthModel
+from stream.models.base import DepthModel, Shot
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
-from stream.models.networks import build, code_version
+from stream.models.networks import build, code_version, outputs_of
 from stream.models.weights import load_into, load_state, locate, random_state, sha256_of
 from stream.picture import check_picture
 from stream.preprocess.cpu import to_camera, to_network
-from stream.preprocess.geometry import network_size
+from stream.preprocess.geometry import network_size, placement
 from stream.settings import ModelSettings
 from stream.stats import Durations
 
@@ -59,6 +59,7 @@ class Estimator:
         self._choice = choice or choose(probe(), on_cpu, self.model.parameters)
         self._engine: Engine | None = None
         self._lock, self._busy = threading.Lock(), Durations()
+        self._guessing: set[str] = set()
 
     @property
     def lanes(self) -> int:
@@ -115,8 +116,12 @@ class Estimator:
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""
         start = monotonic_ns()
-        raw = zip(self.infer_raw(batch), batch.frames, strict=True)
-        maps = [self._depth_map(to_camera(output, frame.size, self.spec), frame) for output, frame in raw]
+        outputs = dict(self._ready().infer(pixels=batch.pixels))
+        depth = outputs.pop("depth")
+        maps = []
+        for number, frame in enumerate(batch.frames):
+            scalars = {name: float(values[number]) for name, values in outputs.items()}
+            maps.append(self._depth_map(to_camera(depth[number], frame.size, self.spec), frame, scalars))
         with self._lock:
             self._busy.add(monotonic_ns() - start)
         return maps
@@ -131,9 +136,19 @@ class Estimator:
         raw: Floats = self._ready().infer(pixels=batch.pixels)["depth"]
         return raw
 
-    def _depth_map(self, output: Floats, frame: Frame) -> DepthMap:
+    def decode(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> Floats:
+        """Depth (H, W) of ``frame`` from the network's ``output`` at the frame's size."""
         # decoded last: a cubic resize may overshoot what the network itself never leaves (inverse depth below zero)
-        return DepthMap(self.model.decode(output), self.model.kind, frame, self.model.name, self.settings.weights)
+        scale = placement(frame.size, self.spec).scale
+        return self.model.decode(output, Shot(frame.size, scale, frame.intrinsics, scalars or {}))
+
+    def _depth_map(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> DepthMap:
+        model, depth = self.model, self.decode(output, frame, scalars)
+        guessed = model.scale_from == "training" or (model.scale_from == "intrinsics" and frame.intrinsics is None)
+        if guessed and frame.camera not in self._guessing:
+            self._guessing.add(frame.camera)
+            log.warning("%s", _why_guessed(model, frame.camera))
+        return DepthMap(depth, model.kind, frame, model.name, self.settings.weights, scale_guessed=guessed)
 
     def _ready(self) -> Engine:
         with self._lock:
@@ -141,6 +156,15 @@ class Estimator:
                 self._engine = self._open_engine(self.model, self.settings, self._choice)
                 log.info("%s", self.describe())
             return self._engine
+
+
+def _why_guessed(model: DepthModel, camera: str) -> str:
+    if model.scale_from == "training":
+        return f"{camera}: {model.name} tells metres as if this were one of the cameras it was trained with: a guess"
+    return (
+        f"{camera}: the metres of {model.name} are a guess without the camera's focal length: say it in "
+        "[cameras.intrinsics], or by --fov"
+    )
 
 
 def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
@@ -177,6 +201,7 @@ def _torchscript(
         threads=choice.threads,
         max_batch=settings.max_batch,
         dtype=dtype,
+        outputs=outputs_of(model.name),
     )
 
 
@@ -187,7 +212,22 @@ def network_of(model: DepthModel, settings: ModelSettings) -> nn.Module:
 
 
 def _adapted(spec: InputSpec, settings: ModelSettings) -> InputSpec:
+    """``spec`` with what the settings change of it. Raises SettingsError for what this network cannot do."""
     side = settings.side or spec.side
+    if side != spec.side and spec.fixed:
+        raise SettingsError(f"[model] side = {side}: {settings.name} takes {spec.side} only; leave it out")
     if side % spec.multiple:
         raise SettingsError(f"[model] side = {side}: {settings.name} needs a multiple of {spec.multiple}")
-    return replace(spec, side=side, keep_aspect=settings.keep_aspect)
+    if spec.canvas is not None:
+        if not settings.keep_aspect:
+            raise SettingsError(f"[model] keep_aspect = false: {settings.name} always keeps it; leave it out")
+        return replace(spec, side=side, canvas=replace(spec.canvas, size=_shrunk(spec, side)))
+    return replace(spec, side=side, keep_aspect=settings.keep_aspect and spec.keep_aspect)
+
+
+def _shrunk(spec: InputSpec, side: int) -> Size:
+    """The canvas with its longer side, which is ``spec.side``, changed to ``side``."""
+    assert spec.canvas is not None
+    steps = side / spec.side / spec.multiple
+    height, width = (max(1, round(length * steps)) * spec.multiple for length in spec.canvas.size)
+    return Size(height, width)

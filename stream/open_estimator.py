@@ -9,18 +9,15 @@ print(depth.kind, depth.unit, depth.depth.shape)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from stream.engines.choose import Choice, choose
-from stream.estimator import Estimator, network_of
+from stream.engines.choose import Choice, choose, usable_gpu
+from stream.estimator import Estimator
 from stream.guarded import GuardedEstimator
 from stream.machine import Machine, probe
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.settings import ModelSettings
-
-if TYPE_CHECKING:
-    from stream.engines.base import Engine
 
 CPU_PARAMETERS = 25_000_000
 """A larger network is no spare for a CPU: tiny is."""
@@ -42,15 +39,22 @@ def estimator_for(settings: ModelSettings, machine: Machine | None = None) -> Es
     Opens nothing. Raises UnknownModel and SettingsError.
     """
     model = find(settings.name)
-    choice = choose(machine or probe(), settings, model.parameters)
+    choice = choice_for(settings, machine)
     if choice.engine == "torchscript":
         first: Estimator = Estimator(settings)
         return GuardedEstimator(first, spare_of(settings, settings.fallback)) if settings.fallback else first
     from stream.device_estimator import DeviceEstimator
+    from stream.gpu_engines import open_on_gpu
 
     spare = settings.fallback or (model.name if model.parameters <= CPU_PARAMETERS else "tiny")
     first = DeviceEstimator(settings, open_on_gpu, choice=choice)
     return GuardedEstimator(first, spare_of(settings, spare), lenient=settings.engine == "auto")
+
+
+def choice_for(settings: ModelSettings, machine: Machine | None = None) -> Choice:
+    """What runs the network here, and why. Raises UnknownModel and SettingsError."""
+    model, here = find(settings.name), machine or probe()
+    return choose(here, settings, model.parameters, built=_has_engines(here, model, settings))
 
 
 def spare_of(settings: ModelSettings, name: str) -> Estimator:
@@ -61,18 +65,10 @@ def spare_of(settings: ModelSettings, name: str) -> Estimator:
     return Estimator(settings.model_copy(update={**changes, **side}))
 
 
-def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
-    """The network on the first GPU. Raises WeightsError and EngineError; torch is loaded here."""
-    import torch
+def _has_engines(machine: Machine, model: DepthModel, settings: ModelSettings) -> bool:
+    """Whether TensorRT has something to run here; torch is only loaded where a GPU can be used."""
+    if not machine.tensorrt or usable_gpu(machine) is None:
+        return False
+    from stream.tensorrt_engines import any_built
 
-    from stream.engines.eager import EagerEngine
-    from stream.engines.graph import CudaGraphEngine
-
-    eager = EagerEngine(
-        model.name,
-        lambda: network_of(model, settings),
-        device=torch.device("cuda"),
-        precision="fp16" if choice.precision == "fp16" else "fp32",
-        max_batch=settings.max_batch,
-    )
-    return CudaGraphEngine(eager) if choice.engine == "cuda_graph" else eager
+    return any_built(model, settings)

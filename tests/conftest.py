@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import pytest
@@ -15,9 +16,20 @@ from stream.engines.threads import wait_without_spinning
 from stream.frames import Frame
 
 FrameMaker = Callable[..., Frame]
+Report = pytest.TestReport
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
 wait_without_spinning()  # before any test loads torch: two test runs beside each other would stand still
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Report, Report]:
+    """With FAIL_WITHOUT_CUDA=1, for machines that have a GPU, a test that needs one fails where it would be skipped."""
+    report = yield
+    if report.skipped and os.environ.get("FAIL_WITHOUT_CUDA") == "1" and item.get_closest_marker("cuda"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome, report.longrepr = "failed", f"FAIL_WITHOUT_CUDA=1: {reason.removeprefix('Skipped: ')}"
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from stream.device_estimator import WAITING, DeviceEstimator
 from stream.device_slots import SlotRing, by_size, runs
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.choose import Choice
-from stream.engines.eager import EagerEngine
+from stream.engines.eager import EagerEngine, some_size
 from stream.engines.graph import CudaGraphEngine
 from stream.engines.precision import Precision
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.estimator import Estimator, network_of
-from stream.frames import DepthMap, Frame, Size
+from stream.frames import DepthMap, Floats, Frame, Size
+from stream.input_spec import Canvas
 from stream.models.base import DepthModel
+from stream.models.midas_small import MIDAS_SMALL
+from stream.models.tiny import TINY
 from stream.settings import ModelSettings
 from stream.stages.infer import infer
 from stream.stages.preprocess import preprocess
@@ -170,6 +173,58 @@ def test_an_engine_says_what_it_takes() -> None:
     ]:
         with pytest.raises(EngineError, match=words):
             engine.infer(**inputs)
+
+
+class Telling(torch.nn.Module):
+    """Depth, and one number a picture: the mean of what it sees."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return pixels.sum(1), pixels.mean((1, 2, 3))
+
+
+def test_what_a_network_says_beside_depth_reaches_the_decoder(make_frame: FrameMaker, device: str) -> None:
+    """Each picture its own number, also where two batches are on the way and sizes are mixed."""
+
+    def open_it(model: DepthModel, settings: ModelSettings, choice: Choice) -> EagerEngine:
+        return EagerEngine(
+            "x", Telling, device=torch.device(device), max_batch=settings.max_batch, outputs=("depth", "mean")
+        )
+
+    frames = [
+        replace(make_frame(seq), image=np.full((H, W, 3), 20 * seq, np.uint8)) for seq, (H, W) in enumerate(MIXED)
+    ]
+    heard: dict[int, float] = {}
+
+    class Listening(DeviceEstimator):
+        def decode(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> Floats:
+            assert scalars is not None
+            heard[frame.seq] = scalars["mean"]
+            return super().decode(output, frame, scalars)
+
+    with Listening(ModelSettings(max_batch=8, layout="throughput"), open_it, device) as estimator:
+        tickets = [estimator.submit(batch) for batch in estimator.batches(frames)]
+        assert len(tickets) > 1
+        for ticket in tickets:
+            estimator.collect(ticket)
+    spec = estimator.spec
+    for seq, mean in heard.items():
+        assert mean == pytest.approx((20 * seq / 255 - spec.mean[0]) / spec.std[0], abs=1e-4)
+    assert set(heard) == set(range(len(MIXED)))
+
+
+@pytest.mark.parametrize("model", [TINY, MIDAS_SMALL], ids=lambda model: model.name)
+def test_some_size_is_one_that_the_network_takes(model: DepthModel) -> None:
+    """A small one in multiples, the only one of a network that takes one, the canvas of one that has a canvas."""
+    size = some_size(model.spec)
+    network = network_of(model, ModelSettings(name=model.name, weights="random"))
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, *size)).shape == (1, *size)
+    assert size == Size(64, 64)
+    assert some_size(replace(model.spec, multiple=14)) == Size(70, 70)
+    assert some_size(replace(model.spec, multiple=28)) == Size(84, 84)
+    assert some_size(replace(model.spec, side=1536, fixed=True)) == Size(1536, 1536)
+    canvas = Canvas(Size(616, 1064), "centre", "down", (0.0, 0.0, 0.0))
+    assert some_size(replace(model.spec, canvas=canvas)) == canvas.size
 
 
 @pytest.mark.cuda

@@ -17,12 +17,14 @@ from stream.engines.torchscript import TorchScriptEngine
 from stream.engines.verdict import Verdict
 from stream.errors import EngineError
 from stream.frames import Floats, Size
-from stream.golden import FAMILIES, FRAMES, gated, golden
-from stream.input_spec import InputSpec
+from stream.golden import gated
+from stream.golden_pictures import FAMILIES, FRAMES, at_size, golden
+from stream.input_spec import Canvas, InputSpec
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks import build
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state
+from stream.preprocess.geometry import network_size
 
 SMALL = replace(TINY.spec, side=96)
 CAMERA = (Size(480, 640),)
@@ -45,7 +47,7 @@ def test_golden_pictures_have_the_networks_sizes() -> None:
 
 def test_golden_pictures_are_always_the_same_and_all_different() -> None:
     """Whether they are rendered anew or remembered; normalised as each network wants them."""
-    from stream.golden import _clip, _pictures
+    from stream.golden_pictures import _clip, _pictures
 
     first = golden(SMALL, CAMERA)
     _pictures.cache_clear()
@@ -217,3 +219,21 @@ def test_without_a_file_every_start_judges(caplog: pytest.LogCaptureFixture) -> 
     for _ in range(2):
         assert "bfloat16" in opened(bfloat16, None, spec=TINY.spec).describe()
     assert caplog.text.count("accepted, against float32") == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [
+        (TINY.spec, Size(128, 256)),
+        (TINY.spec, Size(64, 96)),
+        (replace(TINY.spec, bound="lower", side=518, multiple=14), Size(518, 924)),
+        (replace(TINY.spec, keep_aspect=False), Size(256, 256)),
+        (replace(TINY.spec, canvas=Canvas(Size(616, 1064), "centre", "down", (0.0, 0.0, 0.0))), Size(308, 532)),
+        (replace(TINY.spec, side=1536, keep_aspect=False, fixed=True), Size(1536, 1536)),
+    ],
+)
+def test_an_engine_for_one_size_is_judged_at_that_size(spec: InputSpec, size: Size) -> None:
+    """Whatever the network's own rule would make of a camera's picture."""
+    adapted, cameras = at_size(spec, size)
+    assert [network_size(camera, adapted) for camera in cameras] == [size]
+    assert adapted.multiple == spec.multiple

@@ -25,7 +25,7 @@ from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.engines.verdict import Verdict
 from stream.frames import Size
-from stream.golden import golden
+from stream.golden_pictures import golden
 from stream.machine import probe
 from stream.models.base import DepthModel
 from stream.models.cache import weights_path

@@ -15,7 +15,6 @@ from stream.errors import UsageError
 from stream.estimator import network_of
 from stream.frames import Size
 from stream.models.base import DepthModel
-from stream.models.cache import cache_folder
 from stream.models.catalog import find as find_model
 from stream.settings import ModelSettings
 
@@ -37,13 +36,14 @@ def build_engine(
     rebuild: bool = False,
     folder: Path | None = None,
 ) -> int:
-    """Print where the engine is, its size and the seconds it took; 0. An engine that is there already is not rebuilt.
+    """Print where the engine is, its size and the seconds it took; an engine that is there already is not rebuilt.
 
+    Where there is a GPU the engine gate judges it; the exit status is 1 if it is refused.
     ``size`` is "HxW" of the network's input. ``folder``: instead of the cache. Raises UnknownModel, UsageError,
     MissingPackage, WeightsError, EngineError.
     """
     model = find_model(name)
-    wanted = _size(size, model)
+    wanted = network_input(size, model)
     if batch < 1:
         raise UsageError(f"--batch {batch}: an engine takes at least one picture")
     stored, seconds = _found_or_made(model, wanted, batch, precision, weights, tuple(float32_parts), rebuild, folder)
@@ -51,11 +51,24 @@ def build_engine(
     took = "was there already" if seconds is None else f"built in {seconds:.1f} s"
     about = f"{name}, {wanted.height}x{wanted.width} (height x width), batch 1 to {batch}, {precision}"
     print(f"{about}: {stored.size_bytes / 1e6:.1f} MB, {took} by {stored.recipe.flavour} {stored.recipe.version}")
-    if weights == "random":
-        print("random weights: good for measuring speed only")
-    if not stored.verdict_path.is_file():
-        print("not checked by the engine gate yet, which needs the GPU: see docs/gpu.md")
-    return 0
+    return _judged(model, ModelSettings(name=model.name, weights=weights, max_batch=batch), stored)
+
+
+def _judged(model: DepthModel, settings: ModelSettings, stored: StoredEngine) -> int:
+    """What the engine gate says, or why it says nothing; 1: refused."""
+    if settings.weights == "random":
+        print("random weights: good for measuring speed only, not judged by the engine gate")
+        return 0
+    from stream.engines import tensorrt_api
+
+    if tensorrt_api.gpu() is None:
+        print("not judged by the engine gate, which needs the GPU: that is done when a pipeline first uses it there")
+        return 0
+    from stream.gpu_engines import refusal_of
+
+    why_not = refusal_of(model, settings, stored)
+    print(f"accepted by the engine gate: {stored.verdict_path}" if why_not is None else f"REFUSED: {why_not}")
+    return 0 if why_not is None else 1
 
 
 def _found_or_made(
@@ -71,10 +84,13 @@ def _found_or_made(
     from stream.engines import tensorrt_api, tensorrt_order
     from stream.engines.engine_store import EngineStore
     from stream.engines.tensorrt_build import Profile
+    from stream.models.networks import outputs_of
+    from stream.tensorrt_engines import engines_folder, source_of
 
     trt = tensorrt_api.load()
-    order = tensorrt_order.Order(model.name, _source(model, weights), Profile(size, batch, batch), precision, parts)
-    store, gpu = EngineStore(folder or cache_folder() / "engines"), tensorrt_api.gpu()
+    source, profile = source_of(model, weights), Profile(size, batch, batch)
+    order = tensorrt_order.Order(model.name, source, profile, precision, parts, outputs_of(model.name))
+    store, gpu = EngineStore(folder or engines_folder()), tensorrt_api.gpu()
     if not rebuild and (there := tensorrt_order.find(order, store, trt, gpu)) is not None:
         return there, None
     with _bar(model.name) as told:
@@ -82,14 +98,6 @@ def _found_or_made(
             order, network_of(model, ModelSettings(name=model.name, weights=weights)), store, trt, gpu, told
         )
     return made, made.build_s
-
-
-def _source(model: DepthModel, weights: str) -> dict[str, str]:
-    from stream.models.networks import code_version
-    from stream.models.weights import locate, sha256_of
-
-    digest = "random" if weights == "random" else sha256_of(locate(model))
-    return {"weights": digest, "code": code_version(model.name)}
 
 
 @contextmanager
@@ -101,12 +109,20 @@ def _bar(name: str) -> Iterator[Told]:
         yield lambda step, total, phase: progress.update(task, completed=step, total=total, description=phase)
 
 
-def _size(text: str, model: DepthModel) -> Size:
+def network_input(text: str, model: DepthModel) -> Size:
+    """ "HxW" as the network takes it. Raises UsageError with the nearest that it does."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     if match is None:
         raise UsageError(f'--size {text}: it is height x width of the network\'s input, such as "192x256"')
     height, width, multiple = int(match[1]), int(match[2]), model.spec.multiple
+    if model.spec.fixed and (height, width) != _fixed(model):
+        raise UsageError(f"--size {text}: {model.name} takes {'x'.join(map(str, _fixed(model)))} only")
     if height % multiple or width % multiple or not height or not width:
         near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in (height, width))
         raise UsageError(f"--size {text}: {model.name} needs multiples of {multiple}; the nearest is {near}")
     return Size(height, width)
+
+
+def _fixed(model: DepthModel) -> Size:
+    canvas = model.spec.canvas
+    return canvas.size if canvas else Size(model.spec.side, model.spec.side)

@@ -9,7 +9,7 @@ from stream.errors import SettingsError
 from stream.machine import Machine
 from stream.settings import ModelSettings
 
-EngineName = Literal["torchscript", "cuda", "cuda_graph"]
+EngineName = Literal["torchscript", "cuda", "cuda_graph", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 SMALL_NETWORK = 2_000_000
@@ -33,18 +33,20 @@ class Choice:
     precision: Precision = "fp32"
 
 
-def choose(machine: Machine, settings: ModelSettings, parameters: int) -> Choice:
+def choose(machine: Machine, settings: ModelSettings, parameters: int, *, built: bool = False) -> Choice:
     """The engine for ``settings`` and a network of so many ``parameters`` on ``machine``, and its threads.
 
+    On a GPU the fastest: TensorRT, where it is installed and engines of this network were ``built``; else CUDA graphs.
     On the CPU: for latency all threads work on one picture. For throughput each has a picture of its own: threads that
     need not wait for each other at every layer finish a third more pictures
     (docs/decisions/0004-threads-of-the-network.md). Raises SettingsError where a GPU is asked for and none is usable.
     """
     if settings.engine != "torchscript" and (gpu := usable_gpu(machine)):
-        engine: EngineName = "cuda_graph" if settings.engine == "auto" else settings.engine
+        engine = _on_gpu(machine, settings, built)
         half: Precision = "fp16" if settings.precision == "fp16" else "fp32"
-        return Choice(engine, 1, 1, f"{engine} on {gpu}, {half}: {_why(machine, settings)}", half)
-    if settings.engine in ("cuda", "cuda_graph"):
+        words = "" if engine == "tensorrt" and settings.precision == "auto" else f", {half}"  # what the gate accepts
+        return Choice(engine, 1, 1, f"{engine} on {gpu}{words}: {_why(machine, settings)}", half)
+    if settings.engine in ("cuda", "cuda_graph", "tensorrt"):
         raise SettingsError(f'[model] engine = "{settings.engine}": {_why_no_gpu(machine)}; "auto" takes what there is')
     lanes, threads = _lanes_and_threads(machine.cores, settings, parameters)
     asked = "as asked for" if settings.threads else f"on {machine.cores} core{'s' * (machine.cores > 1)}"
@@ -68,6 +70,19 @@ def default_threads(cores: int, parameters: int) -> int:
     second; tiny 12 and 17.
     """
     return 1 if parameters < SMALL_NETWORK else _bounded(cores)
+
+
+def _on_gpu(machine: Machine, settings: ModelSettings, built: bool) -> EngineName:
+    """ "auto" never builds engines by itself, which takes minutes; "tensorrt" does."""
+    if settings.engine == "tensorrt" and not machine.tensorrt:
+        raise SettingsError(
+            '[model] engine = "tensorrt": the tensorrt package is not installed: pip install "depthstream[tensorrt]"; '
+            '"auto" takes what there is'
+        )
+    if settings.engine == "auto":
+        return "tensorrt" if machine.tensorrt and built else "cuda_graph"
+    assert settings.engine != "torchscript"
+    return settings.engine
 
 
 def _lanes_and_threads(cores: int, settings: ModelSettings, parameters: int) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +13,11 @@ from stream.engines.precision import Precision, in_precision
 from stream.engines.streams import device_errors
 from stream.errors import EngineError
 from stream.frames import Size
+from stream.input_spec import InputSpec
 
-SOME_SIZE = Size(64, 64)
+LEAST_PX = 64
+"""Networks halve their input up to five times, and two pixels at least should be left."""
+SOME_SIZE = Size(LEAST_PX, LEAST_PX)
 WARM_UP_RUNS = 3
 """Convolutions are tried out in the first runs (cudnn.benchmark)."""
 
@@ -29,8 +34,13 @@ class EagerEngine:
         precision: Precision = "fp32",
         max_batch: int = 1,
         some_size: Size = SOME_SIZE,
+        outputs: tuple[str, ...] = ("depth",),
     ) -> None:
-        """``some_size``: any that the network takes; it is run once at it when it is brought into another precision."""
+        """``some_size``: one that the network takes (``some_size``): it is run at it to bring it into half precision.
+
+        ``outputs``: names of what the network returns; several are a tuple.
+        """
+        self.outputs = outputs
         self.name, self.device, self.precision, self._max_batch = name, device, precision, max_batch
         with device_errors(name), torch.inference_mode():
             network = in_precision(network_factory().eval(), precision, torch.zeros(1, 3, *some_size))
@@ -44,8 +54,9 @@ class EagerEngine:
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
         """``pixels`` (N, 3, h, w) float32 on ``device`` -> ``depth`` (N, h, w) float32 there."""
         pixels = checked(inputs, self.name, self.device, self._max_batch)
-        with torch.inference_mode(), device_errors(self.name):
-            return {"depth": self._network(pixels)}
+        with torch.inference_mode(), device_errors(self.name), _convolutions(self.device):
+            results = self._network(pixels)
+        return dict(zip(self.outputs, results if isinstance(results, tuple) else (results,), strict=True))
 
     def prepare(self, size: Size) -> None:
         """Run it a few times with a full batch: memory is got, and the fastest convolutions are found."""
@@ -59,6 +70,26 @@ class EagerEngine:
 
     def close(self) -> None:
         self._network = nn.Identity()
+
+
+def some_size(spec: InputSpec) -> Size:
+    """A size that a network with such input takes, a small one where it takes several."""
+    if spec.canvas is not None:
+        return spec.canvas.size
+    side = spec.side if spec.fixed else -(-LEAST_PX // spec.multiple) * spec.multiple
+    return Size(side, side)
+
+
+def _convolutions(device: torch.device) -> AbstractContextManager[Any]:
+    """cuDNN tries out its algorithms (benchmark), and computes float32 as float32.
+
+    Its default is TF32, whose products have half precision's mantissa. Not set for the process: that may be another
+    program's, which uses this one as a library.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+    return flags
 
 
 def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:

@@ -25,7 +25,7 @@ class Captured(NamedTuple):
 
     graph: Any
     pixels: Tensor
-    depth: Tensor
+    outputs: dict[str, Tensor]
 
 
 class CudaGraphEngine:
@@ -49,7 +49,7 @@ class CudaGraphEngine:
         with torch.inference_mode(), device_errors(self.name):
             captured.pixels[:count].copy_(pixels)
             captured.graph.replay()
-            return {"depth": captured.depth[:count]}
+            return {name: output[:count] for name, output in captured.outputs.items()}
 
     def prepare(self, size: Size) -> None:
         """Capture every batch that will be run."""
@@ -85,6 +85,6 @@ class CudaGraphEngine:
         graph = torch.cuda.CUDAGraph()
         # thread_local: the default forbids other threads, which decode and copy, to allocate while we capture
         with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-            depth = self._eager.infer(pixels=pixels)["depth"]
+            outputs = self._eager.infer(pixels=pixels)
         self._pool = self._pool or graph.pool()
-        return Captured(graph, pixels, depth)
+        return Captured(graph, pixels, outputs)

@@ -23,16 +23,24 @@ OPSET = 20
 """Below 17 there is no LayerNormalization, and the operations that stand for it overflow in half precision."""
 
 INPUT, OUTPUT = "pixels", "depth"
+OUTPUTS = (OUTPUT,)
+"""Of a network that gives nothing but depth."""
 
 EXPORT_VERSION = 1
 """Counts changes in how this file writes networks."""
 
 
 def export_onnx(
-    network: nn.Module, size: Size, *, precision: Precision = "fp32", float32_parts: Sequence[str] = ()
+    network: nn.Module,
+    size: Size,
+    *,
+    precision: Precision = "fp32",
+    float32_parts: Sequence[str] = (),
+    outputs: tuple[str, ...] = OUTPUTS,
 ) -> bytes:
     """``network`` as an ONNX file: ``pixels`` (batch, 3, h, w) float32 -> ``depth`` (batch, h, w) float32.
 
+    ``outputs``: names of what the network returns; several are a tuple, all float32 with the batch first.
     ``float32_parts`` names submodules that stay in float32 with precision "mixed"; without any, those that the network
     names itself in an attribute of the same name. The network is not changed. The same network gives the same bytes.
     Raises EngineError, and MissingPackage without onnx and onnxscript.
@@ -43,13 +51,21 @@ def export_onnx(
     name, example = type(network).__name__, torch.zeros(2, 3, *size)
     try:
         with torch.inference_mode():
-            network.eval()(example[:1])  # its own words on a size that it does not take; the exporter's hide them
-            return _written(_exported(in_precision(network, precision, example, float32_parts), example))
+            found = network.eval()(example[:1])  # its own words on a size it does not take; the exporter's hide them
+            _check_count(name, found, outputs)
+            return _written(_exported(in_precision(network, precision, example, float32_parts), example, outputs))
     except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
         raise EngineError(f"{name} cannot be exported to ONNX at {size}: {_first_line(error)}") from error
 
 
-def _exported(network: nn.Module, example: Tensor) -> Any:
+def _check_count(name: str, found: Any, outputs: tuple[str, ...]) -> None:
+    """The exporter would drop names, or invent some, without a word."""
+    count = len(found) if isinstance(found, tuple) else 1
+    if count != len(outputs):
+        raise EngineError(f"{name} returns {count} tensors; {len(outputs)} were named: {', '.join(outputs)}")
+
+
+def _exported(network: nn.Module, example: Tensor, outputs: tuple[str, ...]) -> Any:
     program = torch.onnx.export(
         network,
         (example,),
@@ -58,7 +74,7 @@ def _exported(network: nn.Module, example: Tensor) -> Any:
         verbose=False,
         external_data=False,
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=list(outputs),
         dynamic_shapes=({0: Dim("batch", min=1)},),
     )
     assert program is not None

@@ -39,6 +39,11 @@ def in_precision(
     return InHalf(network, keep).eval()
 
 
+def half_of(network: nn.Module) -> Precision:
+    """Which kind of half precision is meant for it."""
+    return "mixed" if getattr(network, "float32_parts", ()) else "fp16"
+
+
 class InHalf(nn.Module):
     """A network that computes in float16 apart from some of its parts, and still takes and gives float32."""
 
@@ -49,9 +54,9 @@ class InHalf(nn.Module):
         for name in float32_parts:
             self.network.set_submodule(name, InFloat32(self.network.get_submodule(name)))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        depth: Tensor = self.network(pixels.half())
-        return depth.float()
+    def forward(self, pixels: Tensor) -> Any:
+        """What the network returns, one tensor or several, in float32."""
+        return _cast(self.network(pixels.half()), torch.float32)
 
 
 class InFloat32(nn.Module):

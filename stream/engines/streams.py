@@ -30,6 +30,11 @@ class Mark:
         if self._event is not None:
             self._event.synchronize()
 
+    @property
+    def reached(self) -> bool:
+        """Whether the queue is there already; does not wait."""
+        return self._event is None or bool(self._event.query())
+
     def ms_since(self, earlier: Mark) -> float:
         """Milliseconds by the device's own clock; both must have been reached."""
         if self._event is None:

@@ -6,8 +6,8 @@ This file and tensorrt_run.py have never met a GPU: only the order of their call
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from stream.engines.batch_sizes import batch_sizes, padded
-from stream.engines.engine_store import write_whole
-from stream.engines.onnx_export import INPUT, OUTPUT
+from stream.engines.onnx_export import INPUT
 from stream.engines.tensorrt_api import TensorRT
 from stream.engines.tensorrt_build import Profile
-from stream.engines.tensorrt_run import Run, deserialized, runtime_options
+from stream.engines.tensorrt_run import Run, deserialized, output_shapes, runtime_options
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import Size
+from stream.whole_file import write_whole
 
 
 def checked(inputs: dict[str, Tensor], profile: Profile, device: torch.device, name: str) -> Tensor:
@@ -65,8 +65,9 @@ class TensorRTEngine:
             self._options, self._cache = runtime_options(trt, self._engine, runtime_cache)
             self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._pixels = torch.zeros(profile.max_batch, 3, *profile.size, device=self._device)
-            self._depth = torch.zeros(profile.max_batch, *profile.size, device=self._device)
-            self._slots = [torch.zeros_like(self._depth) for _ in range(slots)]
+            shapes = output_shapes(trt, self._engine)
+            self._outputs = self._buffers(shapes)
+            self._slots = [self._buffers(shapes) for _ in range(slots)]
             self._stream.wait_stream(torch.cuda.current_stream())
 
     @property
@@ -74,8 +75,9 @@ class TensorRTEngine:
         return self.profile.max_batch
 
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32, both on the GPU; nothing waits on the host.
+        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32 and whatever else the engine gives, by name.
 
+        All of it is on the GPU; nothing waits on the host.
         The caller's current stream finds the input read and the result written in its turn. The result is overwritten
         after ``slots`` - 1 more calls. Raises EngineError, or OutOfDeviceMemory.
         """
@@ -84,14 +86,16 @@ class TensorRTEngine:
         with self._lock, self._on_device():
             run = self._run_for(padded(n, batch_sizes(self.max_batch)))
             self._turn = (self._turn + 1) % len(self._slots)
-            result, caller = self._slots[self._turn][:n], torch.cuda.current_stream()
+            slot, caller = self._slots[self._turn], torch.cuda.current_stream()
+            result = {name: kept[:n] for name, kept in slot.items()}
             self._stream.wait_stream(caller)
             with torch.cuda.stream(self._stream):
                 self._pixels[:n].copy_(pixels, non_blocking=True)
                 run()
-                result.copy_(self._depth[:n], non_blocking=True)
+                for name, kept in result.items():
+                    kept.copy_(self._outputs[name][:n], non_blocking=True)
             caller.wait_stream(self._stream)
-        return {OUTPUT: result}
+        return result
 
     def prepare(self, size: Size) -> None:
         """Capture every batch size now, so that no picture waits for it. Raises EngineError for another size."""
@@ -110,10 +114,12 @@ class TensorRTEngine:
     def close(self) -> None:
         with self._lock:
             if self._engine is not None:
-                self._stream.synchronize()
+                with suppress(RuntimeError):  # of a device that is lost; whoever used it has been told
+                    self._stream.synchronize()
             self._runs.clear()
             self._slots.clear()
-            self._pixels = self._depth = torch.empty(0)
+            self._outputs.clear()
+            self._pixels = torch.empty(0)
             self._options, self._cache, self._engine = (), None, None
 
     def _run_for(self, batch: int) -> Run:
@@ -124,11 +130,17 @@ class TensorRTEngine:
             if context is None:
                 raise OutOfDeviceMemory(f"{self.name} has no room for batches of {batch}: {self._trt.errors.take()}")
             shape = (batch, *self._pixels.shape[1:])
-            run = Run(self._trt, context, self._stream, shape, self._pixels.data_ptr(), self._depth.data_ptr())
+            addresses = {name: output.data_ptr() for name, output in self._outputs.items()}
+            run = Run(self._trt, context, self._stream, shape, {INPUT: self._pixels.data_ptr(), **addresses})
             if self._graphs:
                 run.capture(self.name)
             self._runs[batch] = run
         return self._runs[batch]
+
+    def _buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        """Memory for every output of the largest batch."""
+        most = self.profile.max_batch
+        return {name: torch.zeros(most, *shape, device=self._device) for name, shape in shapes.items()}
 
     @contextmanager
     def _on_device(self) -> Iterator[None]:
@@ -137,5 +149,5 @@ class TensorRTEngine:
                 yield
         except torch.OutOfMemoryError as error:
             raise OutOfDeviceMemory(f"{self.name}: {error}") from error
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # ValueError: torch's, of a device that is no CUDA GPU
             raise EngineError(f"{self.name} failed on {self._device}: {str(error).splitlines()[0]}") from error

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.engines.engine_store import write_whole
-from stream.engines.onnx_export import INPUT, OUTPUT
+from stream.engines.onnx_export import INPUT, OUTPUTS
 from stream.engines.tensorrt_api import Gpu, TensorRT
 from stream.engines.tensorrt_progress import Progress, progress_monitor
 from stream.errors import EngineError
 from stream.frames import Size
+from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +48,20 @@ def build(
     targets: Targets = (),
     timing_cache: Path | None = None,
     progress: Progress | None = None,
+    outputs: tuple[str, ...] = OUTPUTS,
 ) -> bytes:
-    """The serialised engine.
+    """The serialised engine, which must give ``outputs``.
 
     ``targets``: see ``rtx_targets``; nothing for TensorRT. ``timing_cache``: a file that makes TensorRT's next build
     faster; TensorRT-RTX, which times nothing, does not use it. Ctrl-C ends the build within a step of it. Raises
     EngineError with TensorRT's first complaint.
     """
     trt.errors.take()
-    builder = trt.module.Builder(trt.logger)
-    network = _parsed(trt, builder, onnx)
+    try:
+        builder = trt.module.Builder(trt.logger)
+    except TypeError as error:  # what its bindings say of a null pointer
+        raise EngineError(f"{trt} cannot build here: {trt.errors.take()}") from error
+    network = _parsed(trt, builder, onnx, outputs)
     config = _config(trt, builder, network, profile)
     _aim(trt, config, targets)
     kept = _timing_cache(trt, config, timing_cache)
@@ -80,7 +84,7 @@ def rtx_targets(gpu: Gpu | None) -> tuple[Targets, ...]:
     return ((name,),) if named else (("CURRENT",), ())
 
 
-def _parsed(trt: TensorRT, builder: Any, onnx: bytes) -> Any:
+def _parsed(trt: TensorRT, builder: Any, onnx: bytes, outputs: tuple[str, ...]) -> Any:
     flag = getattr(trt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.module.OnnxParser(network, trt.logger)
@@ -89,8 +93,9 @@ def _parsed(trt: TensorRT, builder: Any, onnx: bytes) -> Any:
     # of an empty file it says that all is well
     names = [network.get_input(i).name for i in range(network.num_inputs)]
     names += [network.get_output(i).name for i in range(network.num_outputs)]
-    if names != [INPUT, OUTPUT]:
-        raise EngineError(f'the ONNX file must have "{INPUT}" and "{OUTPUT}", it has: {", ".join(names) or "nothing"}')
+    if names != [INPUT, *outputs]:
+        wanted = ", ".join((INPUT, *outputs))
+        raise EngineError(f"the ONNX file must have: {wanted}; it has: {', '.join(names) or 'nothing'}")
     return network
 
 

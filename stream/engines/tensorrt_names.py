@@ -28,6 +28,7 @@ NAMES: Mapping[str, Collection[str]] = {
         "get_tensor_mode",
         "get_tensor_name",
         "get_tensor_profile_shape",
+        "get_tensor_shape",
         "num_io_tensors",
     ),
     "IExecutionContext": ("execute_async_v3", "infer_shapes", "set_input_shape", "set_tensor_address"),

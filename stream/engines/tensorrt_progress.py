@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 """(step, total, phase): ``step`` of ``total`` of the whole build is done, and what it is at. From the build's thread.
@@ -60,6 +63,20 @@ class Phases:
     @property
     def innermost(self) -> str:
         return self._open[-1].name if self._open else ""
+
+
+def logged(name: str) -> Progress:
+    """Tells the log of every tenth of the build."""
+    told = 0
+
+    def progress(step: int, total: int, phase: str) -> None:
+        nonlocal told
+        tenth = 10 * step // total
+        if tenth > told:
+            told = tenth
+            log.info("building %s: %d %%, %s", name, 10 * tenth, phase)
+
+    return progress
 
 
 def progress_monitor(trt: Any, progress: Progress) -> Any:

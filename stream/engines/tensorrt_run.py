@@ -9,6 +9,7 @@ work that no graph can hold; a capture in "thread_local" mode, because other thr
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 def deserialized(trt: TensorRT, plan: bytes, profile: Profile) -> Any:
     """The ICudaEngine of ``plan``. Raises EngineError: not for this GPU or release, or not built for ``profile``."""
     trt.errors.take()
-    engine = trt.module.Runtime(trt.logger).deserialize_cuda_engine(plan)
+    try:
+        engine = trt.module.Runtime(trt.logger).deserialize_cuda_engine(plan)
+    except TypeError as error:  # what its bindings say of a null pointer
+        raise EngineError(f"{trt} cannot run here: {trt.errors.take()}") from error
     if engine is None:
         raise EngineError(f"{trt} does not load the engine here: {trt.errors.take()}")
     modes = {
@@ -33,14 +37,24 @@ def deserialized(trt: TensorRT, plan: bytes, profile: Profile) -> Any:
         for i in range(engine.num_io_tensors)
     }
     mode, float32 = trt.module.TensorIOMode, trt.module.DataType.FLOAT
-    if modes != {INPUT: mode.INPUT, OUTPUT: mode.OUTPUT} or any(
-        engine.get_tensor_dtype(name) != float32 for name in modes
-    ):
-        raise EngineError(f"the engine must take {INPUT} and give {OUTPUT}, both float32; it has {', '.join(modes)}")
+    inputs, outputs = ([name for name in modes if modes[name] == which] for which in (mode.INPUT, mode.OUTPUT))
+    if inputs != [INPUT] or OUTPUT not in outputs or any(engine.get_tensor_dtype(name) != float32 for name in modes):
+        raise EngineError(f"the engine must take {INPUT} and give {OUTPUT}, all float32; it has {', '.join(modes)}")
     shapes = tuple(tuple(shape) for shape in engine.get_tensor_profile_shape(INPUT, 0))
     if shapes != profile.shapes():
         raise EngineError(f"the engine was built for {shapes}, not for {profile.shapes()}")
     return engine
+
+
+def output_shapes(trt: TensorRT, engine: Any) -> dict[str, tuple[int, ...]]:
+    """Of each output, by its name, without the batch. Raises EngineError where more than the batch is left open."""
+    names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+    outputs = [name for name in names if engine.get_tensor_mode(name) == trt.module.TensorIOMode.OUTPUT]
+    shapes = {name: tuple(engine.get_tensor_shape(name)) for name in outputs}
+    for name, shape in shapes.items():
+        if not shape or shape[0] not in (-1, 1) or min(shape[1:], default=1) < 1:
+            raise EngineError(f"the engine's output {name} has the shape {shape}: only the batch, first, may be open")
+    return {name: shape[1:] for name, shape in shapes.items()}
 
 
 def runtime_options(trt: TensorRT, engine: Any, cache_file: Path | None) -> tuple[tuple[Any, ...], Any]:
@@ -63,12 +77,18 @@ class Run:
     """One batch size: a context, bound to buffers that never move, and its graph."""
 
     def __init__(
-        self, trt: TensorRT, context: Any, stream: torch.cuda.Stream, shape: tuple[int, ...], pixels: int, depth: int
+        self,
+        trt: TensorRT,
+        context: Any,
+        stream: torch.cuda.Stream,
+        shape: tuple[int, ...],
+        addresses: Mapping[str, int],
     ) -> None:
+        """``shape``: of the input; ``addresses``: of the input's and the outputs' memory, by name."""
         self._trt, self._context, self._stream = trt, context, stream
         self._graph: torch.cuda.CUDAGraph | None = None
         bound = context.set_input_shape(INPUT, shape)
-        bound = bound and context.set_tensor_address(INPUT, pixels) and context.set_tensor_address(OUTPUT, depth)
+        bound = bound and all(context.set_tensor_address(name, address) for name, address in addresses.items())
         if not bound or context.infer_shapes():
             raise EngineError(f"{trt} does not take {shape}: {trt.errors.take()}")
 

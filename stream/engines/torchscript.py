@@ -50,8 +50,10 @@ class TorchScriptEngine:
         threads: int,
         max_batch: int = 1,
         dtype: Literal["fp32", "bf16"] = "fp32",
+        outputs: tuple[str, ...] = ("depth",),
     ) -> None:
-        self.name, self.threads = name, threads
+        """``outputs``: names of what the network returns; several are a tuple."""
+        self.name, self.threads, self.outputs = name, threads, outputs
         self._dtype = torch.bfloat16 if dtype == "bf16" else torch.float32
         self._factory = network_factory
         self._made_from = {"network": name, "code": code_version, "weights": weights_key}
@@ -71,9 +73,8 @@ class TorchScriptEngine:
         pixels = self._checked(inputs)
         network = self._network_for(Size(*pixels.shape[2:]))
         with torch.inference_mode():
-            depth = _run(network, _tensor(pixels).to(self._dtype), self.name).float()
-        result: Floats = depth.numpy()
-        return {"depth": result}
+            results = _run(network, _tensor(pixels).to(self._dtype), self.name)
+        return {name: result.float().numpy() for name, result in zip(self.outputs, results, strict=True)}
 
     def prepare(self, size: Size) -> None:
         """Compile for this network size now, so that the first picture does not wait for it. Raises EngineError."""
@@ -166,9 +167,10 @@ def trace(network: nn.Module, size: Size, name: str) -> Any:
             frozen = torch.jit.freeze(traced)
         except RuntimeError as error:
             raise EngineError(f"{name} cannot be traced at {size}: {_first_line(error)}") from error
-        difference = float((_run(frozen, two, name) - expected).abs().max())
-    if not difference <= 1e-3 * float(expected.abs().max()):
-        raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
+        for wanted, given in zip(expected, _run(frozen, two, name), strict=True):
+            difference = float((given - wanted).abs().max())
+            if not difference <= 1e-3 * float(wanted.abs().max()):
+                raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
     return frozen
 
 
@@ -189,9 +191,11 @@ def in_bfloat16(frozen: Any) -> Any:
     return torch.jit.load(buffer)  # type: ignore[no-untyped-call]
 
 
-def _run(network: Callable[[Tensor], Tensor], pixels: Tensor, name: str) -> Tensor:
+def _run(network: Callable[[Tensor], Any], pixels: Tensor, name: str) -> tuple[Tensor, ...]:
+    """All that the network returns."""
     try:
-        return network(pixels)
+        results = network(pixels)
+        return results if isinstance(results, tuple) else (results,)
     except (RuntimeError, ValueError) as error:
         raise EngineError(f"{name} cannot run at {Size(*pixels.shape[2:])}: {_first_line(error)}") from error
 
@@ -211,10 +215,13 @@ def _example(n: int, size: Size) -> Tensor:
 def _expect_deprecation() -> None:
     """torch.jit says at every call that it is old; that is known, and said in this file's decision record.
 
+    And that a trace keeps sizes as they are: that is what it is for, and ``trace`` compares the answers.
+
     Not by warnings.catch_warnings, which changes the filters of every thread and puts them back at a random moment.
     """
     for category in (DeprecationWarning, FutureWarning):
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=category)
+    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not in its list
 
 
 def _first_line(error: BaseException) -> str:

@@ -60,6 +60,45 @@ def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
     assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200, fp32: {why}")
 
 
+@pytest.mark.parametrize(
+    ("engine", "installed", "built", "precision", "chosen"),
+    [
+        ("auto", True, True, "auto", "tensorrt on NVIDIA H200: the fastest there is here"),
+        ("auto", True, True, "fp16", "tensorrt on NVIDIA H200, fp16: the fastest there is here"),
+        ("auto", True, False, "auto", "cuda_graph on NVIDIA H200, fp32: the fastest there is here"),
+        ("auto", False, True, "auto", "cuda_graph on NVIDIA H200, fp32: the fastest there is here"),
+        ("tensorrt", True, False, "auto", 'tensorrt on NVIDIA H200: model.engine = "tensorrt"'),
+        ("tensorrt", True, True, "fp32", 'tensorrt on NVIDIA H200, fp32: model.engine = "tensorrt"'),
+        ("cuda_graph", True, True, "auto", 'cuda_graph on NVIDIA H200, fp32: model.engine = "cuda_graph"'),
+        (
+            "torchscript",
+            True,
+            True,
+            "auto",
+            'torchscript on the CPU, 2 threads on 2 cores: model.engine = "torchscript"',
+        ),
+    ],
+)
+def test_tensorrt_goes_first_where_its_engines_are(
+    engine: str, installed: bool, built: bool, precision: str, chosen: str
+) -> None:
+    """ "auto" takes it only if engines were built; asked for by name it builds them itself."""
+    here = replace(machine(2, "NVIDIA H200"), tensorrt=installed)
+    settings = ModelSettings.model_validate({"engine": engine, "precision": precision})
+    choice = choose(here, settings, MIDAS, built=built)
+    assert choice.reason == chosen
+    assert choice.reason.startswith(choice.engine)
+
+
+def test_tensorrt_that_was_asked_for_and_is_not_installed_is_an_error() -> None:
+    """With what to install; and without a GPU that is what is said."""
+    settings = ModelSettings(engine="tensorrt")
+    with pytest.raises(SettingsError, match=r'engine = "tensorrt": .*pip install "depthstream\[tensorrt\]"'):
+        choose(machine(2, "NVIDIA H200"), settings, MIDAS)
+    with pytest.raises(SettingsError, match=r'engine = "tensorrt": no NVIDIA GPU here'):
+        choose(replace(machine(2), tensorrt=True), settings, MIDAS, built=True)
+
+
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
     """Nobody should wonder why the fan is silent."""
     reason = choose(machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), ModelSettings(), MIDAS).reason

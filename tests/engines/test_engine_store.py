@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.engines.engine_store import ANY, EngineStore, Recipe, StoredEngine, write_whole
+from stream.engines.engine_store import ANY, EngineStore, Recipe, StoredEngine
 from stream.frames import Size
 
 RECIPE = Recipe(
@@ -144,18 +144,3 @@ def test_files_of_others_in_the_folder_are_not_engines(store: EngineStore, engin
     (store.folder / "midas_small-256x256.engine").write_bytes(PLAN)
     (store.folder / f"{engine.path.name}.abcd").write_bytes(PLAN[:100])
     assert store.engines() == [engine]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing beside it."""
-    path = tmp_path / "file"
-    write_whole(path, b"old")
-
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("stream.engines.engine_store.os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

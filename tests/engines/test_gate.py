@@ -19,7 +19,7 @@ from stream.engines.gate_pictures import Golden
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Size
-from stream.golden import golden
+from stream.golden_pictures import golden
 from stream.models.networks import build
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state

@@ -44,6 +44,18 @@ class Small(nn.Module):
         return depth.squeeze(1)
 
 
+class Two(nn.Module):
+    """Depth, and one number a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = Small()
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        depth = self.small(pixels)
+        return depth, 40 + pixels.mean((1, 2, 3)) + depth.mean((1, 2))
+
+
 @pytest.fixture
 def small() -> nn.Module:
     torch.manual_seed(1)
@@ -193,3 +205,27 @@ def test_a_size_that_the_network_does_not_take_is_one_line() -> None:
     """The network's own words, and the size."""
     with pytest.raises(EngineError, match="TinyDepth cannot be exported to ONNX at 100x64: width and height must be"):
         export_onnx(build("tiny"), Size(64, 100))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_everything_that_a_network_returns_is_named(precision: Precision) -> None:
+    """In its order, float32, for any batch; in half precision too."""
+    torch.manual_seed(2)
+    network = Two().eval()
+    content = export_onnx(network, Size(32, 32), precision=precision, outputs=("depth", "fov_deg"))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["depth", "fov_deg"]
+    for count in (1, 3):
+        pixels = torch.randn(count, 3, 32, 32)
+        with torch.inference_mode():
+            expected = network(pixels)
+        for got, wanted in zip(session.run(None, {INPUT: pixels.numpy()}), expected, strict=True):
+            assert (got.dtype, got.shape) == (np.float32, tuple(wanted.shape))
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 if precision == "fp32" else 0.05)
+
+
+def test_names_must_be_as_many_as_tensors(small: nn.Module) -> None:
+    """The exporter would invent or drop some."""
+    for network, outputs in [(small, ("depth", "fov_deg")), (Two(), ("depth",))]:
+        with pytest.raises(EngineError, match=r"returns \d tensors; \d were named: depth"):
+            export_onnx(network, Size(32, 32), outputs=outputs)

@@ -110,7 +110,7 @@ class Context:
 
     def __init__(self, device: Device, works: bool = True) -> None:
         self.device, self.works = device, works
-        self.batch, self.address = 0, {"pixels": 0, "depth": 0}
+        self.batch, self.address = 0, {"pixels": 0, "depth": 0, "fov_deg": 0}
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.batch = shape[0]
@@ -134,6 +134,7 @@ class Context:
     def _compute(self) -> None:
         pixels = _at(self.address["pixels"], (self.batch, 3, 4, 6))
         _at(self.address["depth"], (self.batch, 4, 6)).copy_(pixels.sum(1))
+        _at(self.address["fov_deg"], (self.batch,)).copy_(pixels.amax((1, 2, 3)))
 
 
 def _at(address: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -148,8 +149,9 @@ class Card:
         self.device = Device()
         self.made: list[Context] = []
         self.engine: Any = SimpleNamespace(
-            num_io_tensors=2,
-            get_tensor_name=lambda i: ("pixels", "depth")[i],
+            num_io_tensors=3,
+            get_tensor_name=lambda i: ("pixels", "depth", "fov_deg")[i],
+            get_tensor_shape=lambda name: {"depth": (-1, 4, 6), "fov_deg": (-1,)}[name],
             get_tensor_mode=lambda name: "in" if name == "pixels" else "out",
             get_tensor_dtype=lambda name: "float32",
             get_tensor_profile_shape=lambda name, i: [list(shape) for shape in PROFILE.shapes()],
@@ -210,6 +212,20 @@ def test_a_batch_is_filled_up_run_and_cut_again(card: Card) -> None:
     card.device.calls.clear()
     torch.testing.assert_close(engine.infer(pixels=-pixels)["depth"], -pixels.sum(1))
     assert card.device.calls == ["wait for caller", "replay", "caller waits"]
+
+
+def test_everything_that_the_engine_gives_comes_back_by_its_name(card: Card) -> None:
+    """Beside depth one number a picture, in slots of its own like depth; a shape that is open is refused."""
+    engine = card.open()
+    first, second = torch.randn(3, 3, 4, 6), torch.randn(2, 3, 4, 6)
+    results = [engine.infer(pixels=pixels) for pixels in (first, second)]
+    for pixels, result in zip((first, second), results, strict=True):
+        assert list(result) == ["depth", "fov_deg"]
+        torch.testing.assert_close(result["fov_deg"], pixels.amax((1, 2, 3)))
+        torch.testing.assert_close(result["depth"], pixels.sum(1))
+    card.engine.get_tensor_shape = lambda name: (-1, -1, 6)
+    with pytest.raises(EngineError, match=r"output depth has the shape \(-1, -1, 6\)"):
+        card.open()
 
 
 def test_each_batch_size_has_a_context_and_a_graph_of_its_own(card: Card) -> None:
@@ -301,7 +317,7 @@ def test_an_engine_for_another_machine_or_size_is_refused(card: Card) -> None:
         card.open()
     card.engine.get_tensor_profile_shape = shape
     card.engine.get_tensor_dtype = lambda name: "half"
-    with pytest.raises(EngineError, match="both float32; it has pixels, depth"):
+    with pytest.raises(EngineError, match="all float32; it has pixels, depth"):
         card.open()
     card.engine = None
     with pytest.raises(EngineError, match="does not load the engine here: it does not say why"):

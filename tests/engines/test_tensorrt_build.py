@@ -92,6 +92,29 @@ def test_our_networks_become_engines(
     assert len(plan) == engine.size_bytes
 
 
+class Two(nn.Module):
+    """Depth, and one number a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = Small()
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.small(pixels), pixels.mean((1, 2, 3))
+
+
+def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: Path) -> None:
+    """Their names are part of what it was made from; a file without one of them is refused."""
+    order = Order("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
+    store, gpu = EngineStore(tmp_path), tensorrt_api.gpu()
+    engine = make(order, Two(), store, trt, gpu)
+    assert engine.source["outputs"] == "depth fov_deg"
+    assert find(order, store, trt, gpu) == engine
+    onnx = export_onnx(Two(), SIZE, outputs=("depth", "fov_deg"))
+    with pytest.raises(EngineError, match="must have: pixels, depth; it has: pixels, depth, fov_deg"):
+        build(trt, onnx, Profile(SIZE, 1, 1))
+
+
 def test_progress_grows_and_names_what_is_being_done(trt: TensorRT, onnx: bytes) -> None:
     """From a thread of the build's own."""
     told: list[tuple[int, int, str, str]] = []

@@ -1,0 +1,162 @@
+"""What each network costs here: arithmetic, time and memory for a 1280x720 picture, each in a process of its own.
+
+python -m pipelines.benchmark.per_model tiny --seconds 5      # one network, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from time import monotonic, perf_counter
+from typing import Any
+
+import numpy as np
+
+from pipelines.benchmark.engine_curve import MIB, check_waited, peak_resident_mib
+from stream.clock import Stamp
+from stream.errors import EngineError
+from stream.estimator import Estimator
+from stream.frames import Frame, Size
+from stream.models.base import DepthModel
+from stream.models.catalog import MODELS, find
+from stream.open_estimator import estimator_for
+from stream.preprocess.geometry import network_size
+from stream.settings import ModelSettings
+
+PICTURE = Size(720, 1280)
+WARM_UP, FEWEST_RUNS = 2, 3
+CPU_GFLOP = 400.0
+"""A network of more takes seconds a picture on a CPU: measured only when it is named."""
+BATCHES = (1, 2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one network."""
+
+    name: str
+    size: Size
+    """The network's input for a picture of 1280x720."""
+    parameters: int
+    gflop: float
+    """Multiplications and additions of one picture, counted by torch on tensors without memory."""
+    engine: str
+    scope: str
+    p50_ms: float
+    """Of one picture: preprocess, network, resize back; NaN where it was not measured."""
+    p95_ms: float
+    runs: int
+    memory_mib: float
+    """The process's largest resident size, or what is in use on the device."""
+    batches: dict[int, float]
+    """Milliseconds a picture, by the number of pictures at once."""
+    skipped: str = ""
+    """Why it was not measured."""
+
+
+def gflop(name: str, size: Size) -> float:
+    """Of one picture of that network size; nothing is computed."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from stream.models.networks import build
+
+    with torch.device("meta"), torch.inference_mode():
+        network, counter = build(name), FlopCounterMode(display=False)
+        with counter:
+            network(torch.empty(1, 3, *size))
+    return counter.get_total_flops() / 1e9
+
+
+def one_of_each(models: Sequence[DepthModel] = MODELS) -> list[DepthModel]:
+    """Models that cost the same (another training, another last layer) once."""
+    kept: dict[tuple[int, int], DepthModel] = {}
+    for model in models:
+        kept.setdefault((model.parameters, model.spec.side), model)
+    return list(kept.values())
+
+
+def measure(name: str, seconds: float) -> Cost:
+    """Here and now. Raises EngineError for a time that was taken before the device had done the work."""
+    model = find(name)
+    size = network_size(PICTURE, model.spec)
+    settings = ModelSettings(name=name, weights="random", max_batch=max(BATCHES))
+    frame = Frame(np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8), "bench", 0, Stamp.now())
+    with estimator_for(settings) as estimator:
+        on_device = not estimator.describe().count("on the CPU")
+        times = _times(estimator, [frame], seconds)
+        if on_device:
+            _check(estimator, times)
+        batches = {1: float(np.median(times))}
+        for count in BATCHES[1:]:
+            batches[count] = float(np.median(_times(estimator, [frame] * count, seconds / 2))) / count
+        p50, p95 = (float(np.percentile(times, q)) for q in (50, 95))
+        scope = "synchronised by the copy back" if on_device else "the call returns when it is done"
+        return Cost(
+            *(name, size, model.parameters, gflop(name, size), estimator.describe(), scope),
+            *(p50, p95, len(times), _memory_mib(on_device), batches),
+        )
+
+
+def skipped(model: DepthModel, why: str) -> Cost:
+    """What is known of a network without running it."""
+    size, nan = network_size(PICTURE, model.spec), float("nan")
+    operations = gflop(model.name, size)
+    return Cost(model.name, size, model.parameters, operations, "-", "-", nan, nan, 0, nan, {}, why)
+
+
+def in_a_process(name: str, seconds: float) -> Cost:
+    """``measure`` where no other network has left its memory behind. Raises EngineError with the process's words."""
+    command = [sys.executable, "-m", __name__, name, "--seconds", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise EngineError(f"{name} could not be measured: {said[-1] if said else f'status {done.returncode}'}")
+    found = json.loads(done.stdout)
+    batches = {int(count): ms for count, ms in found.pop("batches").items()}
+    return Cost(**found | {"size": Size(*found["size"]), "batches": batches})
+
+
+def _times(estimator: Estimator, frames: list[Frame], seconds: float) -> list[float]:
+    """Milliseconds of each run."""
+    for _ in range(WARM_UP):
+        estimator.estimate(estimator.prepare(frames))
+    times: list[float] = []
+    end = monotonic() + seconds
+    while len(times) < FEWEST_RUNS or monotonic() < end:
+        start = perf_counter()
+        estimator.estimate(estimator.prepare(frames))
+        times.append(1e3 * (perf_counter() - start))
+    return times
+
+
+def _check(estimator: Estimator, times: list[float]) -> None:
+    """A GPU's own clock must not have counted more than we waited."""
+    device_ms = sum(value for name, value in estimator.figures().items() if name in {"network p50 ms"})
+    check_waited(True, float(np.median(times)), device_ms)
+
+
+def _memory_mib(on_device: bool) -> float:
+    if not on_device:
+        return peak_resident_mib()
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return float(total - free) / MIB
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    arguments: Any = parser.parse_args()
+    print(json.dumps(asdict(measure(arguments.name, arguments.seconds))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

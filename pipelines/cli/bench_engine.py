@@ -1,0 +1,136 @@
+"""`depthstream bench --engine`: what batches cost the engine of a network here, and which ``max_batch`` is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.benchmark.engine_curve import WARM_UP, Bench, CpuBench, DeviceBench, Point, measure, recommended
+from pipelines.benchmark.questions import machine_line
+from pipelines.cli.build import network_input
+from pipelines.cli.run import check_writable, write_json
+from stream.estimator import Estimator
+from stream.frames import Size
+from stream.models.cache import trace_folder
+from stream.models.catalog import find
+from stream.open_estimator import choice_for
+from stream.settings import ModelSettings
+from stream.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from stream.engines.choose import Choice
+
+CAMERA = Size(480, 640)
+"""Without --size: the network's input for such a picture."""
+
+
+def bench_engine(
+    model: str,
+    *,
+    engine: Literal["auto", "torchscript", "cuda", "cuda_graph", "tensorrt"] = "auto",
+    size: str | None = None,
+    batch: int = 8,
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto",
+    weights: Literal["trained", "random"] = "trained",
+    seconds: float = 2.0,
+    json_file: Path | None = None,
+) -> int:
+    """Print latency and memory of batches 1 to ``batch``, and the ``max_batch`` that they speak for; 0.
+
+    ``size``: "HxW" of the network's input. ``seconds``: for each batch. The figures are kept beside the engine, too.
+    Raises UnknownModel, SettingsError, UsageError, WeightsError, EngineError.
+    """
+    if json_file is not None:
+        check_writable(json_file)
+    settings = ModelSettings(
+        name=model, engine=engine, precision=precision, weights=weights, max_batch=batch, layout="latency"
+    )
+    choice, measured_size = choice_for(settings), _size(settings, size)
+    err = Console(stderr=True)
+    with err.status("loading") as status:
+        bench, engine_line, close = _opened(settings, choice, measured_size)
+        try:
+            points = measure(bench, batch, seconds, lambda n: status.update(f"batches of {n}"))
+        finally:
+            close()
+    found = _facts(settings, engine_line, measured_size, bench, points)
+    Console().print(curve_table(found, points))
+    kept = _kept_at(model, measured_size, choice)
+    write_whole(kept, (json.dumps(found, indent=1) + "\n").encode())
+    err.print(f"kept in {kept}", highlight=False)
+    if json_file is not None:
+        write_json(json_file, found)
+    return 0
+
+
+def curve_table(found: dict[str, Any], points: Sequence[Point]) -> Table:
+    """One row a batch."""
+    title = f"{found['machine']}; {found['engine']}; {found['size']}; warm-up {WARM_UP} runs"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("batch", "p50 ms", "p95 ms", "ms a picture", "pictures/s", "memory MiB", "runs"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        ms = (point.p50_ms, point.p95_ms, point.p50_ms / point.batch)
+        figures = (*(f"{value:.2f}" for value in ms), f"{point.fps:.1f}", f"{point.memory_mib:.0f}", str(point.runs))
+        table.add_row(str(point.batch), *figures)
+    random = " (random weights: speed only)" if found["weights"] == "random" else ""
+    table.caption = f"recommended: \\[model] max_batch = {found['recommended_max_batch']}{random}"
+    table.caption_justify = "left"
+    return table
+
+
+def _size(settings: ModelSettings, text: str | None) -> Size:
+    if text is not None:
+        return network_input(text, find(settings.name))
+    return Estimator(settings.model_copy(update={"engine": "torchscript"})).network_size(CAMERA)
+
+
+def _opened(settings: ModelSettings, choice: Choice, size: Size) -> tuple[Bench, str, Any]:
+    """What is measured, a line that describes it, and what closes it."""
+    if choice.engine == "torchscript":
+        estimator = Estimator(settings, choice=choice).load()
+        return CpuBench(estimator.infer_raw, size), estimator.describe(), estimator.close
+    import torch
+
+    from stream.gpu_engines import open_on_gpu
+
+    free_bytes = torch.cuda.mem_get_info()[0]
+    engine = open_on_gpu(find(settings.name), settings, choice)
+    engine.prepare(size)
+    return DeviceBench(engine, size, free_bytes=free_bytes), engine.describe(), engine.close
+
+
+def _facts(
+    settings: ModelSettings, engine_line: str, size: Size, bench: Bench, points: Sequence[Point]
+) -> dict[str, Any]:
+    return {
+        "machine": machine_line(),
+        "model": settings.name,
+        "weights": settings.weights,
+        "engine": engine_line,
+        "size": str(size),
+        "scope": "engine only",
+        "waits": bench.waits,
+        "warm_up_runs": WARM_UP,
+        "versions": {name: version(name) for name in ("torch", "numpy")},
+        "points": [asdict(point) | {"pictures_per_s": point.fps} for point in points],
+        "recommended_max_batch": recommended(points),
+    }
+
+
+def _kept_at(model: str, size: Size, choice: Choice) -> Path:
+    """Beside the engine, or beside the traces."""
+    folder = trace_folder()
+    if choice.engine == "tensorrt":
+        from stream.tensorrt_engines import engines_folder
+
+        folder = engines_folder()
+    return folder / f"{model}-{size}-{choice.engine}-{choice.precision}.bench.json"

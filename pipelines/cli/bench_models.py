@@ -1,0 +1,77 @@
+"""`depthstream bench --models`: what each network costs on this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gflop, in_a_process, one_of_each, skipped
+from pipelines.benchmark.questions import machine_line
+from pipelines.cli.run import check_writable, write_json
+from stream.engines.choose import usable_gpu
+from stream.machine import probe
+from stream.models.base import DepthModel
+from stream.models.catalog import find
+from stream.preprocess.geometry import network_size
+
+
+def run_bench_models(only: Sequence[str] | None, *, seconds: float, json_file: Path | None) -> int:
+    """Measure and print; of networks that are too much for a CPU only the arithmetic, unless ``only`` names them."""
+    models = [find(name) for name in only] if only else one_of_each()
+    if json_file is not None:
+        check_writable(json_file)
+    on_gpu, err = usable_gpu(probe()) is not None, Console(stderr=True)
+    costs: list[Cost] = []
+    with err.status("starting") as status:
+        for model in models:
+            status.update(f"{model.name}: {len(costs) + 1} of {len(models)}")
+            costs.append(_cost(model, seconds, named=bool(only), on_gpu=on_gpu))
+    Console().print(costs_table(costs))
+    if json_file is not None:
+        found = [asdict(cost) for cost in costs]
+        write_json(json_file, {"machine": machine_line(), "picture": str(PICTURE), "models": found})
+    return 0
+
+
+def _cost(model: DepthModel, seconds: float, *, named: bool, on_gpu: bool) -> Cost:
+    operations = gflop(model.name, network_size(PICTURE, model.spec))
+    if not named and not on_gpu and operations > CPU_GFLOP:
+        return skipped(model, f"seconds a picture on a CPU: --only {model.name} measures it")
+    return in_a_process(model.name, seconds)
+
+
+def costs_table(costs: Sequence[Cost]) -> Table:
+    """One row a network."""
+    table = Table(title=machine_line(), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("network", no_wrap=True)
+    for heading in ("input", "params", "GFLOP", "p50 ms", "MiB", *(f"of {n}" for n in BATCHES[1:])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cost in costs:
+        batches = (_ms(cost.batches.get(count, math.nan)) for count in BATCHES[1:])
+        size = f"{cost.size.width}x{cost.size.height}"
+        figures = (_ms(cost.p50_ms), _whole(cost.memory_mib))
+        table.add_row(cost.name, size, f"{cost.parameters / 1e6:.1f} M", f"{cost.gflop:.1f}", *figures, *batches)
+    table.caption = "\n".join(_notes(costs))
+    table.caption_justify = "left"
+    return table
+
+
+def _notes(costs: Sequence[Cost]) -> list[str]:
+    scopes = dict.fromkeys(cost.scope for cost in costs if cost.runs)
+    notes = [f"a {PICTURE} picture: preprocess, network, resize back; {scope}" for scope in scopes]
+    notes += ["of N: ms a picture in batches of N. RANDOM WEIGHTS: speed only"]
+    return notes + [f"{cost.name}: {cost.skipped}" for cost in costs if cost.skipped]
+
+
+def _ms(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def _whole(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0f}"

@@ -1,0 +1,173 @@
+"""Which engine runs a network on a GPU, for each network size: TensorRT, then torch, each only behind the engine gate.
+
+In the order in which they are tried: TensorRT in half precision, TensorRT in float32, torch in half (where that was
+asked for), torch in float32. The last one is believed: it is the same code as the reference's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from stream.engine_chain import Candidate, first_accepted, judged
+from stream.engines import tensorrt_api
+from stream.engines.base import Engine
+from stream.engines.choose import Choice, default_threads
+from stream.engines.eager import EagerEngine, device_name, some_size
+from stream.engines.engine_store import StoredEngine
+from stream.engines.graph import CudaGraphEngine
+from stream.engines.opened import Opened
+from stream.engines.precision import half_of
+from stream.engines.sized import SizedEngines
+from stream.engines.torchscript import TorchScriptEngine
+from stream.errors import MissingPackage
+from stream.estimator import network_of
+from stream.frames import Size
+from stream.machine import probe
+from stream.models.base import DepthModel
+from stream.models.cache import trace_folder
+from stream.models.networks import code_version, outputs_of
+from stream.settings import ModelSettings
+from stream.tensorrt_engines import TensorRTEngines, source_of
+
+log = logging.getLogger(__name__)
+
+
+def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
+    """The network on the first GPU; for each network size the engine that is right for it.
+
+    Raises WeightsError, MissingPackage and EngineError.
+    """
+    return GpuChain(model, settings, choice).opened()
+
+
+def refusal_of(
+    model: DepthModel, settings: ModelSettings, engine: StoredEngine, device: str = "cuda", folder: Path | None = None
+) -> str | None:
+    """Why the gate does not accept a TensorRT engine that was built; None: it does. Raises EngineError: none loads."""
+    choice = Choice("tensorrt", 1, 1, f"judging {engine.path.name}")
+    return GpuChain(model, settings, choice, device, folder).refusal_of(engine)
+
+
+class GpuChain:
+    """The engines of one network on one device."""
+
+    def __init__(
+        self,
+        model: DepthModel,
+        settings: ModelSettings,
+        choice: Choice,
+        device: str = "cuda",
+        folder: Path | None = None,
+    ) -> None:
+        """``device``: with "cpu" it runs anywhere, for tests. ``folder``: of TensorRT's engines instead of the cache's.
+
+        Raises WeightsError, and MissingPackage where TensorRT was chosen and is not installed.
+        """
+        self._model, self._settings, self._choice = model, settings, choice
+        self._device = torch.device(device)
+        self._source = source_of(model, settings.weights)
+        self._half, self._single = Opened(self._torch_in_half), Opened(self._torch_in_single)
+        self._tensorrt = self._tensorrt_engines(folder) if choice.engine == "tensorrt" else None
+
+    def opened(self) -> Engine:
+        log.info("%s", self._choice.reason)
+        if self._settings.weights == "random":
+            log.warning("%s runs with random weights: its depth means nothing, only its speed does", self._model.name)
+        if self._tensorrt is None and self._choice.precision == "fp32":
+            return self._single()
+        shared = (self._half, self._single)
+        return SizedEngines(self._model.name, self._settings.max_batch, self.engine_for, shared)
+
+    def engine_for(self, size: Size) -> Engine:
+        """The first in the order that the gate accepts at network ``size``. Raises EngineError."""
+        reference = Opened(self._reference)
+        judge = None if self._settings.weights == "random" else reference
+        try:
+            found = first_accepted(self._candidates(size), judge, self._model.spec, size, self._device)
+        finally:
+            reference.close()
+        if found is not None:
+            return found
+        engine = self._single()
+        log.info("%s is used for network inputs of %s", engine.describe(), size)
+        return engine
+
+    def refusal_of(self, engine: StoredEngine) -> str | None:
+        """Why the gate does not accept a TensorRT engine; None: it does."""
+        assert self._tensorrt is not None
+        candidate, reference = self._tensorrt.candidate(engine), Opened(self._reference)
+        opened = candidate.open()
+        try:
+            return judged(candidate, opened, reference, self._model.spec, engine.recipe.size, self._device)
+        finally:
+            reference.close()
+            opened.close()
+
+    def _tensorrt_engines(self, folder: Path | None) -> TensorRTEngines | None:
+        """They build what is missing only where they were asked for by name."""
+        named, device = self._settings.engine == "tensorrt", str(self._device)
+        try:
+            return TensorRTEngines(self._model, self._settings, self._source, device, build=named, folder=folder)
+        except MissingPackage as error:
+            if named:
+                raise
+            log.warning("TensorRT is not used: %s", error)
+            return None
+
+    def _candidates(self, size: Size) -> Iterator[Candidate]:
+        if self._tensorrt is not None:
+            yield from self._tensorrt.candidates(size)
+        if self._choice.precision == "fp16":
+            yield self._torch_candidate(size)
+
+    def _torch_candidate(self, size: Size) -> Candidate:
+        name = f"{self._model.name}-torch-half-{size}-b{self._settings.max_batch}"
+        made_from = {**self._source, "gpu": device_name(self._device), "driver": tensorrt_api.driver_version()}
+        verdict = trace_folder() / f"{name}.verdict.json"
+        return Candidate(f"{self._model.name} by torch", self._half, "mixed", verdict, made_from, shared=True)
+
+    def _torch_in_half(self) -> Engine:
+        network = network_of(self._model, self._settings)
+        return self._by_torch(
+            EagerEngine(
+                self._model.name,
+                lambda: network,
+                device=self._device,
+                precision=half_of(network),
+                max_batch=self._settings.max_batch,
+                some_size=some_size(self._model.spec),
+                outputs=outputs_of(self._model.name),
+            )
+        )
+
+    def _torch_in_single(self) -> Engine:
+        return self._by_torch(
+            EagerEngine(
+                self._model.name,
+                lambda: network_of(self._model, self._settings),
+                device=self._device,
+                max_batch=self._settings.max_batch,
+                outputs=outputs_of(self._model.name),
+            )
+        )
+
+    def _by_torch(self, eager: EagerEngine) -> Engine:
+        """As CUDA graphs unless plain torch was asked for."""
+        plain = self._choice.engine == "cuda" or self._device.type != "cuda"
+        return eager if plain else CudaGraphEngine(eager)
+
+    def _reference(self) -> Engine:
+        """float32 on the CPU, as the estimator there runs it."""
+        return TorchScriptEngine(
+            self._model.name,
+            lambda: network_of(self._model, self._settings),
+            weights_key=self._source["weights"],
+            code_version=code_version(self._model.name),
+            cache=trace_folder(),
+            threads=default_threads(probe().cores, self._model.parameters),
+            outputs=outputs_of(self._model.name),
+        )

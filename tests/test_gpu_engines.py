@@ -1,0 +1,265 @@
+"""Which engine a GPU runs, tried on the CPU's tensors: real engines, a real gate, TensorRT-RTX's that do not load."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stream.engine_chain import Candidate, first_accepted
+from stream.engines import tensorrt_api
+from stream.engines.choose import Choice
+from stream.engines.eager import EagerEngine
+from stream.engines.engine_store import EngineStore, StoredEngine
+from stream.engines.opened import Opened
+from stream.engines.precision import Precision
+from stream.engines.tensorrt_build import Profile
+from stream.engines.tensorrt_order import Order, find, serving
+from stream.engines.torchscript import TorchScriptEngine
+from stream.errors import EngineError, MissingPackage
+from stream.estimator import network_of
+from stream.frames import Size
+from stream.gpu_engines import GpuChain, refusal_of
+from stream.models.tiny import TINY
+from stream.settings import ModelSettings
+from stream.tensorrt_engines import TensorRTEngines, any_built, in_turn, source_of
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),  # torch's own exporter
+]
+
+CPU, SIZE = torch.device("cpu"), Size(64, 96)
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU, and here is one")
+RANDOM = ModelSettings(weights="random", max_batch=2)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Engines and verdicts of a test are its own."""
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def listening(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "stream")
+
+
+def tiny() -> nn.Module:
+    return network_of(TINY, ModelSettings())
+
+
+def reference() -> TorchScriptEngine:
+    return TorchScriptEngine("tiny", tiny, weights_key="w", code_version="1", cache=None, threads=1)
+
+
+class Upside(nn.Module):
+    """The right numbers with the wrong sign."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = tiny()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        depth: Tensor = self.network(pixels)
+        return -depth
+
+
+class Watched(EagerEngine):
+    def __init__(self, name: str, factory: Callable[[], nn.Module] = tiny, precision: Precision = "fp32") -> None:
+        super().__init__(name, factory, device=CPU, precision=precision, max_batch=2)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+def candidate(folder: Path, name: str, open_it: Callable[[], Watched], **how: bool) -> Candidate:
+    return Candidate(name, open_it, "mixed", folder / f"{name}.verdict.json", {"weights": "w"}, **how)
+
+
+@pytest.mark.slow
+def test_the_first_that_passes_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One cannot be opened, two are wrong, the fourth is right, and nobody opens the fifth; a line a refusal.
+
+    The third is judged by the second's verdict; it has other users, too, and stays open.
+    """
+    wrong, shared, right = Watched("wrong", Upside), Watched("wrong", Upside), Watched("right", precision="fp16")
+
+    def broken() -> Watched:
+        raise EngineError("made for another card")
+
+    def candidates() -> list[Candidate]:
+        return [
+            candidate(tmp_path, "broken", broken),
+            candidate(tmp_path, "wrong", lambda: wrong),
+            candidate(tmp_path, "wrong", lambda: shared, shared=True),
+            candidate(tmp_path, "right", lambda: right),
+            candidate(tmp_path, "never", lambda: pytest.fail("not needed")),
+        ]
+
+    opened = Opened(reference)
+    assert first_accepted(candidates(), opened, TINY.spec, SIZE, CPU) is right
+    assert (wrong.closed, shared.closed, right.closed) == (True, False, False)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line.split(" is not used: ")[0].split(" by ")[0] for line in warned] == ["broken", "wrong", "wrong"]
+    assert warned[0].endswith("it cannot be opened: made for another card")
+    assert "correlation -1" in warned[1]
+    opened.close()
+
+    again = Opened(lambda: pytest.fail("verdicts are there"))
+    right = Watched("right", precision="fp16")
+    wrong = Watched("wrong", Upside)
+    assert first_accepted(candidates(), again, TINY.spec, SIZE, CPU) is right
+
+
+def test_random_weights_are_not_judged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What means nothing cannot be wrong."""
+    engine = Watched("upside", Upside)
+    assert first_accepted([candidate(tmp_path, "upside", lambda: engine)], None, TINY.spec, SIZE, CPU) is engine
+    assert "not judged, because random weights mean nothing" in caplog.text
+    assert first_accepted([], None, TINY.spec, SIZE, CPU) is None
+
+
+@pytest.mark.slow
+def test_half_precision_by_torch_passes_the_gate_and_is_shared(caplog: pytest.LogCaptureFixture) -> None:
+    """For each size its own verdict, which names the weights and the card; float32 is not opened."""
+    settings = ModelSettings(precision="fp16", max_batch=2)
+    engine = GpuChain(TINY, settings, Choice("cuda", 1, 1, "why", "fp16"), "cpu").opened()
+    sizes = (SIZE, Size(96, 64))
+    for size in sizes:
+        engine.prepare(size)
+    assert caplog.text.count("accepted, against float32") == 2
+    assert engine.describe().count("tiny by torch") == 1
+    assert engine.describe().endswith("fp16")
+    pixels = torch.rand(2, 3, *SIZE)
+    got = engine.infer(pixels=pixels)["depth"]
+    with torch.inference_mode():
+        expected = tiny()(pixels)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 * float(np.ptp(expected.numpy())))
+    engine.close()
+
+
+def test_float32_by_torch_needs_no_judge(caplog: pytest.LogCaptureFixture) -> None:
+    """It is the reference's own code: an engine for all sizes."""
+    engine = GpuChain(TINY, ModelSettings(), Choice("cuda", 1, 1, "the reason"), "cpu").opened()
+    assert isinstance(engine, EagerEngine)
+    assert "the reason" in caplog.messages
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def trt() -> tensorrt_api.TensorRT:
+    try:
+        found = tensorrt_api.load()
+    except MissingPackage as error:
+        pytest.skip(str(error))
+    if found.flavour == "tensorrt" and not torch.cuda.is_available():
+        pytest.skip("TensorRT builds on a GPU only, and there is none; TensorRT-RTX would do without")
+    return found
+
+
+def stored(trt: tensorrt_api.TensorRT, folder: Path, order: Order) -> StoredEngine:
+    """A file in the store that nobody will open."""
+    recipe = order.recipe(trt, tensorrt_api.gpu(), (), "ab" * 32)
+    return EngineStore(folder).write(recipe, order.full_source(), b"plan", 1.0)
+
+
+def test_an_engine_for_more_pictures_serves_fewer(trt: tensorrt_api.TensorRT, tmp_path: Path) -> None:
+    """The smallest that does; never one for fewer, for another size or with other weights."""
+    store, gpu = EngineStore(tmp_path), tensorrt_api.gpu()
+    order = Order("tiny", source_of(TINY, "random"), Profile(SIZE, 2, 2), "fp32")
+    eight, four, one = (stored(trt, tmp_path, replace(order, profile=Profile(SIZE, n, n))) for n in (8, 4, 1))
+    assert find(order, store, trt, gpu) is None
+    assert serving(order, store, trt, gpu) == four
+    assert serving(replace(order, profile=Profile(SIZE, 5, 5)), store, trt, gpu) == eight
+    assert serving(replace(order, profile=Profile(SIZE, 1, 1)), store, trt, gpu) == one
+    assert serving(replace(order, profile=Profile(SIZE, 9, 9)), store, trt, gpu) is None
+    assert serving(replace(order, profile=Profile(Size(96, 64), 2, 2)), store, trt, gpu) is None
+    assert serving(replace(order, source={"weights": "other"}), store, trt, gpu) is None
+    assert serving(replace(order, float32_parts=("head",)), store, trt, gpu) == four
+    assert any_built(TINY, RANDOM, tmp_path)
+    assert not any_built(TINY, RANDOM.model_copy(update={"max_batch": 9}), tmp_path)
+    assert not any_built(replace(TINY, name="other"), RANDOM, tmp_path)
+    assert not any_built(TINY, RANDOM, tmp_path / "nothing")
+
+
+@NO_GPU
+@pytest.mark.slow
+def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_line(
+    trt: tensorrt_api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Really built, half precision first; none loads without a GPU, so torch runs. The next start builds nothing."""
+    settings = RANDOM.model_copy(update={"engine": "tensorrt"})
+    for start in range(2):
+        engine = GpuChain(TINY, settings, Choice("tensorrt", 1, 1, "why"), "cpu", tmp_path).opened()
+        assert engine.infer(pixels=torch.rand(1, 3, *SIZE))["depth"].shape == (1, *SIZE)
+        assert "tiny by torch" in engine.describe()
+        engine.close()
+        said = caplog.messages
+        assert sum("which may take minutes" in line for line in said) == (2 if start == 0 else 0)
+        assert sum("it cannot be opened: tiny failed on cpu" in line for line in said) == 2
+        caplog.clear()
+    assert sorted(e.recipe.precision for e in EngineStore(tmp_path).engines()) == ["fp16", "fp32"]
+
+
+@NO_GPU
+def test_auto_builds_nothing(trt: tensorrt_api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A camera of a shape that no engine is for goes to torch."""
+    engine = GpuChain(TINY, RANDOM, Choice("tensorrt", 1, 1, "why"), "cpu", tmp_path).opened()
+    engine.prepare(SIZE)
+    assert "is used for network inputs of 96x64" in caplog.text
+    assert EngineStore(tmp_path).engines() == []
+    engine.close()
+
+
+def test_precisions_follow_the_setting() -> None:
+    """Half first, unless float32 was asked for."""
+    assert in_turn(ModelSettings()) == in_turn(ModelSettings(precision="fp16")) == (("mixed", "fp16"), ("fp32",))
+    assert in_turn(ModelSettings(precision="fp32")) == (("fp32",),)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_tensorrt_that_cannot_be_used_is_an_error_only_if_it_was_asked_for(
+    named: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too old a version, say: "auto" goes on with torch."""
+
+    def too_old() -> tensorrt_api.TensorRT:
+        raise MissingPackage("tensorrt 10.3 is older than 10.16")
+
+    monkeypatch.setattr(tensorrt_api, "load", too_old)
+    settings = ModelSettings(engine="tensorrt" if named else "auto")
+    if named:
+        with pytest.raises(MissingPackage, match="older than"):
+            GpuChain(TINY, settings, Choice("tensorrt", 1, 1, "why"), "cpu")
+    else:
+        GpuChain(TINY, settings, Choice("tensorrt", 1, 1, "why"), "cpu").opened().close()
+        assert "TensorRT is not used: tensorrt 10.3 is older" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_built_engine_gets_its_verdict(
+    trt: tensorrt_api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network of torch's stands in for the engine, which needs a GPU to load; the verdict lies beside its file."""
+    order = Order("tiny", source_of(TINY, "trained"), Profile(SIZE, 2, 2), "fp16")
+    engine = stored(trt, tmp_path, order)
+    for factory, accepted in [(tiny, True), (Upside, False)]:
+        monkeypatch.setattr(TensorRTEngines, "_opened", lambda self, engine, f=factory: Watched("stand-in", f, "fp16"))
+        engine.verdict_path.unlink(missing_ok=True)
+        why_not = refusal_of(TINY, ModelSettings(max_batch=2), engine, "cpu", tmp_path)
+        assert (why_not is None) is accepted
+        verdict = json.loads(engine.verdict_path.read_text())
+        assert verdict["accepted"] is accepted
+        assert verdict["belongs_to"]["engine file"] == engine.sha256
+        assert verdict["belongs_to"]["weights"] == TINY.weights.sha256

@@ -1,0 +1,105 @@
+"""The GPU's benchmark, all of it but the GPU: on the CPU's tensors its figures mean nothing, and its code runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import bench_gpu
+import numpy as np
+import pytest
+import torch
+from gpu_figures import (
+    Rig,
+    around_the_network,
+    engine_only,
+    host_ms,
+    official,
+    official_input,
+    over_device,
+    rates,
+    ratio,
+)
+
+from stream.frames import Size
+from stream.models.midas_small import MIDAS_SMALL
+from stream.models.tiny import TINY
+from stream.preprocess import cpu
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path))
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(TINY, "random", Size(96, 128), "cpu")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_way_is_gone_and_counted(rig: Rig) -> None:
+    """Pictures in, pictures out; what is in flight is not counted."""
+    with rig.estimator("cuda", batch=2) as estimator:
+        steps = {
+            "whole": over_device(estimator, rig.frames(2)),
+            "official": official(estimator, rig.frames(1)[0]),
+            "engine": engine_only(estimator, 2, rig.camera),
+            "around": around_the_network(rig, TINY.spec),
+        }
+        assert [step() for step in steps.values()] == [0, 1, 2, 1]
+        assert steps["whole"]() == 2
+        found = rates(steps, 2, 0.02, "cpu")
+        assert all(len(values) == 2 and min(values) > 0 for values in found.values())
+        assert host_ms(steps["whole"], 0.02) > 0
+
+
+def test_a_ratio_is_taken_within_a_round() -> None:
+    """A machine that becomes slower meets both."""
+    assert ratio({"a": [30.0, 20.0, 8.0], "b": [10.0, 10.0, 2.0]}, "a", "b") == 3
+
+
+def test_the_official_way_gives_the_networks_input() -> None:
+    """The numbers that we preprocess to, in float64."""
+    image = np.random.default_rng(0).integers(0, 256, (97, 133, 3), np.uint8)
+    expected = cpu.to_network([image], MIDAS_SMALL.spec)
+    np.testing.assert_allclose(official_input(image, MIDAS_SMALL.spec), expected, rtol=0, atol=5e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_all_promises_are_answered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU most are broken, which is right; the report can be written."""
+    monkeypatch.setattr(bench_gpu, "ROUNDS", 1)
+    monkeypatch.setattr(bench_gpu, "FULL_HD", Size(48, 64))
+    told = list(bench_gpu.figures(rig, 0.01))
+    assert len(told) == 7
+    report = json.loads(json.dumps(bench_gpu.report("NVIDIA H200 NVL", rig, told)))
+    assert report["versions"]["torch"] == torch.__version__
+    assert [figure["promise"] for figure in report["figures"]] == [kept.promise for kept in told]
+
+
+def test_files_are_named_after_the_card() -> None:
+    """In letters that every file system takes."""
+    assert bench_gpu.file_name("NVIDIA H200 NVL") == "gpu-nvidia-h200-nvl.json"
+    assert bench_gpu.file_name("Tesla T4 (MIG 1g.5gb)") == "gpu-tesla-t4-mig-1g-5gb.json"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU, and here is one")
+def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
+    """And writes nothing."""
+    done = subprocess.run(
+        [sys.executable, "tools/bench_gpu.py", "--folder", str(tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == ["bench_gpu.py: no CUDA GPU that torch can use here: nothing is measured"]
+    assert not (tmp_path / "out").exists()

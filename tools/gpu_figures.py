@@ -1,0 +1,178 @@
+"""What is measured of a GPU: rates of pictures, each begun and ended with the device idle, in rounds that take turns.
+
+Every function takes the device, so that with "cpu" all of it runs, and is tested, on a machine without a GPU.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import monotonic, perf_counter, thread_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from stream.clock import Stamp
+from stream.device_estimator import DeviceEstimator, Ticket
+from stream.engines.base import Engine
+from stream.engines.choose import Choice, EngineName, Precision
+from stream.frames import Floats, Frame, Image, Size
+from stream.gpu_engines import GpuChain
+from stream.input_spec import InputSpec
+from stream.models.base import DepthModel
+from stream.preprocess.geometry import network_size
+from stream.preprocess.gpu import to_camera, to_network
+from stream.render.colormap_gpu import lut_on, paint
+from stream.settings import ModelSettings
+
+WARM_UP = 5
+IN_FLIGHT = 2
+Step = Callable[[], int]
+"""Does some work; the number of pictures it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """What all figures are about."""
+
+    model: DepthModel
+    weights: str
+    camera: Size
+    device: str = "cuda"
+
+    def estimator(self, engine: EngineName, batch: int = 1, precision: str = "fp32") -> DeviceEstimator:
+        """Pictures over the device, the network run by ``engine``."""
+        asked = {"name": self.model.name, "weights": self.weights, "max_batch": batch, "layout": "throughput"}
+        settings = ModelSettings.model_validate({**asked, "engine": engine, "precision": precision})
+        half: Precision = "fp16" if precision == "fp16" else "fp32"
+        choice = Choice(engine, 1, 1, "benchmark", half)
+        return DeviceEstimator(settings, self._opener, self.device, choice).load([self.camera])
+
+    def frames(self, cameras: int) -> list[Frame]:
+        """One of each camera."""
+        rng = np.random.default_rng(0)
+        images = [rng.integers(0, 256, (*self.camera, 3), np.uint8) for _ in range(cameras)]
+        return [Frame(image, f"camera{n}", 0, Stamp.now()) for n, image in enumerate(images)]
+
+    def _opener(self, model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
+        return GpuChain(model, settings, choice, self.device).opened()
+
+
+def rates(steps: Mapping[str, Step], rounds: int, seconds: float, device: str) -> dict[str, list[float]]:
+    """Pictures a second of each, by round: they take turns, so that a ratio is taken between neighbours."""
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        for _ in range(WARM_UP):
+            step()
+    for _ in range(rounds):
+        for name, step in steps.items():
+            found[name].append(rate(step, seconds, device))
+    return found
+
+
+def rate(step: Step, seconds: float, device: str) -> float:
+    """Pictures a second; the device is idle before, and what was asked of it is done at the end."""
+    idle(device)
+    start, pictures = perf_counter(), 0
+    while perf_counter() - start < seconds:
+        pictures += step()
+    idle(device)
+    return pictures / (perf_counter() - start)
+
+
+def idle(device: str) -> None:
+    """Wait until the device has nothing to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def ratio(found: Mapping[str, Sequence[float]], one: str, other: str) -> float:
+    """The median over the rounds."""
+    return median(a / b for a, b in zip(found[one], found[other], strict=True))
+
+
+def over_device(estimator: DeviceEstimator, frames: Sequence[Frame]) -> Step:
+    """The whole way, as a pipeline with the layout for throughput goes it: the next batch before the last is read."""
+    waiting: deque[Ticket] = deque()
+
+    def step() -> int:
+        for batch in estimator.batches(frames):
+            waiting.append(estimator.submit(batch))
+        done = 0
+        while len(waiting) >= IN_FLIGHT:
+            done += len(estimator.collect(waiting.popleft()))
+        return done
+
+    return step
+
+
+def official(estimator: DeviceEstimator, frame: Frame) -> Step:
+    """The way of the networks' own code: float64 on the CPU before, OpenCV after, one picture at a time."""
+    import cv2
+
+    engine, spec, device = estimator._ready(), estimator.spec, torch.device(estimator._device)
+
+    def step() -> int:
+        pixels = torch.from_numpy(official_input(frame.image, spec)).to(device)
+        raw: Floats = engine.infer(pixels=pixels)["depth"][0].cpu().numpy()
+        cv2.resize(raw, (frame.size.width, frame.size.height), interpolation=cv2.INTER_CUBIC)
+        return 1
+
+    return step
+
+
+def official_input(image: Image, spec: InputSpec) -> Floats:
+    """(1, 3, h, w) float32: divided, resized and normalised in float64, as MiDaS's and Depth Anything's code does."""
+    import cv2
+
+    size = network_size(Size(*image.shape[:2]), spec)
+    picture: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
+    picture = cv2.resize(picture, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    picture = (picture - np.array(spec.mean)) / np.array(spec.std)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
+
+
+def engine_only(estimator: DeviceEstimator, count: int, camera: Size) -> Step:
+    """The network on an input that is there already."""
+    size = estimator.network_size(camera)
+    noise = torch.randn(count, 3, *size).to(torch.device(estimator._device))
+    pixels = noise.contiguous(memory_format=torch.channels_last)
+    engine = estimator._ready()
+
+    def step() -> int:
+        engine.infer(pixels=pixels)
+        return count
+
+    return step
+
+
+def host_ms(step: Step, seconds: float) -> float:
+    """Time of this thread's own work for a picture; waiting does not count."""
+    for _ in range(WARM_UP):
+        step()
+    begun, end, pictures = thread_time(), monotonic() + seconds, 0
+    while monotonic() < end:
+        pictures += step()
+    return 1e3 * (thread_time() - begun) / pictures
+
+
+def around_the_network(rig: Rig, spec: InputSpec) -> Step:
+    """All but the network, for one picture: copy in, preprocess, resize back, colour, copy out of the 8-bit picture."""
+    device, locked = torch.device(rig.device), rig.device == "cuda"
+    (frame,) = rig.frames(1)
+    host = torch.from_numpy(frame.image)[None]
+    host = host.pin_memory() if locked else host
+    back = torch.empty(host.shape, dtype=torch.uint8, pin_memory=locked)
+    depth = torch.rand(1, *network_size(rig.camera, spec), device=device)
+    colours = lut_on("inferno", device)
+
+    def step() -> int:
+        with torch.inference_mode():
+            to_network(host.to(device, non_blocking=True), spec)
+            back.copy_(paint(to_camera(depth, rig.camera, spec), 0.0, 1.0, colours), non_blocking=True)
+        return 1
+
+    return step
