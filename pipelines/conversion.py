@@ -6,18 +6,26 @@ from pipelines.estimation import add_depth
 from stream.estimator import Estimator
 from stream.frames import View
 from stream.pipeline import Pipeline
-from stream.settings import RenderSettings
+from stream.settings import IntrinsicsSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sources.base import Source
 from stream.stages.capture import capture
+from stream.stages.intrinsics import with_intrinsics
 from stream.stages.publish import publish
 from stream.stages.render import render
 
 
-def build(source: Source, estimator: Estimator, settings: RenderSettings, *sinks: Sink[View]) -> Pipeline:
-    """As many frames out as in, in order; the slowest stage sets the pace."""
+def build(
+    source: Source,
+    estimator: Estimator,
+    settings: RenderSettings,
+    *sinks: Sink[View],
+    optics: IntrinsicsSettings | None = None,
+) -> Pipeline:
+    """As many frames out as in, in order; the slowest stage sets the pace. ``optics``: of the camera, if known."""
     pipe = Pipeline("depth", stop_timeout_s=30.0)
-    frames = pipe.source("capture", capture(source))
+    pictures = capture(source)
+    frames = pipe.source("capture", with_intrinsics(pictures, optics) if optics else pictures)
     depth = add_depth(pipe, estimator, [frames], policy="block")
     views = pipe.stage("render", render(settings), after=[depth], capacity=2)
     pipe.stage("write", publish(*sinks), after=[views], capacity=2)

@@ -41,10 +41,13 @@ class Frame(NamedTuple):
     """None: the camera's intrinsics are not known."""
 
 
-def next_frame(subscriber: Subscriber, max_age_ms: float, frame: str = "", damaged: bool = False) -> Frame | str:
+def next_frame(
+    subscriber: Subscriber, max_age_ms: float, frame: str = "", *, damaged: bool = False, guessed: bool = False
+) -> Frame | str:
     """The next frame, or why there is none to publish now. Raises NotMetres.
 
-    ``frame``: the frame id, if not the stream's own; ``damaged``: also frames of damaged, frozen or black pictures.
+    ``frame``: the frame id, if not the stream's own; ``damaged``: also frames of damaged, frozen or black pictures;
+    ``guessed``: also metres that are a guess.
     """
     try:
         message = subscriber.read(WAIT_S)
@@ -56,6 +59,11 @@ def next_frame(subscriber: Subscriber, max_age_ms: float, frame: str = "", damag
         return f"{header.topic} {header.seq}: {age_ms:.0f} ms old, more than max_age_ms = {max_age_ms:g}; left out"
     if header.integrity != WireIntegrity.CLEAN and not damaged:
         return f"{header.topic} {header.seq}: the picture was {header.integrity.name.lower()}; left out"
+    if Flags.SCALE_GUESSED in header.flags and not guessed:
+        return (
+            f"{header.topic} {header.seq}: its metres are a guess; left out: give the camera's intrinsics to the "
+            "publisher, or set publish_guessed"
+        )
     try:
         return to_ros(message, frame)
     except WireError as error:
@@ -135,7 +143,8 @@ def relay(node: Node) -> int:
 
     endpoint, stream = parameter("endpoint", "tcp://127.0.0.1:5560"), parameter("stream", "front")
     folder, max_age_ms = parameter("keys", ""), parameter("max_age_ms", 500.0)
-    frame, damaged = parameter("frame_id", ""), parameter("publish_damaged", False)
+    frame = parameter("frame_id", "")
+    also = {"damaged": parameter("publish_damaged", False), "guessed": parameter("publish_guessed", False)}
     images = node.create_publisher(Image, parameter("image_topic", image_topic(stream)), 5)
     infos = node.create_publisher(CameraInfo, parameter("camera_info_topic", camera_info_topic(stream)), 5)
     keys = ClientKeys.from_folder(Path(folder).expanduser()) if folder else None
@@ -143,7 +152,7 @@ def relay(node: Node) -> int:
     with Subscriber(endpoint, stream, keys=keys) as subscriber:
         while rclpy.ok():
             rclpy.spin_once(node, timeout_sec=0.0)
-            found = next_frame(subscriber, max_age_ms, frame, damaged)
+            found = next_frame(subscriber, max_age_ms, frame, **also)
             if isinstance(found, str):
                 log.warning(found, throttle_duration_sec=REPEAT_S)
                 continue

@@ -21,7 +21,7 @@ from stream.estimator import Estimator
 from stream.frames import View
 from stream.log import redact
 from stream.open_estimator import estimator_for
-from stream.settings import ModelSettings, RecordSettings, RenderSettings
+from stream.settings import IntrinsicsSettings, ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sinks.depth_files import DepthFiles, Format
 from stream.sinks.recorder import Recorder
@@ -40,21 +40,28 @@ def run_depth(
     form: FormatOption,
     colormap: Literal["inferno", "turbo", "magma", "viridis", "gray"],
     weights: Literal["trained", "random"],
+    fov_deg: float | None = None,
 ) -> int:
-    """Convert every input; the exit status is that of the first failure."""
+    """Convert every input; the exit status is that of the first failure. ``fov_deg``: of the camera of all of them."""
     inputs = plan(paths, output)
     _make(output)
     settings = ModelSettings(name=model, weights=weights, layout="throughput")
     with estimator_for(settings) as estimator:
-        return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), form, output)
+        optics = IntrinsicsSettings(fov_deg=fov_deg) if fov_deg is not None else None
+        return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), optics, form, output)
 
 
 def _convert_all(
-    inputs: list[Input], estimator: Estimator, render: RenderSettings, form: FormatOption, output: Path
+    inputs: list[Input],
+    estimator: Estimator,
+    render: RenderSettings,
+    optics: IntrinsicsSettings | None,
+    form: FormatOption,
+    output: Path,
 ) -> int:
     status, frames, start = 0, 0, monotonic()
     for each in inputs:
-        pipe = conversion.build(each.source, estimator, render, *_sinks(each, form, estimator))
+        pipe = conversion.build(each.source, estimator, render, *_sinks(each, form, estimator), optics=optics)
         with ExitStack() as stack:
             watch = _progress(stack, each)
             ending = run(pipe, watch=watch)

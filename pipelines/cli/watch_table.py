@@ -18,7 +18,8 @@ from stream.client.subscriber import Subscriber
 from stream.clock import NS_PER_S
 from stream.errors import StaleFrame
 from stream.stats import Durations
-from stream.wire.codes import WireKind
+from stream.wire.codes import Flags, WireKind
+from stream.wire.header import Header
 from stream.wire.message import Message
 
 HEADINGS = ("depth", "size,\nfps", "age, ms\nnow", "\np95", "gaps", "re-\nstarts", "state", "pictures", "clocks")
@@ -119,11 +120,15 @@ def state(health: ReaderHealth) -> str:
     return "SILENT" if told == "LIVE" else told
 
 
+def _depth_words(header: Header) -> str:
+    return "metric\nm, a guess" if Flags.SCALE_GUESSED in header.flags else DEPTHS[header.kind]
+
+
 def _cells(one: Watched, health: ReaderHealth) -> tuple[str, ...]:
     header, fps = one.last.header if one.last else None, one.fps
     return (
         one.stream,
-        DEPTHS[header.kind] if header else "-",
+        _depth_words(header) if header else "-",
         f"{header.width}x{header.height}\n{'-' if fps is None else f'{fps:.1f}'}" if header else "-",
         "-" if health.age_ms is None else f"{health.age_ms:.0f}",
         f"{one.age_ms('p95'):.0f}" if one.frames else "-",

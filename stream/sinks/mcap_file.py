@@ -86,6 +86,7 @@ class McapFile:
         frame = item.frame
         if topic not in self._cameras:
             about = {"camera": frame.camera, "model": item.model, "weights": item.weights, "unit": item.unit}
+            about |= {"metres": "a guess"} if item.scale_guessed else {}
             self._writer.add_metadata("depthstream", about | {"depthstream": version("depthstream")})
             self._cameras[topic] = frame.camera
             if frame.intrinsics is None:

@@ -58,6 +58,8 @@ class Flags(IntFlag):
     SCALE_CALIBRATED = 16
     RANDOM_WEIGHTS = 32
     """The network is not trained: a speed test."""
+    SCALE_GUESSED = 64
+    """Of metric depth: the metres are a guess, because the camera's focal length is not known to the network."""
 
 
 BYTES_PER_PIXEL = {Encoding.F32: 4, Encoding.U16: 2, Encoding.F16: 2, Encoding.U8X3: 3}

@@ -17,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 from stream.client.subscriber import Subscriber
 from stream.clock import Stamp
 from stream.ros.cdr import camera_info_bytes, image_bytes
-from stream.wire.header import WireIntegrity
+from stream.wire.header import Flags, WireIntegrity
 from stream.wire.message import parse
 from tests.examples.conftest import MakeMessage
 
@@ -158,6 +158,17 @@ def test_old_and_damaged_frames_are_left_out(
     assert "left out: depth/front 4: the payload is damaged" in next_told(bridge, subscriber)
     publisher.send(sound)
     assert next_told(bridge, subscriber, frame="base_camera").info.frame_id == "base_camera"
+
+
+def test_guessed_metres_are_left_out_unless_asked_for(
+    bridge: ModuleType, publisher: zmq.Socket[bytes], subscriber: Subscriber, make_message: MakeMessage
+) -> None:
+    """A ROS image cannot say that its metres are a guess."""
+    guess = spoiled(make_message("F32", DEPTH, seq=4), 115, Flags.SCALE_GUESSED)
+    publisher.send(guess)
+    assert "depth/front 4: its metres are a guess; left out" in next_told(bridge, subscriber)
+    publisher.send(guess)
+    assert next_told(bridge, subscriber, guessed=True).image.height == 6
 
 
 def test_silence_is_told(bridge: ModuleType, subscriber: Subscriber) -> None:

@@ -94,6 +94,16 @@ def test_flags_say_what_to_trust(source: str, weights: str, flags: Flags) -> Non
     assert parse(packed(depth_map, Encoding.F32, Compression.RAW)).header.flags == flags
 
 
+def test_flags_say_what_metres_and_intrinsics_are_worth() -> None:
+    """A guess is marked as one, and numbers from a data sheet are not called measured."""
+    metric = replace(map_of(depth_of(), source="file"), kind="metric", scale_guessed=True)
+    assert parse(packed(metric, Encoding.F32, Compression.RAW)).header.flags == Flags.SCALE_GUESSED
+    for calibrated, flags in ((True, Flags.INTRINSICS_CALIBRATED), (False, Flags.NONE)):
+        lens = Intrinsics(9.0, 9.0, 3.0, 2.0, metric.size, calibrated)
+        known = replace(metric, frame=replace(metric.frame, intrinsics=lens), scale_guessed=False)
+        assert parse(packed(known, Encoding.F32, Compression.RAW)).header.flags == flags
+
+
 def test_the_header_tells_of_the_frame() -> None:
     depth_map = map_of(depth_of(), camera="left")
     depth_map = replace(depth_map, frame=replace(depth_map.frame, integrity="tainted"))
