@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Any
 
+from pipelines.estimation import FLICKER
 from stream.clock import NS_PER_S, NowNs
 from stream.pipeline import Pipeline
 from stream.settings import Camera, PublishSettings, RenderSettings, SyntheticCamera
@@ -58,6 +60,7 @@ class StreamFacts:
             **(_account(account) if account else {}),
             "age_p50_ms": round(1e3 * age.p50_s, 1) if age else None,
             "age_p95_ms": round(1e3 * age.p95_s, 1) if age else None,
+            **_flicker(stats, camera),
         }
 
     def _stats(self) -> PipelineStats:
@@ -77,6 +80,13 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
         "trouble": health.trouble,
         "pictures": dict(health.integrity),
     }
+
+
+def _flicker(stats: PipelineStats, camera: str) -> dict[str, Any]:
+    """Where depth is steadied: how much of it moves where the picture does not, in 255ths of its range."""
+    levels = stats.figures.get(FLICKER, {})
+    named = {"flicker": levels.get(f"{camera} steady"), "flicker_raw": levels.get(f"{camera} raw")}
+    return {name: round(level, 2) for name, level in named.items() if level is not None and math.isfinite(level)}
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -8,13 +8,24 @@ from stream.channel import Policy
 from stream.estimator import Estimator
 from stream.frames import Size
 from stream.pipeline import Pipeline, chain
+from stream.settings import SteadySettings
 from stream.stages.infer import infer
 from stream.stages.preprocess import preprocess
-from stream.worker import Worker
+from stream.stages.steady import Steadiness
+from stream.worker import Body, Worker
+
+FLICKER = "flicker"
+"""Name of the figures of steadied depth."""
 
 
 def add_depth(
-    pipe: Pipeline, estimator: Estimator, after: Sequence[Worker], policy: Policy, *, expect: Sequence[Size] = ()
+    pipe: Pipeline,
+    estimator: Estimator,
+    after: Sequence[Worker],
+    policy: Policy,
+    *,
+    expect: Sequence[Size] = (),
+    steady: SteadySettings | None = None,
 ) -> Worker:
     """Frames to depth maps: in one thread ("latency"), or in two with a queue of one between them ("throughput").
 
@@ -22,8 +33,12 @@ def add_depth(
     """
     pipe.add_figures("network", estimator.figures)
     pipe.add_note(estimator.describe)
+    depth: dict[str, Body] = {"infer": infer(estimator, expect)}
+    if steady is not None:
+        steadiness = Steadiness(steady)
+        pipe.add_figures(FLICKER, steadiness.figures)
+        depth["steady"] = steadiness.body()
     if estimator.settings.layout == "latency":
-        steps = chain(preprocess=preprocess(estimator), infer=infer(estimator, expect))
-        return pipe.stage("depth", steps, after=after, policy=policy)
+        return pipe.stage("depth", chain(preprocess=preprocess(estimator), **depth), after=after, policy=policy)
     batches = pipe.stage("preprocess", preprocess(estimator), after=after, policy=policy)
-    return pipe.stage("infer", infer(estimator, expect), after=[batches])
+    return pipe.stage("infer", chain(**depth), after=[batches])

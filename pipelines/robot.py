@@ -46,7 +46,7 @@ def build(settings: RobotSettings) -> Pipeline:
         )
     pipe = Pipeline("robot")
     cameras = add_cameras(pipe, settings.cameras)
-    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest")
+    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
     add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
     if settings.record:
         steps = chain(render=render(settings.render), record=publish(Recorder(settings.record)))

@@ -10,7 +10,7 @@ from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from stream.open_estimator import estimator_for
 from stream.pipeline import Pipeline
-from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.recorder import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
@@ -22,6 +22,7 @@ class VideoSettings(Settings):
     pipeline: Literal["video"]
     cameras: tuple[Camera, ...] = Field(min_length=1)
     model: ModelSettings = ModelSettings(layout="throughput")
+    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
     render: RenderSettings = RenderSettings()
     record: RecordSettings
 
@@ -31,7 +32,7 @@ def build(settings: VideoSettings) -> Pipeline:
     estimator = estimator_for(settings.model)
     pipe = Pipeline("video")
     cameras = add_cameras(pipe, settings.cameras)
-    depth = add_depth(pipe, estimator, cameras, policy="block")
+    depth = add_depth(pipe, estimator, cameras, policy="block", steady=settings.steady)
     views = pipe.stage("render", render(settings.render), after=[depth], capacity=2)
     pipe.stage("record", publish(Recorder(settings.record)), after=[views], capacity=2)
     return pipe

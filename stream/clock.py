@@ -40,6 +40,12 @@ class Stamp:
         """Seconds since capture, by the monotonic clock."""
         return ((monotonic_ns() if now_ns is None else now_ns) - self.mono_ns) / NS_PER_S
 
+    def seconds_after(self, earlier: Stamp) -> float:
+        """By the source's own time line where both have one, else by the monotonic clock; never negative."""
+        if self.media_s is not None and earlier.media_s is not None:
+            return max(0.0, self.media_s - earlier.media_s)
+        return max(0.0, (self.mono_ns - earlier.mono_ns) / NS_PER_S)
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:

@@ -89,7 +89,7 @@ def _lines(estimator: Estimator, done: Done, clips: Sequence[Flicker]) -> Iterat
             yield f" Spearman by family, mean: {', '.join(spearman)}"
     for clip in clips:
         yield f" flicker of what stands still, tour {clip.seed}, levels of 255 from frame to frame:"
-        yield f"   {_change(clip.shown)} as shown, {_change(clip.fitted)} fitted"
+        yield f"   {_change(clip.shown)} as shown, {_change(clip.steadied)} steadied, {_change(clip.fitted)} fitted"
     fit = "none, depth is metric" if estimator.model.kind == "metric" else "scale >= 0 and shift, to each truth"
     yield f" fit before AbsRel, RMSE, delta and edges: {fit}"
 

@@ -29,4 +29,4 @@ def self_agreement(small: Floats, large: Floats, kind: Kind, step: int = 1) -> f
 def _at(short_side_px: int, estimator: Estimator, frame: Frame) -> Floats:
     spec = replace(estimator.spec, side=short_side_px, bound="lower", keep_aspect=True)
     batch = Batch(to_network([frame.image], spec), (frame,))
-    return estimator.model.decode(to_camera(estimator.infer_raw(batch)[0], frame.size, spec))
+    return estimator.decode(to_camera(estimator.infer_raw(batch)[0], frame.size, spec), frame)

@@ -8,19 +8,20 @@ pixels, and moving things change what a network makes of those beside them: a vi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from stream.frames import Batch, DepthMap, Floats, Frame, Image
+from stream.frames import Batch, DepthMap, Floats, Frame
 from stream.metrics.fit import fitted_inverse
 from stream.metrics.steadiness import UNKNOWN, Change, change, static_pixels
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
-from stream.settings import RenderSettings, SyntheticCamera
+from stream.settings import RenderSettings, SteadySettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
+from stream.stages.steady import Steadiness
 
 SEEDS = (0, 1)
 """A town square and a living room."""
@@ -45,6 +46,8 @@ class Flicker:
     """Pixels that stand still, of all."""
     shown: Change
     """As painted: after the display range, 8 bits."""
+    steadied: Change
+    """As painted after ``[steady]`` (stream.stages.steady)."""
     fitted: Change
     """Inverse depth after each frame's own fit to what stands still in the whole clip, whose 2nd to 98th percentile
     255 levels span; NaN when the fit leaves a flat map."""
@@ -71,18 +74,21 @@ def _flicker_of(maps: list[DepthMap], seed: int) -> Flicker:
     lasting = np.where(np.all(static, axis=0), truths[0], np.float32(np.nan))
     low, high = np.nanpercentile(1.0 / lasting, (2, 98))
     share = float(np.mean([mask.mean() for mask in static]))
-    shown = [levels.astype(np.float32) for levels in _painted(maps)]
+    shown = list(_painted(maps))
     fitted = [255.0 / (high - low) * fitted_inverse(m.depth, lasting, m.kind) for m in maps]
     flat = any(float(np.ptp(levels)) == 0.0 for levels in fitted)  # the fit found no positive scale: nothing can move
-    return Flicker(seed, share, change(shown, static), UNKNOWN if flat else change(fitted, static))
+    steady = list(_painted(Steadiness(SteadySettings()).body()(maps)))
+    return Flicker(
+        seed, share, change(shown, static), change(steady, static), UNKNOWN if flat else change(fitted, static)
+    )
 
 
-def _painted(maps: list[DepthMap]) -> Iterator[Image]:
-    """(H, W) uint8: the number of the colour that each pixel gets."""
+def _painted(maps: Iterable[DepthMap]) -> Iterator[Floats]:
+    """(H, W) float32: the number of the colour that each pixel gets."""
     depth_range, gray = range_for(RenderSettings()), lut("gray")
     for depth_map in maps:
         low, high = depth_range.update(depth_map.depth, depth_map.frame.image, depth_map.frame.stamp)
-        yield paint(depth_map.depth, low, high, gray)[..., 0]
+        yield paint(depth_map.depth, low, high, gray)[..., 0].astype(np.float32)
 
 
 def _truth(depth_map: DepthMap) -> Floats:

@@ -63,6 +63,7 @@ def flicker_json(clips: Sequence[Flicker]) -> list[dict[str, Any]]:
             "seed": clip.seed,
             "static_share": clip.static_share,
             "shown": _json(asdict(clip.shown)),
+            "steadied": _json(asdict(clip.steadied)),
             "fitted": _json(asdict(clip.fitted)),
         }
         for clip in clips

@@ -35,6 +35,7 @@ class Subscriber:
 
     One thread uses it; ``close`` may be called from any, also from a signal handler. With ``latest`` only the newest
     message is kept for the reader, however slow it is; without, four wait, and what comes beyond those is lost.
+    ``topic``: depth as it is published, as the network said it (raw), or painted (preview).
     Construction connects and raises UsageError for an endpoint or a name that cannot be one; a publisher that is not
     there yet is no error.
     """
@@ -44,7 +45,7 @@ class Subscriber:
         endpoint: str,
         stream: str,
         *,
-        topic: Literal["depth", "preview"] = "depth",
+        topic: Literal["depth", "raw", "preview"] = "depth",
         latest: bool = True,
         keys: ClientKeys | None = None,
         max_bytes: int = LARGEST_MESSAGE,

@@ -8,21 +8,17 @@ its test). One range per camera; the caller keeps them apart.
 from __future__ import annotations
 
 import math
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
-from stream.clock import NS_PER_S, Stamp
+from stream.clock import Stamp
 from stream.frames import Floats, Image
+from stream.scene_cut import CutDetector
 from stream.settings import RenderSettings
 
 SAMPLE_PX = 10_000
 """Percentiles look at no more pixels than this, on a regular grid."""
-THUMBNAIL_SIDE, THUMBNAIL_GRID = 16, 64
-"""A thumbnail is about 16 x 16 averages of a grid of about 64 x 64 pixels."""
-CUT_LEVELS = 25.0
-"""Mean absolute difference between two thumbnails, gray levels of 255, above which the scene was cut. Measured: 40 to
-80 at the cuts of a street clip and below 18 between them, below 3 on a CCTV clip, 31 to 102 between six photographs."""
 
 
 class DepthRange(Protocol):
@@ -65,11 +61,11 @@ class SmoothRange:
         self._half_life_s = half_life_s
         self._range: tuple[float, float] | None = None
         self._stamp: Stamp | None = None
-        self._thumbnail: Floats | None = None
+        self._cuts = CutDetector()
 
     def update(self, depth: Floats, image: Image, stamp: Stamp) -> tuple[float, float]:
         """The range to paint (H, W) ``depth`` of ``image`` (H, W, 3) with; (0, 1) before any depth was finite."""
-        is_cut = self._is_cut(image)
+        is_cut = self._cuts.is_cut(image)
         weight = self._weight(stamp)
         seen = self._percentiles_of(depth)
         if seen is None:
@@ -92,26 +88,4 @@ class SmoothRange:
 
     def _weight(self, stamp: Stamp) -> float:
         previous, self._stamp = self._stamp, stamp
-        return 0.0 if previous is None else 1.0 - 0.5 ** (_seconds_between(previous, stamp) / self._half_life_s)
-
-    def _is_cut(self, image: Image) -> bool:
-        previous, self._thumbnail = self._thumbnail, _thumbnail(image)
-        if previous is None or previous.shape != self._thumbnail.shape:
-            return True
-        return float(np.abs(self._thumbnail - previous).mean()) > CUT_LEVELS
-
-
-def _seconds_between(previous: Stamp, stamp: Stamp) -> float:
-    if previous.media_s is not None and stamp.media_s is not None:
-        return max(0.0, stamp.media_s - previous.media_s)
-    return max(0.0, (stamp.mono_ns - previous.mono_ns) / NS_PER_S)
-
-
-def _thumbnail(image: Image) -> Floats:
-    """About (16, 16) float32 gray: averages, so that noise and a pixel of camera shake are no cut."""
-    height, width = image.shape[:2]
-    grid = image[:: max(1, height // THUMBNAIL_GRID), :: max(1, width // THUMBNAIL_GRID)].mean(axis=2, dtype=np.float32)
-    block_h, block_w = max(1, grid.shape[0] // THUMBNAIL_SIDE), max(1, grid.shape[1] // THUMBNAIL_SIDE)
-    grid = grid[: grid.shape[0] // block_h * block_h, : grid.shape[1] // block_w * block_w]
-    blocks = grid.reshape(grid.shape[0] // block_h, block_h, grid.shape[1] // block_w, block_w)
-    return cast(Floats, blocks.mean(axis=(1, 3)))
+        return 0.0 if previous is None else 1.0 - 0.5 ** (stamp.seconds_after(previous) / self._half_life_s)

@@ -7,13 +7,13 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from stream.clock import NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap, Image
 from stream.settings import PublishSettings
-from stream.sinks.publisher_books import Books
+from stream.sinks.publisher_books import Books, Made
 from stream.sinks.publisher_endpoints import check
 from stream.sinks.publisher_packing import Packing
 from stream.sinks.publisher_slow import SlowTopics
@@ -28,15 +28,16 @@ SERVER_ID_BITS = 53
 """As many as every JSON reader keeps exactly."""
 
 StatusOf = Callable[[str], Mapping[str, Any]]
+PreviewOf: TypeAlias = Literal["depth", "objects"]
 
 _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Sends depth, previews, and what is known of each stream, to whoever subscribed; docs/wire.md has the format.
+    """Sends depth, previews, objects, and what is known of each stream to whoever subscribed: docs/wire.md.
 
-    Any thread may call it while it is open (``with``), and no call waits for a reader. Its own thread answers new
-    readers and sends the status of every stream once a second.
+    Any thread may call it while it is open, and no call waits for a reader. Several stages may share it: the last one
+    to leave its ``with`` closes it. Its own thread answers new readers and sends every stream's status once a second.
 
     Construction raises UsageError for addresses other machines reach, if neither keys nor allow_anyone are set; opening
     raises SinkError for an endpoint that cannot be bound or a folder of keys that is not as it should be. Every method
@@ -56,24 +57,36 @@ class Publisher:
         self._status_of: StatusOf = lambda stream: {}
         self._socket: PublisherSocket | None = None
         self._failure: Exception | None = None
-        self._refused = 0
+        self._refused = self._users = 0
+        self._opening = threading.Lock()
+        self.previews: PreviewOf = "depth"
+        """What preview/<stream> shows, and so which stage makes it; set it before opening."""
         self.endpoints: tuple[str, ...] = ()
         """Where readers connect, once it is open: with the port that was got for ``*``."""
 
     def __enter__(self) -> Self:
+        with self._opening:
+            if not self._users:
+                self._open()
+            self._users += 1
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._opening:
+            self._users -= 1
+            if not self._users:
+                self.close()
+
+    def _open(self) -> None:
         socket = PublisherSocket(self._settings)
         self._wait = ReadersWait(socket.fileno)
         self._socket, self.endpoints = socket, socket.endpoints
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
         _log.info("publishing on %s", ", ".join(self.endpoints))
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     def close(self) -> None:
-        """Stop listening; what has not been sent is dropped. The second call does nothing."""
+        """Stop listening, whoever else uses it; what has not been sent is dropped. The second call does nothing."""
         with self._lock:
             socket, self._socket = self._socket, None
         if socket is None:
@@ -123,25 +136,39 @@ class Publisher:
             self._listen(socket)
         return True
 
-    def wants_preview(self, stream: str) -> bool:
-        """Whether anybody looks at preview/<stream>; ask before painting a picture."""
+    def send_raw(self, depth_map: DepthMap) -> None:
+        """The network's own values, where ``depth`` was steadied, while somebody reads raw/<stream>."""
+        topic = topic_bytes(f"raw/{depth_map.frame.camera}")
+        with self._lock:
+            wanted = self._readers.want(topic)
+        if wanted:
+            self._send_young(self._packing.raw(depth_map, self._now_ns()), depth_map, "raw messages")
+
+    def send_objects(self, depth_map: DepthMap, facts: Callable[[], Mapping[str, Any]]) -> bool:
+        """What is in the picture of ``depth_map``, as JSON; ``facts`` is called only while somebody reads it.
+
+        False if it is older than ``max_age_ms``, as for depth.
+        """
+        topic = topic_bytes(f"objects/{depth_map.frame.camera}")
+        with self._lock:
+            self._open_socket()
+            if self._books.is_too_old(depth_map, self._now_ns()):
+                return self._books.was_too_old("objects")
+            if not self._readers.want(topic):
+                return True
+        return self._send_young(self._packing.objects(facts(), depth_map, self._now_ns()), depth_map, "objects")
+
+    def wants_preview(self, stream: str, of: PreviewOf = "depth") -> bool:
+        """Whether anybody looks at preview/<stream>, and it shows that; ask before painting a picture."""
         topic = topic_bytes(f"preview/{stream}")
         with self._lock:
-            return self._readers.want(topic)
+            return of == self.previews and self._readers.want(topic)
 
-    def send_preview(self, image: Image, depth_map: DepthMap) -> None:
+    def send_preview(self, image: Image, depth_map: DepthMap, of: PreviewOf = "depth") -> None:
         """``image`` (H, W, 3) uint8 BGR as JPEG; dropped and counted if its depth is older than ``max_age_ms``."""
-        if not self.wants_preview(depth_map.frame.camera):
+        if not self.wants_preview(depth_map.frame.camera, of):
             return
-        message = self._packing.preview(image, depth_map, self._now_ns())
-        with self._lock:
-            socket = self._open_socket()
-            if self._books.is_too_old(depth_map, self._now_ns()):
-                self._books.preview_was_too_old()
-                return
-            socket.send(message)
-            self._books.message_left("previews", len(message))
-            self._listen(socket)
+        self._send_young(self._packing.preview(image, depth_map, self._now_ns()), depth_map, "previews")
 
     def figures(self) -> Mapping[str, float]:
         """For the table: messages that somebody wanted, drops, refused keys; while it is open, readers of depth."""
@@ -152,6 +179,17 @@ class Publisher:
                 "copied for lack of buffers": self._buffers.copied_for_lack,
                 "refused keys": self._socket.refused if self._socket else self._refused,
             }
+
+    def _send_young(self, message: bytes, depth_map: DepthMap, what: Made) -> bool:
+        """False if its depth became too old while it was made."""
+        with self._lock:
+            socket = self._open_socket()
+            if self._books.is_too_old(depth_map, self._now_ns()):
+                return self._books.was_too_old(what)
+            socket.send(message)
+            self._books.message_left(what, len(message))
+            self._listen(socket)
+        return True
 
     def _run(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
@@ -10,7 +11,9 @@ from stream.settings import PublishSettings
 from stream.sinks.stream_status import StreamStatus
 from stream.wire.message import topic_bytes
 
-What: TypeAlias = Literal["depth messages", "previews"]
+Made: TypeAlias = Literal["previews", "raw messages", "objects"]
+"""Of a depth map: not counted as its stream's frames."""
+What: TypeAlias = Literal["depth messages"] | Made
 
 NS_PER_MS = 1_000_000
 LONGEST_FAMILY = "preview/"
@@ -23,7 +26,7 @@ class Books:
     def __init__(self, server_id: int, settings: PublishSettings) -> None:
         self._server_id, self._max_age_ms = server_id, settings.max_age_ms
         self._statuses: dict[str, StreamStatus] = {}
-        self._counts = dict.fromkeys(("depth messages", "previews", "too old", "previews too old"), 0)
+        self._counts = Counter(dict.fromkeys(("depth messages", "previews", "too old", "previews too old"), 0))
         self._bytes = 0
 
     @property
@@ -51,8 +54,10 @@ class Books:
         status.sent(depth_map, age_ms, now_ns)
         return True
 
-    def preview_was_too_old(self) -> None:
-        self._counts["previews too old"] += 1
+    def was_too_old(self, what: Made) -> Literal[False]:
+        """It was not sent."""
+        self._counts[f"{what} too old"] += 1
+        return False
 
     def message_left(self, what: What, size: int) -> None:
         """Somebody wanted it; how many readers it went to is ZeroMQ's affair."""

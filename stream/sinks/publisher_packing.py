@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from stream.frames import DepthMap, Image
 from stream.settings import PublishSettings
 from stream.wire.codes import Compression, Encoding
 from stream.wire.message import Sender, largest_message, pack_depth, pack_preview
+from stream.wire.slow import pack_json
 
 COMPRESSIONS = {
     "raw": Compression.RAW,
@@ -32,9 +37,28 @@ class Packing:
         """Bytes used of ``into``."""
         return pack_depth(depth_map, self._sender, publish_ns(depth_map, now_ns), into)
 
+    def raw(self, depth_map: DepthMap, now_ns: int) -> bytes:
+        """The network's own values."""
+        own = depth_map if depth_map.raw is None else replace(depth_map, depth=depth_map.raw)
+        message = bytearray(self.room(own))
+        used = pack_depth(own, self._sender, publish_ns(own, now_ns), memoryview(message), "raw")
+        return bytes(memoryview(message)[:used])
+
     def preview(self, image: Image, depth_map: DepthMap, now_ns: int) -> bytes:
         """``image`` (H, W, 3) uint8 BGR, as JPEG."""
         return pack_preview(image, depth_map, self._sender, self._preview_quality, publish_ns(depth_map, now_ns))
+
+    def objects(self, facts: Mapping[str, Any], depth_map: DepthMap, now_ns: int) -> bytes:
+        """``facts`` as JSON, with the picture that they are about named as in the header of a depth message."""
+        frame = depth_map.frame
+        moment = {
+            "stream": frame.camera,
+            "server_id": self._sender.server_id,
+            "seq": frame.seq,
+            "capture_ns": frame.stamp.unix_ns,
+            "publish_ns": publish_ns(depth_map, now_ns),
+        }
+        return pack_json(f"objects/{frame.camera}", {**moment, **facts})
 
 
 def publish_ns(depth_map: DepthMap, now_ns: int) -> int:

@@ -34,6 +34,7 @@ def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapp
                 if not publisher.send_depth(depth_map):
                     yield Dropped(depth_map.frames, "too old")
                     continue
+                publisher.send_raw(depth_map)
                 if publisher.wants_preview(camera):
                     publisher.send_preview(paint(depth_map).image, depth_map)
                 yield depth_map
@@ -50,6 +51,7 @@ def info_of(depth_map: DepthMap, promised_fps: float | None) -> dict[str, Any]:
         "kind": depth_map.kind,
         "unit": depth_map.unit,
         "weights": depth_map.weights,
+        "scale_guessed": depth_map.scale_guessed,
         "width": size.width,
         "height": size.height,
         "fps": promised_fps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -41,8 +42,10 @@ def largest_message(size: Size, sender: Sender) -> int:
     return HEADER_BYTES + largest_payload(size.height, size.width, sender.encoding, sender.compression)
 
 
-def pack_depth(depth_map: DepthMap, sender: Sender, publish_ns: int, into: memoryview) -> int:
-    """Write a whole message to the front of ``into`` and return how many bytes it has.
+def pack_depth(
+    depth_map: DepthMap, sender: Sender, publish_ns: int, into: memoryview, family: Literal["depth", "raw"] = "depth"
+) -> int:
+    """Write a whole message to the front of ``into`` and return how many bytes it has; its topic is of ``family``.
 
     Uncompressed, the pixels go from the map into their place in one pass. Raises WireError for a buffer that is
     read-only or too small (``largest_message``), and for a map or a name that fits no message.
@@ -56,7 +59,7 @@ def pack_depth(depth_map: DepthMap, sender: Sender, publish_ns: int, into: memor
     z_min, z_max = store(depth_map.depth, kind, pixels)
     used = pixels.nbytes if raw else _place(compress(pixels, sender.compression), room)
     header = replace(
-        _header("depth", depth_map, size, sender, publish_ns),
+        _header(family, depth_map, size, sender, publish_ns),
         kind=kind,
         payload_bytes=used,
         scale=_scale(kind, sender.encoding),
@@ -117,8 +120,13 @@ def _header(room: str, depth_map: DepthMap, size: Size, sender: Sender, publish_
 
 
 def _flags(depth_map: DepthMap) -> Flags:
-    source = {"arrival": Flags.HOST_ARRIVAL, "rtcp": Flags.RTCP}.get(depth_map.frame.stamp.source, Flags.NONE)
-    return source | (Flags.RANDOM_WEIGHTS if depth_map.weights == "random" else Flags.NONE)
+    frame = depth_map.frame
+    flags = {"arrival": Flags.HOST_ARRIVAL, "rtcp": Flags.RTCP}.get(frame.stamp.source, Flags.NONE)
+    if frame.intrinsics is not None and frame.intrinsics.calibrated:
+        flags |= Flags.INTRINSICS_CALIBRATED
+    if depth_map.weights == "random":
+        flags |= Flags.RANDOM_WEIGHTS
+    return flags | Flags.SCALE_GUESSED if depth_map.scale_guessed else flags
 
 
 def _scale(kind: WireKind, encoding: Encoding) -> float:

@@ -96,3 +96,9 @@ def test_flicker_is_measured_in_levels() -> None:
     for clip in flicker(Constant(tremble=0.02), seconds=4 / FPS):
         assert 4.0 < clip.shown.mean < 6.0
         assert clip.fitted.worst < 0.01
+
+
+def test_steadied_depth_flickers_less() -> None:
+    """The same ramp: what is left of a jump of 5 levels is below one."""
+    for clip in flicker(Constant(tremble=0.02), seconds=4 / FPS):
+        assert clip.steadied.mean < 0.2 * clip.shown.mean

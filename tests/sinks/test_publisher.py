@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from time import monotonic_ns
 
 import numpy as np
@@ -170,6 +171,24 @@ def test_previews_are_wanted_while_somebody_looks(publisher: Publisher, make_rea
     assert abs(message.array().astype(int) - 200).max() < 5
     socket.close()
     until(lambda: not publisher.wants_preview("cam0"))
+
+
+def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: MakeReader) -> None:
+    """Where depth was steadied; and made for nobody else."""
+    sent = depth_map(5)
+    steadied = replace(sent, depth=sent.depth + 1, raw=sent.depth)
+    publisher.send_raw(steadied)
+    assert publisher.figures().get("raw messages", 0) == 0
+    depth, raw = make_reader(publisher, "depth/cam0"), make_reader(publisher, "raw/cam0")
+    for each in (steadied, replace(sent, frame=replace(sent.frame, seq=6))):
+        publisher.send_depth(each)
+        publisher.send_raw(each)
+    messages = [parse(raw.recv()), parse(raw.recv())]
+    assert [m.header.topic for m in messages] == ["raw/cam0"] * 2
+    assert [m.header.seq for m in messages] == [5, 6]
+    for message in messages:
+        np.testing.assert_array_equal(message.depth(), sent.depth)
+    np.testing.assert_array_equal(parse(depth.recv()).depth(), sent.depth + 1)
 
 
 def test_a_preview_is_wanted_a_tenth_of_a_second_after_somebody_asks(

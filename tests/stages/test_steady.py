@@ -1,0 +1,87 @@
+"""Steadied depth: jumps of scale are taken out, metres are left alone, cuts start anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream.clock import Stamp
+from stream.frames import DepthMap, Frame
+from stream.settings import SteadySettings
+from stream.stages.steady import Steadiness
+
+RNG = np.random.default_rng(3)
+PICTURE = RNG.integers(60, 190, (60, 80, 3)).astype(np.uint8)
+DEPTH = RNG.gamma(2.0, 1.0, (60, 80)).astype(np.float32)
+
+
+def depth_map(seq: int, scale: float = 1.0, shift: float = 0.0, **changes) -> DepthMap:
+    """The same scene, told in some scale; 25 frames a second."""
+    image = changes.pop("image", PICTURE)
+    frame = Frame(image, changes.pop("camera", "cam0"), seq, Stamp(0, 0, "file", media_s=seq / 25))
+    return replace(
+        DepthMap(np.float32(scale) * DEPTH + np.float32(shift), "relative_inverse", frame, "tiny"), **changes
+    )
+
+
+def steadied(maps: list[DepthMap], half_life_s: float = 2.0) -> list[DepthMap]:
+    return list(Steadiness(SteadySettings(half_life_s=half_life_s)).body()(maps))
+
+
+def test_a_jump_of_scale_is_let_through_slowly() -> None:
+    """Half of it after the half life; before, depth was as it had been."""
+    out = steadied([depth_map(seq, 1.0 if seq == 0 else 2.0) for seq in range(60)], half_life_s=1.0)
+    ratios = [float(np.std(each.depth) / np.std(DEPTH)) for each in out]
+    assert ratios[1] == pytest.approx(1.0, abs=0.05)
+    assert ratios[25] == pytest.approx(1.5, abs=0.05)
+    assert ratios == sorted(ratios)
+
+
+def test_the_networks_own_values_stay_available() -> None:
+    """Changed depth comes with what it was; unchanged depth is that itself."""
+    first, second = steadied([depth_map(0), depth_map(1, 2.0, 1.0)])
+    assert first.raw is None
+    assert first.depth is not None
+    np.testing.assert_array_equal(second.raw, depth_map(1, 2.0, 1.0).depth)
+
+
+def test_restless_scale_becomes_still() -> None:
+    """Every frame in another scale: the flicker index falls to a tenth."""
+    scales = RNG.uniform(0.8, 1.25, 50)
+    steadiness = Steadiness(SteadySettings())
+    list(steadiness.body()(depth_map(seq, scale, scale - 1) for seq, scale in enumerate(scales)))
+    levels = steadiness.figures()
+    assert levels["cam0 raw"] > 5
+    assert levels["cam0 steady"] < 0.1 * levels["cam0 raw"]
+
+
+def test_metres_are_left_as_they_are() -> None:
+    """A steadied metre would be a wrong one; how restless they are is told all the same."""
+    steadiness = Steadiness(SteadySettings())
+    maps = [depth_map(seq, 1 + seq % 2, kind="metric") for seq in range(4)]
+    for before, after in zip(maps, steadiness.body()(maps), strict=True):
+        assert after is before
+    assert steadiness.figures()["cam0 raw"] == steadiness.figures()["cam0 steady"] > 5
+
+
+def test_a_cut_starts_anew() -> None:
+    """Another scene has another scale; nothing of the old one is carried over."""
+    bright = np.full_like(PICTURE, 250)
+    maps = [depth_map(0), depth_map(1, 5.0, image=bright)]
+    assert steadied(maps)[1] is maps[1]
+
+
+def test_another_network_starts_anew() -> None:
+    """When the spare network takes over, its numbers are not made to look like the first one's."""
+    maps = [depth_map(0), depth_map(1, 5.0, model="midas_small")]
+    assert steadied(maps)[1] is maps[1]
+
+
+def test_cameras_are_kept_apart() -> None:
+    """Each has a scale of its own."""
+    maps = [depth_map(0, camera="left"), depth_map(0, 3.0, camera="right"), depth_map(1, 3.0, camera="right")]
+    out = steadied(maps)
+    np.testing.assert_allclose(out[2].depth, maps[2].depth, rtol=1e-3)
+    assert out[1] is maps[1]
