@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.cli.run import err, run_pipeline
+from pipelines.objects import ObjectsSettings
 from pipelines.recipes import load
 from pipelines.robot import RobotSettings
 from stream.errors import SettingsError
@@ -15,7 +16,7 @@ def run_publish(
 ) -> int:
     """Publish; the exit status. Raises SettingsError for a config file of another pipeline."""
     settings, pipe = load(config, assignments)
-    if not isinstance(settings, RobotSettings):
+    if not isinstance(settings, RobotSettings | ObjectsSettings):
         raise SettingsError(
             f'{config}: pipeline = "{pipe.name}" publishes nothing: begin with configs/robot.toml, or "depthstream run"'
         )
@@ -23,9 +24,10 @@ def run_publish(
     return run_pipeline(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
 
 
-def announcement(settings: RobotSettings) -> str:
+def announcement(settings: RobotSettings | ObjectsSettings) -> str:
     """What is going to be published where, and how to look at it."""
-    names = ", ".join(f"depth/{camera.name}" for camera in settings.cameras)
+    families = ("depth", "objects") if isinstance(settings, ObjectsSettings) else ("depth",)
+    names = ", ".join(f"{family}/{camera.name}" for camera in settings.cameras for family in families)
     keys = " --keys DIR" if settings.publish.keys else ""
     places = " and ".join(settings.publish.endpoints)
     nearest = settings.publish.endpoints[0].replace("//*:", "//127.0.0.1:")

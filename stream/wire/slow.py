@@ -1,4 +1,4 @@
-"""The slow topics, info/<stream> and status/<stream>: 64 bytes of topic, then a JSON object in UTF-8, in one part."""
+"""JSON topics (info, status, objects): 64 bytes of topic, then a JSON object in UTF-8, in one part."""
 
 from __future__ import annotations
 

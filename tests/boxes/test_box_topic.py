@@ -1,0 +1,188 @@
+"""Boxes over real sockets, from detectors that come, go, are slow, and send anything."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, monotonic_ns
+
+import numpy as np
+import pytest
+import zmq
+
+from stream.boxes.message import LARGEST_BYTES, pack_boxes
+from stream.boxes.settings import BoxTopicSettings
+from stream.boxes.topic import CONNECTION_ENDS_BYTES, BoxTopic
+from stream.clock import Stamp
+from stream.frames import Frame, Size
+from stream.objects import Box
+
+PATIENCE_S = 15.0
+PROGRAM = Path(__file__).with_name("box_program.py")
+BOX = Box(1, 2, 30, 40, "person", 0.5)
+ABSENT = "ipc:///nowhere/at/all"
+
+
+def frame(camera: str = "front") -> Frame:
+    return Frame(np.zeros((48, 64, 3), np.uint8), camera, 0, Stamp.now())
+
+
+def until(holds: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+    end = monotonic() + timeout_s
+    while not holds():
+        assert monotonic() < end, "it did not happen"
+        threading.Event().wait(0.005)
+
+
+@contextmanager
+def detector(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
+    """A publisher that knows when somebody has subscribed."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+        socket.linger, socket.sndhwm = 0, 100_000
+        socket.bind(endpoint)
+        yield socket
+
+
+def topic(
+    *endpoints: str, streams: tuple[str, ...] = ("front",), max_age_ms: float = 60_000, **how: object
+) -> BoxTopic:
+    settings = BoxTopicSettings(connect=endpoints, max_age_ms=max_age_ms)
+    return BoxTopic(settings, streams, **how)  # type: ignore[arg-type]
+
+
+def subscribed(socket: zmq.Socket[bytes], count: int = 1) -> None:
+    for _ in range(count):
+        assert socket.poll(1000 * PATIENCE_S)
+        socket.recv()
+
+
+def test_the_newest_set_of_each_stream(tmp_path: Path) -> None:
+    """Scaled to the camera's pictures; an empty set ends what was before; front is not front2."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    with detector(endpoint) as socket, topic(endpoint, streams=("front", "back")) as boxes:
+        subscribed(socket, 2)
+        socket.send(pack_boxes("front2", [BOX, BOX, BOX]))
+        socket.send(pack_boxes("front", [BOX, BOX]))
+        socket.send(pack_boxes("back", [BOX], Size(24, 32)))
+        until(lambda: boxes.sets == 2)
+        assert boxes(frame("front")) == (BOX, BOX)
+        assert boxes(frame("back")) == [Box(2, 4, 60, 80, "person", 0.5)]
+        assert boxes(frame("other")) == ()
+        socket.send(pack_boxes("front", []))
+        until(lambda: boxes.sets == 3)
+        assert boxes(frame("front")) == ()
+
+
+def test_a_set_is_used_until_it_is_too_old(tmp_path: Path) -> None:
+    """By the monotonic clock, from its arrival."""
+    endpoint, later = f"ipc://{tmp_path}/boxes", [0]
+    clock = lambda: monotonic_ns() + later[0]  # noqa: E731
+    with detector(endpoint) as socket, topic(endpoint, max_age_ms=30_000, now_ns=clock) as boxes:
+        subscribed(socket)
+        socket.send(pack_boxes("front", [BOX]))
+        until(lambda: boxes.sets)
+        assert len(boxes(frame())) == 1
+        later[0] = 31_000_000_000
+        assert boxes(frame()) == ()
+
+
+@pytest.mark.slow
+def test_what_is_malformed_is_counted_and_said_once_a_second(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Good boxes before and after are taken; the log stays short."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    head = b"boxes/front".ljust(64, b"\0")
+    bad = [head + text for text in (b"", b"{", b"[]", b'{"boxes": 3}', b"\xff", b"x" * LARGEST_BYTES)] * 50
+    with caplog.at_level(logging.WARNING), detector(endpoint) as socket, topic(endpoint) as boxes:
+        subscribed(socket)
+        socket.send(pack_boxes("front", [BOX]))
+        until(lambda: boxes.sets == 1)
+        start = monotonic()
+        for number, message in enumerate(bad, 1):
+            socket.send(message)
+            until(lambda number=number: boxes.refusals.counts().get("malformed messages") == number)
+        assert boxes(frame()) == (BOX,)
+        socket.send(pack_boxes("front", [BOX, BOX]))
+        until(lambda: boxes.sets == 2)
+        seconds = monotonic() - start
+    lines = [record.message for record in caplog.records]
+    assert lines[0].startswith("a message was refused: ")
+    assert len(lines) <= 2 + seconds
+
+
+@pytest.mark.slow
+def test_a_message_beyond_all_bounds_ends_the_connection_and_it_comes_back(tmp_path: Path) -> None:
+    """ZeroMQ drops it before it takes the memory; the reader connects again."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    with detector(endpoint) as socket, topic(endpoint) as boxes:
+        subscribed(socket)
+        socket.send(b"boxes/front".ljust(CONNECTION_ENDS_BYTES + 64, b"\0"))
+        subscribed(socket, 2)  # the end of the subscription, and a new one
+        socket.send(pack_boxes("front", [BOX]))
+        until(lambda: boxes.sets == 1)
+        assert boxes(frame()) == (BOX,)
+
+
+def test_a_flood_from_one_detector_does_not_keep_another_away(tmp_path: Path) -> None:
+    """And the set that counts is one of the newest, not one that waited."""
+    loud, quiet = f"ipc://{tmp_path}/loud", f"ipc://{tmp_path}/quiet"
+    with detector(loud) as flood, detector(quiet) as socket, topic(loud, quiet, streams=("a", "b")) as boxes:
+        subscribed(flood, 2)
+        subscribed(socket, 2)
+        flooding = threading.Event()
+
+        def run() -> None:
+            number = 0
+            while not flooding.is_set():
+                flood.send(pack_boxes("a", [Box(0, 0, 1 + number, 5)]))
+                number += 1
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            until(lambda: boxes(frame("a")))
+            socket.send(pack_boxes("b", [BOX]))
+            until(lambda: boxes(frame("b")))
+        finally:
+            flooding.set()
+            thread.join()
+
+
+@pytest.mark.slow
+def test_a_detector_in_another_process_comes_goes_and_comes_back(tmp_path: Path) -> None:
+    """A program that knows nothing but pyzmq and JSON."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    texts = [json.dumps({"boxes": [{"box": [0, 0, side, side]}]}) for side in (5, 9)] + ['{"boxes": "none"}']
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, str(PROGRAM), endpoint, "front", "0.02", *texts])
+
+    with topic(endpoint, max_age_ms=200) as boxes:
+        for _ in range(2):
+            program = start()
+            try:
+                until(lambda: boxes(frame()))
+                assert boxes(frame())[0].x1 in (5, 9)
+                until(lambda: boxes.refusals.counts().get("malformed messages", 0) > 1)
+            finally:
+                program.kill()
+                program.wait()
+            until(lambda: not boxes(frame()))
+
+
+def test_a_detector_that_is_not_there_costs_nothing() -> None:
+    """And closing does not wait for it."""
+    with topic("tcp://127.0.0.1:1", ABSENT) as boxes:
+        assert boxes(frame()) == ()
+
+
+def test_closing_wakes_the_thread(tmp_path: Path) -> None:
+    """Fifty times, also right after opening."""
+    for _ in range(50):
+        with topic(f"ipc://{tmp_path}/boxes"):
+            pass
