@@ -1,7 +1,7 @@
 # What a person types; continuous integration types the same.
 #   make demo    install into .venv and show the whole pipeline on a rendered scene (writes demo.mp4)
 #   make test    lint, types, import contracts and all tests
-#   make test-rigs   the tests that need a screen, a window manager or a V4L2 camera; installs what they need (Debian, root)
+#   make test-rigs   the tests that need a screen, a browser or a V4L2 camera; installs what they need (Debian, root)
 #   make check   lint, types and import contracts only
 #   make bench   the questions of docs/benchmarks.md, on this machine (some minutes; nothing else should run)
 
@@ -10,6 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 RIG_PACKAGES := g++ cmake pkg-config libzmq3-dev xvfb xdotool imagemagick x11-utils openbox wmctrl \
+	chromium chromium-driver \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 

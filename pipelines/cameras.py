@@ -7,7 +7,15 @@ from typing import TypeAlias, assert_never
 
 from stream.errors import SettingsError
 from stream.pipeline import Pipeline
-from stream.settings import Camera, ImagesCamera, NetworkCamera, SyntheticCamera, VideoCamera, WebcamCamera
+from stream.settings import (
+    Camera,
+    ImagesCamera,
+    KnownCamera,
+    NetworkCamera,
+    SyntheticCamera,
+    VideoCamera,
+    WebcamCamera,
+)
 from stream.sources.base import Source
 from stream.sources.health import Health
 from stream.sources.images import ImagesSource
@@ -17,6 +25,7 @@ from stream.sources.synthetic import SyntheticSource
 from stream.sources.video import VideoSource
 from stream.sources.webcam import WebcamSource
 from stream.stages.capture import capture, capture_live
+from stream.stages.intrinsics import with_intrinsics
 from stream.worker import Worker
 
 RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
@@ -52,10 +61,13 @@ def check_names(cameras: Sequence[Camera]) -> None:
 def _add(pipe: Pipeline, camera: Camera) -> Worker:
     name = f"capture.{camera.name}"
     if not isinstance(camera, NetworkCamera | WebcamCamera):
-        return pipe.source(name, capture(open_source(camera)))
+        frames = capture(open_source(camera))
+        known = camera.intrinsics if isinstance(camera, KnownCamera) else None
+        return pipe.source(name, with_intrinsics(frames, known) if known else frames)
     health = Health(camera.name)
     pipe.add_camera(health.snapshot)
-    return pipe.source(name, capture_live(Reconnecting(lambda: _open_live(camera), health), camera, health))
+    live = capture_live(Reconnecting(lambda: _open_live(camera), health), camera, health)
+    return pipe.source(name, with_intrinsics(live, camera.intrinsics) if camera.intrinsics else live)
 
 
 def _open_live(camera: NetworkCamera | WebcamCamera) -> LiveSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,13 +20,24 @@ from stream.pipeline import Pipeline, chain
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
 from stream.render.panels import side_by_side
-from stream.settings import ModelSettings, PublishSettings, RecordSettings, RenderSettings, Settings, SyntheticCamera
+from stream.settings import (
+    ModelSettings,
+    PublishSettings,
+    RecordSettings,
+    RenderSettings,
+    Settings,
+    SteadySettings,
+    SyntheticCamera,
+)
 from stream.sinks.recorder import Recorder
-from stream.sinks.window_keys import ViewControls
 from stream.stages.capture import capture
 from stream.stages.publish import publish
 from stream.stages.render import render
+from stream.view_controls import ViewControls
 from stream.worker import Body
+
+if TYPE_CHECKING:
+    from pipelines.web import Web
 
 
 class DemoSettings(Settings):
@@ -35,21 +46,26 @@ class DemoSettings(Settings):
     pipeline: Literal["demo"]
     camera: SyntheticCamera = SyntheticCamera(source="synthetic")
     model: ModelSettings = ModelSettings()
+    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
     render: RenderSettings = RenderSettings()
     record: RecordSettings = RecordSettings(path="demo.mp4")
     publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
 
 
-def build(settings: DemoSettings, preview: Preview | None = None) -> Pipeline:
+def build(settings: DemoSettings, preview: Preview | None = None, web: Web | None = None) -> Pipeline:
     """A live pipeline drops in two places only: before the network and before the sink."""
     running, size = RunningScore(), Size(settings.camera.height, settings.camera.width)
-    controls = preview.controls if preview else ViewControls(settings.render.colormap)
+    looker = preview or web
+    controls = looker.controls if looker else ViewControls(settings.render.colormap)
     pipe = Pipeline("demo")
     camera = pipe.source("capture", capture(open_source(settings.camera)))
-    depth = add_depth(pipe, estimator_for(settings.model), [camera], policy="latest", expect=[size])
+    depth = add_depth(
+        pipe, estimator_for(settings.model), [camera], policy="latest", expect=[size], steady=settings.steady
+    )
     steps = chain(
         score=score(running),
         render=render(settings.render, controls),
+        **({"web": publish(web.sink)} if web else {}),
         compose=compose(settings.render, controls),
         record=publish(Recorder(settings.record), *([preview.sink] if preview else [])),
     )

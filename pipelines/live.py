@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from pipelines.cameras import add_cameras
@@ -10,11 +12,14 @@ from pipelines.preview import Preview
 from stream.frames import View
 from stream.open_estimator import estimator_for
 from stream.pipeline import Pipeline, chain
-from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.base import Sink
 from stream.sinks.recorder import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
+
+if TYPE_CHECKING:
+    from pipelines.web import Web
 
 
 class LiveSettings(Settings):
@@ -22,23 +27,28 @@ class LiveSettings(Settings):
 
     cameras: tuple[Camera, ...] = Field(min_length=1)
     model: ModelSettings = ModelSettings()
+    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
     render: RenderSettings = RenderSettings()
     record: RecordSettings | None = Field(default=None, description="also write a video of each camera's depth")
 
 
-def build_live(name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+def build_live(
+    name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
+) -> Pipeline:
     """Drops in two places only: the newest picture of each camera waits for the network, the newest view for the sinks.
 
     Cameras take turns at the network, however fast each of them is; one that is slow or gone delays no other.
+    ``preview`` and ``web`` share their controls: one picture is painted for both.
     """
     pipe = Pipeline(name)
     cameras = add_cameras(pipe, settings.cameras)
-    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest")
+    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
+    lookers = [looker for looker in (preview, web) if looker]
     all_sinks = [
         *sinks,
-        *([preview.sink] if preview else []),
+        *(looker.sink for looker in lookers),
         *([Recorder(settings.record)] if settings.record else []),
     ]
-    painting = render(settings.render, preview.controls if preview else None)
+    painting = render(settings.render, lookers[0].controls if lookers else None)
     pipe.stage("show", chain(render=painting, show=publish(*all_sinks)), after=[depth], policy="latest")
     return pipe

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stream.render.panels import side_by_side
 from stream.sinks.window import WindowLoop, WindowSink
-from stream.sinks.window_keys import ViewControls
+from stream.view_controls import ViewControls
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipelines import demo, robot, rtsp, video, webcam
+from pipelines import demo, objects, robot, rtsp, serve, video, webcam
 from stream.config_file import override, parse, read_toml
 from stream.errors import SettingsError
 from stream.pipeline import Pipeline
@@ -28,8 +28,10 @@ class Recipe:
 
 RECIPES = {
     "demo": Recipe(demo.DemoSettings, demo.build),
+    "objects": Recipe(objects.ObjectsSettings, objects.build),
     "robot": Recipe(robot.RobotSettings, robot.build),
     "rtsp": Recipe(rtsp.RtspSettings, rtsp.build),
+    "serve": Recipe(serve.ServeSettings, serve.build),
     "video": Recipe(video.VideoSettings, video.build),
     "webcam": Recipe(webcam.WebcamSettings, webcam.build),
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.live import LiveSettings, build_live
 from pipelines.preview import Preview
 from stream.frames import View
 from stream.pipeline import Pipeline
 from stream.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from pipelines.web import Web
 
 
 class RtspSettings(LiveSettings):
@@ -17,6 +20,8 @@ class RtspSettings(LiveSettings):
     pipeline: Literal["rtsp"]
 
 
-def build(settings: RtspSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+def build(
+    settings: RtspSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
+) -> Pipeline:
     """Cameras that are absent are waited for, broken connections are made again (``stream.sources.reconnect``)."""
-    return build_live("rtsp", settings, preview, *sinks)
+    return build_live("rtsp", settings, preview, *sinks, web=web)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from stream.pipeline import Pipeline
 from stream.settings import Camera, WebcamCamera
 from stream.sinks.base import Sink
 
+if TYPE_CHECKING:
+    from pipelines.web import Web
+
 
 class WebcamSettings(LiveSettings):
     """Cameras at this machine; other kinds may stand beside them."""
@@ -21,6 +24,8 @@ class WebcamSettings(LiveSettings):
     cameras: tuple[Camera, ...] = Field(default=(WebcamCamera(source="webcam"),), min_length=1)
 
 
-def build(settings: WebcamSettings, preview: Preview | None = None, *sinks: Sink[View]) -> Pipeline:
+def build(
+    settings: WebcamSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
+) -> Pipeline:
     """A camera that is unplugged is waited for (``stream.sources.reconnect``)."""
-    return build_live("webcam", settings, preview, *sinks)
+    return build_live("webcam", settings, preview, *sinks, web=web)

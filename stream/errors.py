@@ -9,6 +9,7 @@ DepthStreamError
 │   ├── SourceStalled       a live camera gave no picture for longer than it may
 │   └── AccessDenied        a camera refused the user name or the password
 ├── PictureError            a picture that no depth network can take (too small, too large, not 8-bit BGR)
+├── BoxError                a box that is not in its picture, empty or no number
 ├── SinkError               the output could not be written
 ├── WireError               bytes that are no message of ours, or something that does not fit into one
 ├── StaleFrame              the newest depth frame is older than the reader accepts
@@ -60,6 +61,10 @@ class AccessDenied(SourceError):
 
 class PictureError(DepthStreamError):
     """A picture that no depth network can take."""
+
+
+class BoxError(DepthStreamError):
+    """A box is not in its picture, empty, or not made of numbers."""
 
 
 class SinkError(DepthStreamError):

@@ -16,7 +16,41 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-class VideoCamera(Settings):
+class IntrinsicsSettings(Settings):
+    """What a camera's lens does: measured numbers at a stated picture size, or a field of view from a data sheet.
+
+    Metric networks need it for metres. Pictures of another size and the same shape are the same camera's, resized.
+    """
+
+    fov_deg: float | None = Field(
+        default=None, gt=1, lt=179, description="horizontal field of view, degrees; instead of all the others"
+    )
+    fx: float | None = Field(default=None, gt=0, description="pixels; fx, fy, cx, cy are OpenCV's camera matrix")
+    fy: float | None = Field(default=None, gt=0, description="unset: as fx")
+    cx: float | None = Field(default=None, description="unset: the middle of the picture")
+    cy: float | None = Field(default=None, description="unset: the middle of the picture")
+    width: int | None = Field(default=None, ge=1, description="of the pictures that were measured, pixels")
+    height: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_of_two_ways(self) -> IntrinsicsSettings:
+        measured = (self.fx, self.fy, self.cx, self.cy, self.width, self.height)
+        if self.fov_deg is not None and any(number is not None for number in measured):
+            raise ValueError("give fov_deg alone, or fx with width and height")
+        if self.fov_deg is None and (self.fx is None or self.width is None or self.height is None):
+            raise ValueError("give fov_deg, or fx with the width and height of the pictures it was measured in")
+        return self
+
+
+class KnownCamera(Settings):
+    """What all cameras share whose lens is not known from themselves."""
+
+    intrinsics: IntrinsicsSettings | None = Field(
+        default=None, description="unset: unknown, and the metres of a metric network are a guess"
+    )
+
+
+class VideoCamera(KnownCamera):
     """A video file."""
 
     source: Literal["video"]
@@ -28,7 +62,7 @@ class VideoCamera(Settings):
     loop: bool = Field(default=False, description="start again at the end")
 
 
-class ImagesCamera(Settings):
+class ImagesCamera(KnownCamera):
     """A folder of pictures, in the order of their names, or one picture."""
 
     source: Literal["images"]
@@ -71,7 +105,7 @@ class IntegritySettings(Settings):
     )
 
 
-class LiveCamera(Settings):
+class LiveCamera(KnownCamera):
     """What all live cameras share."""
 
     stall_s: float = Field(default=1.8, ge=0.3, le=60, description="no picture for so long: connect again")
@@ -122,13 +156,15 @@ class ModelSettings(Settings):
     weights: Literal["trained", "random"] = Field(
         default="trained", description="random: for speed tests only; marks every output"
     )
-    engine: Literal["auto", "torchscript", "cuda", "cuda_graph"] = Field(
+    engine: Literal["auto", "torchscript", "cuda", "cuda_graph", "tensorrt"] = Field(
         default="auto",
-        description="auto: the fastest there is here, else TorchScript on the CPU; cuda, cuda_graph: that or nothing",
+        description="auto: the fastest there is here, else TorchScript on the CPU; cuda, cuda_graph: that or nothing; "
+        "tensorrt: that or nothing, and builds what is missing",
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto",
-        description="auto: fp32; fp16: on a GPU; bf16: on a CPU that multiplies it, if the engine gate accepts it",
+        description="auto: fp32, and with TensorRT half precision; fp16: on a GPU; bf16: on a CPU that multiplies it; "
+        "whatever is not fp32 only where the engine gate accepts it",
     )
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
@@ -151,6 +187,14 @@ class ModelSettings(Settings):
     layout: Literal["latency", "throughput"] = Field(
         default="latency",
         description="latency: preprocess and network in one thread; throughput: a queue of one between them",
+    )
+
+
+class SteadySettings(Settings):
+    """Relative depth that keeps its scale and shift from one picture to the next (docs/steadiness.md)."""
+
+    half_life_s: float = Field(
+        default=2.0, gt=0, description="half of a lasting change of scale or shift is let through after so long"
     )
 
 
@@ -236,6 +280,29 @@ class PublishSettings(Settings):
         if self.compression in ("delta+zstd", "png16") and self.encoding != "u16":
             raise ValueError(f'compression = "{self.compression}" is for encoding = "u16"; "zstd" takes any')
         return self
+
+
+class WebSettings(Settings):
+    """A page that shows every camera, and a service that takes pictures (docs/web.md)."""
+
+    address: str = Field(
+        default="127.0.0.1:8080", description="HOST:PORT; 127.0.0.1: this machine only; 0.0.0.0: every network card"
+    )
+    token: str | None = Field(
+        default=None, min_length=16, description="for other addresses than this machine's; unset: made at each start"
+    )
+    open: bool = Field(default=False, description="let anybody in without a token, on any address")
+    hosts: tuple[str, ...] = Field(default=(), description="names under which browsers may reach the page, besides")
+    jpeg_quality: int = Field(default=75, ge=1, le=100)
+    pictures: bool = Field(default=True, description="take pictures (POST /api/depth)")
+    models: tuple[str, ...] = Field(default=(), description="for pictures; unset: the pipeline's own network")
+    max_upload_mb: float = Field(default=20.0, gt=0, le=1000)
+    max_megapixels: float = Field(default=40.0, gt=0, le=1000)
+    cache_mb: float = Field(default=256.0, ge=0, le=100_000, description="of results; 0: none")
+    picture_workers: int = Field(default=1, ge=1, le=64, description="pictures that are worked on at a time")
+    picture_queue: int = Field(
+        default=8, ge=0, le=1000, description="pictures that may wait; more are told to come back"
+    )
 
 
 class McapSettings(Settings):

@@ -5,12 +5,14 @@ Nothing heavy is imported here, so that `--help` answers at once; each command i
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from pipelines.cli.web_option import Web, WebCommand
 from stream.engines.threads import wait_without_spinning
 
 app = typer.Typer(
@@ -34,6 +36,10 @@ Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this ma
 StatsEvery = Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")]
 Window = Annotated[bool, typer.Option("--window", help="Show the pictures (h: keys, q: end).")]
 Model = Annotated[str, typer.Option(help="Which network (see: depthstream models list).")]
+FieldOfView = Annotated[
+    float | None,
+    typer.Option("--fov", metavar="DEG", min=1.5, max=178, help="Horizontal field of view: metric networks need it."),
+]
 Weights = Annotated[
     Literal["trained", "random"], typer.Option(help="random: for speed tests only; marks every output.")
 ]
@@ -43,25 +49,33 @@ Weights = Annotated[
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log everything.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is being done.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log for machines: one JSON object a line.")] = False,
 ) -> None:
-    from stream.log import set_up
+    if log_json:
+        from stream.log_json import set_up_json as set_up
+    else:
+        from stream.log import set_up
 
     set_up(verbose=verbose or debug)
 
 
-@app.command()
+@app.command(cls=WebCommand)
 def demo(
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of the demonstration.")] = 10.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.5, help="Length of the demonstration (10; with --web: until Ctrl-C).")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The video to write.")] = Path("demo.mp4"),
     model: Model = "tiny",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 0,
     window: Window = False,
+    web: Web = None,
     json: JsonFile = None,
 ) -> None:
     """Show the whole pipeline on a rendered scene whose true depth is known; needs no camera and no download."""
     from pipelines.cli.run import run_demo
 
-    raise typer.Exit(run_demo(seconds=seconds, output=output, model=model, seed=seed, json_file=json, window=window))
+    how: dict[str, Any] = {"json_file": json, "window": window, "web_address": web}
+    raise typer.Exit(run_demo(seconds=seconds, output=output, model=model, seed=seed, **how))
 
 
 @app.command()
@@ -74,11 +88,13 @@ def depth(
     ] = "color",
     colormap: Annotated[Literal["inferno", "turbo", "magma", "viridis", "gray"], typer.Option()] = "inferno",
     weights: Weights = "trained",
+    fov: FieldOfView = None,
 ) -> None:
     """Estimate the depth of pictures and videos."""
     from pipelines.cli.depth import run_depth
 
-    raise typer.Exit(run_depth(inputs, output, model=model, form=format, colormap=colormap, weights=weights))
+    how: dict[str, Any] = {"form": format, "colormap": colormap, "weights": weights, "fov_deg": fov}
+    raise typer.Exit(run_depth(inputs, output, model=model, **how))
 
 
 @app.command()
@@ -95,13 +111,15 @@ def run(
     raise typer.Exit(run_config(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
 
 
-@app.command()
+@app.command(cls=WebCommand)
 def rtsp(
     urls: Annotated[list[str], typer.Argument(metavar="URL...", help="rtsp://user:password@host/path, or any stream.")],
     transport: Annotated[Literal["prefer_tcp", "tcp", "udp"], typer.Option(help="Of RTSP.")] = "prefer_tcp",
     model: Model = "tiny",
+    fov: FieldOfView = None,
     record: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help='Write the depth; "{camera}" in it.')] = None,
     window: Window = False,
+    web: Web = None,
     seconds: Seconds = None,
     stats: StatsEvery = None,
     json: JsonFile = None,
@@ -110,18 +128,21 @@ def rtsp(
     from pipelines.cli.live import run_rtsp
 
     how: dict[str, Any] = {"seconds": seconds, "stats_every_s": stats, "json_file": json}
-    raise typer.Exit(run_rtsp(urls, transport=transport, model=model, record=record, window=window, **how))
+    how |= {"window": window, "web_address": web}
+    raise typer.Exit(run_rtsp(urls, transport=transport, model=model, fov_deg=fov, record=record, **how))
 
 
-@app.command()
+@app.command(cls=WebCommand)
 def webcam(
     devices: Annotated[list[str] | None, typer.Argument(metavar="[DEVICE...]", help="Number or path.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Asked for; the device may give another.")] = None,
     fps: Annotated[float | None, typer.Option(min=0.1, help="Asked for.")] = None,
     pixel_format: Annotated[str | None, typer.Option("--format", help="Asked for: mjpeg, yuyv422, ...")] = None,
     model: Model = "tiny",
+    fov: FieldOfView = None,
     record: Annotated[Path | None, typer.Option(metavar="FILE.mp4", help='Write the depth; "{camera}" in it.')] = None,
     window: Window = False,
+    web: Web = None,
     seconds: Seconds = None,
     stats: StatsEvery = None,
     json: JsonFile = None,
@@ -131,7 +152,22 @@ def webcam(
 
     asked = Asked(size, fps, pixel_format)
     how: dict[str, Any] = {"seconds": seconds, "stats_every_s": stats, "json_file": json}
-    raise typer.Exit(run_webcam(devices or ["0"], asked, model=model, record=record, window=window, **how))
+    how |= {"window": window, "web_address": web}
+    raise typer.Exit(run_webcam(devices or ["0"], asked, model=model, fov_deg=fov, record=record, **how))
+
+
+@app.command()
+def serve(
+    config: ConfigFile,
+    assignments: Assignments = None,
+    seconds: Seconds = None,
+    stats: StatsEvery = None,
+    json: JsonFile = None,
+) -> None:
+    """Show cameras and their depth in the browser, and take pictures, until Ctrl-C (see configs/serve.toml)."""
+    from pipelines.cli.serve import run_serve
+
+    raise typer.Exit(run_serve(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
 
 
 @app.command()
@@ -197,13 +233,37 @@ def schema() -> None:
 @app.command()
 def bench(
     json: JsonFile = None,
-    questions: Annotated[list[str] | None, typer.Option("--only", help="Ask just this question; repeatable.")] = None,
-    seconds: Annotated[float, typer.Option(min=2, help="Length of the live question.")] = 60.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Just this question, or network with --models; repeatable."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Of the live question (60), of each network (5), of each batch (2).")
+    ] = None,
+    models: Annotated[bool, typer.Option("--models", help="Measure what each network costs instead.")] = False,
+    engine: Annotated[
+        Literal["auto", "torchscript", "cuda", "cuda_graph", "tensorrt"] | None,
+        typer.Option(help="Measure batches of one network on this engine instead."),
+    ] = None,
+    model: Model = "tiny",
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="With --engine: of the network's input.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="With --engine: the largest.")] = 8,
+    precision: Annotated[Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="With --engine.")] = "auto",
+    weights: Weights = "trained",
 ) -> None:
-    """Measure the pipeline on this machine: ratios, in one run (random weights: speed only)."""
+    """Measure this machine: the pipeline's promises; --models: each network; --engine: what batches cost one."""
+    if engine is not None:
+        from pipelines.cli.bench_engine import bench_engine
+
+        how: dict[str, Any] = {"precision": precision, "weights": weights, "seconds": seconds or 2.0, "json_file": json}
+        raise typer.Exit(bench_engine(model, engine=engine, size=size, batch=batch, **how))
+    if models:
+        from pipelines.cli.bench_models import run_bench_models
+
+        raise typer.Exit(run_bench_models(only, seconds=seconds or 5.0, json_file=json))
     from pipelines.cli.bench import run_bench
 
-    raise typer.Exit(run_bench(questions, seconds=seconds, json_file=json))
+    raise typer.Exit(run_bench(only, seconds=seconds or 60.0, json_file=json))
 
 
 @app.command("eval")
@@ -236,19 +296,26 @@ def models_list(json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 
 @models_app.command("pull")
-def models_pull(name: str) -> None:
+def models_pull(
+    name: str,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Of weights that may not be used for everything; is remembered.")
+    ] = False,
+) -> None:
     """Fetch a network's weights into the cache (resumes a download that broke off)."""
     from pipelines.cli.models import pull_weights
 
-    pull_weights(name)
+    pull_weights(name, accept_licence=accept_licence)
 
 
 @models_app.command("verify")
-def models_verify(name: str) -> None:
-    """Check a network's weights: hash where known, and that every tensor fits."""
+def models_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All that are here, if none.")] = None,
+) -> None:
+    """Check networks' weights: hash where known, check sums, and that every tensor fits."""
     from pipelines.cli.models import verify_weights
 
-    verify_weights(name)
+    raise typer.Exit(verify_weights(names or []))
 
 
 @models_app.command("path")
@@ -309,10 +376,10 @@ def main() -> NoReturn:
     try:
         app()
     except KeyboardInterrupt:
-        print("depthstream: interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(130)
     except Exception as error:
-        if debug:
+        if debug and not for_machines():
             raise
         sys.exit(_report(error))
     sys.exit(0)
@@ -320,7 +387,6 @@ def main() -> NoReturn:
 
 def _report(error: Exception) -> int:
     from stream.errors import DepthStreamError
-    from stream.log import redact
 
     if isinstance(error, DepthStreamError):
         text = str(error)
@@ -328,8 +394,23 @@ def _report(error: Exception) -> int:
         text = "OpenCV needs libGL: apt-get install libgl1 libglib2.0-0; or: pip install opencv-python-headless"
     else:
         text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-    print(f"depthstream: {redact(text)}", file=sys.stderr)
+    _say(text)
     return error.exit_status if isinstance(error, DepthStreamError) else 1
+
+
+def for_machines() -> bool:
+    """The log is read by a program: whatever is said on standard error is an event."""
+    return "--log-json" in sys.argv
+
+
+def _say(text: str) -> None:
+    """For people a line, for machines an event; the traceback of what is being handled with --debug."""
+    from stream.log import redact
+
+    if for_machines():
+        logging.getLogger("pipelines.cli").error("%s", redact(text), exc_info="--debug" in sys.argv)
+    else:
+        print(f"depthstream: {redact(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pipelines import rtsp, webcam
-from pipelines.cli.run import run_pipeline
+from pipelines.cli.run import run_pipeline, web_at
 from pipelines.live import LiveSettings
 from pipelines.preview import Preview
 from stream.config_file import parse
 from stream.errors import UsageError
 from stream.pipeline import Pipeline
-from stream.sinks.window_keys import ViewControls
+from stream.view_controls import ViewControls
 
 RTSP_SCHEMES = ("rtsp", "rtsps")
 
@@ -45,6 +45,7 @@ def run_rtsp(
     *,
     transport: Literal["prefer_tcp", "tcp", "udp"],
     model: str,
+    fov_deg: float | None,
     record: Path | None,
     window: bool,
     **how: Any,
@@ -54,33 +55,46 @@ def run_rtsp(
         {"source": _kind(url), "name": name, "url": url, "transport": transport}
         for url, name in zip(urls, names_of(urls), strict=True)
     ]
-    data = {"pipeline": "rtsp", **_settings(cameras, model, record)}
+    data = {"pipeline": "rtsp", **_settings(cameras, model, fov_deg, record)}
     settings = parse(rtsp.RtspSettings, data, origin="depthstream rtsp")
     return _run(rtsp.build, settings, "depthstream rtsp", window=window, **how)
 
 
 def run_webcam(
-    devices: Sequence[str], asked: Asked, *, model: str, record: Path | None, window: bool, **how: Any
+    devices: Sequence[str],
+    asked: Asked,
+    *,
+    model: str,
+    fov_deg: float | None,
+    record: Path | None,
+    window: bool,
+    **how: Any,
 ) -> int:
     """Depth of the cameras at this machine until Ctrl-C; the exit status."""
     cameras = [
         {"source": "webcam", "name": name, "device": device, **asked.settings()}
         for device, name in zip(devices, names_of(devices), strict=True)
     ]
-    data = {"pipeline": "webcam", **_settings(cameras, model, record)}
+    data = {"pipeline": "webcam", **_settings(cameras, model, fov_deg, record)}
     settings = parse(webcam.WebcamSettings, data, origin="depthstream webcam")
     return _run(webcam.build, settings, "depthstream webcam", window=window, **how)
 
 
 def _run(
-    build: Callable[[Any, Preview | None], Pipeline], settings: LiveSettings, title: str, *, window: bool, **how: Any
+    build: Callable[..., Pipeline],
+    settings: LiveSettings,
+    title: str,
+    *,
+    window: bool,
+    web_address: str | None = None,
+    **how: Any,
 ) -> int:
-    """With a window for the pictures, or without; the exit status."""
-    if not window:
-        return run_pipeline(build(settings, None), **how)
-    preview = Preview(ViewControls(settings.render.colormap))
-    loop = preview.window(title, [camera.name for camera in settings.cameras])
-    return run_pipeline(build(settings, preview), window=loop, **how)
+    """With a window or a page for the pictures, both, or neither; the exit status."""
+    controls, cameras = ViewControls(settings.render.colormap), [camera.name for camera in settings.cameras]
+    preview = Preview(controls) if window else None
+    loop = preview.window(title, cameras) if preview else None
+    web = web_at(web_address, settings.model, cameras, controls)
+    return run_pipeline(build(settings, preview, web=web), window=loop, web=web, **how)
 
 
 def names_of(places: Sequence[str]) -> list[str]:
@@ -105,9 +119,10 @@ def _kind(url: str) -> str:
     return "rtsp" if url.partition("://")[0].lower() in RTSP_SCHEMES else "url"
 
 
-def _settings(cameras: list[dict[str, Any]], model: str, record: Path | None) -> dict[str, Any]:
+def _settings(cameras: list[dict[str, Any]], model: str, fov_deg: float | None, record: Path | None) -> dict[str, Any]:
+    optics = {"intrinsics": {"fov_deg": fov_deg}} if fov_deg is not None else {}
     return {
-        "cameras": cameras,
+        "cameras": [camera | optics for camera in cameras],
         "model": {"name": model},
         **({"record": {"path": str(record)}} if record else {}),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -15,32 +15,66 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipelines import demo
-from pipelines.cli.table import stats_json, stats_table, terminals
+from pipelines import demo, serve
+from pipelines.cli.table import stats_table
 from pipelines.preview import Preview
 from pipelines.reader_process import ReaderProcess
 from pipelines.recipes import load
 from pipelines.runner import Ending, run
+from pipelines.web import Web
 from stream.config_file import parse
 from stream.errors import SinkError
 from stream.pipeline import Pipeline
+from stream.settings import ModelSettings, Settings, WebSettings
 from stream.sinks.window import WindowLoop
-from stream.sinks.window_keys import ViewControls
 from stream.stats import PipelineStats
+from stream.stats_json import stats_json, terminals
+from stream.view_controls import ViewControls
 
 out, err = Console(), Console(stderr=True)
+
+DEMO_S = 10.0
 
 
 def run_config(
     config: Path, assignments: list[str], *, seconds: float | None, stats_every_s: float | None, json_file: Path | None
 ) -> int:
     """Run a config file's pipeline; the exit status."""
-    _, pipe = load(config, assignments)
-    return run_pipeline(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
+    settings, pipe = load(config, assignments)
+    return run_loaded(settings, pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
 
 
-def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: Path | None, window: bool) -> int:
-    """Run the demonstration, and a second process that reads what it publishes; the exit status."""
+def run_loaded(settings: Settings, pipe: Pipeline, **how: Any) -> int:
+    """Run what ``load`` gave, with the web server where its recipe has one; ``how``: as for ``run_pipeline``."""
+    if not isinstance(settings, serve.ServeSettings):
+        return run_pipeline(pipe, **how)
+    web = serve.web_for(settings)
+    return run_pipeline(serve.build(settings, web), web=web, **how)
+
+
+def web_at(address: str | None, model: ModelSettings, cameras: Sequence[str], controls: ViewControls) -> Web | None:
+    """What ``--web`` asks for; None where it was not given. Raises SettingsError for what is no address."""
+    if address is None:
+        return None
+    return Web(parse(WebSettings, {"address": address}, origin=f"--web {address}"), model, cameras, controls)
+
+
+def run_demo(
+    *,
+    seconds: float | None,
+    output: Path,
+    model: str,
+    seed: int,
+    json_file: Path | None,
+    window: bool,
+    web_address: str | None = None,
+) -> int:
+    """Run the demonstration, and a second process that reads what it publishes; the exit status.
+
+    ``seconds``: unset, as long as a demonstration is, or until Ctrl-C where there is a page to look at.
+    """
+    if seconds is None and web_address is None:
+        seconds = DEMO_S
     with TemporaryDirectory(prefix="depthstream-") as folder:
         endpoint = f"ipc://{folder}/demo"
         changes = {
@@ -50,12 +84,15 @@ def run_demo(*, seconds: float, output: Path, model: str, seed: int, json_file: 
             "publish": {"endpoints": [endpoint]},
         }
         settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
-        preview = Preview(ViewControls(settings.render.colormap)) if window else None
+        controls = ViewControls(settings.render.colormap)
+        preview = Preview(controls) if window else None
+        web = web_at(web_address, settings.model, [settings.camera.name], controls)
         loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
-        pipe = demo.build(settings, preview)
+        pipe = demo.build(settings, preview, web)
         with ReaderProcess(endpoint, settings.camera.name) as reader:
             pipe.add_figures("a reader", reader.figures)
-            status = run_pipeline(pipe, seconds=seconds, stats_every_s=None, json_file=json_file, window=loop)
+            how: dict[str, Any] = {"stats_every_s": None, "json_file": json_file}
+            status = run_pipeline(pipe, seconds=seconds, window=loop, web=web, **how)
     if output.exists() and not status:
         out.print(f"Wrote {output} (picture, depth and true depth side by side).", markup=False, soft_wrap=True)
     return status
@@ -68,11 +105,12 @@ def run_pipeline(
     stats_every_s: float | None,
     json_file: Path | None,
     window: WindowLoop | None = None,
+    web: Web | None = None,
 ) -> int:
-    """Run ``pipe`` with a status line, print its table, write its figures; the exit status."""
+    """Run ``pipe`` with a status line and what is beside it, print its table, write its figures; the exit status."""
     if json_file is not None:
         check_writable(json_file)
-    with window or nullcontext(), _status_line() as show:
+    with window or nullcontext(), _page(web, pipe), _status_line() as show:
         ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s), poll=window.poll if window else None)
     if ending.stats.accounts or ending.error is None:
         out.print(stats_table(ending.stats))
@@ -84,6 +122,17 @@ def run_pipeline(
         err.print(f"depthstream: {ending.stats.unaccounted} frames are unaccounted for: please report this")
         return 1
     return ending.exit_status
+
+
+@contextmanager
+def _page(web: Web | None, pipe: Pipeline) -> Iterator[None]:
+    """The page, where there is one, and its address for the person at the terminal."""
+    if web is None:
+        yield
+        return
+    with web.serving(pipe) as url:
+        err.print(f"to look, open {url}", markup=False, highlight=False, soft_wrap=True)
+        yield
 
 
 class _Watcher:
@@ -105,7 +154,8 @@ def _status(stats: PipelineStats) -> Text:
         f"{stage.name} {sum(stage.passed.values())} frames, {stage.fps:.1f} fps, age {1e3 * stage.age.p50_s:.0f} ms"
         for stage in terminals(stats)
     ]
-    opening = "opening: " + ", ".join(s.name for s in stats.stages if s.state.startswith("busy"))
+    busy = [s.name for s in stats.stages if s.state.startswith("busy") and s.name != serve.PICTURES]
+    opening = f"opening: {', '.join(busy)}" if busy else "ready"
     absent = "".join(f"  {c.name}: {c.state}" for c in stats.cameras if c.state != "live")
     line = f"{stats.name} {stats.running_s:5.1f} s  {'  '.join(published) or opening}{absent}  (Ctrl-C ends)"
     return Text(line, style="dim")

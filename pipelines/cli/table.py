@@ -1,10 +1,8 @@
-"""The one table that a run ends with, and the same figures as JSON."""
+"""The one table that a run ends with (``stream.stats_json`` has the same figures as JSON)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -12,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.stats import Account, EdgeStats, PipelineStats, Spread, StageStats
+from stream.stats_json import terminals
 
 
 def stats_table(stats: PipelineStats) -> Group:
@@ -27,43 +26,6 @@ def stats_table(stats: PipelineStats) -> Group:
     for edge in stats.edges:
         _add_section(table, f"{edge.name}: {edge.policy}", [("blocked", edge.blocked), ("starved", edge.starved)])
     return Group(table, *([_cameras_table(stats)] if stats.cameras else []), *_lines(stats))
-
-
-def terminals(stats: PipelineStats) -> list[StageStats]:
-    """The stages from which frames leave the pipeline."""
-    ends = {account.terminal for account in stats.accounts}
-    return [stage for stage in stats.stages if stage.name in ends]
-
-
-def stats_json(stats: PipelineStats) -> dict[str, Any]:
-    """The snapshot as plain JSON values; drops are listed with camera and reason."""
-    data = asdict(stats)
-    data["unaccounted"] = stats.unaccounted
-    data["cameras"] = camera_json(stats)
-    for place in (*data["stages"], *data["edges"]):
-        place["dropped"] = [{"camera": c, "reason": r, "frames": n} for (c, r), n in place["dropped"].items()]
-    for entry, account in zip(data["accounts"], stats.accounts, strict=True):
-        entry["in_flight"] = account.in_flight
-        entry["line"] = str(account)
-    return data
-
-
-def camera_json(stats: PipelineStats) -> list[dict[str, Any]]:
-    """For each camera: how it is, its frames with drops by reason, and their age at each terminal."""
-    health = {camera.name: asdict(camera) for camera in stats.cameras}
-    names = dict.fromkeys([*health, *(account.camera for account in stats.accounts)])
-    return [
-        {
-            **health.get(name, {"name": name}),
-            "frames": [
-                {"terminal": a.terminal, "captured": a.captured, "published": a.published, "dropped": dict(a.dropped)}
-                for a in stats.accounts
-                if a.camera == name
-            ],
-            "age": {s.name: asdict(s.age_by_camera[name]) for s in terminals(stats) if name in s.age_by_camera},
-        }
-        for name in names
-    ]
 
 
 def _cameras_table(stats: PipelineStats) -> Table:

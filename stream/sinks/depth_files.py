@@ -1,68 +1,24 @@
 """Depth as files for other programs: 16-bit PNG, float32 NPY, a JSON that says what the numbers mean, a colour PNG.
 
-A PNG holds ``depth = offset + scale * value`` for values 1..65535; 0 is unknown. Metric depth is in millimetres
-(scale 0.001, offset 0, as ROS and the RGB-D data sets have it); relative depth fills the whole range.
+How a PNG holds depth: ``stream.depth_png``.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import json
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from stream.depth_png import FORMULA, MEANING, encode_png16, npy_bytes, png_bytes
 from stream.errors import SinkError
-from stream.frames import DepthMap, Floats, Frame, Kind, View
+from stream.frames import DepthMap, Frame, View
 
 Format: TypeAlias = Literal["png16", "npy", "color"]
-
-METRES_PER_STEP = 0.001
-LAST = 65535
-MEANING: Mapping[Kind, str] = {
-    "metric": "metres along the optical axis",
-    "relative_inverse": "inverse depth, larger is nearer; scale and shift are unknown and differ from frame to frame",
-    "relative": "depth, larger is farther; scale and shift are unknown and differ from frame to frame",
-}
-
-
-class Png16(NamedTuple):
-    """A depth map as 16-bit integers."""
-
-    values: NDArray[np.uint16]
-    """(H, W) uint16; 0 where depth is unknown."""
-    scale: float
-    """Depth units a step; 0 for a flat relative map."""
-    offset: float
-    clipped: int
-    """Pixels whose depth does not fit and became the nearest value: beyond 65.535 m, below 1 mm, infinite."""
-
-
-def encode_png16(depth_map: DepthMap) -> Png16:
-    """Depth as integers, at most half a step off (and float32's own rounding) where it was not clipped."""
-    depth = depth_map.depth.astype(np.float64)
-    scale, offset = (METRES_PER_STEP, 0.0) if depth_map.kind == "metric" else _whole_range(depth)
-    known = ~np.isnan(depth)
-    steps = np.full(depth.shape, 1.0)
-    np.divide(depth - offset, scale, out=steps, where=known & (scale > 0))
-    fitted = np.clip(np.rint(steps), 1, LAST)
-    clipped = known & (np.isinf(depth) | (np.rint(steps) != fitted))
-    return Png16(np.where(known, fitted, 0).astype(np.uint16), scale, offset, int(clipped.sum()))
-
-
-def decode_png16(values: NDArray[np.uint16], scale: float, offset: float) -> Floats:
-    """(H, W) uint16 -> (H, W) float32 depth, NaN where unknown."""
-    depth = (offset + scale * values.astype(np.float64)).astype(np.float32)
-    depth[values == 0] = np.nan
-    return depth
 
 
 def camera_and_number(frame: Frame) -> str:
@@ -109,17 +65,17 @@ class DepthFiles:
         about = self._about(view.depth_map)
         if "png16" in self._formats:
             values, scale, offset, clipped = encode_png16(view.depth_map)
-            files[".depth.png"] = _png(values)
+            files[".depth.png"] = png_bytes(values)
             about["png16"] = {
                 "file": f"{Path(stem).name}.depth.png",
-                "formula": "depth = offset + scale * value",
+                "formula": FORMULA,
                 "scale": scale,
                 "offset": offset,
                 "invalid_value": 0,
                 "clipped_pixels": clipped,
             }
         if "npy" in self._formats:
-            files[".depth.npy"] = _npy(view.depth_map.depth)
+            files[".depth.npy"] = npy_bytes(view.depth_map.depth)
             about["npy"] = {
                 "file": f"{Path(stem).name}.depth.npy",
                 "dtype": "float32",
@@ -129,7 +85,7 @@ class DepthFiles:
         if files:
             files[".depth.json"] = json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n"
         if "color" in self._formats:
-            files[".color.png"] = _png(view.image)
+            files[".color.png"] = png_bytes(view.image)
         return files
 
     def _about(self, depth_map: DepthMap) -> dict[str, Any]:
@@ -141,6 +97,7 @@ class DepthFiles:
             "meaning": MEANING[depth_map.kind],
             "model": depth_map.model,
             "weights": depth_map.weights,
+            "scale_guessed": depth_map.scale_guessed,
             "size": {"width": depth_map.size.width, "height": depth_map.size.height},
             "camera": frame.camera,
             "source": self._source(frame) if self._source else None,
@@ -149,28 +106,6 @@ class DepthFiles:
             "time_source": frame.stamp.source,
             "media_s": frame.stamp.media_s,
         }
-
-
-def _whole_range(depth: NDArray[np.float64]) -> tuple[float, float]:
-    """Scale and offset that put the smallest finite depth at 1 and the largest at 65535."""
-    finite = depth[np.isfinite(depth)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    scale = (high - low) / (LAST - 1)
-    return (scale, low - scale) if scale > 0 and math.isfinite(scale) else (0.0, low)
-
-
-def _png(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
-    import cv2
-
-    done, data = cv2.imencode(".png", pixels)
-    assert done, "OpenCV writes PNG in every build"
-    return data.tobytes()
-
-
-def _npy(depth: Floats) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, depth.astype(np.float32, copy=False), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ from stream.render.colormap import lut, paint
 from stream.render.depth_range import DepthRange, range_for
 from stream.render.panels import stamp_text
 from stream.settings import RenderSettings
-from stream.sinks.window_keys import ViewControls
+from stream.view_controls import ViewControls
 from stream.worker import Body
 
 

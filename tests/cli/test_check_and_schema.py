@@ -50,7 +50,7 @@ def test_checking_opens_nothing(depthstream: Command, tmp_path: Path) -> None:
         ('pipeline = "demo"\n[model]\nname = "tinny"', 'no model "tinny"; did you mean "tiny"?'),
         ('pipeline = "demo"\n[model]\nside = 100', "[model] side = 100: tiny needs a multiple of 32"),
         ('pipeline = "dmeo"', 'pipeline = "dmeo" does not exist; did you mean "demo"?'),
-        ("[model]", 'key "pipeline" is missing; known: demo, robot, rtsp, video, webcam'),
+        ("[model]", 'key "pipeline" is missing; known: demo, objects, robot, rtsp, video, webcam'),
         ("pipeline =", "not valid TOML"),
     ],
 )

@@ -151,7 +151,7 @@ def test_stopping_does_not_wait_for_a_camera_that_hangs(fault: str, clip: Clip) 
 
 @pytest.mark.parametrize("fault", ["stall", "cut", "corrupt", "absent"])
 def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
-    """Of the other three hardly a frame is lost meanwhile."""
+    """Of the other three hardly a frame is missed meanwhile; a busy machine may replace some by newer ones."""
     shown = Shown()
     with four_cameras(clip) as (cameras, urls):
         cameras["d"].refuse(fault == "absent")
@@ -159,7 +159,7 @@ def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
         with pipe:
             for name in "abc":
                 shown.wait_for(name, 3)
-            before = {name: len(shown.views[name]) for name in "abc"}
+            before, seen = captured(pipe), {name: len(shown.views[name]) for name in "abc"}
             sent = {name: cameras[name].sent("/cam") for name in "abc"}
             if fault == "stall":
                 cameras["d"].stall()
@@ -170,11 +170,18 @@ def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
                 cameras["d"].corrupt(30)
             threading.Event().wait(4.0)
             sent = {name: cameras[name].sent("/cam") - sent[name] for name in "abc"}
-            got = {name: len(shown.views[name]) - before[name] for name in "abc"}
+            got = {name: count - before[name] for name, count in captured(pipe).items()}
+            seen = {name: len(shown.views[name]) - seen[name] for name in "abc"}
         assert pipe.stats().unaccounted == 0
     for name in "abc":
         assert sent[name] > 40
         assert got[name] >= 0.98 * sent[name] - 2, f"{name}: {got[name]} of {sent[name]}"
+        assert seen[name] > 0.5 * sent[name]
+
+
+def captured(pipe: Pipeline) -> dict[str, int]:
+    """Frames so far, by camera."""
+    return {account.camera: account.captured for account in pipe.stats().accounts}
 
 
 def test_under_overload_equal_cameras_get_equal_shares(clip: Clip) -> None:

@@ -19,8 +19,8 @@ from stream.pipeline import Pipeline
 from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side
 from stream.sinks.window import WindowLoop, WindowSink
-from stream.sinks.window_keys import ViewControls
 from stream.stages.publish import publish
+from stream.view_controls import ViewControls
 from stream.worker import Body
 
 FPS = 25.0

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from stream.clock import Stamp
+from stream.depth_png import decode_png16, encode_png16
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, Kind
-from stream.sinks.depth_files import DepthFiles, decode_png16, encode_png16
+from stream.sinks.depth_files import DepthFiles
 
 ALL = frozenset({"png16", "npy", "color"})
 
@@ -106,6 +107,7 @@ def test_all_files_of_a_frame(tmp_path: Path, make_view) -> None:
         "meaning": "metres along the optical axis",
         "model": "tiny",
         "weights": "trained",
+        "scale_guessed": False,
         "size": {"width": 64, "height": 48},
         "camera": "yard",
         "source": "clips/yard.mp4",

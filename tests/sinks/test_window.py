@@ -23,8 +23,9 @@ from stream.sinks import window_keys
 from stream.sinks.window import WindowSink
 from stream.sinks.window_display import open_display
 from stream.sinks.window_grid import Layout, arrange, best_grid, panel_height, scaled
-from stream.sinks.window_keys import ViewControls, action_for
+from stream.sinks.window_keys import action_for
 from stream.sinks.window_tiles import Mosaic
+from stream.view_controls import ViewControls
 
 PAIR_4_3 = 8 / 3
 SCREEN = Layout(Size(900, 1600))
@@ -252,7 +253,7 @@ OPEN = textwrap.dedent("""
     from stream.errors import DepthStreamError
     from stream.render.panels import side_by_side
     from stream.sinks.window import WindowLoop, WindowSink
-    from stream.sinks.window_keys import ViewControls
+    from stream.view_controls import ViewControls
 
     assert "cv2" not in sys.modules
     try:

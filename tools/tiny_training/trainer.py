@@ -29,7 +29,7 @@ LOG_EVERY = 20
 """Steps between two points of the loss curves, each the mean of what lies between."""
 STEP_STREAM = 3
 """The stream of random numbers that steps draw from (views have their own: views.VIEW_STREAM)."""
-CPU_PIXELS, CUDA_PIXELS = 12 * 128 * 160, 96 * 192 * 256
+CPU_PIXELS, CUDA_PIXELS = 20 * 128 * 160, 96 * 192 * 256
 """In a batch."""
 
 

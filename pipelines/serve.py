@@ -1,0 +1,76 @@
+"""Serve: cameras -> depth -> the browser, and ZeroMQ where asked; pictures that people send (docs/web.md)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.broadcasting import add_publisher
+from pipelines.cameras import add_cameras
+from pipelines.estimation import add_depth
+from pipelines.live import LiveSettings
+from pipelines.web import Web
+from stream.open_estimator import estimator_for
+from stream.pipeline import Pipeline, chain
+from stream.settings import Camera, PublishSettings, WebSettings
+from stream.sinks.recorder import Recorder
+from stream.stages.publish import publish
+from stream.stages.render import render
+from stream.view_controls import ViewControls
+
+PICTURES = "pictures"
+"""The one stage where there is no camera: it waits for the end."""
+
+
+class ServeSettings(LiveSettings):
+    """Depth for whoever has a browser."""
+
+    pipeline: Literal["serve"]
+    cameras: tuple[Camera, ...] = Field(default=(), description="none: the picture service only")
+    publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
+    web: WebSettings = WebSettings()
+
+    @model_validator(mode="after")
+    def _there_is_something_to_serve(self) -> ServeSettings:
+        if self.cameras:
+            return self
+        if not self.web.pictures:
+            raise ValueError("nothing to serve: give [[cameras]], or web.pictures = true")
+        for name in ("publish", "record"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"[{name}] has nothing to work with: give [[cameras]], or leave it out")
+        return self
+
+
+def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
+    """Viewers cost the pipeline nothing: the newest view of each camera lies ready, and is encoded for who looks."""
+    web = web or web_for(settings)
+    pipe = Pipeline("serve")
+    if not settings.cameras:
+        pipe.source(PICTURES, until_stopped)
+        return pipe
+    cameras = add_cameras(pipe, settings.cameras)
+    depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
+    painting = render(settings.render, web.controls)
+    pipe.stage("show", chain(render=painting, show=publish(web.sink)), after=[depth], policy="latest")
+    if settings.record:
+        steps = chain(render=render(settings.render), record=publish(Recorder(settings.record)))
+        pipe.stage("record", steps, after=[depth], policy="latest")
+    if settings.publish:
+        add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
+    return pipe
+
+
+def web_for(settings: ServeSettings) -> Web:
+    """The web server's half, not opened; whoever serves gives it to ``build``, too."""
+    names = [camera.name for camera in settings.cameras]
+    return Web(settings.web, settings.model, names, ViewControls(settings.render.colormap))
+
+
+def until_stopped(stopping: threading.Event) -> Iterator[object]:
+    """A source of nothing, so that a pipeline without cameras runs and ends like any other."""
+    stopping.wait()
+    yield from ()

@@ -1,0 +1,82 @@
+"""Depth as bytes that other programs read: a PNG of 16-bit integers, and float32 as NumPy writes it.
+
+The PNG holds ``depth = offset + scale * value`` for values 1..65535; 0 is unknown. Metric depth is in millimetres
+(scale 0.001, offset 0, as ROS and the RGB-D data sets have it); relative depth fills the whole range.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.frames import DepthMap, Floats, Kind
+
+FORMULA = "depth = offset + scale * value"
+METRES_PER_STEP = 0.001
+LAST = 65535
+MEANING: Mapping[Kind, str] = {
+    "metric": "metres along the optical axis",
+    "relative_inverse": "inverse depth, larger is nearer; scale and shift are unknown and differ from frame to frame",
+    "relative": "depth, larger is farther; scale and shift are unknown and differ from frame to frame",
+}
+"""What the numbers of each kind of depth are, in words that go with them into files and answers."""
+
+
+class Png16(NamedTuple):
+    """A depth map as 16-bit integers."""
+
+    values: NDArray[np.uint16]
+    """(H, W) uint16; 0 where depth is unknown."""
+    scale: float
+    """Depth units a step; 0 for a flat relative map."""
+    offset: float
+    clipped: int
+    """Pixels whose depth does not fit and became the nearest value: beyond 65.535 m, below 1 mm, infinite."""
+
+
+def encode_png16(depth_map: DepthMap) -> Png16:
+    """Depth as integers, at most half a step off (and float32's own rounding) where it was not clipped."""
+    depth = depth_map.depth.astype(np.float64)
+    scale, offset = (METRES_PER_STEP, 0.0) if depth_map.kind == "metric" else _whole_range(depth)
+    known = ~np.isnan(depth)
+    steps = np.full(depth.shape, 1.0)
+    np.divide(depth - offset, scale, out=steps, where=known & (scale > 0))
+    fitted = np.clip(np.rint(steps), 1, LAST)
+    clipped = known & (np.isinf(depth) | (np.rint(steps) != fitted))
+    return Png16(np.where(known, fitted, 0).astype(np.uint16), scale, offset, int(clipped.sum()))
+
+
+def decode_png16(values: NDArray[np.uint16], scale: float, offset: float) -> Floats:
+    """(H, W) uint16 -> (H, W) float32 depth, NaN where unknown."""
+    depth = (offset + scale * values.astype(np.float64)).astype(np.float32)
+    depth[values == 0] = np.nan
+    return depth
+
+
+def png_bytes(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
+    """A PNG of (H, W) gray with 8 or 16 bits, or of (H, W, 3) BGR."""
+    import cv2
+
+    done, data = cv2.imencode(".png", pixels)
+    assert done, "OpenCV writes PNG in every build"
+    return data.tobytes()
+
+
+def npy_bytes(depth: Floats) -> bytes:
+    """A .npy of (H, W) float32; NaN stays NaN."""
+    buffer = io.BytesIO()
+    np.save(buffer, depth.astype(np.float32, copy=False), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _whole_range(depth: NDArray[np.float64]) -> tuple[float, float]:
+    """Scale and offset that put the smallest finite depth at 1 and the largest at 65535."""
+    finite = depth[np.isfinite(depth)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    scale = (high - low) / (LAST - 1)
+    return (scale, low - scale) if scale > 0 and math.isfinite(scale) else (0.0, low)

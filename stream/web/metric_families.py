@@ -1,0 +1,81 @@
+"""A pipeline's figures as Prometheus has them; every name is in docs/operations.md.
+
+Nothing is counted here: each scrape reads one snapshot, so that a counter, a table and this page never disagree. Base
+units (seconds, bytes) and ``_total`` as https://prometheus.io/docs/practices/naming/ asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from prometheus_client import Metric
+
+from stream.stats import CameraGrade, CameraState, EdgeStats, PipelineStats, StageStats
+from stream.stats_json import terminals
+from stream.web.metric_kinds import by_label, counter, gauge, summary
+from stream.web.readiness import is_running
+
+
+def pipeline_families(stats: PipelineStats) -> Iterator[Metric]:
+    """Of frames, stages, queues and cameras."""
+    yield gauge("running_seconds", "Time since the pipeline was started.", (), [((), stats.running_s)])
+    yield from _frame_families(stats)
+    yield from _stage_families(stats)
+    yield from _queue_families(stats)
+    yield from _camera_families(stats)
+    figures = [((heading, name), value) for heading, own in stats.figures.items() for name, value in own.items()]
+    yield gauge("figure", "What the recipe adds: see the table at a run's end.", ("heading", "name"), figures)
+
+
+def _frame_families(stats: PipelineStats) -> Iterator[Metric]:
+    captured = {account.camera: account.captured for account in stats.accounts}
+    published = [((a.camera, a.terminal), a.published) for a in stats.accounts]
+    places: tuple[StageStats | EdgeStats, ...] = (*stats.stages, *stats.edges)
+    dropped = [
+        ((camera, place.name, reason), count) for place in places for (camera, reason), count in place.dropped.items()
+    ]
+    flying = [((a.camera, a.terminal), a.in_flight) for a in stats.accounts]
+    ages = [((camera, s.name), age) for s in terminals(stats) for camera, age in s.age_by_camera.items()]
+    ends, where = ("camera", "stage"), ("camera", "place", "reason")
+    yield counter("frames_captured", "Frames a camera delivered.", ("camera",), by_label(captured))
+    yield counter("frames_published", "Frames that left the pipeline at a last stage.", ends, published)
+    yield counter("frames_dropped", "Frames left out, by place (a stage or a queue) and reason.", where, dropped)
+    yield gauge("frames_in_flight", "Captured, neither published nor dropped yet.", ends, flying)
+    yield summary("frame_age_seconds", "From capture to the end of the pipeline, whole run.", ends, ages)
+
+
+def _stage_families(stats: PipelineStats) -> Iterator[Metric]:
+    running = [((stage.name,), float(is_running(stage))) for stage in stats.stages]
+    steps = [((stage.name, step), spread) for stage in stats.stages for step, spread in stage.steps.items()]
+    rates = [((stage.name,), stage.fps) for stage in terminals(stats)]
+    yield gauge("stage_running", "1 while the stage's thread works, 0 before and after.", ("stage",), running)
+    yield summary("stage_busy_seconds", "Working time of a step for one item, whole run.", ("stage", "step"), steps)
+    yield gauge("stage_fps", "Frames a second of a last stage, from its first frame to its last.", ("stage",), rates)
+
+
+def _queue_families(stats: PipelineStats) -> Iterator[Metric]:
+    edges = {edge.name: edge for edge in stats.edges}
+    blocked = {name: edge.blocked.total_s for name, edge in edges.items()}
+    starved = {name: edge.starved.total_s for name, edge in edges.items()}
+    label = ("queue",)
+    yield gauge("queue_depth", "Items that wait.", label, by_label({name: e.waiting for name, e in edges.items()}))
+    yield gauge("queue_capacity", "Room for items.", label, by_label({name: e.capacity for name, e in edges.items()}))
+    yield counter("queue_blocked_seconds", "Time writers waited because it was full.", label, by_label(blocked))
+    yield counter("queue_starved_seconds", "Time its reader waited because it was empty.", label, by_label(starved))
+
+
+def _camera_families(stats: PipelineStats) -> Iterator[Metric]:
+    cameras = stats.cameras
+    states = [((c.name, state), float(c.state == state)) for c in cameras for state in get_args(CameraState)]
+    grades = [((c.name, grade), float(c.grade == grade)) for c in cameras for grade in get_args(CameraGrade)]
+    pictures = [((c.name, integrity), count) for c in cameras for integrity, count in c.integrity.items()]
+    label = ("camera",)
+    yield gauge("camera_state", "1 for the state that a live camera is in.", ("camera", "state"), states)
+    yield gauge("camera_state_seconds", "For how long.", label, [((c.name,), c.since_s) for c in cameras])
+    yield gauge("camera_grade", "1 for the grade of its last hour.", ("camera", "grade"), grades)
+    yield gauge(
+        "camera_reconnects_last_hour", "Connections made again.", label, [((c.name,), c.reconnects) for c in cameras]
+    )
+    yield gauge("camera_stalls_last_hour", "Times no picture came.", label, [((c.name,), c.stalls) for c in cameras])
+    yield counter("camera_pictures", "Pictures received, by integrity.", ("camera", "integrity"), pictures)

@@ -1,0 +1,104 @@
+// How a camera is: the line under its picture, the list behind it, and the card in place of a camera that is out.
+
+import { count, duration, milliseconds } from "./words.js";
+
+const STALE_S = 3;
+
+export class Health {
+  #tile;
+  #outAt = null;
+  #hadPicture = false;
+  #drawnAt = null;
+
+  /** ``tile`` is the camera's element. */
+  constructor(tile) {
+    this.#tile = tile;
+  }
+
+  /** A picture was drawn. */
+  drawn() {
+    this.#hadPicture = true;
+    this.#drawnAt = performance.now();
+  }
+
+  /** ``figures`` are the server's; ``here`` is what this page sees: {fps, ageMs}; ``watching``: pictures should come. */
+  update(figures, here, watching) {
+    const { state } = figures;
+    this.#tile.dataset.state = state;
+    this.#line(figures, here);
+    this.#list(figures, here);
+    this.#card(figures);
+    this.#stale(state === "live" && watching);
+  }
+
+  #line(figures, here) {
+    this.#set(".word", figures.state);
+    const drops = total(figures.dropped);
+    const parts = [
+      `${(figures.fps ?? 0).toFixed(1)} fps`,
+      `age ${milliseconds(here.ageMs ?? figures.age_p50_ms)}`,
+      drops ? `${count(drops)} dropped` : "no drops",
+      ...(figures.grade && figures.grade !== "unknown" ? [`${figures.grade}`] : []),
+    ];
+    this.#set(".line", parts.join(" · "));
+    this.#tile.dataset.grade = figures.grade ?? "unknown";
+  }
+
+  #list(figures, here) {
+    const dropped = Object.entries(figures.dropped ?? {}).filter(([, number]) => number);
+    const rows = [
+      ["state", `${figures.state} for ${duration(figures.since_s ?? 0)}`],
+      ["grade of the last hour", figures.grade ?? "unknown"],
+      ["captured", count(figures.captured)],
+      ["published", count(figures.published)],
+      ...(dropped.length ? dropped.map(([why, number]) => [`dropped: ${why}`, count(number)]) : [["dropped", "none"]]),
+      ["age when published", `p50 ${milliseconds(figures.age_p50_ms)}, p95 ${milliseconds(figures.age_p95_ms)}`],
+      ["drawn on this page", `${here.fps.toFixed(1)} fps, age ${milliseconds(here.ageMs)}`],
+      ...(figures.trouble ? [["last trouble", figures.trouble]] : []),
+    ];
+    const list = this.#tile.querySelector(".figures");
+    list.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+  }
+
+  #card({ state, since_s, trouble }) {
+    const isOut = state !== "live";
+    if (!isOut) this.#outAt = null;
+    else this.#outAt = Math.min(this.#outAt ?? Infinity, performance.now() - (since_s ?? 0) * 1000);
+    this.#tile.querySelector(".card").hidden = !isOut;
+    if (!isOut) return;
+    const outS = (performance.now() - this.#outAt) / 1000;
+    const since = new Date(Date.now() - outS * 1000).toLocaleTimeString();
+    this.#set(".title", title(state, this.#hadPicture, trouble));
+    this.#set(".why", trouble || (state === "over" ? "it has come to its end" : ""));
+    this.#set(".since", state === "connecting" && !trouble ? `for ${duration(outS)}` : `since ${since}, ${duration(outS)}`);
+  }
+
+  #stale(shouldCome) {
+    const badge = this.#tile.querySelector(".stale");
+    const quietS = this.#drawnAt === null ? 0 : (performance.now() - this.#drawnAt) / 1000;
+    badge.hidden = !shouldCome || quietS < STALE_S;
+    badge.textContent = `no picture for ${duration(quietS)}`;
+  }
+
+  /** Text is written only when it changes: a screen reader speaks what was written. */
+  #set(selector, text) {
+    const place = this.#tile.querySelector(selector);
+    if (place.textContent !== text) place.textContent = text;
+  }
+}
+
+function title(state, hadPicture, trouble) {
+  if (state === "refused") return "OFFLINE: access refused";
+  if (state === "over" && !trouble) return "ENDED";
+  return state === "connecting" && !hadPicture && !trouble ? "CONNECTING" : "OFFLINE";
+}
+
+function total(dropped) {
+  return Object.values(dropped ?? {}).reduce((sum, number) => sum + number, 0);
+}
+
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}

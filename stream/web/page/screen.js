@@ -1,0 +1,76 @@
+// A camera's canvas: decodes the newest frame only, draws picture and depth over each other, then says which was drawn.
+// Frames never pile up: one is being decoded, one waits, and a newer one takes the place of the one that waits.
+
+export class Screen {
+  #canvas;
+  #done;
+  #waiting = null;
+  #busy = false;
+  #bitmaps = new Map();
+  #mix = 0.5;
+
+  /** Nothing new is drawn while it is true: what is on the screen stays. */
+  isHeld = false;
+
+  /** ``done(head, wasDrawn)``: with this frame, and so with all that were offered before it. */
+  constructor(canvas, done) {
+    this.#canvas = canvas;
+    this.#done = done;
+  }
+
+  /** Share of depth over the picture, 0 to 1, where both are here. */
+  set mix(value) {
+    this.#mix = value;
+    this.#paint();
+  }
+
+  offer(frame) {
+    this.#waiting = frame;
+    if (!this.#busy) this.#work();
+  }
+
+  async #work() {
+    this.#busy = true;
+    while (this.#waiting) {
+      const { head, jpegs } = this.#waiting;
+      this.#waiting = null;
+      this.#done(head, await this.#show(head, jpegs));
+    }
+    this.#busy = false;
+  }
+
+  async #show(head, jpegs) {
+    const decoding = [...jpegs].map(async ([name, jpeg]) => [name, await createImageBitmap(jpeg)]);
+    const decoded = await Promise.allSettled(decoding);
+    const bitmaps = new Map(decoded.filter(({ status }) => status === "fulfilled").map(({ value }) => value));
+    if (bitmaps.size === 0 || this.isHeld) return false; // damaged JPEGs: the next frame will do
+    for (const old of this.#bitmaps.values()) old.close();
+    this.#bitmaps = bitmaps;
+    this.#fit(head.width, head.height);
+    this.#paint();
+    return true;
+  }
+
+  #fit(width, height) {
+    if (this.#canvas.width === width && this.#canvas.height === height) return;
+    [this.#canvas.width, this.#canvas.height] = [width, height];
+  }
+
+  #paint() {
+    const { width, height } = this.#canvas;
+    const context = this.#canvas.getContext("2d", { alpha: false });
+    const [picture, depth] = [this.#bitmaps.get("picture"), this.#bitmaps.get("depth")];
+    context.globalAlpha = 1;
+    if (picture) context.drawImage(picture, 0, 0, width, height);
+    if (picture && depth) context.globalAlpha = this.#mix;
+    if (depth) context.drawImage(depth, 0, 0, width, height);
+  }
+}
+
+/** Where a canvas with ``object-fit: contain`` shows its picture, in CSS pixels of its own box. */
+export function pictureBox(canvas) {
+  const { clientWidth, clientHeight, width, height } = canvas;
+  const scale = Math.min(clientWidth / width, clientHeight / height);
+  const [w, h] = [width * scale, height * scale];
+  return { left: (clientWidth - w) / 2, top: (clientHeight - h) / 2, width: w, height: h };
+}

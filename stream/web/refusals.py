@@ -1,0 +1,25 @@
+"""A request that gets no depth: a status (RFC 9110, RFC 6585) and one line of words for the person who sent it."""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse
+
+CLIENT_GONE = 499
+"""Never read, because nobody is there to read it; nginx's number, for the log."""
+
+
+class Refusal(Exception):
+    """Raised anywhere on the way of a request, answered in one place."""
+
+    def __init__(self, status: int, words: str, retry_after_s: int | None = None) -> None:
+        super().__init__(words)
+        self.status, self.words, self.retry_after_s = status, words, retry_after_s
+
+    def response(self) -> PlainTextResponse:
+        """One line of text. The server reads what may still come of the request, and forgets it."""
+        headers = {"Cache-Control": "no-store"}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 408:  # else a slow sender would go on for ever
+            headers["Connection"] = "close"
+        return PlainTextResponse(f"{self.words}\n", self.status, headers)

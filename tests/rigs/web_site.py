@@ -1,0 +1,57 @@
+"""A running web server with cameras, as `depthstream serve` runs it, and what its pipeline published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipelines import serve
+from stream.config_file import parse
+from stream.frames import DepthMap, View
+from stream.web.hub import WebSink
+from tests.rigs.rtsp_camera import RtspCamera
+
+
+class KeepingSink(WebSink):
+    """The server's own sink, and the depth that it was given."""
+
+    def __init__(self, cameras: tuple[str, ...]) -> None:
+        super().__init__(cameras)
+        self.kept: dict[tuple[str, int], DepthMap] = {}
+
+    def write(self, item: View) -> None:
+        self.kept[item.depth_map.frame.camera, item.depth_map.frame.seq] = item.depth_map
+        super().write(item)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server with its cameras."""
+
+    url: str
+    sink: KeepingSink
+    cameras: Mapping[str, RtspCamera]
+
+    def assert_published(self, camera: str, answer: Mapping[str, str]) -> None:
+        """``answer`` is that pixel's of the depth map that the pipeline published under that number."""
+        depth = self.sink.kept[camera, int(answer["seq"])].depth
+        row, column = int(float(answer["y"]) * depth.shape[0]), int(float(answer["x"]) * depth.shape[1])
+        assert math.isclose(float(answer["depth"]), float(depth[row, column]), rel_tol=1e-6)
+
+
+@contextmanager
+def served(cameras: Mapping[str, RtspCamera], **web_table: str) -> Iterator[Site]:
+    """A server of its own, at a free port of this machine unless ``web_table`` says another."""
+    tables = [
+        {"source": "rtsp", "name": name, "url": camera.url("/cam", credentials=name == "front")}
+        for name, camera in cameras.items()
+    ]
+    document = {"pipeline": "serve", "cameras": tables, "web": {"address": "127.0.0.1:0", **web_table}}
+    settings = parse(serve.ServeSettings, document, "test")
+    web = serve.web_for(settings)
+    web.sink = sink = KeepingSink(tuple(cameras))
+    pipe = serve.build(settings, web)
+    with web.serving(pipe) as url, pipe:
+        yield Site(url, sink, cameras)

@@ -1,0 +1,84 @@
+"""The figures under each camera: from the pipeline's account, its health, and what viewers see."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+from stream.stats import Account, CameraHealth, PipelineStats
+from stream.web.camera_lines import camera_lines
+from stream.web.hub import WebSink
+from tests.web.web_client import WebClient
+
+FRONT = Account("show", "front", 100, 80, {"superseded (capture > depth)": 15})
+STATS = PipelineStats("test", 12.5, (), (), (FRONT,))
+LOST = CameraHealth(
+    *("front", "waiting", 3.5, "fair"),
+    *(2, 1),
+    trouble="cannot open rtsp://admin:s3cr3t@10.0.0.7/main: no route to host",
+    log=("rtsp://admin:s3cr3t@10.0.0.7/main: timed out",),
+)
+
+
+def test_a_camera_without_health_is_live() -> None:
+    """A file or a scene: since the start, with its account; no pictures yet means no age."""
+    (line,) = camera_lines(STATS, WebSink(["front"]))
+    assert line == {
+        "name": "front",
+        "state": "live",
+        "since_s": 12.5,
+        "fps": 0.0,
+        "age_p50_ms": None,
+        "age_p95_ms": None,
+        "captured": 100,
+        "published": 80,
+        "dropped": {"superseded (capture > depth)": 15},
+        "grade": "unknown",
+        "trouble": "",
+    }
+
+
+def test_a_camera_that_is_out_says_why_without_its_password() -> None:
+    """State, since when, and the reason; the password is in no text."""
+    secret = replace(FRONT, dropped={"failed (rtsp://admin:s3cr3t@10.0.0.7/main)": 5})
+    (line,) = camera_lines(replace(STATS, cameras=(LOST,), accounts=(secret,)), WebSink(["front"]))
+    assert (line["state"], line["since_s"], line["grade"]) == ("waiting", 3.5, "fair")
+    assert line["trouble"] == "cannot open rtsp://admin:***@10.0.0.7/main: no route to host"
+    assert line["dropped"] == {"failed (rtsp://admin:***@10.0.0.7/main)": 5}
+    assert "s3cr3t" not in json.dumps(line)
+
+
+def test_the_account_is_that_of_the_stage_that_shows(web_view) -> None:
+    """Of several ends of a pipeline the one whose thread writes; before it has written, the first."""
+    publish = replace(FRONT, terminal="publish", published=20)
+    stats, sink = replace(STATS, accounts=(publish, FRONT)), WebSink(["front"])
+    assert camera_lines(stats, sink)[0]["published"] == 20
+    writer = threading.Thread(target=sink.write, args=(web_view(),), name="show")
+    writer.start()
+    writer.join()
+    assert camera_lines(stats, sink)[0]["published"] == 80
+
+
+def test_every_camera_has_a_line(web_view) -> None:
+    """Announced, delivering unannounced, known to the pipeline alone: in this order, each once."""
+    sink = WebSink(["front", "rear"])
+    sink.write(web_view(0, "side"))
+    stats = replace(STATS, cameras=(replace(LOST, name="rear"), replace(LOST, name="roof")))
+    assert [line["name"] for line in camera_lines(stats, sink)] == ["front", "rear", "side", "roof"]
+
+
+def test_viewers_are_told_the_pipelines_figures(serve) -> None:
+    """Of the moment, again and again; one look at the pipeline serves all viewers."""
+    looks: list[str] = []
+
+    def stats() -> PipelineStats:
+        looks.append(threading.current_thread().name)
+        return replace(STATS, cameras=(LOST,), accounts=(replace(FRONT, captured=len(looks)),))
+
+    served = serve(("front",), stats)
+    with WebClient(served.ws) as one, WebClient(served.ws) as other:
+        told = [[viewer.hear("stats")["cameras"][0]["captured"] for _ in range(4)] for viewer in (one, other)]
+    assert all(numbers == sorted(set(numbers)) for numbers in told)
+    assert set(told[0]) & set(told[1])
+    assert set(looks) == {"web"}

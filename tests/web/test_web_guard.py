@@ -1,0 +1,332 @@
+"""Who may come in, asked over real sockets: names, origins, tokens, and what no answer tells."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
+from typing import Any, NamedTuple
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from websockets.exceptions import InvalidStatus
+
+from stream.log import RedactingFormatter
+from stream.settings import WebSettings
+from stream.web.address import Address
+from stream.web.guard import GuardedApp
+from stream.web.origin import is_own_host, is_same_origin
+from stream.web.server import WebServer
+from stream.web.token import token_for, without_token
+from tests.web.web_client import PATIENCE_S, WebClient
+
+TOKEN = "a-long-token-of-mine"
+EVERYWHERE = "0.0.0.0:0"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+def ask(port: int, target: str = "/", method: str = "GET", host: str | None = None, **headers: str) -> Answer:
+    """One request; ``host=""``: without a Host."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection.putrequest(method, target, skip_host=True)
+    if host != "":
+        connection.putheader("Host", host or f"127.0.0.1:{port}")
+    for name, value in headers.items():
+        connection.putheader(name, value.encode("latin-1"))
+    connection.endheaders()
+    with connection.getresponse() as response:
+        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read().decode())
+    connection.close()
+    return answer
+
+
+def status_of_handshake(url: str, **options: Any) -> int:
+    """101, or what the server says in place of it."""
+    try:
+        with WebClient(url, **options) as viewer:
+            viewer.hear("hello")
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("127.0.0.1", 200),
+        ("127.0.0.1:1", 200),  # through a tunnel
+        ("localhost:{port}", 200),
+        ("LocalHost", 200),
+        ("localhost.", 200),
+        ("[::1]:{port}", 200),
+        ("depth.example:{port}", 200),
+        ("Depth.Example", 200),
+        ("evil.example:{port}", 421),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("10.0.0.7:{port}", 421),
+        ("[::2]", 421),
+        ("127.0.0.1@evil.example", 421),
+        ("evil.example/127.0.0.1", 421),
+        ("127.0.0.1:port", 421),
+        ("[::1", 421),
+        (" ", 421),
+    ],
+)
+def test_the_server_answers_to_its_own_names(serve, host: str, status: int) -> None:
+    """A name that somebody else points at us is none of them: that is how DNS rebinding looks from here."""
+    served = serve(hosts=("depth.example",))
+    answer = ask(served.port, "/healthz", host=host.format(port=served.port))
+    assert answer.status == status
+    if status != 200:
+        assert answer.body.count("\n") == 1
+        assert status_of_handshake(served.ws, additional_headers={"Host": host}) in (400, 421)
+
+
+def test_a_request_without_a_host_is_refused(serve) -> None:
+    """HTTP/1.1 asks for one."""
+    assert ask(serve().port, "/", host="").status == 400
+
+
+@pytest.mark.parametrize(
+    ("origin", "handshake", "post"),
+    [
+        ("http://127.0.0.1:{port}", 101, 405),
+        (None, 101, 405),
+        ("http://localhost:{port}", 403, 403),  # ours, but this request was sent to 127.0.0.1
+        ("http://127.0.0.1", 403, 403),
+        ("http://127.0.0.1:1", 403, 403),
+        ("https://127.0.0.1:{port}", 101, 405),  # behind a proxy that speaks TLS
+        ("http://evil.example", 403, 403),
+        ("http://127.0.0.1:{port}.evil.example", 403, 403),
+        ("null", 403, 403),
+        ("", 403, 403),
+        ("ftp://127.0.0.1:{port}", 403, 403),
+    ],
+)
+def test_other_sites_pages_are_kept_out(serve, origin: str | None, handshake: int, post: int) -> None:
+    """From WebSockets, which know no other protection, and from POST, which a form of any site may send."""
+    served = serve()
+    headers = {} if origin is None else {"Origin": origin.format(port=served.port)}
+    assert status_of_handshake(served.ws, additional_headers=headers) == handshake
+    assert ask(served.port, "/", "POST", **headers).status == post
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_in"),
+    [
+        ({}, False),
+        ({"Authorization": f"Bearer {TOKEN}"}, True),
+        ({"Authorization": f"bearer  {TOKEN}"}, True),
+        ({"Authorization": TOKEN}, False),
+        ({"Authorization": f"Basic {TOKEN}"}, False),
+        ({"Authorization": "Bearer "}, False),
+        ({"Authorization": f"Bearer {TOKEN}x"}, False),
+        ({"Authorization": f"Bearer {TOKEN[:-1]}"}, False),
+        ({"Authorization": "Bearer t\u00f6ken"}, False),
+        ({"Cookie": f"depthstream={TOKEN}"}, True),
+        ({"Cookie": f"theme=dark; depthstream={TOKEN}; a=b"}, True),
+        ({"Cookie": f"other={TOKEN}"}, False),
+        ({"Cookie": "depthstream="}, False),
+        ({"Cookie": "depthstream"}, False),
+    ],
+)
+def test_from_another_machine_a_token_is_needed(serve, headers: dict[str, str], is_in: bool) -> None:
+    """For everything there is and is not; what is refused says how to come in, and nothing else."""
+    served = serve(address=EVERYWHERE, token=TOKEN)
+    for target in ("/", "/stream/front.mjpg", "/api/stats", "/metrics", "/nothing"):
+        assert (ask(served.port, target, "HEAD", **headers).status != 401) == is_in
+    if not is_in:
+        answer = ask(served.port, "/", **headers)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.body.count("\n") == 1
+
+
+def test_a_viewer_brings_the_token_as_it_can(serve) -> None:
+    """In the address, as a header, or as the cookie that the page has set."""
+    served = serve(address=EVERYWHERE, token=TOKEN)
+    bare = f"ws://127.0.0.1:{served.port}/ws"
+    assert status_of_handshake(bare) == 401
+    assert status_of_handshake(f"{bare}?token=wrong") == 401
+    assert status_of_handshake(f"{bare}?token={TOKEN}") == 101
+    assert status_of_handshake(bare, additional_headers={"Authorization": f"Bearer {TOKEN}"}) == 101
+    assert status_of_handshake(bare, additional_headers={"Cookie": f"depthstream={TOKEN}"}) == 101
+
+
+def test_the_address_that_is_printed_opens_the_page(serve) -> None:
+    """Its token goes into a cookie that no script sees, and out of the address bar."""
+    served = serve(address=EVERYWHERE)
+    target = served.server.url.partition("/")[2].partition("/")[2].partition("/")[2]
+    assert target.startswith("?token=")
+    answer = ask(served.port, f"/{target}&show=all")
+    assert (answer.status, answer.headers["location"]) == (303, "/?show=all")
+    (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Strict"
+    assert ask(served.port, "/", Cookie=f"depthstream={cookie.coded_value}").status == 200
+    assert ask(served.port, "/?token=wrong").status == 401
+
+
+def test_a_stream_keeps_its_token_in_the_address(serve) -> None:
+    """What shows an <img> elsewhere follows no redirection with a cookie."""
+    served = serve(address=EVERYWHERE, token=TOKEN)
+    assert ask(served.port, f"/stream/front.mjpg?token={TOKEN}", "HEAD").status == 200
+    assert ask(served.port, f"/api/depth?token={TOKEN}", "POST").status == 404, "a POST is not redirected"
+
+
+def test_tokens_differ_and_are_long(serve) -> None:
+    """Made anew at each start where the settings name none."""
+    tokens = {token_for(WebSettings(address=EVERYWHERE)) for _ in range(10)}
+    assert len(tokens) == 10
+    assert all(token and len(token) == 32 for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_needed"),
+    [
+        ({"address": "127.0.0.1:1"}, False),
+        ({"address": "127.9.9.9:1"}, False),
+        ({"address": "localhost:1"}, False),
+        ({"address": "[::1]:1"}, False),
+        ({"address": "0.0.0.0:1"}, True),
+        ({"address": "[::]:1"}, True),
+        ({"address": "192.168.1.5:1"}, True),
+        ({"address": "myhost:1"}, True),
+        ({"address": "0.0.0.0:1", "open": True}, False),
+        ({"address": "127.0.0.1:1", "token": TOKEN}, True),  # behind a proxy: whoever sets one means it
+        ({"address": "127.0.0.1:1", "token": TOKEN, "open": True}, False),
+    ],
+)
+def test_where_a_token_is_needed(settings: dict[str, Any], is_needed: bool) -> None:
+    """On every address that another machine may reach, unless the settings say that anybody may come in."""
+    assert (token_for(WebSettings(**settings)) is not None) == is_needed
+
+
+def test_health_needs_no_token_and_then_tells_little(serve) -> None:
+    """Others may know whether it works; what does not work is for those with the token."""
+    served = serve(address=EVERYWHERE, token=TOKEN)
+    stranger = ask(served.port, "/healthz")
+    assert stranger.status == 200
+    assert list(json.loads(stranger.body)) == ["status"]
+
+
+def test_whether_a_request_is_trusted_reaches_the_routes() -> None:
+    """In ``scope["state"]``: with a token where one is needed, and always where none is."""
+
+    async def tell(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(request.scope["state"]["trusted"]))
+
+    for settings, target, told in (
+        (WebSettings(address=EVERYWHERE, token=TOKEN), "/healthz", "False"),
+        (WebSettings(address=EVERYWHERE, token=TOKEN), f"/stream/x?token={TOKEN}", "True"),
+        (WebSettings(address="127.0.0.1:0"), "/healthz", "True"),
+    ):
+        app = GuardedApp(settings, routes=[Route("/healthz", tell), Route("/stream/x", tell)])
+        with WebServer(app, settings) as server:
+            port = int(server.url.split(":")[2].split("/")[0])
+            assert ask(port, target).body == told
+
+
+def test_every_answer_keeps_the_page_to_itself(serve) -> None:
+    """Pages, refusals and errors alike: no foreign script, no frame around it, no guessing of types, no CORS."""
+    served = serve(hosts=("depth.example",))
+    for answer in (
+        ask(served.port, "/"),
+        ask(served.port, "/", "HEAD"),
+        ask(served.port, "/nothing"),
+        ask(served.port, "/", host="evil.example"),
+        ask(served.port, "/", "POST", Origin="http://evil.example"),
+        ask(served.port, "/", Origin="http://depth.example"),
+    ):
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'; img-src 'self' blob: data:; connect-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["cache-control"] in ("no-store", "no-cache")
+        assert "server" not in answer.headers
+        assert not any(name.startswith("access-control") for name in answer.headers)
+    assert "cross-origin-resource-policy" not in ask(served.port, "/stream/front.mjpg", "HEAD").headers
+
+
+def test_a_failure_of_ours_tells_nothing(caplog) -> None:
+    """No path and no traceback for the other side, the same headers as ever; the log has it without the password."""
+
+    async def fail(request: Request) -> PlainTextResponse:
+        raise OSError("cannot open rtsp://admin:s3cr3t@10.0.0.7/main")
+
+    settings = WebSettings(address="127.0.0.1:0")
+    with WebServer(GuardedApp(settings, routes=[Route("/", fail)]), settings) as server:
+        answer = ask(int(server.url.split(":")[2].strip("/")))
+    assert (answer.status, answer.body) == (500, "Internal Server Error")
+    assert "content-security-policy" in answer.headers
+    (record,) = (record for record in caplog.records if record.name == "stream.web.server")
+    line = RedactingFormatter().format(record)
+    assert "rtsp://admin:***@10.0.0.7/main" in line
+    assert "s3cr3t" not in line
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "location"),
+    [
+        ("/", "token=x", "/"),
+        ("/page", "a=1&token=x&b=", "/page?a=1&b="),
+        ("//evil.example/", "token=x", "/evil.example/"),
+        ("/\\evil.example", "token=x", "/evil.example"),
+        ("/a\r\nSet-Cookie: b", "token=x", "/a%0D%0ASet-Cookie%3A%20b"),
+        ("/", "token=x&token=y&a=%0D%0Ab", "/?a=%0D%0Ab"),
+    ],
+)
+def test_a_redirection_stays_on_this_server(path: str, query: str, location: str) -> None:
+    """Whatever the path looks like to a browser."""
+    assert without_token(path, query) == location
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("[::1]:0", ("::1", 0)),
+        ("[fe80::1%eth0]:80", ("fe80::1%eth0", 80)),
+        ("my-host.lan:65535", ("my-host.lan", 65535)),
+    ],
+)
+def test_an_address_is_read(text: str, address: tuple[str, int]) -> None:
+    """And written as it was read."""
+    assert Address.parse(text) == address
+    assert str(Address.parse(text)) == text
+
+
+def test_the_connections_own_address_is_a_name_of_ours() -> None:
+    """On every network card: the IP that the request came to, also when IPv4 came over an IPv6 socket."""
+    assert is_own_host("192.168.1.5:8080", (), "192.168.1.5")
+    assert is_own_host("192.168.1.5:8080", (), "::ffff:192.168.1.5")
+    assert is_own_host("[fd00:0:0::5]", (), "fd00::5")
+    assert not is_own_host("192.168.1.6:8080", (), "192.168.1.5")
+
+
+def test_default_ports_are_the_same_origin() -> None:
+    """A browser leaves them out."""
+    assert is_same_origin("http://depth.example", "depth.example")
+    assert is_same_origin("http://depth.example", "depth.example:80")
+    assert is_same_origin("https://depth.example", "depth.example")
+    assert not is_same_origin("http://depth.example", "depth.example:8080")
+
+
+def test_a_plain_application_is_not_guarded() -> None:
+    """The guard is the application's; the server serves any."""
+    settings = WebSettings(address="127.0.0.1:0")
+    with WebServer(Starlette(), settings) as server:
+        answer = ask(int(server.url.split(":")[2].strip("/")), host="evil.example")
+    assert answer.status == 404

@@ -1,0 +1,263 @@
+"""POST /api/depth over a real server: four forms of an answer, and every refusal in words."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from picture_rig import Client, Network, encoded, form, noise, serving
+
+from stream.depth_png import decode_png16
+from stream.errors import EngineError, WeightsError
+from stream.frames import DepthMap, Frame, Image
+from stream.render.colormap import lut
+from stream.web.picture_answers import Depth, answer_with
+
+IMAGE = noise()
+PICTURE = encoded(IMAGE)
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def client(network: Network) -> Iterator[Client]:
+    with serving(network, max_upload_mb=1, max_megapixels=1) as client:
+        yield client
+
+
+def test_colours_are_the_answer_when_nothing_is_said(client: Client, network: Network) -> None:
+    """A PNG of the picture's size, painted over its own range, by the first network."""
+    reply = client.post(PICTURE)
+    assert (reply.status, reply.headers["content-type"]) == (200, "image/png")
+    painted = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert painted.shape == IMAGE.shape
+    nearest, farthest = (lut("inferno")[index].tolist() for index in (0, 255))
+    low, high = float(reply.headers["x-depth-low"]), float(reply.headers["x-depth-high"])
+    assert painted[IMAGE[..., 0] <= low][0].tolist() == nearest
+    assert painted[IMAGE[..., 0] >= high][0].tolist() == farthest
+    assert network.calls == ["blue"]
+    facts = {name: reply.headers[f"x-depth-{name}"] for name in ("kind", "unit", "model", "weights", "scale-guessed")}
+    assert facts == {"kind": "metric", "unit": "m", "model": "blue", "weights": "trained", "scale-guessed": "false"}
+
+
+def test_a_png_of_16_bits_says_how_to_read_it(client: Client) -> None:
+    """The headers' numbers give the depth back."""
+    reply = client.post(PICTURE, output="png16")
+    values = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (values.dtype, reply.headers["x-depth-formula"]) == (np.uint16, "depth = offset + scale * value")
+    depth = decode_png16(values, float(reply.headers["x-depth-scale"]), float(reply.headers["x-depth-offset"]))
+    inside = (IMAGE[..., 0] >= 1) & (IMAGE[..., 0] <= 65)
+    np.testing.assert_allclose(depth[inside], IMAGE[..., 0][inside], atol=1e-3)
+    assert int(reply.headers["x-depth-clipped"]) == np.sum((IMAGE[..., 0] < 1) | (IMAGE[..., 0] > 65))
+
+
+def test_npy_is_the_depth_itself(client: Client) -> None:
+    """float32, to the last bit."""
+    depth = np.load(io.BytesIO(client.post(PICTURE, output="npy").body), allow_pickle=False)
+    np.testing.assert_array_equal(depth, IMAGE[..., 0].astype(np.float32))
+
+
+def test_json_says_what_can_be_said_in_words_and_numbers(client: Client) -> None:
+    """Kind, unit, range, size and who made it."""
+    about = client.post(PICTURE, output="json", model="other").data
+    blue = IMAGE[..., 0]
+    assert about.pop("ms") >= 0
+    assert about == {
+        "kind": "metric",
+        "unit": "m",
+        "meaning": "metres along the optical axis",
+        "model": "other",
+        "weights": "trained",
+        "scale_guessed": False,
+        "width": 32,
+        "height": 24,
+        "min": float(blue.min()),
+        "median": float(np.median(blue)),
+        "max": float(blue.max()),
+        "known": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        ([[np.nan, 1.0], [3.0, np.inf]], {"min": 1.0, "median": 2.0, "max": 3.0, "known": 0.75}),
+        ([[np.nan, np.nan]], {"min": None, "median": None, "max": None, "known": 0.0}),
+    ],
+)
+def test_unknown_and_infinite_depth_are_no_numbers_of_json(
+    depth: list[list[float]], expected: dict[str, float]
+) -> None:
+    """The sky is known, and in no average."""
+    from json import loads
+
+    array = np.array(depth, np.float32)
+    frame = Frame(np.zeros((*array.shape, 3), np.uint8), "picture", 0, Network()("blue", IMAGE).frame.stamp)
+    made = Depth(DepthMap(array, "metric", frame, "blue", "random", scale_guessed=True), 3.0)
+    about = loads(answer_with(made, "json", "", None).body)  # type: ignore[arg-type]
+    assert {name: about[name] for name in expected} == expected
+    assert (about["weights"], about["scale_guessed"]) == ("random", True)
+
+
+def test_a_form_brings_picture_and_options(client: Client, network: Network) -> None:
+    """As a browser's form or curl -F sends it; what the form says goes before what the address says."""
+    body, kind = form(output="json", model="other", picture=PICTURE, colormap="")
+    reply = client.post(body, kind, output="npy")
+    assert (reply.status, reply.data["model"]) == (200, "other")
+    assert client.post(PICTURE, output="json", model="other").headers["x-cache"] == "hit", "the same bytes"
+
+
+def test_an_answer_is_given_again_without_work(client: Client, network: Network) -> None:
+    """The same picture by other ways is the same; other colours of it need no network."""
+    first, second = client.post(PICTURE), client.post(PICTURE, "application/octet-stream", model="blue")
+    assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
+    assert first.body == second.body
+    assert first.headers["etag"] == second.headers["etag"]
+    turbo = client.post(PICTURE, colormap="turbo")
+    assert (turbo.headers["x-cache"], len(network.calls)) == ("miss", 1)
+    assert turbo.body != first.body
+    assert turbo.headers["etag"] != first.headers["etag"]
+    assert client.post(PICTURE, output="json", colormap="turbo").headers["x-cache"] == "miss"
+    assert client.post(PICTURE, output="json", colormap="gray").headers["x-cache"] == "hit", "no colours in it"
+    assert client.post(PICTURE, model="other").headers["x-cache"] == "miss"
+    assert network.calls == ["blue", "other"]
+    counts = client.service.counts()
+    assert (counts["hit"], counts["miss"], counts["running"], counts["kept"]) == (2, 4, 0, 6)
+
+
+def test_nothing_is_kept_where_nothing_may_be(network: Network) -> None:
+    """cache_mb = 0: everything is made anew."""
+    with serving(network, cache_mb=0) as client:
+        assert [client.post(PICTURE).headers["x-cache"] for _ in range(2)] == ["miss", "miss"]
+        assert (len(network.calls), client.service.counts()["kept"]) == (2, 0)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+def test_every_usual_form_of_picture_is_read(client: Client, ending: str) -> None:
+    """And is worked on as it looks."""
+    body = encoded(cv2.GaussianBlur(IMAGE, (0, 0), 3), ending)
+    depth = np.load(io.BytesIO(client.post(body, "image/any", output="npy").body))
+    decoded = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(depth, decoded[..., 0])
+
+
+def test_a_photograph_is_turned_as_its_exif_says(client: Client) -> None:
+    """Orientation 6, a phone held upright: as the source of pictures has it."""
+    tiff = b"II*\0\x08\0\0\0\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    plain = encoded(IMAGE, ".jpg")
+    turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
+    about = client.post(turned, "image/jpeg", output="json").data
+    assert (about["width"], about["height"]) == (24, 32)
+    upright = np.load(io.BytesIO(client.post(turned, "image/jpeg", output="npy").body))
+    flat = np.load(io.BytesIO(client.post(plain, "image/jpeg", output="npy").body))
+    np.testing.assert_array_equal(upright, np.rot90(flat, -1))
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"model": "blu"}, 'model = "blu" does not exist here; did you mean "blue"?'),
+        ({"output": "gif"}, 'output = "gif" does not exist here; known: color, json, npy, png16'),
+        ({"colormap": "infern"}, 'colormap = "infern" does not exist here; did you mean "inferno"?'),
+        ({"colourmap": "turbo"}, 'there is no option "colourmap"; did you mean "colormap"?'),
+        ({"model": "a\r\nb\u2028" + 99 * "x"}, 'model = "a\\r\\nb\\u2028'),
+    ],
+)
+def test_a_mistake_in_the_options_is_named(client: Client, network: Network, query: dict[str, str], words: str) -> None:
+    """With the nearest known word, on one line, before the picture is looked at."""
+    for reply in (client.post(b"no picture", **query), client.post(*form(picture=PICTURE, **query))):
+        assert (reply.status, network.calls) == (400, [])
+        assert reply.words.startswith(words)
+        assert len(reply.words.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "words"),
+    [
+        (b"", "image/png", 400, "there is no picture in the request"),
+        (b"GIF89a" + bytes(99), "image/gif", 415, "this is no PNG, JPEG, WebP, BMP or TIFF"),
+        (b"\0\0\0\x1cftypheic" + bytes(99), "image/heic", 415, "this is no PNG, JPEG, WebP, BMP or TIFF"),
+        (PICTURE, "application/pdf", 415, "send a picture as image/jpeg"),
+        (PICTURE, "application/x-www-form-urlencoded", 415, "send a picture as image/jpeg"),
+        (PICTURE[: len(PICTURE) // 2], "image/png", 400, "the PNG is damaged"),
+        (encoded(IMAGE, ".jpg")[:-40], "image/jpeg", 400, "the JPEG is damaged"),
+        (encoded(noise(24, 5)), "image/png", 400, "the picture: 5x24 px is too small"),
+        (
+            encoded(np.zeros((1001, 1000, 3), np.uint8)),
+            "image/png",
+            413,
+            "the PNG is too large (1000x1001 px, at most 1 ",
+        ),
+        (encoded(IMAGE.astype(np.float32), ".tiff"), "image/tiff", 400, "the TIFF is damaged, or not one with 8 or 16"),
+        (PICTURE, "multipart/form-data", 400, "the form has no boundary"),
+        (PICTURE, "multipart/form-data; boundary=b", 400, "the form is damaged"),
+        (form(picture=PICTURE)[0][:-20], "multipart/form-data; boundary=xYz", 400, "the form ends in its middle"),
+        (*form(other=PICTURE), 400, 'the form has no file "picture"'),
+        (*form(output=1001 * "x", picture=PICTURE), 400, "a field of the form has more than 1000 bytes"),
+        (*form(picture=b""), 400, "there is no picture in the request"),
+        (*form(**{f"n{n}": "x" for n in range(17)}), 400, "the form has more than 16 parts"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(
+    client: Client, network: Network, body: bytes, kind: str, status: int, words: str
+) -> None:
+    """One line, and no work for any network."""
+    reply = client.post(body, kind)
+    assert (reply.status, network.calls) == (status, [])
+    assert reply.words.startswith(words)
+    assert (len(reply.words.splitlines()), reply.headers["content-type"]) == (1, "text/plain; charset=utf-8")
+    assert client.service.counts()["refused"] == 1
+
+
+def test_two_pictures_in_a_form_are_one_too_many(client: Client) -> None:
+    """Rather than one of them ignored."""
+    body, kind = form(picture=PICTURE)
+    reply = client.post(body[: -len("--xYz--\r\n")] + body, kind)
+    assert (reply.status, reply.words) == (400, 'the form has more than one "picture": send them one by one\n')
+
+
+def test_other_methods_are_not_for_this_address(client: Client) -> None:
+    """A browser that opens it learns what it is for."""
+    reply = client.ask("GET", "/api/depth")
+    assert (reply.status, reply.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("error", [WeightsError("/root/.cache/x: missing"), EngineError("/root/x.engine: bad")])
+def test_a_network_that_cannot_run_tells_no_stranger_why(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """The log does; and the next one who asks gets another try."""
+
+    def fail(model: str, image: Image) -> DepthMap:
+        raise error
+
+    with serving(fail) as client:
+        replies = [client.post(PICTURE) for _ in range(2)]
+    assert {reply.status for reply in replies} == {503}
+    assert replies[0].words == '"blue" cannot be run now: the log of the server says why\n'
+    assert str(error) in caplog.text
+
+
+def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """A picture that brings a network down is no end of the service."""
+    fails = threading.Event()
+    fails.set()
+    network = Network()
+
+    def fail(model: str, image: Image) -> DepthMap:
+        if fails.is_set():
+            raise ValueError("/root/secret")
+        return network(model, image)
+
+    with serving(fail, picture_queue=0) as client:
+        replies = [client.post(PICTURE) for _ in range(3)]
+        fails.clear()
+        assert client.post(PICTURE).status == 200
+    assert {(reply.status, reply.words) for reply in replies} == {(500, "Internal Server Error")}
+    assert "/root/secret" in caplog.text

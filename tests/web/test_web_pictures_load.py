@@ -1,0 +1,210 @@
+"""The picture service when many ask at once, ask for the same, are slow, or hang up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+import pytest
+from picture_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
+
+PICTURES = [encoded(noise(seed=seed)) for seed in range(64)]
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def senders() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(64, "sender") as pool:
+        yield pool
+
+
+def results(replies: list[Future[Reply]]) -> list[Reply]:
+    return [reply.result(20) for reply in replies]
+
+
+def test_of_64_at_once_some_are_served_and_the_others_told_when_to_come_back(
+    network: Network, senders: ThreadPoolExecutor
+) -> None:
+    """Never more at work than may be, and the server answers other requests all the time."""
+    network.go.clear()
+    with serving(network, picture_workers=2, picture_queue=4) as client:
+        replies = [senders.submit(client.post, picture) for picture in PICTURES]
+        wait_until(lambda: client.count("busy") == 58 and client.count("running") == 2)
+        assert client.count("waiting") == 4
+        assert client.ask("GET", "/api/depth").status == 405
+        network.go.set()
+        answers = results(replies)
+        assert Counter(answer.status for answer in answers) == {200: 6, 429: 58}
+        assert client.post(PICTURES[0]).status == 200, "there is room again"
+    assert network.most_at_once == 2
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.words.endswith("come back a little later\n")
+
+
+def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, senders: ThreadPoolExecutor) -> None:
+    """Although there is room for one only: those who share take no place. Other answers about it share the depth."""
+    network.go.clear()
+    with serving(network, picture_workers=2, picture_queue=0) as client:
+        same = [senders.submit(client.post, PICTURES[0]) for _ in range(20)]
+        other = senders.submit(client.post, PICTURES[0], output="npy")
+        wait_until(lambda: client.count("askers") == 21 and client.count("running") == 2)
+        assert client.count("uploads MB") == pytest.approx(2e-6 * len(PICTURES[0])), "who shares holds nothing"
+        network.go.set()
+        answers = results(same)
+        assert Counter(answer.headers["x-cache"] for answer in answers) == {"miss": 1, "shared": 19}
+        assert len({answer.body for answer in answers}) == 1
+        assert other.result(20).headers["x-cache"] == "miss"
+    assert len(network.calls) == 1
+
+
+def test_who_hangs_up_while_waiting_gives_the_place_free(network: Network, senders: ThreadPoolExecutor) -> None:
+    """And nothing is computed for him."""
+    network.go.clear()
+    with serving(network, picture_queue=1) as client:
+        first = senders.submit(client.post, PICTURES[0])
+        assert network.entered.acquire(timeout=20)
+        with closing(client.half_sent(PICTURES[1])):
+            wait_until(lambda: client.count("waiting") == 1)
+            assert client.post(PICTURES[2]).status == 429
+        wait_until(lambda: client.count("waiting") == 0)
+        third = senders.submit(client.post, PICTURES[2])
+        wait_until(lambda: client.count("waiting") == 1)
+        network.go.set()
+        assert [reply.status for reply in results([first, third])] == [200, 200]
+        assert client.count("gone") == 1
+    assert len(network.calls) == 2
+
+
+def test_who_hangs_up_takes_nothing_from_those_who_share(network: Network, senders: ThreadPoolExecutor) -> None:
+    """The first one who asked leaves, while it waits; the second one gets the answer."""
+    network.go.clear()
+    with serving(network, picture_queue=1) as client:
+        first = senders.submit(client.post, PICTURES[0])
+        assert network.entered.acquire(timeout=20)
+        with closing(client.half_sent(PICTURES[1])):
+            wait_until(lambda: client.count("waiting") == 1)
+            second = senders.submit(client.post, PICTURES[1], output="npy")
+            wait_until(lambda: client.count("askers") == 3)
+        wait_until(lambda: client.count("askers") == 2)
+        network.go.set()
+        assert [reply.status for reply in results([first, second])] == [200, 200]
+        assert second.result().headers["x-cache"] == "shared"
+
+
+def test_work_that_has_begun_is_kept_for_who_comes_later(network: Network) -> None:
+    """Its sender is gone, the answer is there."""
+    network.go.clear()
+    with serving(network) as client:
+        with closing(client.half_sent(PICTURES[0])):
+            assert network.entered.acquire(timeout=20)
+        wait_until(lambda: client.count("askers") == 0)
+        assert client.count("running") == 1
+        network.go.set()
+        wait_until(lambda: client.count("running") == 0)
+        assert client.post(PICTURES[0], output="npy").headers["x-cache"] == "hit"
+    assert len(network.calls) == 1
+
+
+@pytest.mark.slow
+def test_slow_senders_keep_nobody_out_and_are_sent_away(network: Network) -> None:
+    """Forty who never finish cost their bytes and no place; each one learns that it was too slow."""
+    with serving(network, picture_queue=0, patience_s=1.0) as client:
+        slow = [client.half_sent(PICTURES[0][:50], 1000) for _ in range(40)]
+        wait_until(lambda: client.count("uploads MB") == pytest.approx(40 * 50e-6))
+        assert client.post(PICTURES[0]).status == 200
+        for connection in slow:
+            with closing(connection):
+                answer = read_all(connection)
+                assert answer.startswith(b"HTTP/1.1 408 ")
+                assert b"the picture came too slowly" in answer
+        assert client.count("uploads MB") == 0
+
+
+def test_a_trickle_is_no_upload(network: Network) -> None:
+    """A byte now and then gives no new patience."""
+    with serving(network, patience_s=0.5) as client, closing(client.half_sent(b"\x89", 10_000)) as connection:
+        connection.settimeout(0.02)
+        answer = b""
+        for _ in range(500):
+            try:
+                connection.send(b"x")
+                answer += connection.recv(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if answer:
+                break
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_uploads_together_hold_no_more_than_they_may(network: Network) -> None:
+    """Room for two of the largest size: of three that are nearly whole the last is told to come back."""
+    with serving(network, max_upload_mb=1, picture_workers=1, picture_queue=1) as client:
+        part = bytes(900_000)
+        with closing(client.half_sent(part, 1_000_000)), closing(client.half_sent(part, 1_000_000)):
+            wait_until(lambda: client.count("uploads MB") == pytest.approx(1.8))
+            reply = client.post(bytes(900_000))
+            assert (reply.status, reply.headers["retry-after"]) == (429, "2")
+            assert client.count("uploads MB") == pytest.approx(1.8)
+        wait_until(lambda: client.count("uploads MB") == 0)
+        assert client.post(PICTURES[0]).status == 200
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(network: Network) -> None:
+    """By what the request claims, and without a go-ahead for a sender who waits for one (Expect: 100-continue)."""
+    with serving(network, max_upload_mb=1) as client:
+        for more in ("", "Expect: 100-continue\r\n"):
+            with closing(client.half_sent(b"", 10**10, more)) as connection:
+                answer = b""
+                while b"JPEG\n" not in answer and (piece := connection.recv(4096)):
+                    answer += piece
+                assert answer.startswith(b"HTTP/1.1 413 ")
+                assert b"the upload has more than 1 MB" in answer
+
+
+def test_too_many_bytes_are_refused_while_they_come(network: Network) -> None:
+    """Without a claimed length; the sender, who goes on, still reads the answer."""
+    with serving(network, max_upload_mb=1) as client:
+        pieces = (bytes(100_000) for _ in range(300))
+        reply = client.ask("POST", "/api/depth", pieces, {"Content-Type": "image/png"})
+        assert (reply.status, client.count("uploads MB")) == (413, 0)
+        reply = client.post(bytes(30_000_000))
+        assert (reply.status, client.count("uploads MB")) == (413, 0)
+
+
+@pytest.mark.slow
+def test_who_does_not_read_his_answer_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 36 MB of it are held no longer, and the connection is closed."""
+    monkeypatch.setattr("stream.web.picture_response.STALL_S", 0.3)
+    picture = encoded(np.zeros((3000, 3000, 3), np.uint8))
+    with serving(network, cache_mb=0) as client, closing(client.half_sent(picture)) as connection:
+        wait_until(lambda: client.count("answers MB") > 36)
+        wait_until(lambda: client.count("answers MB") == 0)
+        assert len(read_all(connection)) < 36_000_000
+        assert client.post(PICTURES[0]).status == 200
+
+
+def test_an_answer_larger_than_all_room_reaches_who_is_alone(network: Network) -> None:
+    """A bound that nothing could pass would be an outage."""
+    with serving(network, cache_mb=0) as client:
+        reply = client.post(PICTURES[0], output="npy")
+        assert (reply.status, client.count("answers MB")) == (200, 0)
+
+
+def test_the_service_ends_while_work_is_under_way(network: Network, senders: ThreadPoolExecutor) -> None:
+    """A request is cut off with its server; then the thread is waited for, and none is left behind."""
+    network.go.clear()
+    with serving(network) as client:
+        reply = senders.submit(client.post, PICTURES[0])
+        assert network.entered.acquire(timeout=20)
+        reply.add_done_callback(lambda _: network.go.set())
+    assert reply.exception(20) is not None or reply.result().status == 500

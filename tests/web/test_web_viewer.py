@@ -1,0 +1,301 @@
+"""The WebSocket over real sockets: newest pictures at each viewer's pace, probes, controls, and manners."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import ExitStack
+
+import cv2
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from stream.view_controls import COLORMAPS
+from stream.web import live
+from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
+
+
+def test_a_viewer_is_greeted_and_told_the_figures(serve) -> None:
+    """First what there is to see and choose from, then how each camera is."""
+    with WebClient(serve(("left", "right")).ws) as viewer:
+        hello = viewer.hear("hello")
+        assert hello["cameras"] == ["left", "right"]
+        assert hello["colormaps"] == list(COLORMAPS)
+        assert (hello["colormap"], hello["range"]) == (COLORMAPS[0], "follow")
+        assert hello["version"]
+        for _ in range(2):
+            assert [line["name"] for line in viewer.hear("stats")["cameras"]] == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"), [("both", ["picture", "depth"]), ("picture", ["picture"]), ("depth", ["depth"])]
+)
+def test_a_frame_is_what_was_asked_for(serve, web_view, mode: str, names: list[str]) -> None:
+    """Its numbers in the head, its JPEGs behind: the camera's picture and the colours, each in its place."""
+    served = serve()
+    with WebClient(served.ws) as viewer:
+        viewer.watch(front=mode)
+        view = web_view(40, scale_guessed=True)
+        served.sink.write(view)
+        head, jpegs = viewer.picture()
+    assert [part["name"] for part in head.pop("parts")] == names == list(jpegs)
+    age_ms, unix_ms = head.pop("age_ms"), head.pop("unix_ms")
+    assert age_ms > 0
+    assert unix_ms == pytest.approx(view.depth_map.frame.stamp.unix_ns / 1e6, abs=0.001)
+    about = {"kind": "metric", "unit": "m", "model": "tiny", "weights": "trained", "scale_guessed": True}
+    size = {"width": 64, "height": 48, "low": 0.5, "high": 4.0, "integrity": "clean"}
+    assert head == {"camera": "front", "seq": 40} | about | size
+    for name, data in jpegs.items():
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (48, 64, 3)
+        np.testing.assert_allclose(image, {"picture": 40, "depth": 215}[name], atol=2)
+
+
+def test_a_range_without_bounds_is_still_json(serve, web_view) -> None:
+    """A browser reads no infinity."""
+    served = serve()
+    view = web_view()
+    object.__setattr__(view, "high", float("inf"))
+    with WebClient(served.ws) as viewer:
+        viewer.watch(front="depth")
+        served.sink.write(view)
+        assert viewer.picture().head["high"] is None
+
+
+def test_nothing_comes_of_cameras_that_were_not_named(serve, web_view) -> None:
+    """Not before "watch", not of the others, not of "none"."""
+    served = serve(("front", "rear", "side"))
+    with WebClient(served.ws) as viewer:
+        viewer.watch(front="none", rear="depth")
+        for camera in ("front", "side", "rear"):
+            served.sink.write(web_view(1, camera))
+        assert viewer.picture().head["camera"] == "rear"
+        assert not any(kind.startswith("picture") for kind in viewer.kinds_until("stats"))
+
+
+def test_two_frames_are_under_way_at_most(serve, web_view) -> None:
+    """A viewer that does not acknowledge gets figures and no third picture; then the newest, not the third."""
+    served = serve()
+    with WebClient(served.ws) as viewer:
+        viewer.watch(front="both")
+        for seq in range(2):
+            served.sink.write(web_view(seq))
+            assert viewer.picture().head["seq"] == seq
+        for seq in range(2, 9):
+            served.sink.write(web_view(seq))
+        heard = viewer.kinds_until("stats") + viewer.kinds_until("stats")
+        assert set(heard) == {"stats"}
+        viewer.say("shown", camera="front", seq=1)
+        assert viewer.picture().head["seq"] == 8
+        eventually(lambda: served.sink.counts()["frames_sent"] == 3)
+
+
+@pytest.mark.slow
+def test_ten_viewers_cost_one_encoding(serve, web_view) -> None:
+    """Thirty frames, both pictures of each, ten viewers that take every one: sixty JPEGs, all the same."""
+    served = serve()
+    with ExitStack() as stack:
+        viewers = [stack.enter_context(WebClient(served.ws)) for _ in range(10)]
+        for viewer in viewers:
+            viewer.watch(front="both")
+        for seq in range(30):
+            served.sink.write(web_view(seq, noise=True))
+            pictures = [viewer.shown(viewer.picture()) for viewer in viewers]
+            assert [picture.head["seq"] for picture in pictures] == [seq] * 10
+            assert all(picture.jpegs == pictures[0].jpegs for picture in pictures)
+        eventually(lambda: served.sink.counts()["frames_sent"] == 300)
+    assert served.sink.encodes == 60
+
+
+def test_nobody_looks_and_nothing_is_encoded(serve, web_view) -> None:
+    """A viewer that watches nothing costs nothing, either."""
+    served = serve()
+    with WebClient(served.ws) as viewer:
+        for seq in range(20):
+            served.sink.write(web_view(seq))
+        viewer.kinds_until("stats")
+    assert served.sink.encodes == 0
+
+
+@pytest.mark.slow
+def test_a_viewer_that_never_reads_holds_up_nobody(serve, web_view) -> None:
+    """It acknowledges blindly, too: others get every frame, its own backlog ends, and no picture is kept for it."""
+    served, frames, pictures = serve(), 150, []
+    with MuteClient(served.port, "front") as mute, WebClient(served.ws) as viewer:
+        viewer.watch(front="both")
+        received = 0
+        for seq in range(frames):
+            view = web_view(seq, size=(240, 320), noise=True)
+            pictures.append(weakref.ref(view.depth_map.frame.image))
+            served.sink.write(view)
+            picture = viewer.shown(viewer.picture())
+            assert picture.head["seq"] == seq
+            received += sum(len(jpeg) for jpeg in picture.jpegs.values())
+            mute.say("shown", camera="front", seq=seq)
+        del view
+        gc.collect()
+        alive = sum(picture() is not None for picture in pictures)
+        for_the_mute = served.sink.counts()["bytes_sent"] - received
+        assert received > 12e6
+        assert 100e3 < for_the_mute < 2e6, "what the other side's kernel takes, and little more"
+        assert alive <= 2
+        assert served.sink.counts()["viewers"] == 2
+    eventually(lambda: served.sink.counts()["viewers"] == 0)
+
+
+def test_the_pointers_depth_is_that_of_the_depth_map(serve, web_view) -> None:
+    """Of the frame that the viewer saw, not of the newest; the answer repeats the question."""
+    depth = np.random.default_rng(3).uniform(0.2, 30, (48, 64)).astype(np.float32)
+    served = serve()
+    served.sink.write(web_view(5, depth=depth))
+    served.sink.write(web_view(6))
+    with WebClient(served.ws) as viewer:
+        viewer.say("probe", camera="front", seq=5, x=0.5, y=0.25)
+        answer = viewer.hear("probe")
+        assert answer["depth"] == float(depth[12, 32])
+        assert answer["words"] == f"{depth[12, 32]:.2f} m"
+        asked = {"type": "probe", "camera": "front", "seq": 5, "x": 0.5, "y": 0.25}
+        assert answer.items() >= (asked | {"kind": "metric", "unit": "m"}).items()
+        viewer.say("probe", camera="front", x=1, y=1)
+        assert viewer.hear("probe")["depth"] == 6.5
+        for camera, seq in (("front", 4), ("rear", 5)):
+            viewer.say("probe", camera=camera, seq=seq, x=0, y=0)
+            answer = viewer.hear("probe")
+            assert (answer["depth"], answer["words"]) == (None, "not known any more")
+
+
+def test_controls_are_everybodys(serve, web_view) -> None:
+    """What one viewer chooses reaches the render stage, and every other viewer is told."""
+    served = serve()
+    served.sink.write(web_view())
+    with WebClient(served.ws) as one, WebClient(served.ws) as other:
+        other.hear("hello")
+        one.say("controls", colormap="turbo")
+        for viewer in (one, other):
+            viewer.hear("controls", colormap="turbo", range="follow")
+        assert served.controls.colormap == "turbo"
+        one.say("controls", range="hold")
+        other.hear("controls", colormap="turbo", range="hold")
+        assert served.controls.frozen_range == {"front": (0.5, 4.0)}
+        other.say("controls", range="follow")
+        one.hear("controls", range="follow")
+        assert served.controls.frozen_range == {}
+        served.controls.choose_colormap("gray")  # at the preview window, say
+        one.hear("controls", colormap="gray")
+
+
+def test_a_new_camera_is_announced(serve, web_view) -> None:
+    """A page that was opened before it delivered gets a tile for it."""
+    served = serve(("front",))
+    with WebClient(served.ws) as viewer:
+        viewer.hear("hello", cameras=["front"])
+        served.sink.write(web_view(0, "rear"))
+        viewer.hear("hello", cameras=["front", "rear"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "null",
+        '{"type":"dance"}',
+        '{"type":"watch"}',
+        '{"type":"watch","cameras":{"front":"all"}}',
+        '{"type":"watch","cameras":{' + ",".join(f'"{n}":"both"' for n in range(300)) + "}}",
+        '{"type":"shown","camera":"front","seq":"1"}',
+        '{"type":"probe","camera":"front","seq":1,"x":2,"y":0}',
+        '{"type":"probe","camera":"front","seq":1,"x":NaN,"y":0}',
+        '{"type":"probe","camera":"front","seq":1,"x":0,"y":0,"z":0}',
+        '{"type":"controls","colormap":"plaid"}',
+        '{"type":"controls","range":"stretch"}',
+        '{"type":"controls","colormap":"' + "x" * 1000 + '"}',
+        "[" * 3000,
+        b"\x00\x01",
+    ],
+    ids=lambda text: str(text)[:40],
+)
+def test_a_mistake_is_answered_and_forgiven(serve, web_view, text: str | bytes) -> None:
+    """One line that says what was not understood, and the connection goes on."""
+    served = serve()
+    served.sink.write(web_view(1))
+    with WebClient(served.ws) as viewer:
+        viewer.socket.send(text)
+        line = viewer.hear("error")["message"]
+        assert line
+        assert "\n" not in line
+        assert len(line) < 400
+        viewer.say("probe", camera="front", x=0, y=0)
+        assert viewer.hear("probe")["depth"] == 1.5
+    assert served.controls.colormap == COLORMAPS[0]
+
+
+def drained(viewer: WebClient) -> ConnectionClosed:
+    """How the other side ended the connection."""
+    try:
+        while True:
+            viewer.socket.recv(PATIENCE_S)
+    except ConnectionClosed as closed:
+        return closed
+
+
+@pytest.mark.parametrize(
+    "message", [{"kind": "probe", "camera": "front", "x": 0, "y": 0}, {"kind": "shown", "camera": "front", "seq": 9}]
+)
+def test_a_flood_ends_the_connection(serve, web_view, message: dict[str, object]) -> None:
+    """Thousands of messages at once, acknowledgements of what was never sent included; others go on."""
+    served = serve()
+    with WebClient(served.ws) as viewer, WebClient(served.ws) as other:
+        try:
+            for _ in range(5000):
+                viewer.say(**message)
+        except ConnectionClosed:
+            pass
+        end = drained(viewer)
+        assert end.rcvd is not None
+        assert end.rcvd.code == 1008
+        served.sink.write(web_view(2))
+        other.say("probe", camera="front", x=0, y=0)
+        assert other.hear("probe")["depth"] == 2.5
+
+
+def test_an_oversized_message_ends_the_connection(serve) -> None:
+    """It is refused by its announced length, before it is held in memory."""
+    with WebClient(serve().ws) as viewer:
+        viewer.socket.send('{"type":"watch","cameras":{"' + "x" * 100_000 + '":"both"}}')
+        end = drained(viewer)
+        assert end.rcvd is not None
+        assert end.rcvd.code == 1009
+
+
+def test_there_is_room_for_so_many_viewers(serve, monkeypatch) -> None:
+    """One more is told to come back later; when somebody leaves there is a place."""
+    monkeypatch.setattr(live, "MOST_VIEWERS", 2)
+    served = serve()
+    with WebClient(served.ws) as staying:
+        staying.hear("hello")
+        with WebClient(served.ws) as leaving:
+            leaving.hear("hello")
+            with WebClient(served.ws) as late:
+                end = drained(late)
+                assert end.rcvd is not None
+                assert end.rcvd.code == 1013
+        eventually(lambda: served.sink.counts()["viewers"] == 1)
+        with WebClient(served.ws) as late:
+            late.hear("hello")
+
+
+def test_a_viewer_that_leaves_is_forgotten(serve, web_view) -> None:
+    """With a goodbye or without: its place is free, and the sink wakes nobody for it."""
+    served = serve()
+    for says_goodbye in (True, False):
+        with WebClient(served.ws) as viewer:
+            viewer.watch(front="both")
+            served.sink.write(web_view())
+            viewer.picture()
+            if not says_goodbye:
+                viewer.socket.socket.shutdown(2)
+        eventually(lambda: served.sink.counts()["viewers"] == 0)
+        served.sink.write(web_view(1))

@@ -1,0 +1,258 @@
+"""Measure the promises of docs/web-benchmarks.md: server, browser and viewers in processes of their own, over loopback.
+
+    python tools/bench_web.py [--only glass viewers pictures uploads] [--seconds 20] [--write docs/web-benchmarks.md]
+
+Needs chromium and chromedriver (``glass``). Nothing else should run on the machine meanwhile. The exit status is 1 when
+a promise is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from threading import Event
+from time import perf_counter
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+import time_code
+import web_roles as roles
+from bench_wire import Started, playing
+from promises import Kept, answer
+
+from stream.frames import Size
+from tests.rigs.browser import browser
+
+ROUNDS, MANY = 3, 10
+SETTLE_S = 2.0
+UPLOADS, UPLOAD_ROUNDS, LARGE = 64, 8, Size(2448, 3264)
+PICTURES, AGAIN = 20, 5
+
+WATCH = f"""
+{time_code.READ}
+const canvas = document.querySelector("[data-camera] canvas.screen"), ages = window.benchAges = [];
+const mix = document.querySelector("[data-camera] .mix");
+mix.value = mix.min;
+mix.dispatchEvent(new Event("input", {{ bubbles: true }}));
+let before = null;
+(function look() {{
+  const time = readTime(canvas);
+  if (time !== null && time !== before) ages.push((Date.now() - time) % 2 ** 32);
+  before = time ?? before;
+  requestAnimationFrame(look);
+}})();
+"""
+"""Runs in the page: at each of the browser's own frames, how old the picture is that stands on the page's canvas."""
+
+
+def glass(seconds: float) -> Iterator[Kept]:
+    """From a camera's hand-over to the canvas of a real browser."""
+    with playing(roles.serve_live) as server, browser() as page:
+        page.get(_url(server))
+        page.wait_for("document.querySelector('[data-camera]')?.dataset.seq")
+        Event().wait(SETTLE_S)
+        page.execute_script(WATCH)
+        Event().wait(SETTLE_S)
+        page.execute_script("benchAges.length = 0")
+        Event().wait(seconds)
+        ages = page.look("benchAges")
+        version = page.capabilities["browserVersion"]
+    p50, p95 = (float(np.percentile(ages, q)) for q in (50, 95))
+    yield Kept(
+        "glass to browser, 640x480 at 25 fps, tiny: p50 <= 100 ms",
+        f"p50 {p50:.0f} ms, p95 {p95:.0f}; {len(ages) / seconds:.1f} pictures/s seen in chromium {version}",
+        p50 <= 100,
+    )
+
+
+def viewers(seconds: float) -> Iterator[Kept]:
+    """What ten viewers cost the server, against one; milliseconds of CPU for each picture that is shown."""
+    costs: dict[int, list[Cost]] = {0: [], 1: [], MANY: []}
+    with playing(roles.serve_live) as server:
+        for _ in range(ROUNDS):
+            for count, seen in costs.items():
+                seen.append(_cost(server, count, seconds / ROUNDS))
+    (idle, _), (one, one_encodes), (many, many_encodes) = (
+        (median(cost.process_ms for cost in seen), median(cost.encoding_ms for cost in seen)) for seen in costs.values()
+    )
+    yield Kept(
+        f"{MANY} viewers cost < 1.5 times the encoding of one",
+        f"{many_encodes / one_encodes:.2f} times: {one_encodes:.2f} ms of CPU a picture, then {many_encodes:.2f}",
+        many_encodes < 1.5 * one_encodes,
+    )
+    yield Kept(
+        f"the whole server takes < 1.5 times as much with {MANY} viewers as with one",
+        f"{many / one:.2f} times: {idle:.1f} ms of CPU a picture without, {one:.1f} with one, {many:.1f} with {MANY}",
+        many < 1.5 * one,
+    )
+    share = min(cost.least_share for seen in costs.values() for cost in seen)
+    yield Kept("no viewer misses more than a tenth", f"the slowest saw {share:.2f} of what was shown", share >= 0.9)
+
+
+def pictures(_: float) -> Iterator[Kept]:
+    """The same picture again, against one that was never seen."""
+    with playing(roles.serve_pictures, {}) as server:
+        client = _Client(_url(server))
+        client.post(_jpeg(0, roles.SIZE))
+        computed, cached = [], []
+        for number in range(1, PICTURES + 1):
+            jpeg = _jpeg(number, roles.SIZE)
+            computed.append(client.timed(jpeg, "miss"))
+            cached += [client.timed(jpeg, "hit") for _ in range(AGAIN)]
+    ratio = median(computed) / median(cached)
+    measured = (
+        f"{ratio:.0f} times: {1e3 * median(computed):.1f} ms, then {1e3 * median(cached):.2f} (640x480, tiny, png)"
+    )
+    yield Kept("a picture seen before is answered >= 20 times faster", measured, ratio >= 20)
+
+
+def uploads(_: float) -> Iterator[Kept]:
+    """Many large pictures at the same time, again and again."""
+    statuses, peaks = Counter[int](), []
+    with playing(roles.serve_pictures, {"cache_mb": 16}) as server, ThreadPoolExecutor(UPLOADS) as clients:
+        url, pid = _url(server), server.process.pid
+        assert pid is not None
+        jpegs = [_jpeg(number, LARGE) for number in range(UPLOADS)]
+        _Client(url).post(jpegs[0])
+        idle = _resident_mb(pid)
+        for _ in range(UPLOAD_ROUNDS):
+            with _Peak(pid) as peak:
+                statuses.update(clients.map(lambda jpeg: _Client(url).post(jpeg)[0], jpegs))
+            peaks.append(max(peak))
+    yield Kept(
+        f"{UPLOADS} uploads at once: no error but 429",
+        ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items())) + f" ({UPLOAD_ROUNDS} rounds)",
+        set(statuses) <= {200, 429} and statuses[200] > 0,
+    )
+    decoded = UPLOADS * LARGE.height * LARGE.width * 3 / 2**20
+    yield Kept(
+        "and memory is bounded: no round takes a tenth more than the first",
+        f"{idle:.0f} MB before, then at most {', '.join(f'{peak:.0f}' for peak in peaks)} MB; all decoded at once "
+        f"would be {decoded:.0f} MB ({LARGE}, {sum(map(len, jpegs)) / 2**20:.0f} MB as JPEG)",
+        max(peaks) <= 1.1 * peaks[0] and peaks[0] - idle < 0.5 * decoded,
+    )
+
+
+class Cost(NamedTuple):
+    """What the server needs for each picture that it shows, milliseconds of CPU, and how the viewers fare."""
+
+    process_ms: float
+    encoding_ms: float
+    least_share: float
+    """Of the pictures, that the slowest viewer received."""
+
+
+class _Client:
+    """One connection to the picture service."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
+
+    def post(self, jpeg: bytes) -> tuple[int, str]:
+        """Status, and whether the answer was kept from before."""
+        self._connection.request("POST", "/api/depth?output=color", jpeg, {"Content-Type": "image/jpeg"})
+        answered = self._connection.getresponse()
+        answered.read()
+        return answered.status, answered.headers.get("X-Cache", "")
+
+    def timed(self, jpeg: bytes, cache: str) -> float:
+        start = perf_counter()
+        answered = self.post(jpeg)
+        taken = perf_counter() - start
+        assert answered == (200, cache), answered
+        return taken
+
+
+class _Peak:
+    """Inside, the resident memory of a process (Linux), megabytes, every 20 ms."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._done, self._seen = pid, threading.Event(), [0.0]
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> list[float]:
+        self._thread.start()
+        return self._seen
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.02):
+            self._seen.append(_resident_mb(self._pid))
+
+
+def _cost(server: Started, count: int, seconds: float) -> Cost:
+    if count == 0:
+        return _measured(server, seconds, list)
+    with playing(roles.look, _url(server), count) as looking:
+        Event().wait(SETTLE_S)
+        return _measured(server, seconds, lambda: _ask(looking, "count"))
+
+
+def _measured(server: Started, seconds: float, seen: Callable[[], list[int]]) -> Cost:
+    """``seen``: pictures that each viewer received since it was asked last."""
+    seen()
+    before = _ask(server, "cost")
+    Event().wait(seconds)
+    process_s, encoding_s, shown = (then - now for then, now in zip(_ask(server, "cost"), before, strict=True))
+    share = min([count / shown for count in seen()], default=1.0)
+    return Cost(1e3 * process_s / shown, 1e3 * encoding_s / shown, share)
+
+
+def _jpeg(number: int, size: Size) -> bytes:
+    """A picture like no other: soft shapes and a little noise, by its number."""
+    import cv2
+
+    rng = np.random.default_rng(number)
+    soft = cv2.resize(
+        rng.integers(0, 256, (9, 12, 3), np.uint8), (size.width, size.height), interpolation=cv2.INTER_CUBIC
+    )
+    noisy = cv2.add(soft, rng.integers(0, 8, soft.shape, np.uint8))
+    return bytes(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+
+
+def _resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def _url(server: Started) -> str:
+    return str(_ask(server, "url"))
+
+
+def _ask(started: Started, what: str) -> Any:
+    started.pipe.send(what)
+    return started.pipe.recv()
+
+
+QUESTIONS: dict[str, Callable[[float], Iterator[Kept]]] = {
+    "glass": glass,
+    "viewers": viewers,
+    "pictures": pictures,
+    "uploads": uploads,
+}
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of glass, and of each number of viewers")
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="page whose measured part is replaced")
+    arguments = parser.parse_args()
+    asked = {name: lambda question=question: question(arguments.seconds) for name, question in QUESTIONS.items()}
+    return answer(asked, arguments.only, arguments.write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""A time burnt into a picture as black and white squares, and the JavaScript that reads it from a canvas.
+
+Squares are as large as JPEG's blocks of colour, so that no quality blurs one into the next; below them stand their
+opposites, so that a picture that is not one of these, or only half drawn, is not taken for one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream.frames import Image
+
+CELL_PX, COLUMNS, ROWS = 16, 16, 2
+BITS = COLUMNS * ROWS
+WIDTH_PX, HEIGHT_PX = CELL_PX * COLUMNS, 2 * CELL_PX * ROWS
+
+READ = f"""
+function readTime(canvas) {{
+  const {{ data }} = canvas.getContext("2d").getImageData(0, 0, {WIDTH_PX}, {HEIGHT_PX});
+  let time = 0;
+  for (let bit = 0; bit < {BITS}; bit++) {{
+    const x = {CELL_PX} * (bit % {COLUMNS}) + {CELL_PX // 2};
+    const y = {CELL_PX} * Math.floor(bit / {COLUMNS}) + {CELL_PX // 2};
+    const light = (row) => data[4 * (row * {WIDTH_PX} + x) + 1];
+    const [straight, opposite] = [light(y) > 127, light(y + {CELL_PX * ROWS}) > 127];
+    if (straight === opposite) return null;
+    if (straight) time += 2 ** bit;
+  }}
+  return time;
+}}
+"""
+"""``readTime(canvas)``: what ``burn`` was given, or null."""
+
+
+def burn(image: Image, time_ms: int) -> None:
+    """Write ``time_ms`` modulo 2**32 into the top left corner of ``image`` (H, W, 3) uint8, 256 x 64 pixels of it."""
+    bits = (time_ms >> np.arange(BITS)) & 1
+    squares = np.concatenate([bits, 1 - bits]).reshape(2 * ROWS, COLUMNS)
+    light = np.kron(squares, np.ones((CELL_PX, CELL_PX), int)).astype(np.uint8)
+    image[:HEIGHT_PX, :WIDTH_PX] = 255 * light[..., None]

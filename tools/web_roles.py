@@ -1,0 +1,129 @@
+"""Processes of tools/bench_web.py: who serves, who looks. Each is a function that runs until its pipe says "end"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from time_code import burn
+
+from pipelines import serve
+from pipelines.estimation import add_depth
+from pipelines.web import Web
+from stream.clock import Pacer, Stamp
+from stream.config_file import parse
+from stream.frames import Frame, Size
+from stream.open_estimator import estimator_for
+from stream.pipeline import Pipeline, chain
+from stream.settings import SyntheticCamera
+from stream.sources.synthetic import SyntheticSource
+from stream.stages.publish import publish
+from stream.stages.render import render
+from stream.view_controls import ViewControls
+
+SIZE, FPS, CAMERA = Size(480, 640), 25.0, "bench"
+SCENES = 25
+"""Rendered pictures that are shown again and again: rendering beside the pipeline would cost more than the pipeline."""
+TABLES: dict[str, Any] = {"pipeline": "serve", "web": {"address": "127.0.0.1:0"}}
+
+
+def serve_live(pipe: Connection) -> None:
+    """A camera of 640x480 at 25 fps whose pictures carry the time of capture, ``tiny``, and the page.
+
+    Answers "url"; "cost" with the CPU seconds of this process and of its encoding threads, and the pictures shown.
+    """
+    settings = parse(serve.ServeSettings, TABLES, "bench")
+    web = Web(settings.web, settings.model, [CAMERA], ViewControls(settings.render.colormap))
+    pipeline = Pipeline("bench")
+    camera = pipeline.source(f"capture.{CAMERA}", timed_pictures)
+    depth = add_depth(pipeline, estimator_for(settings.model), [camera], policy="latest", expect=[SIZE])
+    steps = chain(render=render(settings.render, web.controls), show=publish(web.sink))
+    pipeline.stage("show", steps, after=[depth], policy="latest")
+    _serve(pipe, pipeline, web)
+
+
+def serve_pictures(pipe: Connection, changes: dict[str, Any]) -> None:
+    """The picture service alone, ``[web]`` changed; answers "url"."""
+    tables = {**TABLES, "web": {**TABLES["web"], **changes}}
+    settings = parse(serve.ServeSettings, tables, "bench")
+    web = serve.web_for(settings)
+    _serve(pipe, serve.build(settings, web), web)
+
+
+def timed_pictures(stopping: threading.Event) -> Iterator[Frame]:
+    """Without end; each has the time at which it was handed out burnt in, in Unix milliseconds."""
+    fast = SyntheticCamera(source="synthetic", width=SIZE.width, height=SIZE.height, fps=FPS, pace="fast")
+    with SyntheticSource(fast) as source:
+        scenes = [frame.image for _, frame in zip(range(SCENES), source.frames(stopping), strict=False)]
+    pacer, seq = Pacer(stopping), 0
+    while pacer.wait_until(seq / FPS):
+        stamp, image = Stamp.now(), scenes[seq % SCENES].copy()
+        burn(image, stamp.unix_ns // 1_000_000)
+        image.flags.writeable = False
+        yield Frame(image, CAMERA, seq, stamp)
+        seq += 1
+
+
+def look(pipe: Connection, url: str, viewers: int) -> None:
+    """So many viewers of picture and depth that acknowledge at once, in one process.
+
+    Answers anything with the frames that each of them received since it was asked last.
+    """
+    asyncio.run(_look(pipe, url, viewers))
+
+
+async def _look(pipe: Connection, url: str, viewers: int) -> None:
+    counts = [0] * viewers
+    watching = [asyncio.create_task(_watch(url, counts, number)) for number in range(viewers)]
+    while not all(counts):
+        await asyncio.sleep(0.01)
+        for task in watching:
+            if task.done():
+                task.result()
+    pipe.send("ready")
+    while await asyncio.to_thread(pipe.recv) != "end":
+        pipe.send(counts.copy())
+        counts[:] = [0] * viewers
+    for task in watching:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*watching)
+
+
+async def _watch(url: str, counts: list[int], number: int) -> None:
+    from websockets.asyncio.client import connect
+
+    async with connect(f"{url.replace('http', 'ws', 1).rstrip('/')}/ws", origin=None, compression=None) as socket:
+        await socket.send(json.dumps({"type": "watch", "cameras": {CAMERA: "both"}}))
+        async for message in socket:
+            if isinstance(message, bytes):
+                (length,) = struct.unpack_from("<I", message)
+                seq = json.loads(message[4 : 4 + length])["seq"]
+                await socket.send(json.dumps({"type": "shown", "camera": CAMERA, "seq": seq}))
+                counts[number] += 1
+
+
+def _serve(pipe: Connection, pipeline: Pipeline, web: Web) -> None:
+    shown = threading.Event()
+    with web.serving(pipeline) as url, web.sink.heard_by(shown.set), pipeline:
+        pipeline.ready.wait()
+        if web.sink.cameras:
+            shown.wait()
+        pipe.send("ready")
+        while (question := pipe.recv()) != "end":
+            pipe.send(url if question == "url" else _cost(web))
+
+
+def _cost(web: Web) -> tuple[float, float, int]:
+    """CPU seconds by the kernel's clocks, since the start: of the process, and of the threads that encode; pictures."""
+    encoding = [thread.ident for thread in threading.enumerate() if thread.name.startswith("web-encode")]
+    clocks = [time.pthread_getcpuclockid(ident) for ident in encoding if ident is not None]
+    shown = web.sink.newest(CAMERA)
+    return time.process_time(), sum(map(time.clock_gettime, clocks)), shown.number if shown else 0
