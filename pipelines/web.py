@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from stream.clock import Stamp
 from stream.estimator import Estimator
@@ -15,6 +17,9 @@ from stream.settings import ModelSettings, RenderSettings, WebSettings
 from stream.stages.render import Painter
 from stream.view_controls import ViewControls
 from stream.web.hub import WebSink
+
+if TYPE_CHECKING:
+    from stream.web.pictures import PictureService
 
 
 class Web:
@@ -49,7 +54,7 @@ class Web:
         from stream.web.server import WebServer
 
         if self.pictures:
-            pipe.add_figures("pictures", self.pictures.counts)
+            pipe.add_figures("pictures", partial(_asked, self.pictures))
         required = stages_of(pipe)
         app = build_app(Parts(self.sink, self.controls, pipe.stats, required, self.pictures, self.settings))
         with ExitStack() as stack:
@@ -57,6 +62,12 @@ class Web:
                 stack.enter_context(closing(self._networks))
                 stack.enter_context(self.pictures)
             yield stack.enter_context(WebServer(app, self.settings)).url
+
+
+def _asked(pictures: PictureService) -> Mapping[str, float]:
+    """For a pipeline's table: what became of the requests; /metrics has the rest."""
+    counts = pictures.counts()
+    return {name: counts[name] for name in ("miss", "hit", "shared", "busy", "refused")}
 
 
 def stages_of(pipe: Pipeline) -> tuple[str, ...]:

@@ -50,6 +50,10 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     return result
 
 
+SECRETS = ("token",)
+"""Keys whose values are not repeated, however wrong they are."""
+
+
 def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
     """``data`` as settings. Raises SettingsError with one line for each mistake; ``origin`` names the file."""
     try:
@@ -76,7 +80,8 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{_table(location)}{message}"
-    return f"{_table(above)}{key} = {_shown(value)}: {message[0].lower()}{message[1:]}"
+    shown = "***" if key in SECRETS else _shown(value)
+    return f"{_table(above)}{key} = {shown}: {message[0].lower()}{message[1:]}"
 
 
 def _table(location: Iterable[Any]) -> str:

@@ -9,31 +9,28 @@ a promise is not kept.
 from __future__ import annotations
 
 import argparse
-import http.client
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from threading import Event
-from time import perf_counter
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import numpy as np
 import time_code
 import web_roles as roles
 from bench_wire import Started, playing
 from promises import Kept, answer
+from web_uploads import Client, Peak, new_jpeg, resident_mb
 
 from stream.frames import Size
 from tests.rigs.browser import browser
 
 ROUNDS, MANY = 3, 10
 SETTLE_S = 2.0
-UPLOADS, UPLOAD_ROUNDS, LARGE = 64, 8, Size(2448, 3264)
+UPLOADS, UPLOAD_ROUNDS, LARGE = 64, 5, Size(2448, 3264)
 PICTURES, AGAIN = 20, 5
 
 WATCH = f"""
@@ -100,11 +97,11 @@ def viewers(seconds: float) -> Iterator[Kept]:
 def pictures(_: float) -> Iterator[Kept]:
     """The same picture again, against one that was never seen."""
     with playing(roles.serve_pictures, {}) as server:
-        client = _Client(_url(server))
-        client.post(_jpeg(0, roles.SIZE))
+        client = Client(_url(server))
+        client.post(new_jpeg(0, roles.SIZE))
         computed, cached = [], []
         for number in range(1, PICTURES + 1):
-            jpeg = _jpeg(number, roles.SIZE)
+            jpeg = new_jpeg(number, roles.SIZE)
             computed.append(client.timed(jpeg, "miss"))
             cached += [client.timed(jpeg, "hit") for _ in range(AGAIN)]
     ratio = median(computed) / median(cached)
@@ -120,12 +117,12 @@ def uploads(_: float) -> Iterator[Kept]:
     with playing(roles.serve_pictures, {"cache_mb": 16}) as server, ThreadPoolExecutor(UPLOADS) as clients:
         url, pid = _url(server), server.process.pid
         assert pid is not None
-        jpegs = [_jpeg(number, LARGE) for number in range(UPLOADS)]
-        _Client(url).post(jpegs[0])
-        idle = _resident_mb(pid)
+        jpegs = [new_jpeg(number, LARGE) for number in range(UPLOADS)]
+        Client(url).post(jpegs[0])
+        idle = resident_mb(pid)
         for _ in range(UPLOAD_ROUNDS):
-            with _Peak(pid) as peak:
-                statuses.update(clients.map(lambda jpeg: _Client(url).post(jpeg)[0], jpegs))
+            with Peak(pid) as peak:
+                statuses.update(clients.map(lambda jpeg: Client(url).post(jpeg)[0], jpegs))
             peaks.append(max(peak))
     yield Kept(
         f"{UPLOADS} uploads at once: no error but 429",
@@ -150,47 +147,6 @@ class Cost(NamedTuple):
     """Of the pictures, that the slowest viewer received."""
 
 
-class _Client:
-    """One connection to the picture service."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
-
-    def post(self, jpeg: bytes) -> tuple[int, str]:
-        """Status, and whether the answer was kept from before."""
-        self._connection.request("POST", "/api/depth?output=color", jpeg, {"Content-Type": "image/jpeg"})
-        answered = self._connection.getresponse()
-        answered.read()
-        return answered.status, answered.headers.get("X-Cache", "")
-
-    def timed(self, jpeg: bytes, cache: str) -> float:
-        start = perf_counter()
-        answered = self.post(jpeg)
-        taken = perf_counter() - start
-        assert answered == (200, cache), answered
-        return taken
-
-
-class _Peak:
-    """Inside, the resident memory of a process (Linux), megabytes, every 20 ms."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid, self._done, self._seen = pid, threading.Event(), [0.0]
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> list[float]:
-        self._thread.start()
-        return self._seen
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._done.wait(0.02):
-            self._seen.append(_resident_mb(self._pid))
-
-
 def _cost(server: Started, count: int, seconds: float) -> Cost:
     if count == 0:
         return _measured(server, seconds, list)
@@ -207,23 +163,6 @@ def _measured(server: Started, seconds: float, seen: Callable[[], list[int]]) ->
     process_s, encoding_s, shown = (then - now for then, now in zip(_ask(server, "cost"), before, strict=True))
     share = min([count / shown for count in seen()], default=1.0)
     return Cost(1e3 * process_s / shown, 1e3 * encoding_s / shown, share)
-
-
-def _jpeg(number: int, size: Size) -> bytes:
-    """A picture like no other: soft shapes and a little noise, by its number."""
-    import cv2
-
-    rng = np.random.default_rng(number)
-    soft = cv2.resize(
-        rng.integers(0, 256, (9, 12, 3), np.uint8), (size.width, size.height), interpolation=cv2.INTER_CUBIC
-    )
-    noisy = cv2.add(soft, rng.integers(0, 8, soft.shape, np.uint8))
-    return bytes(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
-
-
-def _resident_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def _url(server: Started) -> str:

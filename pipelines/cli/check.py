@@ -29,7 +29,9 @@ def print_check(config: Path, assignments: list[str]) -> None:
 
 
 def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
-    """Cameras' addresses as they may be shown."""
+    """Cameras' addresses as they may be shown, and no token."""
+    if (web := settings.get("web", {})).get("token"):
+        web["token"] = "***"
     for camera in settings.get("cameras", []):
         if "url" in camera:
             camera["url"] = CameraUrl(camera["url"]).label

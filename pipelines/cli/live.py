@@ -9,7 +9,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pipelines import rtsp, webcam
-from pipelines.cli.run import run_pipeline, web_at
+from pipelines.cli.page import web_at
+from pipelines.cli.run import run_pipeline
 from pipelines.live import LiveSettings
 from pipelines.preview import Preview
 from stream.config_file import parse

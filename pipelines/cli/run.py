@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines import demo, serve
+from pipelines.cli.page import shown_at, web_at
 from pipelines.cli.table import stats_table
 from pipelines.preview import Preview
 from pipelines.reader_process import ReaderProcess
@@ -25,7 +26,7 @@ from pipelines.web import Web
 from stream.config_file import parse
 from stream.errors import SinkError
 from stream.pipeline import Pipeline
-from stream.settings import ModelSettings, Settings, WebSettings
+from stream.settings import Settings
 from stream.sinks.window import WindowLoop
 from stream.stats import PipelineStats
 from stream.stats_json import stats_json, terminals
@@ -50,13 +51,6 @@ def run_loaded(settings: Settings, pipe: Pipeline, **how: Any) -> int:
         return run_pipeline(pipe, **how)
     web = serve.web_for(settings)
     return run_pipeline(serve.build(settings, web), web=web, **how)
-
-
-def web_at(address: str | None, model: ModelSettings, cameras: Sequence[str], controls: ViewControls) -> Web | None:
-    """What ``--web`` asks for; None where it was not given. Raises SettingsError for what is no address."""
-    if address is None:
-        return None
-    return Web(parse(WebSettings, {"address": address}, origin=f"--web {address}"), model, cameras, controls)
 
 
 def run_demo(
@@ -110,7 +104,7 @@ def run_pipeline(
     """Run ``pipe`` with a status line and what is beside it, print its table, write its figures; the exit status."""
     if json_file is not None:
         check_writable(json_file)
-    with window or nullcontext(), _page(web, pipe), _status_line() as show:
+    with window or nullcontext(), shown_at(web, pipe), _status_line() as show:
         ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s), poll=window.poll if window else None)
     if ending.stats.accounts or ending.error is None:
         out.print(stats_table(ending.stats))
@@ -122,17 +116,6 @@ def run_pipeline(
         err.print(f"depthstream: {ending.stats.unaccounted} frames are unaccounted for: please report this")
         return 1
     return ending.exit_status
-
-
-@contextmanager
-def _page(web: Web | None, pipe: Pipeline) -> Iterator[None]:
-    """The page, where there is one, and its address for the person at the terminal."""
-    if web is None:
-        yield
-        return
-    with web.serving(pipe) as url:
-        err.print(f"to look, open {url}", markup=False, highlight=False, soft_wrap=True)
-        yield
 
 
 class _Watcher:

@@ -78,8 +78,8 @@ def in_brackets(host: str) -> str:
 
 
 def _keep_fresh(listener: socket.socket) -> None:
-    """Connections that it takes inherit both."""
-    for option, value in (("TCP_USER_TIMEOUT", STALLED_MS), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
+    """Connections that it takes inherit all; without TCP_NODELAY a small answer waits 40 ms for company (Nagle)."""
+    for option, value in (("TCP_USER_TIMEOUT", STALLED_MS), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES), ("TCP_NODELAY", 1)):
         if hasattr(socket, option):
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 

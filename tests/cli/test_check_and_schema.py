@@ -50,7 +50,7 @@ def test_checking_opens_nothing(depthstream: Command, tmp_path: Path) -> None:
         ('pipeline = "demo"\n[model]\nname = "tinny"', 'no model "tinny"; did you mean "tiny"?'),
         ('pipeline = "demo"\n[model]\nside = 100', "[model] side = 100: tiny needs a multiple of 32"),
         ('pipeline = "dmeo"', 'pipeline = "dmeo" does not exist; did you mean "demo"?'),
-        ("[model]", 'key "pipeline" is missing; known: demo, objects, robot, rtsp, video, webcam'),
+        ("[model]", 'key "pipeline" is missing; known: demo, objects, robot, rtsp, serve, video, webcam'),
         ("pipeline =", "not valid TOML"),
     ],
 )
@@ -86,3 +86,17 @@ def test_the_schema_knows_every_recipe(depthstream: Command) -> None:
     schema = json.loads(depthstream("schema").out)
     assert {"DemoSettings", "VideoSettings"} <= set(schema["$defs"])
     assert schema["$defs"]["ModelSettings"]["additionalProperties"] is False
+
+def test_a_token_is_not_shown(depthstream: Command, tmp_path: Path) -> None:
+    """Neither a good one nor one that is too short."""
+    good, short = "a-token-of-many-letters", "short-one"
+    config = tmp_path / "serve.toml"
+    config.write_text(f'pipeline = "serve"\n[web]\ntoken = "{good}"\n')
+    shown = depthstream("check", str(config))
+    assert shown.status == 0
+    assert 'token = "***"' in shown.out
+    refused = depthstream("check", str(config), "--set", f"web.token={short}")
+    assert refused.status == 2
+    assert "token = ***: " in refused.err
+    for secret in (good, short):
+        assert secret not in shown.out + shown.err + refused.out + refused.err

@@ -7,6 +7,7 @@ import gc
 import math
 import threading
 import weakref
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,13 @@ def test_a_probe_reads_the_pixel_of_the_frame_that_was_asked_for(web_view) -> No
     sink = WebSink()
     sink.write(web_view(1, depth=depth))
     sink.write(web_view(2))
-    for x, y, pixel in ((0, 0, (0, 0)), (1, 1, (47, 63)), (0.5, 0.25, (12, 32)), (0.999, 0.001, (0, 63))):
+    for x, y, pixel in (
+        (0, 0, (0, 0)),
+        (1, 1, (47, 63)),
+        (0.5, 0.25, (12, 32)),
+        (0.999, 0.001, (0, 63)),
+        (0.305, 0.99, (47, 19)),
+    ):
         probe = sink.depth_at("front", 1, x, y)
         assert probe is not None
         assert probe.depth == float(depth[pixel])
@@ -164,12 +171,21 @@ def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
     sink = WebSink()
     view = web_view(size=(8, 8))
 
-    async def listen() -> tuple[int, bool]:
+    class Counted(asyncio.SelectorEventLoop):
+        calls = 0
+
+        def call_soon_threadsafe(self, *args: Any, **more: Any) -> asyncio.Handle:
+            self.calls += 1
+            return super().call_soon_threadsafe(*args, **more)
+
+    async def listen() -> tuple[int, int, bool]:
         loop = asyncio.get_running_loop()
+        assert isinstance(loop, Counted)
         bell, woken = Bell(loop), 0
         with sink.heard_by(bell.ring), bell.listener() as first, bell.listener() as second:
             for _ in range(10_000):
                 sink.write(view)
+            calls = loop.calls
             for _ in range(20):
                 await asyncio.sleep(0)
                 woken += first.is_set() and second.is_set()
@@ -179,9 +195,10 @@ def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
             await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), 10)
             await writer
         sink.write(view)  # nobody listens
-        return woken, first.is_set()
+        return calls, woken, first.is_set()
 
-    assert asyncio.run(listen()) == (1, True)
+    with asyncio.Runner(loop_factory=Counted) as runner:
+        assert runner.run(listen()) == (1, 1, True)
     sink.write(view)
 
 

@@ -98,6 +98,25 @@ def test_viewers_of_every_kind_do_not_hold_up_the_end(web_view, writes_meanwhile
     sink.write(view)  # the pipeline goes on without it
 
 
+def test_the_end_is_said(web_view) -> None:
+    """To whoever listens: a page is told that the server goes (1001), a stream ends as streams end."""
+    settings = WebSettings(address="127.0.0.1:0")
+    sink = WebSink(["front"])
+    app = build_app(Parts(sink, ViewControls(), lambda: NO_STATS, (), None, settings))
+    with ExitStack() as clients:
+        with WebServer(app, settings) as server:
+            page = clients.enter_context(WebClient(f"{server.url.replace('http', 'ws')}ws"))
+            page.hear("hello")
+            reader = clients.enter_context(urlopen(f"{server.url}stream/front.mjpg", timeout=PATIENCE_S))
+            sink.write(web_view())
+            eventually(lambda: sink.encodes == 1)
+        assert reader.read().count(b"Content-Type: image/jpeg") == 1
+        with pytest.raises(ConnectionClosed) as closed:
+            page.hear("nothing")
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "the server ends")
+
+
 def test_a_request_without_an_end_is_cut_off(caplog) -> None:
     """Work that does not stop is cancelled; the other side sees the connection end."""
     begun, cancelled = threading.Event(), threading.Event()
