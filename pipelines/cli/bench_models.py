@@ -42,7 +42,7 @@ def run_bench_models(only: Sequence[str] | None, *, seconds: float, json_file: P
 def _cost(model: DepthModel, seconds: float, *, named: bool, on_gpu: bool) -> Cost:
     operations = gflop(model.name, network_size(PICTURE, model.spec))
     if not named and not on_gpu and operations > CPU_GFLOP:
-        return skipped(model, f"seconds a picture on a CPU: --only {model.name} measures it")
+        return skipped(model, "seconds a picture on a CPU")
     return in_a_process(model.name, seconds)
 
 
@@ -50,13 +50,13 @@ def costs_table(costs: Sequence[Cost]) -> Table:
     """One row a network."""
     table = Table(title=machine_line(), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("network", no_wrap=True)
-    for heading in ("input", "params", "GFLOP", "p50 ms", "MiB", *(f"of {n}" for n in BATCHES[1:])):
+    for heading in ("input", "params", "GFLOP", "p50 ms", "MiB", f"of {BATCHES[-1]}"):
         table.add_column(heading, justify="right", no_wrap=True)
     for cost in costs:
-        batches = (_ms(cost.batches.get(count, math.nan)) for count in BATCHES[1:])
+        in_batches = _ms(cost.batches.get(BATCHES[-1], math.nan))
         size = f"{cost.size.width}x{cost.size.height}"
         figures = (_ms(cost.p50_ms), _whole(cost.memory_mib))
-        table.add_row(cost.name, size, f"{cost.parameters / 1e6:.1f} M", f"{cost.gflop:.1f}", *figures, *batches)
+        table.add_row(cost.name, size, f"{cost.parameters / 1e6:.1f} M", f"{cost.gflop:.1f}", *figures, in_batches)
     table.caption = "\n".join(_notes(costs))
     table.caption_justify = "left"
     return table
@@ -65,8 +65,9 @@ def costs_table(costs: Sequence[Cost]) -> Table:
 def _notes(costs: Sequence[Cost]) -> list[str]:
     scopes = dict.fromkeys(cost.scope for cost in costs if cost.runs)
     notes = [f"a {PICTURE} picture: preprocess, network, resize back; {scope}" for scope in scopes]
-    notes += ["of N: ms a picture in batches of N. RANDOM WEIGHTS: speed only"]
-    return notes + [f"{cost.name}: {cost.skipped}" for cost in costs if cost.skipped]
+    notes += [f"of {BATCHES[-1]}: ms a picture in batches of {BATCHES[-1]}. RANDOM WEIGHTS: speed only"]
+    left = [cost.name for cost in costs if cost.skipped]
+    return notes + ([f"not run, seconds a picture on a CPU; --only NAME does: {', '.join(left)}"] if left else [])
 
 
 def _ms(value: float) -> str:

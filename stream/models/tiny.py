@@ -32,7 +32,7 @@ TINY = DepthModel(
         filename="tiny.safetensors",
         url=None,
         size_bytes=1_868_050,
-        sha256="4c96c48dfe060fa4e5e3438ad53f20b2d3ada0456578448e23b07e404696fda3",
+        sha256="df5d34b75209adbffdbfc72d07dea665b15248714dd1e8a599c83fd0aa907db5",
         licence="Apache-2.0",
         source="this project, trained on rendered scenes only",
     ),

@@ -87,6 +87,7 @@ def test_the_schema_knows_every_recipe(depthstream: Command) -> None:
     assert {"DemoSettings", "VideoSettings"} <= set(schema["$defs"])
     assert schema["$defs"]["ModelSettings"]["additionalProperties"] is False
 
+
 def test_a_token_is_not_shown(depthstream: Command, tmp_path: Path) -> None:
     """Neither a good one nor one that is too short."""
     good, short = "a-token-of-many-letters", "short-one"
