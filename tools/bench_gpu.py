@@ -1,6 +1,6 @@
 """What the GPU path promises, measured on this machine's GPU: ratios in one run, synchronised.
 
-    python tools/bench_gpu.py [--model depth_anything_v2_small] [--seconds 3] [--page docs/PAGE.md]
+    python tools/bench_gpu.py [--model depth_anything_v2_small] [--seconds 3] [--networks] [--page docs/PAGE.md]
 
 Writes benchmarks/gpu-CARD.json. Nothing else should run on the card meanwhile. Random weights unless --trained: speed
 only. The fastest engine is TensorRT's in half precision where TensorRT is installed, else CUDA graphs of torch in half.
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def main() -> int:
     card, told = torch.cuda.get_device_name(), list[Kept]()
 
     def asked() -> Iterator[Kept]:
-        for kept in figures(rig, arguments.seconds):
+        for kept in chain(figures(rig, arguments.seconds), _networks(arguments)):
             told.append(kept)
             yield kept
 
@@ -83,10 +84,21 @@ def figures(rig: Rig, seconds: float) -> Iterator[Kept]:
         yield Kept("frames a second from 1280x720, end to end, >= 400", f"{rate:.0f}", rate >= 400)
 
 
+def _networks(arguments: argparse.Namespace) -> Iterator[Kept]:
+    if arguments.networks:
+        from gpu_models import figures as of_networks
+
+        yield from of_networks(arguments.seconds, _fastest("cuda"), "trained" if arguments.trained else "random")
+
+
+def _fastest(device: str) -> EngineName:
+    return "tensorrt" if probe().tensorrt and device == "cuda" else "cuda_graph"
+
+
 def _steps(rig: Rig, opened: ExitStack) -> tuple[dict[str, Any], str]:
     from gpu_figures import engine_only, official, over_device
 
-    name: EngineName = "tensorrt" if probe().tensorrt and rig.device == "cuda" else "cuda_graph"
+    name = _fastest(rig.device)
     plain = opened.enter_context(rig.estimator("cuda"))
     one = opened.enter_context(rig.estimator(name, 1, "fp16"))
     many = opened.enter_context(rig.estimator(name, BATCH, "fp16"))
@@ -158,6 +170,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=next(name for name in PREFERRED if name in known), choices=known)
     parser.add_argument("--trained", action="store_true", help="with the official weights, behind the engine gate")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each way in each of the rounds")
+    parser.add_argument("--networks", action="store_true", help="Depth Pro and boxes, too: needs 16 GB on the card")
     parser.add_argument("--folder", type=Path, default=Path("benchmarks"))
     parser.add_argument("--page", type=Path, metavar="PAGE.md", help="page whose measured part is replaced")
     return parser.parse_args()

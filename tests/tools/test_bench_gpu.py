@@ -22,11 +22,15 @@ from gpu_figures import (
     rates,
     ratio,
 )
+from gpu_models import BOXES, boxes, steps_of
 
 from stream.frames import Size
 from stream.models.midas_small import MIDAS_SMALL
+from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
 from stream.models.tiny import TINY
 from stream.preprocess import cpu
+from stream.segmenter import Segmenter
+from stream.segmenter_settings import SegmenterSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,3 +107,20 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == ["bench_gpu.py: no CUDA GPU that torch can use here: nothing is measured"]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_boxes_are_measured_together_and_in_turn() -> None:
+    """Every box is counted, both ways, by a real decoder with few channels."""
+    settings = SegmenterSettings(device="cpu", weights="random", threads=1)
+    with Segmenter(settings, network=few_channels) as segmenter:
+        steps = steps_of(segmenter._ready(), segmenter.encode([np.zeros((48, 64, 3), np.uint8)]))
+        assert {name: step() for name, step in steps.items()} == {"in turn": BOXES, "together": BOXES}
+        (kept,) = boxes(segmenter, 0.01, "cpu")
+    assert kept.promise.startswith("47 boxes together / in turn, graphs off")
+
+
+def few_channels() -> EfficientVitSam:
+    torch.manual_seed(0)
+    shape = Shape((8, 8, 32, 32, 32), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=512, channels=64)
+    return EfficientVitSam(shape).eval()
