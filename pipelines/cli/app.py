@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from pipelines.cli.app_keys import keys_app
+from pipelines.cli.app_models import Weights, models_app
 from pipelines.cli.web_option import Web, WebCommand
 from stream.engines.threads import wait_without_spinning
 
@@ -22,9 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(no_args_is_help=True, help="List, fetch and check the depth networks.")
 app.add_typer(models_app, name="models")
-keys_app = typer.Typer(no_args_is_help=True, help="Who may read what is published: CURVE keys.")
 app.add_typer(keys_app, name="keys")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="A pipeline's settings (see configs/).")]
@@ -39,9 +39,6 @@ Model = Annotated[str, typer.Option(help="Which network (see: depthstream models
 FieldOfView = Annotated[
     float | None,
     typer.Option("--fov", metavar="DEG", min=1.5, max=178, help="Horizontal field of view: metric networks need it."),
-]
-Weights = Annotated[
-    Literal["trained", "random"], typer.Option(help="random: for speed tests only; marks every output.")
 ]
 
 
@@ -285,88 +282,6 @@ def evaluate(
 
     chosen = data or ["synthetic"]
     raise typer.Exit(run_eval(model=model, weights=weights, data=chosen, views=views, json_file=json, sheet=sheet))
-
-
-@models_app.command("list")
-def models_list(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """All networks: size, licence, what their numbers mean, and whether the weights are here."""
-    from pipelines.cli.models import print_list
-
-    print_list(as_json=json)
-
-
-@models_app.command("pull")
-def models_pull(
-    name: str,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Of weights that may not be used for everything; is remembered.")
-    ] = False,
-) -> None:
-    """Fetch a network's weights into the cache (resumes a download that broke off)."""
-    from pipelines.cli.models import pull_weights
-
-    pull_weights(name, accept_licence=accept_licence)
-
-
-@models_app.command("verify")
-def models_verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All that are here, if none.")] = None,
-) -> None:
-    """Check networks' weights: hash where known, check sums, and that every tensor fits."""
-    from pipelines.cli.models import verify_weights
-
-    raise typer.Exit(verify_weights(names or []))
-
-
-@models_app.command("path")
-def models_path(name: str) -> None:
-    """Print where a network's weights are, or belong."""
-    from pipelines.cli.models import print_path
-
-    print_path(name)
-
-
-@models_app.command("build")
-def models_build(
-    name: str,
-    size: Annotated[str, typer.Option(metavar="HxW", help="Of the network's input: height x width.")],
-    engine: Annotated[Literal["tensorrt"], typer.Option()] = "tensorrt",
-    batch: Annotated[int, typer.Option(min=1, max=64, help="The most pictures at once.")] = 1,
-    precision: Annotated[Literal["fp32", "fp16", "mixed"], typer.Option()] = "fp16",
-    weights: Weights = "trained",
-    float32: Annotated[list[str] | None, typer.Option(metavar="PART", help="mixed: a submodule left in fp32.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Also if there is one already.")] = False,
-) -> None:
-    """Build an engine of a network for one input size and keep it in the cache (see docs/gpu.md)."""
-    from pipelines.cli.build import build_engine
-
-    how: dict[str, Any] = {"weights": weights, "float32_parts": float32 or [], "rebuild": rebuild}
-    raise typer.Exit(build_engine(name, engine=engine, size=size, batch=batch, precision=precision, **how))
-
-
-KeysFolder = Annotated[
-    Path | None, typer.Option("--dir", metavar="DIR", help="Folder of keys (~/.config/depthstream/keys).")
-]
-
-
-@keys_app.command("new")
-def keys_new(
-    name: Annotated[str, typer.Argument(help="Of the reader: laptop, robot-3.")], folder: KeysFolder = None
-) -> None:
-    """Make a key pair for a reader, and the publisher's own if it is missing."""
-    from pipelines.cli.keys import new
-
-    new(name, folder)
-
-
-@keys_app.command("list")
-def keys_list(
-    folder: KeysFolder = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
-    """List who may read; no secrets."""
-    from pipelines.cli.keys import list_keys
-
-    list_keys(folder, as_json=json)
 
 
 def main() -> NoReturn:

@@ -160,7 +160,8 @@ class Viewer:
         controls = controls_now(self._live.controls)
         if self._cameras != (cameras := self._live.sink.cameras):
             self._cameras, self._controls = cameras, controls
-            about = {"cameras": cameras, "colormaps": COLORMAPS, "version": _version()}
+            takes = {"pictures": self._live.takes_pictures}
+            about = {"cameras": cameras, "colormaps": COLORMAPS, "version": _version(), **takes}
             return to_json({"type": "hello", **about, **controls})
         if self._controls != controls:
             self._controls = controls

@@ -230,7 +230,9 @@ def test_other_methods_are_not_for_this_address(client: Client) -> None:
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("error", [WeightsError("/root/.cache/x: missing"), EngineError("/root/x.engine: bad")])
+@pytest.mark.parametrize(
+    "error", [WeightsError("/home/anna/.cache/x: missing"), EngineError("/home/anna/x.engine: bad")]
+)
 def test_a_network_that_cannot_run_tells_no_stranger_why(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """The log does; and the next one who asks gets another try."""
 
@@ -252,7 +254,7 @@ def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytes
 
     def fail(model: str, image: Image) -> DepthMap:
         if fails.is_set():
-            raise ValueError("/root/secret")
+            raise ValueError("/home/anna/secret")
         return network(model, image)
 
     with serving(fail, picture_queue=0) as client:
@@ -260,4 +262,4 @@ def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytes
         fails.clear()
         assert client.post(PICTURE).status == 200
     assert {(reply.status, reply.words) for reply in replies} == {(500, "Internal Server Error")}
-    assert "/root/secret" in caplog.text
+    assert "/home/anna/secret" in caplog.text

@@ -24,6 +24,7 @@ def test_a_viewer_is_greeted_and_told_the_figures(serve) -> None:
         assert hello["colormaps"] == list(COLORMAPS)
         assert (hello["colormap"], hello["range"]) == (COLORMAPS[0], "follow")
         assert hello["version"]
+        assert hello["pictures"] is False  # there is no picture service here
         for _ in range(2):
             assert [line["name"] for line in viewer.hear("stats")["cameras"]] == ["left", "right"]
 

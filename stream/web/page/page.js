@@ -38,6 +38,7 @@ function welcome(hello) {
   for (const name of hello.cameras) if (!tiles.has(name)) add(name);
   find("#empty").hidden = hello.cameras.length > 0;
   find("#shared").hidden = hello.cameras.length === 0;
+  find("#pictures").hidden = !hello.pictures;
   arrange();
   watched = "";
   watch();
