@@ -13,13 +13,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from stream import view_controls
 from stream.clock import NS_PER_S
 from stream.errors import UsageError
 from stream.frames import Image, Size
 from stream.render.colormap import COLORMAPS
 from stream.render.panels import side_by_side
 from stream.settings import RenderSettings
-from stream.sinks import window_keys
 from stream.sinks.window import WindowSink
 from stream.sinks.window_display import open_display
 from stream.sinks.window_grid import Layout, arrange, best_grid, panel_height, scaled
@@ -216,7 +216,7 @@ def test_keys_mean_what_the_help_says(code: int, action: str | None) -> None:
 
 def test_the_next_colormap_comes_round() -> None:
     """Each of the settings' colour maps once, from the one that is set, and all of them can be painted."""
-    assert set(window_keys.COLORMAPS) == set(COLORMAPS)
+    assert set(view_controls.COLORMAPS) == set(COLORMAPS)
     controls = ViewControls(RenderSettings(colormap="magma").colormap)
     seen = [controls.colormap]
     for _ in COLORMAPS:
@@ -245,7 +245,7 @@ def test_presses_from_several_threads_all_count() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert controls.colormap == window_keys.COLORMAPS[5 * 1001 % len(COLORMAPS)]
+    assert controls.colormap == view_controls.COLORMAPS[5 * 1001 % len(COLORMAPS)]
 
 
 OPEN = textwrap.dedent("""

@@ -27,7 +27,7 @@ STOPS = 9
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Of a server with these routes alone."""
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=page_routes()), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=page_routes()), log_config=None, lifespan="off"))
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web")
         thread.start()

@@ -60,7 +60,7 @@ def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, sende
         other = senders.submit(client.post, PICTURES[0], output="npy")
         wait_until(lambda: client.count("askers") == 21 and client.count("running") == 2)
         assert client.count("uploads MB") == pytest.approx(2e-6 * len(PICTURES[0])), "who shares holds nothing"
-        assert sum(isinstance(each, Upload) for each in gc.get_objects()) == 2, "and keeps no picture"
+        assert sum(type(each) is Upload for each in gc.get_objects()) == 2, "and keeps no picture"
         network.go.set()
         answers = results(same)
         assert Counter(answer.headers["x-cache"] for answer in answers) == {"miss": 1, "shared": 19}
