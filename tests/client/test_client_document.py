@@ -67,8 +67,9 @@ def test_the_point_cloud(endpoint: str) -> None:
 
 
 def test_the_health(endpoint: str) -> None:
-    """What is printed is there."""
-    first, second = run(PROGRAMS[2], endpoint).splitlines()
+    """What is printed is there. The information goes another way than the frames, so it is waited for."""
+    wait = "while not reader.health.info:\n        reader.read(timeout_s=10)\n    health = reader.health"
+    first, second = run(PROGRAMS[2].replace("health = reader.health", wait), endpoint).splitlines()
     assert first.startswith("True ")
     assert "connected" in first
     assert second == "tiny None None"
