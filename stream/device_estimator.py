@@ -9,19 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from stream.device_depth import DeviceDepth, host_memory
 from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
 from stream.engines.choose import Choice
 from stream.engines.streams import DeviceStreams, Mark, device_errors
 from stream.estimator import EngineOpener, Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
 from stream.picture import check_picture
-from stream.preprocess.gpu import to_camera, to_network
+from stream.preprocess.gpu import decoded_, to_camera, to_network
 from stream.settings import ModelSettings
 from stream.stats import Durations
 
@@ -38,9 +39,12 @@ class Ticket:
 
     frames: tuple[Frame, ...]
     depth: tuple[Tensor, ...]
-    """(n, H, W) float32 in page-locked memory for each run of one size, in the order of ``frames``."""
+    """(n, H, W) float32 for each run of one size, in the order of ``frames``: page-locked, and nobody else's."""
+    there: tuple[Tensor, ...]
+    """The same on the device."""
     scalars: Mapping[str, Tensor]
-    """What the network says beside depth, (N,) float32 in page-locked memory, by name."""
+    """What the network says beside depth, (N,) float32 in page-locked memory, by name. Depth is not decoded yet
+    where there is any: the decoder may need it."""
     marks: Mapping[str, Mark]
 
 
@@ -97,23 +101,25 @@ class DeviceEstimator(Estimator):
         marks = dict(prepared.slot.marks)
         with self._order, device_errors(self.model.name):  # the engine's output lives until its next call
             streams.after("work", marks["prepared"])
-            at_camera, beside = self._run(prepared, streams)
+            at_camera, beside = self._run(prepared, batch.frames, streams)
             marks["worked"] = streams.mark("work")
             streams.after("copy out", marks["worked"])
-            back = self._copied_out(prepared, at_camera, streams)
+            back = tuple(self._copied_out(depth, streams) for depth in at_camera)
             scalars = self._scalars_out(prepared, beside, streams)
             marks["there"] = streams.mark("copy out")
         prepared.slot.marks = marks
-        return Ticket(batch.frames, back, scalars, marks)
+        return Ticket(batch.frames, back, tuple(at_camera), scalars, marks)
 
     def collect(self, ticket: Ticket) -> list[DepthMap]:
-        """Wait for the depth, by its own mark and nothing else, and decode it."""
+        """Wait for the depth, by its own mark and nothing else."""
         with device_errors(self.model.name):
             ticket.marks["there"].wait()
             self._note_times(ticket.marks)
-        outputs = [np.array(output) for depth in ticket.depth for output in depth.numpy()]
-        scalars = [{name: float(said[i]) for name, said in ticket.scalars.items()} for i in range(len(outputs))]
-        return [self._depth_map(*each) for each in zip(outputs, ticket.frames, scalars, strict=True)]
+        depth = [picture for run in ticket.depth for picture in run.numpy()]
+        if ticket.scalars:
+            return [self._decoded_here(*each, ticket) for each in zip(count(), depth, ticket.frames)]
+        there = [picture for run in ticket.there for picture in run]
+        return [self._with_device(*each, ticket) for each in zip(depth, ticket.frames, there, strict=True)]
 
     def infer_raw(self, batch: Batch) -> Floats:
         with self._order, device_errors(self.model.name), torch.inference_mode():
@@ -141,26 +147,38 @@ class DeviceEstimator(Estimator):
         with streams.on("work"), torch.inference_mode():
             return torch.cat(parts).contiguous(memory_format=torch.channels_last)
 
-    def _run(self, prepared: Prepared, streams: DeviceStreams) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def _decoded_here(self, number: int, output: Floats, frame: Frame, ticket: Ticket) -> DepthMap:
+        scalars = {name: float(said[number]) for name, said in ticket.scalars.items()}
+        return self._depth_map(self.decode(output, frame, scalars), frame)
+
+    def _with_device(self, depth: Floats, frame: Frame, there: Tensor, ticket: Ticket) -> DepthMap:
+        on_device = DeviceDepth(depth, there, ticket.marks["worked"], self._opened())
+        return self._depth_map(depth, frame, on_device)
+
+    def _run(
+        self, prepared: Prepared, frames: Sequence[Frame], streams: DeviceStreams
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """(n, H, W) for each run of one size, and (N,) of what else the network says; tensors of their own."""
         engine = self._ready()
         with streams.on("work"), torch.inference_mode():
             outputs = dict(engine.infer(pixels=prepared.pixels))
             depth = outputs.pop("depth")
-            at_camera = [to_camera(depth[where], size, self.spec) for size, where in runs(prepared.sizes)]
+            parts = [where for _, where in runs(prepared.sizes)]
+            at_camera = [self._at_camera(depth[where], frames[where], decode=not outputs) for where in parts]
             return at_camera, {name: said.float().clone() for name, said in outputs.items()}
 
-    def _copied_out(
-        self, prepared: Prepared, at_camera: Sequence[Tensor], streams: DeviceStreams
-    ) -> tuple[Tensor, ...]:
-        back = []
-        for (size, where), depth in zip(runs(prepared.sizes), at_camera, strict=True):
-            host = prepared.slot.groups[size].host_depth[: where.stop - where.start]
-            with streams.on("copy out"):
-                host.copy_(depth, non_blocking=True)
-            streams.keep(depth, "copy out")
-            back.append(host)
-        return tuple(back)
+    def _at_camera(self, output: Tensor, frames: Sequence[Frame], *, decode: bool) -> Tensor:
+        at_camera = to_camera(output, frames[0].size, self.spec)
+        if decode:
+            decoded_(at_camera, [self.model.decoding(self.shot(frame)) for frame in frames])
+        return at_camera
+
+    def _copied_out(self, depth: Tensor, streams: DeviceStreams) -> Tensor:
+        with streams.on("copy out"):
+            host = host_memory(depth.shape, depth.dtype, self._device)
+            host.copy_(depth, non_blocking=True)
+        streams.keep(depth, "copy out")
+        return host
 
     def _scalars_out(
         self, prepared: Prepared, beside: Mapping[str, Tensor], streams: DeviceStreams

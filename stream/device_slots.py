@@ -1,4 +1,4 @@
-"""Memory for pictures on their way to a device and depth on its way back: a ring that is filled over and over.
+"""Memory for pictures on their way to a device: a ring that is filled over and over.
 
 Nothing is allocated for a frame, and nothing that one thread's queue still uses is given to another: a slot is used
 again after all the others, and its queue first waits for the slot's last marks.
@@ -26,8 +26,6 @@ class Group:
     """(n, H, W, 3) uint8, page-locked where there is a GPU."""
     pictures: Tensor
     """The same on the device."""
-    host_depth: Tensor
-    """(n, H, W) float32, page-locked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +54,6 @@ class Slot:
             self.groups[size] = Group(
                 torch.empty(shape, dtype=torch.uint8, pin_memory=locked),
                 torch.empty(shape, dtype=torch.uint8, device=device),
-                torch.empty(shape[:3], dtype=torch.float32, pin_memory=locked),
             )
         return self.groups[size]
 

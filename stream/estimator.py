@@ -15,7 +15,7 @@ from stream.engines.choose import Choice, choose
 from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import SettingsError
-from stream.frames import Batch, DepthMap, Floats, Frame, Image, Size
+from stream.frames import Batch, DepthMap, Floats, Frame, Image, OnDevice, Size
 from stream.input_spec import InputSpec
 from stream.machine import probe
 from stream.models.base import DepthModel, Shot
@@ -51,7 +51,7 @@ class Estimator:
         self, settings: ModelSettings, open_engine: EngineOpener | None = None, choice: Choice | None = None
     ) -> None:
         """``open_engine``: another way to run the network than TorchScript; ``choice``: what was chosen, and why."""
-        self.settings = settings
+        self.settings = self._engine_settings = settings
         self._open_engine = open_engine or _open_engine
         self.model = find(settings.name)
         self.spec = _adapted(self.model.spec, settings)
@@ -85,6 +85,11 @@ class Estimator:
             if self._engine is not None:
                 self._engine.close()
             self._engine = None
+
+    def shrink(self, max_batch: int) -> None:
+        """Give the engine no more pictures at once from now on: it is closed, and opened anew on the next use."""
+        self.close()
+        self._engine_settings = self.settings.model_copy(update={"max_batch": max_batch})
 
     def describe(self) -> str:
         """Network, engine and weights in one line."""
@@ -121,7 +126,8 @@ class Estimator:
         maps = []
         for number, frame in enumerate(batch.frames):
             scalars = {name: float(values[number]) for name, values in outputs.items()}
-            maps.append(self._depth_map(to_camera(depth[number], frame.size, self.spec), frame, scalars))
+            output = to_camera(depth[number], frame.size, self.spec)
+            maps.append(self._depth_map(self.decode(output, frame, scalars), frame))
         with self._lock:
             self._busy.add(monotonic_ns() - start)
         return maps
@@ -139,21 +145,25 @@ class Estimator:
     def decode(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> Floats:
         """Depth (H, W) of ``frame`` from the network's ``output`` at the frame's size."""
         # decoded last: a cubic resize may overshoot what the network itself never leaves (inverse depth below zero)
-        scale = placement(frame.size, self.spec).scale
-        return self.model.decode(output, Shot(frame.size, scale, frame.intrinsics, scalars or {}))
+        return self.model.decode(output, self.shot(frame, scalars))
 
-    def _depth_map(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> DepthMap:
-        model, depth = self.model, self.decode(output, frame, scalars)
+    def shot(self, frame: Frame, scalars: Mapping[str, float] | None = None) -> Shot:
+        """What decoding may know of ``frame``."""
+        return Shot(frame.size, placement(frame.size, self.spec).scale, frame.intrinsics, scalars or {})
+
+    def _depth_map(self, depth: Floats, frame: Frame, on_device: OnDevice | None = None) -> DepthMap:
+        model = self.model
         guessed = model.scale_from == "training" or (model.scale_from == "intrinsics" and frame.intrinsics is None)
         if guessed and frame.camera not in self._guessing:
             self._guessing.add(frame.camera)
             log.warning("%s", _why_guessed(model, frame.camera))
-        return DepthMap(depth, model.kind, frame, model.name, self.settings.weights, scale_guessed=guessed)
+        of = (model.kind, frame, model.name, self.settings.weights)
+        return DepthMap(depth, *of, scale_guessed=guessed, on_device=on_device)
 
     def _ready(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = self._open_engine(self.model, self.settings, self._choice)
+                self._engine = self._open_engine(self.model, self._engine_settings, self._choice)
                 log.info("%s", self.describe())
             return self._engine
 

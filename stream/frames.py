@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,19 @@ class Batch:
     """The estimator that made it, and that alone can take it."""
 
 
+class OnDevice(Protocol):
+    """Depth that is on a GPU as well: it can be painted there."""
+
+    @property
+    def depth(self) -> Floats:
+        """The same numbers on the host; a depth map with others has no use for it."""
+        ...
+
+    def paint(self, low: float, high: float, colormap: str) -> Image:
+        """(H, W, 3) uint8 BGR, as ``stream.render.colormap.paint``. Raises EngineError where the device fails."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DepthMap:
     """The depth of one frame at the camera's size, together with what its numbers mean."""
@@ -115,6 +128,8 @@ class DepthMap:
     """Metres by a guess: the camera's focal length is not known, or the network does not heed it."""
     raw: Floats | None = field(default=None, repr=False)
     """(H, W) float32: what the network said before ``depth`` was steadied; None: ``depth`` is that."""
+    on_device: OnDevice | None = field(default=None, repr=False, compare=False)
+    """Where ``depth`` was made, if it still is there too."""
 
     @property
     def unit(self) -> Unit:

@@ -47,7 +47,7 @@ class GuardedEstimator(Estimator):
         """Load both. Raises WeightsError, and EngineError where it may not take over from the start."""
         try:
             if self._failure is None:
-                self.first.load(expect)
+                self._load_first(expect)
         except EngineError as error:
             if not self._lenient:
                 raise
@@ -106,18 +106,36 @@ class GuardedEstimator(Estimator):
     def _working(self) -> Estimator:
         return self.first if self._failure is None else self.spare
 
+    # Both try again outside of the handler, and log the error's words only: an error that somebody keeps holds by its
+    # traceback what filled the memory.
+
+    def _load_first(self, expect: Sequence[Size]) -> None:
+        """For batches that fit."""
+        while True:
+            try:
+                self.first.load(expect)
+            except OutOfDeviceMemory as error:
+                self._halve(error, self._most)
+            else:
+                return
+            self.first.shrink(self._most)
+
     def _in_pieces(self, batch: Batch) -> list[DepthMap]:
         """At most as many pictures at a time as have been found to fit."""
-        most, count = self._most, len(batch.frames)
-        try:
-            return [m for start in range(0, count, most) for m in self.first.estimate(_part(batch, start, most))]
-        except OutOfDeviceMemory as error:
-            smaller = min(most, count) // 2
-            if smaller == 0:
-                raise
-            self._most = smaller
-            log.warning("%s: %s; going on with %d at a time", self.model.name, error, smaller)
-            return self._in_pieces(batch)
+        count = len(batch.frames)
+        while True:
+            most = self._most
+            try:
+                return [m for start in range(0, count, most) for m in self.first.estimate(_part(batch, start, most))]
+            except OutOfDeviceMemory as error:
+                self._halve(error, min(most, count))
+
+    def _halve(self, error: OutOfDeviceMemory, count: int) -> None:
+        """``count`` pictures at once are too many. Raises the error where one is."""
+        if count < 2:
+            raise error
+        self._most = count // 2
+        log.warning("%s: %s; going on with %d at a time", self.model.name, str(error), self._most)
 
     def _by_spare(self, batch: Batch) -> list[DepthMap]:
         """Batches that were made for the other network are made anew from their frames, and keep their order."""
@@ -129,8 +147,8 @@ class GuardedEstimator(Estimator):
         with self._switching:
             if self._failure is not None:
                 return
-            self._failure = error
-        log.error("%s failed (%s): %s on the CPU takes over", self.model.name, error, self.spare.model.name)
+            self._failure = type(error)(str(error))
+        log.error("%s failed (%s): %s on the CPU takes over", self.model.name, str(error), self.spare.model.name)
 
     def _warm(self, expect: Sequence[Size]) -> None:
         try:

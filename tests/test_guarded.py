@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,10 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+class Activations:
+    """Fills the device while a batch is worked on."""
+
+
 class Faulty:
     """A real engine that runs out of memory above ``room`` pictures, and fails for good once it is ``broken``."""
 
@@ -48,6 +53,8 @@ class Faulty:
         self._engine, self.room, self.broken = engine, room, threading.Event()
         self.taken: list[int] = []
         """Pictures in each call that went well."""
+        self.closed, self.still_full = False, 0
+        self._filled: weakref.ref[Activations] | None = None
 
     @property
     def max_batch(self) -> int:
@@ -57,19 +64,28 @@ class Faulty:
         count = len(inputs["pixels"])
         if self.broken.is_set():
             raise EngineError("the device is gone")
-        if count > self.room:
-            raise OutOfDeviceMemory(f"no room for {count} pictures")
+        self._fill(count)
         self.taken.append(count)
         return self._engine.infer(**inputs)
 
     def prepare(self, size: Size) -> None:
+        self._fill(self.max_batch)
         self._engine.prepare(size)
 
     def describe(self) -> str:
         return f"faulty {self._engine.describe()}"
 
     def close(self) -> None:
+        self.closed = True
         self._engine.close()
+
+    def _fill(self, count: int) -> None:
+        """``still_full`` counts what could not be tried in earnest: the try before had not let go of its memory."""
+        self.still_full += self._filled is not None and self._filled() is not None
+        activations = Activations()
+        self._filled = weakref.ref(activations)
+        if count > self.room:
+            raise OutOfDeviceMemory(f"no room for {count} pictures")
 
 
 def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
@@ -154,6 +170,50 @@ def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pyt
         "midas_small: no room for 6 pictures; going on with 3 at a time",
         "midas_small: no room for 3 pictures; going on with 1 at a time",
     ]
+
+
+def test_no_room_when_it_is_loaded_means_smaller_batches(
+    make_frame: FrameMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine is opened anew for half as many pictures, until they fit; the spare network is not needed."""
+    engines: list[Faulty] = []
+    frames = noisy(make_frame, 6)
+    with Estimator(SETTINGS) as alone:
+        expected = depths(alone, frames)
+    estimator = guarded(engines, room=3).load([Size(48, 64)])
+    maps = depths(estimator, frames)
+    estimator.close()
+    assert estimator.failure is None
+    assert [(engine.max_batch, engine.closed) for engine in engines] == [(8, True), (4, True), (2, True)]
+    assert [engine.taken for engine in engines] == [[], [], [2, 2, 2]]
+    for one, other in zip(maps, expected, strict=True):
+        np.testing.assert_allclose(one.depth, other.depth, rtol=1e-4, atol=1e-4)
+    assert [record.message for record in caplog.records if "going on" in record.message] == [
+        "midas_small: no room for 8 pictures; going on with 4 at a time",
+        "midas_small: no room for 4 pictures; going on with 2 at a time",
+    ]
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
+    """The spare network takes over where it may; else it is an error."""
+    first = Estimator(SETTINGS, faulty([], room=0))
+    estimator = GuardedEstimator(first, spare_of(SETTINGS, "tiny"), lenient=lenient)
+    if lenient:
+        assert estimator.load([Size(48, 64)]).describe().startswith("tiny")
+    else:
+        with pytest.raises(OutOfDeviceMemory, match="no room for 1 pictures"):
+            estimator.load([Size(48, 64)])
+    estimator.close()
+
+
+def test_memory_is_let_go_of_before_a_smaller_batch_is_tried(make_frame: FrameMaker) -> None:
+    """An error that is being handled keeps what its functions hold, which on a device is what filled it."""
+    engines: list[Faulty] = []
+    with guarded(engines, room=1) as estimator:
+        depths(estimator, noisy(make_frame, 6))
+    assert engines[0].taken == [1] * 6
+    assert engines[0].still_full == 0
 
 
 def test_no_room_for_a_single_picture_is_a_failure(make_frame: FrameMaker) -> None:

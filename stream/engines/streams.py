@@ -1,4 +1,4 @@
-"""The three queues of a device: copies in, work, copies out. They run beside each other and wait for marks.
+"""The queues of a device: copies in, work, copies out, colour. They run beside each other and wait for marks.
 
 On the CPU everything happens at once and in order, so that what is written for a GPU runs, and is tested, without one.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic_ns
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from stream.errors import EngineError, OutOfDeviceMemory
 
-Queue = Literal["copy in", "work", "copy out"]
+Queue = Literal["copy in", "work", "copy out", "colour"]
 NS_PER_MS = 1e6
 
 
@@ -54,7 +54,7 @@ class DeviceStreams:
         self.device = device
         self._streams: dict[Queue, Any] = {}
         if device.type == "cuda":
-            self._streams = {queue: torch.cuda.Stream(device) for queue in ("copy in", "work", "copy out")}  # type: ignore[no-untyped-call]
+            self._streams = {queue: torch.cuda.Stream(device) for queue in get_args(Queue)}  # type: ignore[no-untyped-call]
 
     def on(self, queue: Queue) -> AbstractContextManager[Any]:
         """What torch is told to do inside goes into this queue."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from stream.decoding import Decoding
 from stream.frames import Floats, Intrinsics, Kind, Size
 from stream.input_spec import InputSpec
 
@@ -46,7 +47,7 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a decoder may know of the picture that the network saw."""
+    """What decoding may know of the picture that the network saw."""
 
     size: Size
     """The camera's picture."""
@@ -74,8 +75,12 @@ class DepthModel:
     licence: str
     """Of the network's code (SPDX)."""
     weights: WeightsFile
-    decode: Callable[[Floats, Shot], Floats]
-    """Network output, at the camera's size already, (H, W) float32 -> depth (H, W) float32 of ``kind``."""
+    decoding: Callable[[Shot], Decoding]
+    """How the network's output, at the camera's size already, becomes depth of ``kind``."""
     scale_from: Literal["nothing", "intrinsics", "training"] = "nothing"
     """What makes metres of the output. intrinsics: the camera's, and a guess without them. training: the cameras that
     the network was trained with, so that for any other it is a guess always. nothing: the depth is relative."""
+
+    def decode(self, raw: Floats, shot: Shot) -> Floats:
+        """Network output, at the camera's size already, (H, W) float32 -> depth (H, W) float32 of ``kind``."""
+        return self.decoding(shot).decoded(raw)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from stream.frames import Floats
+from stream.decoding import Decoding
 from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
 
@@ -88,15 +86,14 @@ FILES: dict[str, tuple[int | None, str | None]] = {
 we found in one only."""
 
 
-def decode_inverse(raw: Floats, shot: Shot) -> Floats:
+def inverse(shot: Shot) -> Decoding:
     """Inverse relative depth: larger is nearer, never negative."""
-    depth: Floats = np.maximum(raw, np.float32(0))
-    return depth
+    return Decoding(low=0.0)
 
 
-def decode_metres(raw: Floats, shot: Shot) -> Floats:
+def metres(shot: Shot) -> Decoding:
     """Metres along the optical axis; the network knows nothing of the camera."""
-    return raw
+    return Decoding()
 
 
 def _relative(version: int, size: str) -> DepthModel:
@@ -116,7 +113,7 @@ def _relative(version: int, size: str) -> DepthModel:
         parameters=variant.parameters,
         licence="Apache-2.0",
         weights=_weights(folder, filename, source, free=free),
-        decode=decode_inverse,
+        decoding=inverse,
     )
 
 
@@ -133,7 +130,7 @@ def _metric(place: str, size: str) -> DepthModel:
         parameters=variant.parameters,
         licence="Apache-2.0",
         weights=_weights(folder, filename, source, free=variant.free),
-        decode=decode_metres,
+        decoding=metres,
         scale_from="training",
     )
 

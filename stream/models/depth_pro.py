@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from stream.decoding import Decoding
 from stream.errors import EngineError
-from stream.frames import Floats
 from stream.input_spec import InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
 
@@ -34,15 +32,12 @@ def focal_px(shot: Shot) -> float:
     return 0.5 * shot.size.width / math.tan(0.5 * math.radians(degrees))
 
 
-def decode(raw: Floats, shot: Shot) -> Floats:
+def decoding(shot: Shot) -> Decoding:
     """Metres along the optical axis, 1e-4..1e4, from canonical inverse depth (official ``DepthPro.infer``).
 
     NaN stays NaN. Raises EngineError as ``focal_px`` does.
     """
-    inverse = np.multiply(raw, np.float32(shot.size.width / focal_px(shot)), dtype=np.float32)
-    np.clip(inverse, np.float32(1 / FARTHEST_M), np.float32(1 / NEAREST_M), out=inverse)
-    depth: Floats = np.reciprocal(inverse, out=inverse)
-    return depth
+    return Decoding(shot.size.width / focal_px(shot), 1 / FARTHEST_M, 1 / NEAREST_M, reciprocal=True)
 
 
 DEPTH_PRO = DepthModel(
@@ -74,6 +69,6 @@ DEPTH_PRO = DepthModel(
         source="Apple (apple/ml-depth-pro), a reference implementation trained again after the paper",
         must_accept=True,
     ),
-    decode=decode,
+    decoding=decoding,
     scale_from="intrinsics",
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from stream.frames import Floats, Size
+from stream.decoding import Decoding
+from stream.frames import Size
 from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
 
@@ -16,7 +15,7 @@ FARTHEST_M = 300.0
 URL = "https://huggingface.co/JUGGHM/Metric3D/resolve/main"
 
 
-def decode(raw: Floats, shot: Shot) -> Floats:
+def decoding(shot: Shot) -> Decoding:
     """Metres along the optical axis, 0..300, from the canonical camera's; NaN stays NaN.
 
     By the horizontal focal length, as the official hubconf.py; do_test.py takes the mean of both, which is the same
@@ -24,8 +23,7 @@ def decode(raw: Floats, shot: Shot) -> Floats:
     """
     known = shot.intrinsics
     focal_px = CANONICAL_PX if known is None else known.scaled_to(shot.size).fx_px
-    depth: Floats = np.multiply(raw, np.float32(focal_px * shot.scale / CANONICAL_PX), dtype=np.float32)
-    return np.clip(depth, np.float32(0), np.float32(FARTHEST_M), out=depth)
+    return Decoding(focal_px * shot.scale / CANONICAL_PX, 0.0, FARTHEST_M)
 
 
 # hubconf.py: the picture's bytes are resized, sides rounded down, and the border is written as bytes as well, so that
@@ -64,7 +62,7 @@ def _model(size: str, parameters: int, size_bytes: int, sha256: str) -> DepthMod
         parameters=parameters,
         licence="BSD-2-Clause",
         weights=weights,
-        decode=decode,
+        decoding=decoding,
         scale_from="intrinsics",
     )
 

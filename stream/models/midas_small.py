@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from stream.frames import Floats
+from stream.decoding import Decoding
 from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
 
 
-def decode(raw: Floats, shot: Shot) -> Floats:
+def decoding(shot: Shot) -> Decoding:
     """Inverse relative depth: larger is nearer, never negative."""
-    depth: Floats = np.maximum(raw, np.float32(0))
-    return depth
+    return Decoding(low=0.0)
 
 
 MIDAS_SMALL = DepthModel(
@@ -39,5 +36,5 @@ MIDAS_SMALL = DepthModel(
         licence="MIT",
         source="Intelligent Systems Lab (isl-org/MiDaS, release v2_1), trained on ten data sets",
     ),
-    decode=decode,
+    decoding=decoding,
 )

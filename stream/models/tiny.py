@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from stream.frames import Floats
+from stream.decoding import Decoding
 from stream.input_spec import InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
 
 
-def decode(raw: Floats, shot: Shot) -> Floats:
+def decoding(shot: Shot) -> Decoding:
     """Inverse relative depth, larger is nearer; its zero is arbitrary, so negative values are as good as others."""
-    return raw
+    return Decoding()
 
 
 TINY = DepthModel(
@@ -36,5 +36,5 @@ TINY = DepthModel(
         licence="Apache-2.0",
         source="this project, trained on rendered scenes only",
     ),
-    decode=decode,
+    decoding=decoding,
 )

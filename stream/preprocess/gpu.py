@@ -6,6 +6,7 @@ Pictures travel as they are, one byte a sample, and become float only where they
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from stream.decoding import Decoding
 from stream.frames import Size
 from stream.input_spec import InputSpec, Interpolation
 from stream.preprocess import filters
@@ -51,6 +53,15 @@ def to_camera(depth: Tensor, size: Size, spec: InputSpec) -> Tensor:
     place = placement(size, spec)
     inside = depth if place.fills else depth[:, place.rows, place.columns]
     return resized(inside.float()[:, None], size, spec.restore)[:, 0]
+
+
+def decoded_(depth: Tensor, decodings: Sequence[Decoding]) -> Tensor:
+    """``Decoding.decoded`` of each picture of (N, H, W) float32, in place."""
+    if len(set(decodings)) == 1:
+        return _decoded_(depth, decodings[0])
+    for picture, decoding in zip(depth, decodings, strict=True):
+        _decoded_(picture, decoding)
+    return depth
 
 
 def resized(planes: Tensor, size: Size, interpolation: Interpolation) -> Tensor:
@@ -115,6 +126,14 @@ def _sum(planes: Tensor, dim: int, places: Tensor, shares: Tensor) -> Tensor:
     for place, share in zip(places[1:], shares[1:], strict=True):
         total.addcmul_(planes.index_select(dim, place), share)
     return total
+
+
+def _decoded_(depth: Tensor, decoding: Decoding) -> Tensor:
+    if decoding.gain != 1.0:
+        depth.mul_(decoding.gain)
+    if decoding.low is not None or decoding.high is not None:
+        depth.clamp_(decoding.low, decoding.high)
+    return depth.reciprocal_() if decoding.reciprocal else depth
 
 
 @lru_cache(maxsize=KEPT)

@@ -22,7 +22,7 @@ from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Intrinsics, Size
 from stream.models.base import Shot
-from stream.models.depth_pro import DEPTH_PRO, decode, focal_px
+from stream.models.depth_pro import DEPTH_PRO, focal_px
 from stream.models.networks import build, outputs_of
 from stream.models.networks.depth_pro import DepthPro
 from stream.models.networks.depth_pro_encoder import Config
@@ -255,7 +255,7 @@ def test_depth_and_focal_length_come_out_of_an_engine(network: nn.Module) -> Non
     found = engine.infer(pixels=pixels.numpy())
     for number, size in enumerate((Size(48, 64), Size(90, 70))):
         shot = Shot(size, scalars={"fov_deg": float(found["fov_deg"][number])})
-        depth = decode(to_camera(found["depth"][number], size, DEPTH_PRO.spec), shot)
+        depth = DEPTH_PRO.decode(to_camera(found["depth"][number], size, DEPTH_PRO.spec), shot)
         want = official(expected[number], size, official_focal_px(float(degrees[number]), size))
         np.testing.assert_allclose(depth, want, rtol=1e-4)
     engine.close()
@@ -282,7 +282,7 @@ def test_metres_are_those_of_the_official_rule(known: bool) -> None:
     camera = Intrinsics(140.0, 150.0, 79.5, 59.5, size) if known else None
     shot = Shot(size, intrinsics=camera, scalars={"fov_deg": degrees})
     raw = canonical.numpy().copy()
-    depth = decode(raw, shot)
+    depth = DEPTH_PRO.decode(raw, shot)
     expected = official(canonical, size, 140.0 if known else official_focal_px(degrees, size))
     assert depth.dtype == np.float32
     assert (depth.min(), depth.max()) == pytest.approx((1e-4, 1e4))
@@ -293,10 +293,10 @@ def test_metres_are_those_of_the_official_rule(known: bool) -> None:
 def test_unknown_stays_unknown() -> None:
     """NaN is not made a distance, neither in the depth nor in the field of view."""
     raw = np.array([[np.nan, 0.5, np.inf]], np.float32)
-    depth = decode(raw, Shot(Size(1, 3), scalars={"fov_deg": 90.0}))
+    depth = DEPTH_PRO.decode(raw, Shot(Size(1, 3), scalars={"fov_deg": 90.0}))
     assert np.isnan(depth[0, 0])
     assert depth[0, 1:].tolist() == pytest.approx([1.0, 1e-4])
-    assert np.isnan(decode(raw, Shot(Size(1, 3), scalars={"fov_deg": math.nan}))).all()
+    assert np.isnan(DEPTH_PRO.decode(raw, Shot(Size(1, 3), scalars={"fov_deg": math.nan}))).all()
 
 
 def test_the_cameras_focal_length_comes_before_the_estimate() -> None:
@@ -311,7 +311,7 @@ def test_the_cameras_focal_length_comes_before_the_estimate() -> None:
 def test_an_impossible_field_of_view_gives_a_length_all_the_same(degrees: float) -> None:
     """A network without training may tell any number; its depth stays positive and finite."""
     shot = Shot(Size(2, 2), scalars={"fov_deg": degrees})
-    depth = decode(np.ones((2, 2), np.float32), shot)
+    depth = DEPTH_PRO.decode(np.ones((2, 2), np.float32), shot)
     assert 0 < focal_px(shot) < math.inf
     assert np.isfinite(depth).all()
     assert (depth > 0).all()
@@ -320,7 +320,7 @@ def test_an_impossible_field_of_view_gives_a_length_all_the_same(degrees: float)
 def test_an_engine_without_the_field_of_view_is_named() -> None:
     """Nobody knows the focal length then; the sentence says what to do."""
     with pytest.raises(EngineError, match=r'640x480 picture without intrinsics.*"fov_deg".*set the camera'):
-        decode(np.ones((480, 640), np.float32), Shot(Size(480, 640)))
+        DEPTH_PRO.decode(np.ones((480, 640), np.float32), Shot(Size(480, 640)))
 
 
 @pytest.mark.slow
