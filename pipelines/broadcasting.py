@@ -74,6 +74,7 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
     return {
         "camera": health.state,
         "camera_since_s": round(health.since_s, 1),
+        "camera_offline_s": round(health.offline_s, 1),
         "grade": health.grade,
         "reconnects": health.reconnects,
         "stalls": health.stalls,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from stream.frames import DepthMap, Floats, Kind
 FORMULA = "depth = offset + scale * value"
 METRES_PER_STEP = 0.001
 LAST = 65535
+STRIP_PX = 1 << 18
+"""Pixels to encode at a time: float64 of so many takes 2 MB, of a whole picture of 40 megapixels 320 MB."""
 MEANING: Mapping[Kind, str] = {
     "metric": "metres along the optical axis",
     "relative_inverse": "inverse depth, larger is nearer; scale and shift are unknown and differ from frame to frame",
@@ -41,14 +43,11 @@ class Png16(NamedTuple):
 
 def encode_png16(depth_map: DepthMap) -> Png16:
     """Depth as integers, at most half a step off (and float32's own rounding) where it was not clipped."""
-    depth = depth_map.depth.astype(np.float64)
+    depth = depth_map.depth
     scale, offset = (METRES_PER_STEP, 0.0) if depth_map.kind == "metric" else _whole_range(depth)
-    known = ~np.isnan(depth)
-    steps = np.full(depth.shape, 1.0)
-    np.divide(depth - offset, scale, out=steps, where=known & (scale > 0))
-    fitted = np.clip(np.rint(steps), 1, LAST)
-    clipped = known & (np.isinf(depth) | (np.rint(steps) != fitted))
-    return Png16(np.where(known, fitted, 0).astype(np.uint16), scale, offset, int(clipped.sum()))
+    values = np.empty(depth.shape, np.uint16)
+    clipped = sum(_encode(depth[rows], scale, offset, values[rows]) for rows in _strips(depth))
+    return Png16(values, scale, offset, clipped)
 
 
 def decode_png16(values: NDArray[np.uint16], scale: float, offset: float) -> Floats:
@@ -74,9 +73,28 @@ def npy_bytes(depth: Floats) -> bytes:
     return buffer.getvalue()
 
 
-def _whole_range(depth: NDArray[np.float64]) -> tuple[float, float]:
+def _encode(depth: Floats, scale: float, offset: float, values: NDArray[np.uint16]) -> int:
+    """Fill ``values`` for some rows; how many of their pixels were clipped."""
+    known = ~np.isnan(depth)
+    steps = np.full(depth.shape, 1.0)
+    np.divide(depth.astype(np.float64) - offset, scale, out=steps, where=known & (scale > 0))
+    np.rint(steps, out=steps)
+    fitted = np.clip(steps, 1, LAST)
+    values[...] = np.where(known, fitted, 0)
+    return int(np.count_nonzero(known & (np.isinf(depth) | (steps != fitted))))
+
+
+def _whole_range(depth: Floats) -> tuple[float, float]:
     """Scale and offset that put the smallest finite depth at 1 and the largest at 65535."""
-    finite = depth[np.isfinite(depth)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    finite = (strip[np.isfinite(strip)] for strip in (depth[rows] for rows in _strips(depth)))
+    ends = [(float(some.min()), float(some.max())) for some in finite if some.size]
+    low, high = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
     scale = (high - low) / (LAST - 1)
     return (scale, low - scale) if scale > 0 and math.isfinite(scale) else (0.0, low)
+
+
+def _strips(depth: Floats) -> Iterator[slice]:
+    """Rows to work on at a time, at least one."""
+    height, width = depth.shape
+    rows = max(1, STRIP_PX // max(1, width))
+    return (slice(first, first + rows) for first in range(0, height, rows))

@@ -180,6 +180,8 @@ class CameraHealth:
     """The decoder's last lines before that."""
     about: str = ""
     """What and where, size and rate as the camera gives them."""
+    offline_s: float = 0.0
+    """How long it has been without pictures, over all tries since then; 0 while it is live."""
 
 
 @dataclass(frozen=True, slots=True)

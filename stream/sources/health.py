@@ -29,6 +29,8 @@ _MAY_FOLLOW: Mapping[CameraState, frozenset[CameraState]] = {
     "refused": frozenset({"connecting", "over"}),
     "over": frozenset({"connecting", "over"}),
 }
+_OFFLINE_FROM: frozenset[CameraState] = frozenset({"live", "over"})
+"""Leaving these, a camera is offline anew; going between waiting and connecting, it goes on being so."""
 
 
 class Health:
@@ -38,7 +40,7 @@ class Health:
         self.name = name
         self._now_ns, self._lock = now_ns, threading.Lock()
         self._state: CameraState = "connecting"
-        self._since_ns = self._counted_to_ns = now_ns()
+        self._since_ns = self._offline_ns = self._counted_to_ns = now_ns()
         self._stopped_ns: int | None = None
         self._running = self._was_live = False
         self._hour = LastHour()
@@ -112,12 +114,15 @@ class Health:
                 trouble=self._trouble,
                 log=self._log,
                 about=self._about,
+                offline_s=0.0 if self._state == "live" else (now - self._offline_ns) / NS_PER_S,
             )
 
     def _enter(self, state: CameraState) -> int:
         assert state in _MAY_FOLLOW[self._state], f"a camera cannot go from {self._state} to {state}"
         now = self._count_time()
         if state != self._state:
+            if self._state in _OFFLINE_FROM:
+                self._offline_ns = now
             self._state, self._since_ns = state, now
         return now
 

@@ -25,6 +25,7 @@ def _line(name: str, health: CameraHealth | None, stats: PipelineStats, sink: We
         "name": name,
         "state": health.state if health else "live",
         "since_s": health.since_s if health else stats.running_s,
+        "offline_s": health.offline_s if health else 0.0,
         "fps": rate.fps,
         "age_p50_ms": rate.age_p50_ms,
         "age_p95_ms": rate.age_p95_ms,

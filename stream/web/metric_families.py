@@ -73,6 +73,8 @@ def _camera_families(stats: PipelineStats) -> Iterator[Metric]:
     label = ("camera",)
     yield gauge("camera_state", "1 for the state that a live camera is in.", ("camera", "state"), states)
     yield gauge("camera_state_seconds", "For how long.", label, [((c.name,), c.since_s) for c in cameras])
+    offline = [((c.name,), c.offline_s) for c in cameras]
+    yield gauge("camera_offline_seconds", "Without pictures, over all tries since; 0 while live.", label, offline)
     yield gauge("camera_grade", "1 for the grade of its last hour.", ("camera", "grade"), grades)
     yield gauge(
         "camera_reconnects_last_hour", "Connections made again.", label, [((c.name,), c.reconnects) for c in cameras]

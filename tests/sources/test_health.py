@@ -90,6 +90,49 @@ def test_a_state_entered_again_goes_on(health: Health, clock: Clock) -> None:
     assert health.snapshot().since_s == 3.0
 
 
+def test_a_camera_is_offline_from_its_last_picture_to_its_next_however_often_it_is_tried(
+    health: Health, clock: Clock
+) -> None:
+    """The state's own time begins anew with each try; a refusal on the way changes nothing, nor does giving up."""
+    come_live(health)
+    clock.pass_s(10)
+    assert health.snapshot().offline_s == 0.0
+    seen = []
+    for error in (STALLED, LOST, REFUSED, LOST):
+        health.lost(error)
+        clock.pass_s(5)
+        seen.append((health.snapshot().since_s, health.snapshot().offline_s))
+        health.connecting()
+        clock.pass_s(2)
+        seen.append((health.snapshot().since_s, health.snapshot().offline_s))
+    assert seen == [(5, 5), (2, 7), (5, 12), (2, 14), (5, 19), (2, 21), (5, 26), (2, 28)]
+    health.live()
+    clock.pass_s(3)
+    assert health.snapshot().offline_s == 0.0
+    health.lost(LOST)
+    clock.pass_s(4)
+    health.over()
+    clock.pass_s(1)
+    assert (health.snapshot().since_s, health.snapshot().offline_s) == (1.0, 5.0)
+
+
+def test_a_camera_that_never_came_is_offline_from_the_start(health: Health, clock: Clock) -> None:
+    """Before the first try, too; a source that is opened once more after its end begins anew."""
+    clock.pass_s(2)
+    for _ in range(3):
+        health.connecting()
+        clock.pass_s(1)
+        health.lost(LOST)
+        clock.pass_s(9)
+    assert health.snapshot().offline_s == 32.0
+    health.over()
+    clock.pass_s(60)
+    health.connecting()
+    assert health.snapshot().offline_s == 0.0
+    clock.pass_s(3)
+    assert health.snapshot().offline_s == 3.0
+
+
 def test_the_record_stays_as_it_was_when_the_pipeline_stopped(health: Health, clock: Clock) -> None:
     """An hour later it still says so, until the camera is tried again."""
     come_live(health)
@@ -319,6 +362,7 @@ def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]
         clock.pass_s(pause_s)
         seen = health.snapshot()
         assert seen.since_s >= pause_s - 1e-6
+        assert seen.offline_s == 0 if seen.state == "live" else seen.offline_s >= seen.since_s
         assert seen.grade in ("unknown", "good", "fair", "poor")
         assert seen.integrity == {"clean": 0, "tainted": pictures, "frozen": 0, "black": 0}
         for what, ns in times.items():

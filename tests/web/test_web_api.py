@@ -79,6 +79,11 @@ def test_a_cut_camera_tells_why_and_keeps_its_last_depth(served: Served) -> None
     front = by_name(served)["front"]
     assert front["trouble"] == "cannot read rtsp://admin:***@10.0.0.7/main: connection refused"
     assert front["depth"]["kind"] == "metric"
+    assert by_name(served)["clip"]["offline_s"] == 0
+    served.health.connecting()
+    wait_until(lambda: by_name(served)["front"]["offline_s"] > by_name(served)["front"]["since_s"])
+    whole = next(camera for camera in served.get("/api/stats").data["cameras"] if camera["name"] == "front")
+    assert whole["offline_s"] > whole["since_s"]
 
 
 def test_a_camera_without_a_picture_is_listed() -> None:

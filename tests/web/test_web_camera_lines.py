@@ -18,6 +18,7 @@ LOST = CameraHealth(
     *(2, 1),
     trouble="cannot open rtsp://admin:s3cr3t@10.0.0.7/main: no route to host",
     log=("rtsp://admin:s3cr3t@10.0.0.7/main: timed out",),
+    offline_s=303.5,
 )
 
 
@@ -28,6 +29,7 @@ def test_a_camera_without_health_is_live() -> None:
         "name": "front",
         "state": "live",
         "since_s": 12.5,
+        "offline_s": 0.0,
         "fps": 0.0,
         "age_p50_ms": None,
         "age_p95_ms": None,
@@ -43,7 +45,7 @@ def test_a_camera_that_is_out_says_why_without_its_password() -> None:
     """State, since when, and the reason; the password is in no text."""
     secret = replace(FRONT, dropped={"failed (rtsp://admin:s3cr3t@10.0.0.7/main)": 5})
     (line,) = camera_lines(replace(STATS, cameras=(LOST,), accounts=(secret,)), WebSink(["front"]))
-    assert (line["state"], line["since_s"], line["grade"]) == ("waiting", 3.5, "fair")
+    assert (line["state"], line["since_s"], line["offline_s"], line["grade"]) == ("waiting", 3.5, 303.5, "fair")
     assert line["trouble"] == "cannot open rtsp://admin:***@10.0.0.7/main: no route to host"
     assert line["dropped"] == {"failed (rtsp://admin:***@10.0.0.7/main)": 5}
     assert "s3cr3t" not in json.dumps(line)

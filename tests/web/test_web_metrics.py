@@ -102,6 +102,21 @@ def test_a_camera_is_in_one_state_and_has_one_grade(served: Served) -> None:
     assert scrape(served)["depthstream_camera_state"]["front", "live"] == 0
 
 
+def test_a_further_try_begins_a_state_and_not_the_time_offline(served: Served) -> None:
+    """Nothing while live; after a cut as long as the state, and longer from the next try on."""
+    state, offline = "depthstream_camera_state_seconds", "depthstream_camera_offline_seconds"
+    found = scrape(served)
+    assert (found[offline]["front",], found[state]["front",] > 0) == (0, True)
+    served.cut.set()
+    wait_until(lambda: scrape(served)[offline]["front",] > 0.1)
+    found = scrape(served)
+    assert found[state]["front",] == found[offline]["front",]
+    served.health.connecting()
+    found = scrape(served)
+    assert found[offline]["front",] - found[state]["front",] > 0.1
+    assert set(found[offline]) == {("front",)}
+
+
 def test_quantiles_are_in_order_and_of_seconds(served: Served) -> None:
     """p50 <= p95 <= p99; the sum is of as many as the count says."""
     wait_until(lambda: scrape(served)["depthstream_frame_age_seconds_count"]["front", "show"] >= 3)

@@ -201,7 +201,8 @@ def test_an_answer_larger_than_all_room_reaches_who_is_alone(network: Network) -
     """A bound that nothing could pass would be an outage."""
     with serving(network, cache_mb=0) as client:
         reply = client.post(PICTURES[0], output="npy")
-        assert (reply.status, client.count("answers MB")) == (200, 0)
+        assert reply.status == 200
+        wait_until(lambda: client.count("answers MB") == 0)  # the reader may have the last byte before it is let go
 
 
 def test_the_service_ends_while_work_is_under_way(network: Network, senders: ThreadPoolExecutor) -> None:

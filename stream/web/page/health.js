@@ -3,10 +3,11 @@
 import { count, duration, milliseconds } from "./words.js";
 
 const STALE_S = 3;
+const SAME_MS = 1500; // the server's figures take their time to come, sometimes more, sometimes less
 
 export class Health {
   #tile;
-  #outAt = null;
+  #offlineAt = null;
   #hadPicture = false;
   #drawnAt = null;
 
@@ -48,6 +49,7 @@ export class Health {
     const dropped = Object.entries(figures.dropped ?? {}).filter(([, number]) => number);
     const rows = [
       ["state", `${figures.state} for ${duration(figures.since_s ?? 0)}`],
+      ...(figures.offline_s ? [["offline", `for ${duration(figures.offline_s)}`]] : []),
       ["grade of the last hour", figures.grade ?? "unknown"],
       ["captured", count(figures.captured)],
       ["published", count(figures.published)],
@@ -60,17 +62,17 @@ export class Health {
     list.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
   }
 
-  #card({ state, since_s, trouble }) {
-    const isOut = state !== "live";
-    if (!isOut) this.#outAt = null;
-    else this.#outAt = Math.min(this.#outAt ?? Infinity, performance.now() - (since_s ?? 0) * 1000);
-    this.#tile.querySelector(".card").hidden = !isOut;
-    if (!isOut) return;
-    const outS = (performance.now() - this.#outAt) / 1000;
-    const since = new Date(Date.now() - outS * 1000).toLocaleTimeString();
+  #card({ state, offline_s = 0, trouble }) {
+    const isOffline = state !== "live";
+    this.#tile.querySelector(".card").hidden = !isOffline;
+    if (!isOffline) return;
+    const at = Date.now() - offline_s * 1000;
+    if (Math.abs(at - this.#offlineAt) > SAME_MS) this.#offlineAt = at;
+    const since = new Date(this.#offlineAt).toLocaleTimeString();
     this.#set(".title", title(state, this.#hadPicture, trouble));
     this.#set(".why", trouble || (state === "over" ? "it has come to its end" : ""));
-    this.#set(".since", state === "connecting" && !trouble ? `for ${duration(outS)}` : `since ${since}, ${duration(outS)}`);
+    const isFirstTry = state === "connecting" && !trouble;
+    this.#set(".since", isFirstTry ? `for ${duration(offline_s)}` : `since ${since}, ${duration(offline_s)}`);
   }
 
   #stale(shouldCome) {

@@ -6,6 +6,7 @@ import { depth as depthWords, meaning } from "./words.js";
 
 const STEP = 0.02;
 const ANSWER_MS = 1000;
+const ASIDE_PX = 14; // of the words from the point, unless they would stand out of the picture
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Probe {
@@ -88,9 +89,10 @@ export class Probe {
     const { x, y } = this.#point;
     const box = pictureBox(this.#canvas);
     const [left, top] = [this.#canvas.offsetLeft + box.left + x * box.width, this.#canvas.offsetTop + box.top + y * box.height];
-    for (const element of [this.#mark, this.#label]) [element.style.left, element.style.top] = [`${left}px`, `${top}px`];
+    const leftmost = Math.max(0, Math.min(left + ASIDE_PX, this.#canvas.clientWidth - this.#label.offsetWidth));
+    [this.#mark.style.left, this.#mark.style.top] = [`${left}px`, `${top}px`];
+    [this.#label.style.left, this.#label.style.top] = [`${leftmost}px`, `${top}px`];
     this.#label.classList.toggle("below", y * box.height < 56);
-    this.#label.classList.toggle("leftwards", x > 0.6);
   }
 }
 
