@@ -34,8 +34,7 @@ class DeviceDepth:
                 painted = paint(self.there, low, high, lut_on(colormap, device))
                 here = host_memory(painted.shape, torch.uint8, device)
                 here.copy_(painted, non_blocking=True)
-            self.streams.keep(self.there, "colour")
-            self.streams.mark("colour").wait()
+            self.streams.mark("colour").wait()  # until then nobody lets go of what the queue reads
         image: Image = here.numpy()
         return image
 

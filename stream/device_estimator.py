@@ -1,7 +1,7 @@
 """Preprocess, network and resize back on one device: only bytes of pictures go in, and depth comes out.
 
-Copies in, work and copies out are queues of their own (``streams``), so that with the layout for throughput the next
-batch is on its way while the last one is read. No call waits for the whole device.
+Copies in, preprocessing, work and copies out are queues of their own (``streams``), so that with the layout for
+throughput the next batch is made ready while the last one is read. No call waits for the whole device.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from stream.preprocess.gpu import decoded_, to_camera, to_network
 from stream.settings import ModelSettings
 from stream.stats import Durations
 
-WAITING = 4
-"""Slots beyond those in the network: one being filled, one on the edge, two whose depth is being read."""
+SLOTS = 4
+"""Batches of pictures that may be on their way to the device before one waits for another."""
 NS_PER_MS = 1e6
-STEPS = {"preprocess": ("begun", "prepared"), "network": ("prepared", "worked"), "copy out": ("worked", "there")}
+STEPS = {"preprocess": ("begun", "ready"), "network": ("started", "worked"), "copy out": ("worked", "there")}
 """What is timed by the device's clock: from which mark to which."""
 
 
@@ -39,13 +39,15 @@ class Ticket:
 
     frames: tuple[Frame, ...]
     depth: tuple[Tensor, ...]
-    """(n, H, W) float32 for each run of one size, in the order of ``frames``: page-locked, and nobody else's."""
+    """(H, W) float32 of each of ``frames``: page-locked, and nobody else's."""
     there: tuple[Tensor, ...]
     """The same on the device."""
     scalars: Mapping[str, Tensor]
     """What the network says beside depth, (N,) float32 in page-locked memory, by name. Depth is not decoded yet
     where there is any: the decoder may need it."""
     marks: Mapping[str, Mark]
+    held: tuple[Tensor, ...]
+    """What other queues than the one that made it still read until depth is there."""
 
 
 class DeviceEstimator(Estimator):
@@ -62,7 +64,7 @@ class DeviceEstimator(Estimator):
         self._device = torch.device(device)
         self._streams: DeviceStreams | None = None
         self._order = threading.Lock()
-        self._ring = SlotRing(self.lanes + WAITING)
+        self._ring = SlotRing(SLOTS)
         self._steps = {step: Durations() for step in STEPS}
 
     @property
@@ -71,9 +73,16 @@ class DeviceEstimator(Estimator):
         return 2 if self.settings.layout == "throughput" else 1
 
     def load(self, expect: Sequence[Size] = ()) -> Self:
+        streams = self._opened()
         with device_errors(self.model.name):
-            self._opened()
-            return super().load(expect)
+            with streams.on("work"):  # torch keeps freed memory for the queue that had it
+                super().load(expect)
+            streams.mark("work").wait()
+        return self
+
+    def close(self) -> None:
+        super().close()
+        self._ring = SlotRing(SLOTS)
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         """Pictures are copied to the device and made ready there; nothing waits for that."""
@@ -81,14 +90,12 @@ class DeviceEstimator(Estimator):
             check_picture(frame.image)
         together = by_size(tuple(frames))
         slot, streams = self._ring.next(), self._opened()
-        with device_errors(self.model.name):
-            for mark in slot.marks.values():
-                mark.wait()  # long past, unless the device is slower than everything else together
+        with slot.lock, device_errors(self.model.name):
+            slot.wait()  # long past, unless the device is slower than everything else together
             begun = streams.mark("copy in")
             pixels = self._uploaded(slot, together, streams)
-            slot.marks = {"begun": begun, "prepared": streams.mark("work")}
-        sizes = tuple(frame.size for frame in together)
-        return Batch(Prepared(slot, slot.generation, pixels, sizes), together, self)
+            slot.used = ready = streams.mark("preprocess")
+        return Batch(Prepared(pixels, tuple(frame.size for frame in together), begun, ready), together, self)
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         return self.collect(self.submit(batch))
@@ -97,33 +104,38 @@ class DeviceEstimator(Estimator):
         """Put the network, the resize back and the copy out into their queues; waits for none of them."""
         prepared, streams = batch.pixels, self._opened()
         assert isinstance(prepared, Prepared), "this batch was made for another device"
-        prepared.check()
-        marks = dict(prepared.slot.marks)
         with self._order, device_errors(self.model.name):  # the engine's output lives until its next call
-            streams.after("work", marks["prepared"])
-            at_camera, beside = self._run(prepared, batch.frames, streams)
+            streams.after("work", prepared.ready)
+            marks = {"begun": prepared.begun, "ready": prepared.ready, "started": streams.mark("work")}
+            there, beside = self._run(prepared, batch.frames, streams)
             marks["worked"] = streams.mark("work")
             streams.after("copy out", marks["worked"])
-            back = tuple(self._copied_out(depth, streams) for depth in at_camera)
-            scalars = self._scalars_out(prepared, beside, streams)
+            with streams.on("copy out"):
+                depth = tuple(self._copied_out(picture) for picture in there)
+                scalars = {name: self._copied_out(said) for name, said in beside.items()}
             marks["there"] = streams.mark("copy out")
-        prepared.slot.marks = marks
-        return Ticket(batch.frames, back, tuple(at_camera), scalars, marks)
+        return Ticket(batch.frames, depth, there, scalars, marks, (prepared.pixels, *beside.values()))
 
     def collect(self, ticket: Ticket) -> list[DepthMap]:
         """Wait for the depth, by its own mark and nothing else."""
         with device_errors(self.model.name):
             ticket.marks["there"].wait()
             self._note_times(ticket.marks)
-        depth = [picture for run in ticket.depth for picture in run.numpy()]
+        depth = [picture.numpy() for picture in ticket.depth]
         if ticket.scalars:
             return [self._decoded_here(*each, ticket) for each in zip(count(), depth, ticket.frames)]
-        there = [picture for run in ticket.there for picture in run]
-        return [self._with_device(*each, ticket) for each in zip(depth, ticket.frames, there, strict=True)]
+        return [self._with_device(*each, ticket) for each in zip(depth, ticket.frames, ticket.there, strict=True)]
 
     def infer_raw(self, batch: Batch) -> Floats:
-        with self._order, device_errors(self.model.name), torch.inference_mode():
-            raw: Floats = self._ready().infer(pixels=batch.pixels.pixels)["depth"].cpu().numpy()
+        """As Estimator's; input may also be an array, as on the CPU."""
+        streams = self._opened()
+        with self._order, device_errors(self.model.name), streams.on("work"), torch.inference_mode():
+            if isinstance(batch.pixels, Prepared):
+                streams.after("work", batch.pixels.ready)
+                pixels = batch.pixels.pixels
+            else:
+                pixels = torch.from_numpy(batch.pixels).to(self._device, memory_format=torch.channels_last)
+            raw: Floats = self._ready().infer(pixels=pixels)["depth"].cpu().numpy()
         return raw
 
     def figures(self) -> Mapping[str, float]:
@@ -135,17 +147,39 @@ class DeviceEstimator(Estimator):
         """(N, 3, h, w): each size's pictures by one copy, preprocessed together."""
         parts = []
         for size, where in runs(tuple(frame.size for frame in frames)):
-            group, count = slot.group(size, self.settings.max_batch, self._device), where.stop - where.start
-            fill(group.host_pictures, [frame.image for frame in frames[where]])
+            number = where.stop - where.start
             with streams.on("copy in"):
-                group.pictures[:count].copy_(group.host_pictures[:count], non_blocking=True)
-            streams.after("work", streams.mark("copy in"))
-            with streams.on("work"), torch.inference_mode():
-                parts.append(to_network(group.pictures[:count], self.spec))
+                group = slot.group(size, number, self._device)
+                fill(group.host, [frame.image for frame in frames[where]])
+                group.pictures[:number].copy_(group.host[:number], non_blocking=True)
+            streams.after("preprocess", streams.mark("copy in"))
+            with streams.on("preprocess"), torch.inference_mode():
+                parts.append(to_network(group.pictures[:number], self.spec))
         if len(parts) == 1:
             return parts[0]
-        with streams.on("work"), torch.inference_mode():
+        with streams.on("preprocess"), torch.inference_mode():
             return torch.cat(parts).contiguous(memory_format=torch.channels_last)
+
+    def _run(
+        self, prepared: Prepared, frames: Sequence[Frame], streams: DeviceStreams
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """(H, W) for each picture, and (N,) of what else the network says; none of it is the engine's own memory."""
+        with streams.on("work"), torch.inference_mode():
+            outputs = dict(self._ready().infer(pixels=prepared.pixels))
+            depth = outputs.pop("depth")
+            parts = [where for _, where in runs(prepared.sizes)]
+            at_camera = [self._at_camera(depth[where], frames[where], decode=not outputs) for where in parts]
+            beside = {name: said.float().clone() for name, said in outputs.items()}
+            return tuple(picture for run in at_camera for picture in run), beside
+
+    def _at_camera(self, output: Tensor, frames: Sequence[Frame], *, decode: bool) -> Tensor:
+        at_camera = to_camera(output, frames[0].size, self.spec)
+        if decode:
+            decoded_(at_camera, [self.model.decoding(self.shot(frame)) for frame in frames])
+        return at_camera
+
+    def _copied_out(self, there: Tensor) -> Tensor:
+        return host_memory(there.shape, there.dtype, self._device).copy_(there, non_blocking=True)
 
     def _decoded_here(self, number: int, output: Floats, frame: Frame, ticket: Ticket) -> DepthMap:
         scalars = {name: float(said[number]) for name, said in ticket.scalars.items()}
@@ -155,42 +189,6 @@ class DeviceEstimator(Estimator):
         on_device = DeviceDepth(depth, there, ticket.marks["worked"], self._opened())
         return self._depth_map(depth, frame, on_device)
 
-    def _run(
-        self, prepared: Prepared, frames: Sequence[Frame], streams: DeviceStreams
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """(n, H, W) for each run of one size, and (N,) of what else the network says; tensors of their own."""
-        engine = self._ready()
-        with streams.on("work"), torch.inference_mode():
-            outputs = dict(engine.infer(pixels=prepared.pixels))
-            depth = outputs.pop("depth")
-            parts = [where for _, where in runs(prepared.sizes)]
-            at_camera = [self._at_camera(depth[where], frames[where], decode=not outputs) for where in parts]
-            return at_camera, {name: said.float().clone() for name, said in outputs.items()}
-
-    def _at_camera(self, output: Tensor, frames: Sequence[Frame], *, decode: bool) -> Tensor:
-        at_camera = to_camera(output, frames[0].size, self.spec)
-        if decode:
-            decoded_(at_camera, [self.model.decoding(self.shot(frame)) for frame in frames])
-        return at_camera
-
-    def _copied_out(self, depth: Tensor, streams: DeviceStreams) -> Tensor:
-        with streams.on("copy out"):
-            host = host_memory(depth.shape, depth.dtype, self._device)
-            host.copy_(depth, non_blocking=True)
-        streams.keep(depth, "copy out")
-        return host
-
-    def _scalars_out(
-        self, prepared: Prepared, beside: Mapping[str, Tensor], streams: DeviceStreams
-    ) -> dict[str, Tensor]:
-        back = {}
-        for name, said in beside.items():
-            back[name] = prepared.slot.scalar(name, self.settings.max_batch, self._device)[: len(said)]
-            with streams.on("copy out"):
-                back[name].copy_(said, non_blocking=True)
-            streams.keep(said, "copy out")
-        return back
-
     def _note_times(self, marks: Mapping[str, Mark]) -> None:
         with self._lock:
             for step, (start, end) in STEPS.items():
@@ -198,7 +196,7 @@ class DeviceEstimator(Estimator):
             self._busy.add(round(NS_PER_MS * marks["there"].ms_since(marks["begun"])))
 
     def _opened(self) -> DeviceStreams:
-        with self._lock:
+        with self._lock, device_errors(self.model.name):
             if self._streams is None:
                 self._streams = DeviceStreams(self._device)
             return self._streams

@@ -1,12 +1,12 @@
 """Memory for pictures on their way to a device: a ring that is filled over and over.
 
-Nothing is allocated for a frame, and nothing that one thread's queue still uses is given to another: a slot is used
-again after all the others, and its queue first waits for the slot's last marks.
+Nothing is allocated for a frame of a size that comes often, and nothing that the device still reads is written to.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,15 +14,17 @@ import torch
 from torch import Tensor
 
 from stream.engines.streams import Mark
-from stream.errors import EngineError
 from stream.frames import Frame, Image, Size
+
+KEPT_SIZES = 4
+"""Sizes of pictures whose memory a slot keeps; of others it is allocated anew."""
 
 
 @dataclass(slots=True, eq=False)
 class Group:
     """Buffers for the pictures of one size in a slot."""
 
-    host_pictures: Tensor
+    host: Tensor
     """(n, H, W, 3) uint8, page-locked where there is a GPU."""
     pictures: Tensor
     """The same on the device."""
@@ -30,32 +32,33 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """The memory of one batch."""
+    """The memory of one batch, for one thread at a time (``lock``)."""
 
     number: int
-    generation: int = 0
-    """Counts its uses: what was prepared in an earlier one is gone."""
-    groups: dict[Size, Group] = field(default_factory=dict)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    scalars: dict[str, Tensor] = field(default_factory=dict)
-    """What the network says beside depth, (n,) float32 each, page-locked."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    groups: OrderedDict[Size, Group] = field(default_factory=OrderedDict)
+    """The size that was used last is the last."""
+    used: Mark | None = None
+    """When the device has read all of it."""
 
-    def scalar(self, name: str, most: int, device: torch.device) -> Tensor:
-        """Allocated when the network first says it, for ``most`` pictures."""
-        if name not in self.scalars:
-            self.scalars[name] = torch.empty(most, dtype=torch.float32, pin_memory=device.type == "cuda")
-        return self.scalars[name]
+    def wait(self) -> None:
+        """Until the device has read what was here last; sizes that were not used for long are let go of."""
+        if self.used is not None:
+            self.used.wait()
+        while len(self.groups) > KEPT_SIZES:
+            self.groups.popitem(last=False)
 
-    def group(self, size: Size, most: int, device: torch.device) -> Group:
-        """Allocated when pictures of this size are first seen, for ``most`` of them."""
-        if size not in self.groups:
-            locked = device.type == "cuda"
-            shape = (most, *size, 3)
-            self.groups[size] = Group(
-                torch.empty(shape, dtype=torch.uint8, pin_memory=locked),
+    def group(self, size: Size, count: int, device: torch.device) -> Group:
+        """Memory for ``count`` pictures of this size: what is there, or if that is less, more."""
+        known = self.groups.pop(size, None)
+        if known is None or len(known.pictures) < count:
+            shape = (count, *size, 3)
+            known = Group(
+                torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda"),
                 torch.empty(shape, dtype=torch.uint8, device=device),
             )
-        return self.groups[size]
+        self.groups[size] = known
+        return known
 
 
 class SlotRing:
@@ -66,35 +69,29 @@ class SlotRing:
         self._turn, self._lock = 0, threading.Lock()
 
     def next(self) -> Slot:
-        """The slot that was used longest ago. Its marks are still those of that use."""
+        """The slot that was used longest ago."""
         with self._lock:
             slot = self._slots[self._turn % len(self._slots)]
             self._turn += 1
-            slot.generation += 1
-        return slot
+            return slot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Network input in a slot: the ``pixels`` of a Batch whose network runs on a device."""
+    """Network input on a device: the ``pixels`` of a Batch whose network runs there."""
 
-    slot: Slot
-    generation: int
     pixels: Tensor
-    """(N, 3, h, w) on the device; may still be in the making."""
+    """(N, 3, h, w); may still be in the making."""
     sizes: tuple[Size, ...]
     """Of the pictures; those of one size lie side by side."""
+    begun: Mark
+    ready: Mark
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, part: slice) -> Prepared:
-        return Prepared(self.slot, self.generation, self.pixels[part], self.sizes[part])
-
-    def check(self) -> None:
-        """Raises EngineError where more batches wait than the ring has slots."""
-        if self.slot.generation != self.generation:
-            raise EngineError("a batch waited so long that its memory was used for another: too few slots")
+        return Prepared(self.pixels[part], self.sizes[part], self.begun, self.ready)
 
 
 def runs(sizes: tuple[Size, ...]) -> list[tuple[Size, slice]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from time import monotonic_ns
@@ -103,7 +103,8 @@ class Estimator:
 
     def __call__(self, image: Image) -> DepthMap:
         """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else."""
-        return self.estimate(self.prepare([Frame(image, "image", 0, Stamp.now())]))[0]
+        (batch,) = self.batches([Frame(image, "image", 0, Stamp.now())])
+        return self.estimate(batch)[0]
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         """Network input for frames that share one network size. Raises PictureError for a picture no network takes."""
@@ -111,12 +112,17 @@ class Estimator:
             check_picture(frame.image)
         return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames), self)
 
-    def batches(self, frames: Sequence[Frame]) -> list[Batch]:
-        """Network input for any frames: those of one network size together, in their order."""
+    def batches(self, frames: Sequence[Frame]) -> Iterator[Batch]:
+        """Network input for any frames: those of one network size together; each is made when it is asked for."""
+        for together in self.grouped(frames):
+            yield self.prepare(together)
+
+    def grouped(self, frames: Sequence[Frame]) -> list[list[Frame]]:
+        """Frames of one network size together, in their order."""
         by_size: dict[Size, list[Frame]] = {}
         for frame in frames:
             by_size.setdefault(self.network_size(frame.size), []).append(frame)
-        return [self.prepare(together) for together in by_size.values()]
+        return list(by_size.values())
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Run the network: one depth map a frame, at the frame's own size."""

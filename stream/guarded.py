@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.models.base import Shot
 
 log = logging.getLogger(__name__)
 
@@ -78,21 +79,17 @@ class GuardedEstimator(Estimator):
         return self._working.network_size(picture)
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
+        """Not guarded: one batch cannot become several, or one of another network (``batches``)."""
         return self._working.prepare(frames)
 
-    def batches(self, frames: Sequence[Frame]) -> list[Batch]:
-        """By the network that works now; if preparing fails, too, by the spare one."""
-        try:
-            return self._working.batches(frames)
-        except EngineError as error:
-            if self._failure is not None:
-                raise
-            self._switch(error)
-            return self.spare.batches(frames)
+    def batches(self, frames: Sequence[Frame]) -> Iterator[Batch]:
+        """By the network that works now, as many at a time as fit; if preparing fails, too, by the spare one."""
+        for together in self._working.grouped(frames):
+            yield from self._prepared(together)
 
     def estimate(self, batch: Batch) -> list[DepthMap]:
         """Depth of every frame, by the first network or by the spare one."""
-        if self._failure is None and batch.made_by is self.first:
+        if self._failure is None:  # until then all batches are the first network's
             try:
                 return self._in_pieces(batch)
             except EngineError as error:
@@ -102,11 +99,36 @@ class GuardedEstimator(Estimator):
     def infer_raw(self, batch: Batch) -> Floats:
         return self._working.infer_raw(batch)
 
+    def shot(self, frame: Frame, scalars: Mapping[str, float] | None = None) -> Shot:
+        return self._working.shot(frame, scalars)
+
+    def decode(self, output: Floats, frame: Frame, scalars: Mapping[str, float] | None = None) -> Floats:
+        return self._working.decode(output, frame, scalars)
+
+    def shrink(self, max_batch: int) -> None:
+        """Of the first network; the spare one is on the CPU."""
+        self._most = max_batch
+        self.first.shrink(max_batch)
+
+    def _prepared(self, frames: Sequence[Frame]) -> Iterator[Batch]:
+        start = 0
+        while start < len(frames) and self._failure is None:
+            part = frames[start : start + self._most]
+            try:
+                batch = self.first.prepare(part)
+            except EngineError as error:
+                self._fit_or_switch(error, len(part))
+                continue
+            start += len(part)
+            yield batch
+        if start < len(frames):
+            yield from self.spare.batches(frames[start:])
+
     @property
     def _working(self) -> Estimator:
         return self.first if self._failure is None else self.spare
 
-    # Both try again outside of the handler, and log the error's words only: an error that somebody keeps holds by its
+    # All try again outside of the handler, and log the error's words only: an error that somebody keeps holds by its
     # traceback what filled the memory.
 
     def _load_first(self, expect: Sequence[Size]) -> None:
@@ -115,10 +137,11 @@ class GuardedEstimator(Estimator):
             try:
                 self.first.load(expect)
             except OutOfDeviceMemory as error:
-                self._halve(error, self._most)
+                if not self._halved(error, self._most):
+                    raise
             else:
                 return
-            self.first.shrink(self._most)
+            self.shrink(self._most)
 
     def _in_pieces(self, batch: Batch) -> list[DepthMap]:
         """At most as many pictures at a time as have been found to fit."""
@@ -128,14 +151,20 @@ class GuardedEstimator(Estimator):
             try:
                 return [m for start in range(0, count, most) for m in self.first.estimate(_part(batch, start, most))]
             except OutOfDeviceMemory as error:
-                self._halve(error, min(most, count))
+                if not self._halved(error, min(most, count)):
+                    raise
 
-    def _halve(self, error: OutOfDeviceMemory, count: int) -> None:
-        """``count`` pictures at once are too many. Raises the error where one is."""
+    def _fit_or_switch(self, error: EngineError, count: int) -> None:
+        if not (isinstance(error, OutOfDeviceMemory) and self._halved(error, count)):
+            self._switch(error)
+
+    def _halved(self, error: OutOfDeviceMemory, count: int) -> bool:
+        """``count`` pictures at once are too many; False: one is."""
         if count < 2:
-            raise error
-        self._most = count // 2
+            return False
+        self._most = min(self._most, count // 2)  # two threads may find out at once
         log.warning("%s: %s; going on with %d at a time", self.model.name, str(error), self._most)
+        return True
 
     def _by_spare(self, batch: Batch) -> list[DepthMap]:
         """Batches that were made for the other network are made anew from their frames, and keep their order."""

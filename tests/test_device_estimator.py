@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from stream.device_estimator import WAITING, DeviceEstimator
-from stream.device_slots import SlotRing, by_size, runs
+from pipelines.evaluation.agreement import at_both_sizes
+from stream.device_estimator import SLOTS, DeviceEstimator
+from stream.device_slots import KEPT_SIZES, Slot, SlotRing, by_size, runs
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.choose import Choice
 from stream.engines.eager import EagerEngine, some_size
@@ -103,7 +104,7 @@ def test_half_precision_is_close(make_frame: FrameMaker, device: str) -> None:
 def test_depth_is_not_overwritten_by_later_batches(make_frame: FrameMaker, device: str) -> None:
     """The ring goes round more than twice; every map keeps its numbers."""
     settings = ModelSettings(layout="throughput")
-    frames = noisy(make_frame, [(48, 64)] * (3 * WAITING))
+    frames = noisy(make_frame, [(48, 64)] * (3 * SLOTS))
     with Estimator(ModelSettings()) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
         expected = {frame.seq: depths(cpu, [frame])[frame.seq] for frame in frames}
         maps = list(infer(on_device)(preprocess(on_device)(frames)))
@@ -125,15 +126,75 @@ def test_the_next_batch_is_taken_before_the_last_is_read(make_frame: FrameMaker,
     np.testing.assert_allclose(later.depth, alone[1].depth, atol=1e-4)
 
 
-def test_a_batch_that_waited_too_long_is_refused(make_frame: FrameMaker, device: str) -> None:
-    """Rather than given another batch's pictures."""
-    (frame,) = noisy(make_frame, [(48, 64)])
+def test_a_batch_may_wait_while_others_are_prepared(make_frame: FrameMaker, device: str) -> None:
+    """The ring goes round; what was made of its pictures is the batch's own."""
+    frames = noisy(make_frame, [(48, 64)] * (2 * SLOTS + 1))
     with DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
-        first = estimator.prepare([frame])
-        for _ in range(WAITING + 1):
-            estimator.prepare([frame])
-        with pytest.raises(EngineError, match="too few slots"):
-            estimator.estimate(first)
+        alone = depths(estimator, frames[:1])[0].depth
+        batches = [estimator.prepare([frame]) for frame in frames]
+        (waited,) = estimator.estimate(batches[0])
+    assert waited.frame is frames[0]
+    np.testing.assert_array_equal(waited.depth, alone)
+
+
+def test_more_network_sizes_than_slots(make_frame: FrameMaker, device: str) -> None:
+    """Also where all of their batches are made before the first is run."""
+    shapes = [(32 * (n + 1), 256) for n in range(SLOTS + 2)]
+    frames = noisy(make_frame, shapes)
+    with DeviceEstimator(ModelSettings(max_batch=8), eager(device), device) as estimator:
+        batches = list(estimator.batches(frames))
+        maps = {m.frame.seq: m for batch in batches for m in estimator.estimate(batch)}
+    assert len(batches) > SLOTS
+    assert {seq: m.depth.shape for seq, m in maps.items()} == dict(enumerate(shapes))
+
+
+def test_memory_is_for_pictures_that_come(device: str) -> None:
+    """As many as came at once, and of the sizes that came last; a size that comes again has its memory still."""
+    slot, there = Slot(0), torch.device(device)
+    for n in range(60):
+        slot.wait()
+        slot.group(Size(10 + n, 20), 1, there)
+    slot.wait()
+    assert list(slot.groups) == [Size(10 + n, 20) for n in range(60 - KEPT_SIZES, 60)]
+    known = slot.group(Size(69, 20), 1, there)
+    assert slot.group(Size(69, 20), 1, there) is known
+    assert len(known.pictures) == len(known.host) == 1
+    more = slot.group(Size(69, 20), 3, there)
+    assert len(more.pictures) == len(more.host) == 3
+    assert slot.group(Size(69, 20), 2, there) is more
+
+
+def test_memory_goes_when_it_is_closed(make_frame: FrameMaker, device: str) -> None:
+    """And comes back on the next use."""
+    frames = noisy(make_frame, [(48, 64)])
+    estimator = DeviceEstimator(ModelSettings(), eager(device), device)
+    before = depths(estimator, frames)[0].depth
+    slots = estimator._ring._slots
+    assert any(slot.groups for slot in slots)
+    estimator.close()
+    assert not any(slot.groups for slot in estimator._ring._slots)
+    np.testing.assert_array_equal(depths(estimator, frames)[0].depth, before)
+    estimator.close()
+
+
+def test_one_picture_keeps_no_other_alive(make_frame: FrameMaker, device: str) -> None:
+    """What comes back of a batch is each picture's own memory."""
+    frames = noisy(make_frame, [(48, 64)] * 3)
+    with DeviceEstimator(ModelSettings(max_batch=4), eager(device), device) as estimator:
+        maps = list(depths(estimator, frames).values())
+    for m in maps:
+        base = torch.from_numpy(m.depth).untyped_storage()
+        assert base.nbytes() == m.depth.nbytes
+
+
+def test_input_from_elsewhere(make_frame: FrameMaker, device: str) -> None:
+    """As `depthstream eval` asks: the picture at two sizes of the network that it does not have by itself."""
+    (frame,) = noisy(make_frame, [(96, 128)])
+    with Estimator(ModelSettings()) as cpu, DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
+        for got, expected in zip(at_both_sizes(estimator, frame), at_both_sizes(cpu, frame), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-3 * float(np.abs(expected).max()))
+        batch = estimator.prepare([frame])
+        assert estimator.infer_raw(batch).shape == (1, *estimator.network_size(frame.size))
 
 
 def test_what_the_device_says_becomes_ours(make_frame: FrameMaker, device: str) -> None:

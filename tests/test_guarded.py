@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -20,7 +20,7 @@ from stream.engines.base import Engine
 from stream.engines.choose import Choice
 from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.estimator import EngineOpener, Estimator, _open_engine
-from stream.frames import DepthMap, Floats, Frame, Size
+from stream.frames import Batch, DepthMap, Floats, Frame, Size
 from stream.guarded import GuardedEstimator
 from stream.machine import Machine
 from stream.models.base import DepthModel
@@ -30,6 +30,7 @@ from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.capture import capture
 from tests.conftest import FrameMaker
+from tests.gpu.devices import by_torch
 
 SETTINGS = ModelSettings(name="midas_small", weights="random", fallback="tiny", max_batch=8)
 
@@ -214,6 +215,51 @@ def test_memory_is_let_go_of_before_a_smaller_batch_is_tried(make_frame: FrameMa
         depths(estimator, noisy(make_frame, 6))
     assert engines[0].taken == [1] * 6
     assert engines[0].still_full == 0
+
+
+class Cramped(DeviceEstimator):
+    """A device without room for more than ``room`` pictures on their way to the network."""
+
+    room = 2
+
+    def prepare(self, frames: Sequence[Frame]) -> Batch:
+        if len(frames) > self.room:
+            raise OutOfDeviceMemory(f"no room for {len(frames)} pictures")
+        return super().prepare(frames)
+
+
+def test_no_room_for_pictures_means_smaller_batches(make_frame: FrameMaker) -> None:
+    """Halved until they fit; the spare network is not needed, and no picture is lost or comes twice."""
+    settings = ModelSettings(max_batch=8)
+    frames = noisy(make_frame, 7)
+    with GuardedEstimator(Cramped(settings, by_torch("cpu"), "cpu"), spare_of(settings, "tiny")) as estimator:
+        batches = list(estimator.batches(frames))
+        assert [m.frame.seq for batch in batches for m in estimator.estimate(batch)] == list(range(7))
+        assert [len(batch.frames) for batch in batches] == [1] * 7
+        assert estimator.failure is None
+
+
+def test_no_room_for_one_picture_is_a_failure_while_preparing_too(make_frame: FrameMaker) -> None:
+    """The rest goes to the spare network."""
+    settings = ModelSettings(max_batch=8)
+    first = Cramped(settings, by_torch("cpu"), "cpu")
+    first.room = 0
+    with GuardedEstimator(first, spare_of(settings, "tiny")) as estimator:
+        maps = [m for batch in estimator.batches(noisy(make_frame, 3)) for m in estimator.estimate(batch)]
+        assert [m.frame.seq for m in maps] == [0, 1, 2]
+        assert isinstance(estimator.failure, OutOfDeviceMemory)
+
+
+def test_one_picture_is_guarded_too(make_frame: FrameMaker) -> None:
+    """As `open_model` is called; from then on the other network answers for sizes and decoding as well."""
+    settings = ModelSettings(name="midas_small", weights="random", fallback="tiny")
+    first = Cramped(settings, by_torch("cpu"), "cpu")
+    first.room = 0
+    image = noisy(make_frame, 1)[0].image
+    with GuardedEstimator(first, spare_of(settings, "tiny")) as estimator:
+        assert estimator(image).model == "tiny"
+        below_zero = np.full((48, 64), -1, np.float32)  # tiny's zero is arbitrary, MiDaS's is not
+        assert estimator.decode(below_zero, make_frame(0)).min() == -1
 
 
 def test_no_room_for_a_single_picture_is_a_failure(make_frame: FrameMaker) -> None:

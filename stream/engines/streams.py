@@ -1,4 +1,4 @@
-"""The queues of a device: copies in, work, copies out, colour. They run beside each other and wait for marks.
+"""The queues of a device, which run beside each other and wait for marks.
 
 On the CPU everything happens at once and in order, so that what is written for a GPU runs, and is tested, without one.
 """
@@ -6,16 +6,15 @@ On the CPU everything happens at once and in order, so that what is written for 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic_ns
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from stream.errors import EngineError, OutOfDeviceMemory
 
-Queue = Literal["copy in", "work", "copy out", "colour"]
+Queue = Literal["copy in", "preprocess", "work", "copy out", "colour"]
 NS_PER_MS = 1e6
 
 
@@ -54,6 +53,7 @@ class DeviceStreams:
         self.device = device
         self._streams: dict[Queue, Any] = {}
         if device.type == "cuda":
+            _outlive_a_lost_device()
             self._streams = {queue: torch.cuda.Stream(device) for queue in get_args(Queue)}  # type: ignore[no-untyped-call]
 
     def on(self, queue: Queue) -> AbstractContextManager[Any]:
@@ -75,10 +75,18 @@ class DeviceStreams:
         if self._streams:
             mark.hold(self._streams[queue])
 
-    def keep(self, tensor: Tensor, queue: Queue) -> None:
-        """Memory made in one queue and read in another is not given away before that has read it."""
-        if self._streams:
-            tensor.record_stream(self._streams[queue])
+
+def _outlive_a_lost_device() -> None:
+    """Page-locked memory may be let go of when the device has failed.
+
+    Else torch ends the process there: the error leaves a destructor (pytorch/pytorch#178154). Versions that do not know
+    this setting ignore it.
+    """
+    with suppress(AttributeError, RuntimeError, ValueError):
+        settings = torch._C._accelerator_getAllocatorSettings()
+        if "pinned_free_catch_all" not in settings:
+            wanted = f"{settings},pinned_free_catch_all:True".lstrip(",")
+            torch._C._accelerator_setAllocatorSettings(wanted)
 
 
 @contextmanager

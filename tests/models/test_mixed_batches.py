@@ -46,7 +46,7 @@ def estimator(
 def test_each_camera_gets_the_depth_that_it_gets_alone(estimator: Estimator, frames: list[Frame]) -> None:
     """Within 1e-5 of the largest value; every camera once, at its own size."""
     alone = {frame.camera: estimator.estimate(estimator.prepare([frame]))[0] for frame in frames}
-    batches = estimator.batches(frames)
+    batches = list(estimator.batches(frames))
     assert len(batches) == (1 if estimator.model.name in ONE_SIZE_FOR_ALL else 2)
     together = [depth for batch in batches for depth in estimator.estimate(batch)]
     assert sorted(depth.frame.camera for depth in together) == sorted(CAMERAS)
