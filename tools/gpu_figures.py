@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from stream.clock import Stamp
+from stream.device_depth import host_memory
 from stream.device_estimator import DeviceEstimator, Ticket
+from stream.device_slots import fill
 from stream.engines.base import Engine
 from stream.engines.choose import Choice, EngineName, Precision
 from stream.frames import Floats, Frame, Image, Size
@@ -160,19 +162,20 @@ def host_ms(step: Step, seconds: float) -> float:
 
 
 def around_the_network(rig: Rig, spec: InputSpec) -> Step:
-    """All but the network, for one picture: copy in, preprocess, resize back, colour, copy out of the 8-bit picture."""
-    device, locked = torch.device(rig.device), rig.device == "cuda"
-    (frame,) = rig.frames(1)
-    host = torch.from_numpy(frame.image)[None]
-    host = host.pin_memory() if locked else host
-    back = torch.empty(host.shape, dtype=torch.uint8, pin_memory=locked)
+    """All but the network, for one picture: copy in, preprocess, resize back, colour, copies of depth and colour out."""
+    device, (frame,) = torch.device(rig.device), rig.frames(1)
+    host = host_memory((1, *frame.image.shape), torch.uint8, device)
     depth = torch.rand(1, *network_size(rig.camera, spec), device=device)
     colours = lut_on("inferno", device)
 
     def step() -> int:
         with torch.inference_mode():
+            fill(host, [frame.image])
             to_network(host.to(device, non_blocking=True), spec)
-            back.copy_(paint(to_camera(depth, rig.camera, spec), 0.0, 1.0, colours), non_blocking=True)
+            at_camera = to_camera(depth, rig.camera, spec)
+            for there in (at_camera, paint(at_camera, 0.0, 1.0, colours)):
+                host_memory(there.shape, there.dtype, device).copy_(there, non_blocking=True)
+            idle(rig.device)
         return 1
 
     return step

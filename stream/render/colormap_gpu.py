@@ -21,7 +21,7 @@ def paint(depth: Tensor, low: float, high: float, colours: Tensor) -> Tensor:
 
     ``colours``: (256, 3) uint8 there, see ``lut_on``. Nothing waits for the device.
     """
-    image = colours[_levels(depth, low, high).int()]
+    image = colours[_levels(depth, low, high).long()]
     return torch.where(depth.isnan()[..., None], _unknown(depth.device), image)
 
 
