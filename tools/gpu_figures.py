@@ -162,7 +162,7 @@ def host_ms(step: Step, seconds: float) -> float:
 
 
 def around_the_network(rig: Rig, spec: InputSpec) -> Step:
-    """All but the network, for one picture: copy in, preprocess, resize back, colour, copies of depth and colour out."""
+    """All but the network, for one picture: copy in, preprocess, resize back, colour, copies of both out."""
     device, (frame,) = torch.device(rig.device), rig.frames(1)
     host = host_memory((1, *frame.image.shape), torch.uint8, device)
     depth = torch.rand(1, *network_size(rig.camera, spec), device=device)
