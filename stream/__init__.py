@@ -11,12 +11,23 @@ if TYPE_CHECKING:
     from stream.estimator import Estimator
     from stream.open_estimator import open_model
 
-__all__ = ["DepthMap", "DepthStreamError", "Estimator", "Frame", "Intrinsics", "Size", "open_model"]
+    __version__: str
+
+__all__ = ["DepthMap", "DepthStreamError", "Estimator", "Frame", "Intrinsics", "Size", "__version__", "open_model"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("depthstream")
     if name in ("Estimator", "open_model"):
         from stream import open_estimator
 
         return getattr(open_estimator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is loaded on first use: for completion."""
+    return list(__all__)

@@ -15,7 +15,7 @@ from stream.engines.choose import Choice, choose
 from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import SettingsError
-from stream.frames import Batch, DepthMap, Floats, Frame, Image, OnDevice, Size
+from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size
 from stream.input_spec import InputSpec
 from stream.machine import probe
 from stream.models.base import DepthModel, Shot
@@ -101,9 +101,15 @@ class Estimator:
         """The size at which the network sees such a picture."""
         return network_size(picture, self.spec)
 
-    def __call__(self, image: Image) -> DepthMap:
-        """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else."""
-        (batch,) = self.batches([Frame(image, "image", 0, Stamp.now())])
+    def __call__(self, image: Image, intrinsics: Intrinsics | None = None) -> DepthMap:
+        """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else.
+
+        ``intrinsics``: of the camera, at any size; without them the metres of networks that need them are a guess
+        (``DepthMap.scale_guessed``).
+        """
+        check_picture(image)
+        scaled = intrinsics and intrinsics.scaled_to(Size(*image.shape[:2]))
+        (batch,) = self.batches([Frame(image, "image", 0, Stamp.now(), scaled)])
         return self.estimate(batch)[0]
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
@@ -179,7 +185,7 @@ def _why_guessed(model: DepthModel, camera: str) -> str:
         return f"{camera}: {model.name} tells metres as if this were one of the cameras it was trained with: a guess"
     return (
         f"{camera}: the metres of {model.name} are a guess without the camera's focal length: say it in "
-        "[cameras.intrinsics], or by --fov"
+        "[cameras.intrinsics], by --fov, or in Python by model(image, intrinsics)"
     )
 
 

@@ -1,7 +1,8 @@
 """The values that travel through the pipeline: frozen, each field with its shape, dtype and unit.
 
-Outside a model pictures are BGR; RGB exists only inside a network's input tensor. Everything that travels knows the
-``frames`` it was made from, so that edges and stages can account for every one of them.
+Those with arrays are equal to themselves only, and printed without them. Outside a model pictures are BGR; RGB exists
+only inside a network's input tensor. Everything that travels knows the ``frames`` it was made from, so that edges and
+stages can account for every one of them.
 """
 
 from __future__ import annotations
@@ -61,11 +62,11 @@ class Intrinsics:
         return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size, self.calibrated)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of one camera."""
 
-    image: Image
+    image: Image = field(repr=False)
     """(H, W, 3) uint8 BGR, read-only."""
     camera: str
     """The camera's name in the settings."""
@@ -73,7 +74,7 @@ class Frame:
     """Counts the camera's frames from 0."""
     stamp: Stamp
     intrinsics: Intrinsics | None = None
-    truth: Floats | None = None
+    truth: Floats | None = field(default=None, repr=False)
     """(H, W) float32, metres along the optical axis, +inf for sky; only from cameras whose depth is known."""
     integrity: Integrity = "clean"
 
@@ -86,11 +87,11 @@ class Frame:
         return (self,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Network input for one or more frames of one network size."""
 
-    pixels: Any
+    pixels: Any = field(repr=False)
     """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
     frames: tuple[Frame, ...]
     """The N frames, in the order of ``pixels``."""
@@ -111,11 +112,11 @@ class OnDevice(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DepthMap:
     """The depth of one frame at the camera's size, together with what its numbers mean."""
 
-    depth: Floats
+    depth: Floats = field(repr=False)
     """(H, W) float32: metres if ``kind`` is metric, else without unit; NaN where unknown."""
     kind: Kind
     """Relative depth must never be taken for metres: the kind travels with the data."""
@@ -128,7 +129,7 @@ class DepthMap:
     """Metres by a guess: the camera's focal length is not known, or the network does not heed it."""
     raw: Floats | None = field(default=None, repr=False)
     """(H, W) float32: what the network said before ``depth`` was steadied; None: ``depth`` is that."""
-    on_device: OnDevice | None = field(default=None, repr=False, compare=False)
+    on_device: OnDevice | None = field(default=None, repr=False)
     """Where ``depth`` was made, if it still is there too."""
 
     @property
@@ -144,11 +145,11 @@ class DepthMap:
         return (self.frame,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A picture made to be looked at, and the depth it shows."""
 
-    image: Image
+    image: Image = field(repr=False)
     """(H', W', 3) uint8 BGR."""
     depth_map: DepthMap
     low: float

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from stream.config_file import parse
 from stream.engines.choose import Choice, choose, usable_gpu
 from stream.estimator import Estimator
 from stream.guarded import GuardedEstimator
@@ -28,9 +29,11 @@ def open_model(
 ) -> Estimator:
     """A loaded network, ready to be called with pictures.
 
-    Raises UnknownModel for a name that does not exist and WeightsError when its weights are not here or are damaged.
+    Raises UnknownModel for a name that does not exist, SettingsError for other values that cannot be, and WeightsError
+    when its weights are not here or are damaged.
     """
-    return estimator_for(ModelSettings(name=name, weights=weights, threads=threads)).load()
+    asked = {"name": name, "weights": weights, "threads": threads}
+    return estimator_for(parse(ModelSettings, asked, "open_model")).load()
 
 
 def estimator_for(settings: ModelSettings, machine: Machine | None = None) -> Estimator:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import stream
 from stream import open_model
+from stream.device_estimator import DeviceEstimator
 from stream.errors import PictureError, SettingsError, UnknownModel, WeightsError
 from stream.estimator import Estimator
-from stream.frames import Size
+from stream.frames import Intrinsics, Size
 from stream.machine import probe
 from stream.settings import ModelSettings
+from tests.gpu.devices import by_network
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +94,56 @@ def test_what_is_no_picture_is_refused(image: np.ndarray) -> None:
     """With the array's shape or size in the message."""
     with open_model("tiny") as model, pytest.raises(PictureError, match=r"\d"):
         model(image)
+
+
+def test_a_picture_that_could_not_be_read_is_told_apart() -> None:
+    """What `cv2.imread` gives for a file that is not there."""
+    with open_model("tiny") as model, pytest.raises(PictureError, match=r"NoneType: cv2\.imread gives None"):
+        model(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"threads": 0}, "threads = 0"),
+        ({"weights": "foo"}, 'weights = "foo"'),
+        ({"name": None}, "name = None"),
+    ],
+)
+def test_what_cannot_be_opened_is_our_error(asked: dict[str, Any], words: str) -> None:
+    """One line, as from a config file."""
+    with pytest.raises(SettingsError, match=f"^open_model: {words}.*$"):
+        open_model(**asked)
+
+
+def test_metres_are_no_guess_with_intrinsics() -> None:
+    """Given at any size of the same camera's pictures; without them the depth map says so."""
+
+    class Flat(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.ones_like(pixels[:, 0])
+
+    settings = ModelSettings(name="metric3d_v2_small", weights="random")
+    model = DeviceEstimator(settings, by_network("cpu", Flat()), "cpu")
+    lens = Intrinsics.of_view(60.0, Size(480, 640))
+    known, guessed = model(picture(48, 64), lens), model(picture(48, 64))
+    assert not known.scale_guessed
+    assert guessed.scale_guessed
+    assert known.frame.intrinsics == lens.scaled_to(Size(48, 64))
+    assert known.depth[20, 30] != pytest.approx(guessed.depth[20, 30])
+    model.close()
+
+
+def test_the_package_shows_what_it_has() -> None:
+    """Also what is loaded on first use; values with arrays are printed without them, and comparable."""
+    assert {"open_model", "Estimator", "DepthMap"} <= set(dir(stream))
+    assert stream.__version__ == version("depthstream")
+    with open_model("tiny") as model:
+        one, other = model(picture(48, 64)), model(picture(48, 64))
+    assert one == one  # noqa: PLR0124
+    assert one != other
+    assert len({one, other}) == 2
+    assert len(repr(one)) < 120
 
 
 def test_missing_weights_are_told_when_the_model_is_opened(cache: Path) -> None:
