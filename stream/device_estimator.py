@@ -15,6 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from stream.clock import NS_PER_MS
 from stream.device_depth import DeviceDepth, host_memory
 from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
 from stream.engines.choose import Choice
@@ -28,7 +29,6 @@ from stream.stats import Durations
 
 SLOTS = 4
 """Batches of pictures that may be on their way to the device before one waits for another."""
-NS_PER_MS = 1e6
 STEPS = {"preprocess": ("begun", "ready"), "network": ("started", "worked"), "copy out": ("worked", "there")}
 """What is timed by the device's clock: from which mark to which."""
 

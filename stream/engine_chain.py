@@ -13,6 +13,7 @@ from stream.engines.base import Engine
 from stream.engines.gate import Precision
 from stream.engines.numpy_engine import NumpyEngine
 from stream.engines.opened import EngineFactory
+from stream.engines.stopping import Stoppable, Stopping
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.golden import refusal
@@ -40,14 +41,22 @@ class Candidate:
 
 
 def first_accepted(
-    candidates: Iterable[Candidate], reference: EngineFactory | None, spec: InputSpec, size: Size, device: torch.device
+    candidates: Iterable[Candidate],
+    reference: EngineFactory | None,
+    spec: InputSpec,
+    size: Size,
+    device: torch.device,
+    stopping: Stopping | None = None,
 ) -> Engine | None:
     """The first of ``candidates`` that passes at network ``size``; None: none does. One line in the log a refusal.
 
     ``reference``: float32 on the CPU; None: nothing is judged (random weights). A candidate is only looked at when
-    those before it were refused. Raises EngineError when the reference cannot be opened.
+    those before it were refused. Raises EngineError when the reference cannot be opened, and Stopped before the next
+    picture or candidate when that is set.
     """
+    stopping = stopping or Stopping()
     for candidate in candidates:
+        stopping.check()
         try:
             engine = candidate.open()
         except EngineError as error:
@@ -56,23 +65,34 @@ def first_accepted(
         if reference is None:
             log.info("%s: not judged, because random weights mean nothing", engine.describe())
             return engine
-        if (why_not := judged(candidate, engine, reference, spec, size, device)) is None:
+        accepted = False
+        try:
+            why_not = judged(candidate, engine, reference, spec, size, device, stopping)
+            accepted = why_not is None
+        finally:
+            if not accepted and not candidate.shared:
+                engine.close()
+        if accepted:
             return engine
         log.warning("%s is not used: %s", engine.describe(), why_not)
-        if not candidate.shared:
-            engine.close()
     return None
 
 
 def judged(
-    candidate: Candidate, engine: Engine, reference: EngineFactory, spec: InputSpec, size: Size, device: torch.device
+    candidate: Candidate,
+    engine: Engine,
+    reference: EngineFactory,
+    spec: InputSpec,
+    size: Size,
+    device: torch.device,
+    stopping: Stopping | None = None,
 ) -> str | None:
     """Why the gate does not accept ``engine``, which ``candidate`` opened, at network ``size``; None: it does."""
     adapted, cameras = at_size(spec, size)
-    asked = NumpyEngine(engine, device)
+    stop = stopping or Stopping()
     return refusal(
-        asked,
-        reference,
+        Stoppable(NumpyEngine(engine, device), stop),
+        lambda: Stoppable(reference(), stop),
         adapted,
         candidate.precision,
         candidate.verdict_file,

@@ -22,6 +22,7 @@ from stream.engines.graph import CudaGraphEngine
 from stream.engines.opened import Opened
 from stream.engines.precision import half_of
 from stream.engines.sized import SizedEngines
+from stream.engines.stopping import Stopping
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import MissingPackage
 from stream.estimator import network_of
@@ -36,12 +37,12 @@ from stream.tensorrt_engines import TensorRTEngines, source_of
 log = logging.getLogger(__name__)
 
 
-def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
-    """The network on the first GPU; for each network size the engine that is right for it.
+def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice, *, waits: bool = False) -> Engine:
+    """The network on the first GPU; for each network size the engine that is right for it (``waits``: SizedEngines).
 
     Raises WeightsError, MissingPackage and EngineError.
     """
-    return GpuChain(model, settings, choice).opened()
+    return GpuChain(model, settings, choice).opened(waits=waits)
 
 
 def refusal_of(
@@ -71,30 +72,33 @@ class GpuChain:
         self._device = torch.device(device)
         self._source = source_of(model, settings.weights)
         self._half, self._single = Opened(self._torch_in_half), Opened(self._torch_in_single)
+        self._uncaptured = Opened(self._eager_in_single)
         self._tensorrt = self._tensorrt_engines(folder) if choice.engine == "tensorrt" else None
 
-    def opened(self) -> Engine:
+    def opened(self, *, waits: bool = False) -> Engine:
         log.info("%s", self._choice.reason)
         if self._settings.weights == "random":
             log.warning("%s runs with random weights: its depth means nothing, only its speed does", self._model.name)
-        if self._tensorrt is None and self._choice.precision == "fp32":
-            return self._single()
-        shared = (self._half, self._single)
-        return SizedEngines(self._model.name, self._settings.max_batch, self.engine_for, shared)
+        if self._tensorrt is None and self._choice.precision == "fp32" and self._plain:
+            return self._single()  # for any size, and nothing is to be captured
+        shared, most = (self._half, self._single), self._settings.max_batch
+        given = (self._model.name, most, self.engine_for, self._uncaptured, shared, self._device)
+        return SizedEngines(*given, waits=waits)
 
-    def engine_for(self, size: Size) -> Engine:
-        """The first in the order that the gate accepts at network ``size``. Raises EngineError."""
+    def engine_for(self, size: Size, stopping: Stopping | None = None) -> Engine:
+        """The first in the order that the gate accepts at network ``size``.
+
+        Raises EngineError, and Stopped as soon as it can when that is set.
+        """
+        stopping = stopping or Stopping()
         reference = Opened(self._reference)
         judge = None if self._settings.weights == "random" else reference
         try:
-            found = first_accepted(self._candidates(size), judge, self._model.spec, size, self._device)
+            candidates = self._candidates(size, stopping)
+            found = first_accepted(candidates, judge, self._model.spec, size, self._device, stopping)
         finally:
             reference.close()
-        if found is not None:
-            return found
-        engine = self._single()
-        log.info("%s is used for network inputs of %s", engine.describe(), size)
-        return engine
+        return found or self._single()
 
     def refusal_of(self, engine: StoredEngine) -> str | None:
         """Why the gate does not accept a TensorRT engine; None: it does."""
@@ -118,9 +122,9 @@ class GpuChain:
             log.warning("TensorRT is not used: %s", error)
             return None
 
-    def _candidates(self, size: Size) -> Iterator[Candidate]:
+    def _candidates(self, size: Size, stopping: Stopping) -> Iterator[Candidate]:
         if self._tensorrt is not None:
-            yield from self._tensorrt.candidates(size)
+            yield from self._tensorrt.candidates(size, stopping)
         if self._choice.precision == "fp16":
             yield self._torch_candidate(size)
 
@@ -145,20 +149,27 @@ class GpuChain:
         )
 
     def _torch_in_single(self) -> Engine:
-        return self._by_torch(
-            EagerEngine(
-                self._model.name,
-                lambda: network_of(self._model, self._settings),
-                device=self._device,
-                max_batch=self._settings.max_batch,
-                outputs=outputs_of(self._model.name),
-            )
+        eager = self._uncaptured()
+        assert isinstance(eager, EagerEngine)
+        return self._by_torch(eager)
+
+    def _eager_in_single(self) -> Engine:
+        return EagerEngine(
+            self._model.name,
+            lambda: network_of(self._model, self._settings),
+            device=self._device,
+            max_batch=self._settings.max_batch,
+            outputs=outputs_of(self._model.name),
         )
+
+    @property
+    def _plain(self) -> bool:
+        """Whether torch runs without CUDA graphs."""
+        return self._choice.engine == "cuda" or self._device.type != "cuda"
 
     def _by_torch(self, eager: EagerEngine) -> Engine:
         """As CUDA graphs unless plain torch was asked for."""
-        plain = self._choice.engine == "cuda" or self._device.type != "cuda"
-        return eager if plain else CudaGraphEngine(eager)
+        return eager if self._plain else CudaGraphEngine(eager)
 
     def _reference(self) -> Engine:
         """float32 on the CPU, as the estimator there runs it."""

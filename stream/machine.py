@@ -1,17 +1,20 @@
-"""What this computer has, as plain values: read from the system's own files, without loading torch.
+"""What this computer has, as plain values: from the system's own files and the driver, without loading torch.
 
 Looked at once. Whoever decides by it takes a ``Machine`` as an argument, so that a test can bring any machine it likes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,17 @@ class Machine:
 @cache
 def probe() -> Machine:
     """This machine, looked at once in the life of the process."""
-    return look(Path("/"))
+    return look(Path("/"), libcuda)
 
 
-def look(root: Path) -> Machine:
-    """The machine whose system files are under ``root``; what cannot be read counts as absent."""
+def look(root: Path, driver: Callable[[], Any] = lambda: None) -> Machine:
+    """The machine whose system files are under ``root``; what cannot be read counts as absent.
+
+    ``driver``: gives NVIDIA's (``libcuda``), or None. It is asked for GPUs where the system files show none.
+    """
     return Machine(
         cores=_cores(root),
-        cuda_devices=_cuda_devices(root),
+        cuda_devices=_cuda_devices(root) or _told_by(driver()),
         tensorrt=any(find_spec(package) is not None for package in ("tensorrt", "tensorrt_rtx")),
         avx512_bf16=re.search(r"^flags\s*:.*\bavx512_bf16\b", _text(root / "proc/cpuinfo"), re.MULTILINE) is not None,
         torch_version=_version("torch"),
@@ -70,6 +76,29 @@ def _cuda_devices(root: Path) -> tuple[str, ...]:
     folders = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     models = (re.search(r"^Model:\s*(.+?)\s*$", _text(path), re.MULTILINE) for path in folders)
     return tuple(model[1] if model else "NVIDIA GPU" for model in models)
+
+
+def libcuda() -> Any:
+    """NVIDIA's driver library; None: there is none."""
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
+def _told_by(driver: Any) -> tuple[str, ...]:
+    """Names of the GPUs by the driver itself (CUDA driver API): under WSL2, on Jetson and in some sandboxes there is no
+    /proc/driver/nvidia. None where it has an error to tell: then torch could not use it either."""
+    count = ctypes.c_int()
+    if driver is None or driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return ()
+    names = []
+    for number in range(count.value):
+        device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+        told = driver.cuDeviceGet(ctypes.byref(device), number) == 0
+        told = told and driver.cuDeviceGetName(name, len(name), device) == 0
+        names.append(name.value.decode(errors="replace") if told and name.value else "NVIDIA GPU")
+    return tuple(names)
 
 
 def _version(package: str) -> str | None:

@@ -9,6 +9,7 @@ print(depth.kind, depth.unit, depth.depth.shape)
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from stream.config_file import parse
@@ -33,13 +34,14 @@ def open_model(
     when its weights are not here or are damaged.
     """
     asked = {"name": name, "weights": weights, "threads": threads}
-    return estimator_for(parse(ModelSettings, asked, "open_model")).load()
+    return estimator_for(parse(ModelSettings, asked, "open_model"), waits=True).load()
 
 
-def estimator_for(settings: ModelSettings, machine: Machine | None = None) -> Estimator:
+def estimator_for(settings: ModelSettings, machine: Machine | None = None, *, waits: bool = False) -> Estimator:
     """On a GPU where there is one, guarded by a network on the CPU; on the CPU guarded where ``fallback`` names one.
 
-    Opens nothing. Raises UnknownModel and SettingsError.
+    ``waits``: a picture of a new shape waits for the engine that is right for it, instead of being run at once by
+    another: for files, whose depth then comes from one engine. Opens nothing. Raises UnknownModel and SettingsError.
     """
     model = find(settings.name)
     choice = choice_for(settings, machine)
@@ -50,7 +52,7 @@ def estimator_for(settings: ModelSettings, machine: Machine | None = None) -> Es
     from stream.gpu_engines import open_on_gpu
 
     spare = settings.fallback or (model.name if model.parameters <= CPU_PARAMETERS else "tiny")
-    first = DeviceEstimator(settings, open_on_gpu, choice=choice)
+    first = DeviceEstimator(settings, partial(open_on_gpu, waits=waits), choice=choice)
     return GuardedEstimator(first, spare_of(settings, spare), lenient=settings.engine == "auto")
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stream.engines.choose import default_threads, usable_gpu
 from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
-from stream.errors import BoxError, PictureError, SettingsError
+from stream.errors import BoxError, EngineError, PictureError, SettingsError
 from stream.frames import Floats, Image, Size
 from stream.machine import Machine, probe
 from stream.models.networks import build
@@ -164,19 +164,33 @@ class Segmenter:
         """torch is loaded here."""
         wait_without_spinning()
         keep_freed_memory()
+        if self.settings.weights == "random":
+            log.warning("%s runs with random weights: its masks mean nothing, only its speed does", self.model.name)
+        if self._device == "cuda" and self.settings.device == "auto":
+            try:
+                return self._on("cuda")
+            except EngineError as error:  # the driver shows a card, and torch cannot use it or has no room there
+                log.warning("%s runs on the CPU: %s", self.model.name, error)
+                return self._on("cpu")
+        return self._on(self._device)
+
+    def _on(self, device: Literal["cpu", "cuda"]) -> SegmenterNetwork:
         import torch
 
         from stream.segmenter_network import SegmenterNetwork
 
-        settings, on_cpu = self.settings, self._device == "cpu"
-        if settings.weights == "random":
-            log.warning("%s runs with random weights: its masks mean nothing, only its speed does", self.model.name)
+        settings, on_cpu = self.settings, device == "cpu"
+        if not on_cpu and not torch.cuda.is_available():
+            raise EngineError(
+                f"{self.model.name} cannot use {usable_gpu(self._machine)}: torch {torch.__version__} finds no CUDA "
+                "device (an old driver? CUDA_VISIBLE_DEVICES?)"
+            )
         if on_cpu and settings.precision == "fp16":
             log.warning("%s runs in fp32: fp16 is for GPUs", self.model.name)
         return SegmenterNetwork(
             self.model.name,
             self._make(),
-            device=torch.device(self._device),
+            device=torch.device(device),
             precision="fp32" if on_cpu else settings.precision,
             multimask=settings.multimask,
             threads=settings.threads or default_threads(self._machine.cores, self.model.parameters),

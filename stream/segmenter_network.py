@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stream.engines.eager import device_name
 from stream.engines.precision import in_precision
+from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
 from stream.frames import Floats, Size
 from stream.models.networks.efficientvit_sam import EfficientVitSam
@@ -48,7 +49,7 @@ class SegmenterNetwork:
     def encode(self, pixels: Floats) -> Tensor:
         """(N, 3, side, side) normalised RGB -> (N, C, 64, 64) float32 on the device."""
         self._use_threads()
-        with torch.inference_mode(), device_errors(self.name):
+        with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
             pictures = torch.from_numpy(pixels).to(self.device)
             embedded: Tensor = self._encoder(pictures)
         return embedded
@@ -57,7 +58,7 @@ class SegmenterNetwork:
         """``boxes`` (K, 4) in the frame of 1024, ``index`` (K,): which picture each is of -> logits (K, 256, 256) on
         the device, estimated IoU (K,). Of several guesses the one that the network thinks best."""
         self._use_threads()
-        with torch.inference_mode(), device_errors(self.name):
+        with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
             places, pictures = (torch.from_numpy(values).to(self.device) for values in (boxes, index))
             logits, iou = self._decoder(embeddings, places, pictures)
             iou, best = iou.max(1)

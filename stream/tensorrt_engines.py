@@ -14,10 +14,11 @@ from stream.engines import tensorrt_api, tensorrt_order
 from stream.engines.eager import device_name
 from stream.engines.engine_store import EngineStore, StoredEngine
 from stream.engines.precision import Precision, half_of
+from stream.engines.stopping import Stopping
 from stream.engines.tensorrt import TensorRTEngine
 from stream.engines.tensorrt_build import Profile
 from stream.engines.tensorrt_order import Order
-from stream.engines.tensorrt_progress import logged
+from stream.engines.tensorrt_progress import Progress, logged
 from stream.errors import EngineError
 from stream.estimator import network_of
 from stream.frames import Size
@@ -78,12 +79,15 @@ class TensorRTEngines:
         self._trt, self._gpu = tensorrt_api.load(), tensorrt_api.gpu()
         self._store = EngineStore(folder or engines_folder())
 
-    def candidates(self, size: Size) -> Iterator[Candidate]:
-        """For network inputs of ``size``, in the order to try them; a later one is built only if it is asked for."""
+    def candidates(self, size: Size, stopping: Stopping | None = None) -> Iterator[Candidate]:
+        """For network inputs of ``size``, in the order to try them; a later one is built only if it is asked for.
+
+        Raises Stopped at the next step of a build when that is set.
+        """
         for precisions in in_turn(self._settings):
             engine = self._found(size, precisions)
             if engine is None and self._build:
-                engine = self._built(size, precisions)
+                engine = self._built(size, precisions, stopping or Stopping())
             if engine is not None:
                 yield self.candidate(engine)
 
@@ -105,14 +109,16 @@ class TensorRTEngines:
         found = (tensorrt_order.serving(order, self._store, self._trt, self._gpu) for order in orders)
         return next((engine for engine in found if engine is not None), None)
 
-    def _built(self, size: Size, precisions: tuple[Precision, ...]) -> StoredEngine | None:
+    def _built(self, size: Size, precisions: tuple[Precision, ...], stopping: Stopping) -> StoredEngine | None:
         """None, with a line in the log, where it cannot be."""
         name = f"{self._trt} engine of {self._model.name} at {size}, {'half' if precisions == HALF else 'fp32'}"
         log.info("building the %s, which may take minutes: there is none in %s", name, self._store.folder)
         network = network_of(self._model, self._settings)
         order = self.order(size, half_of(network) if precisions == HALF else "fp32")
         try:
-            made = tensorrt_order.make(order, network, self._store, self._trt, self._gpu, logged(name))
+            made = tensorrt_order.make(
+                order, network, self._store, self._trt, self._gpu, _stoppable(logged(name), stopping)
+            )
         except (EngineError, OSError) as error:
             log.warning("the %s is not built: %s", name, error)
             return None
@@ -126,3 +132,13 @@ class TensorRTEngines:
         profile = Profile(recipe.size, recipe.max_batch, recipe.best_batch)
         cache = engine.runtime_cache_path
         return TensorRTEngine(self._trt, plan, profile, recipe.network, device=str(self._device), runtime_cache=cache)
+
+
+def _stoppable(progress: Progress, stopping: Stopping) -> Progress:
+    """What it raises ends the build."""
+
+    def told(step: int, total: int, phase: str) -> None:
+        stopping.check()
+        progress(step, total, phase)
+
+    return told

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import stream.engine_chain
 from stream.engine_chain import Candidate, first_accepted
 from stream.engines import tensorrt_api
 from stream.engines.choose import Choice
@@ -20,12 +23,14 @@ from stream.engines.eager import EagerEngine
 from stream.engines.engine_store import EngineStore, StoredEngine
 from stream.engines.opened import Opened
 from stream.engines.precision import Precision
+from stream.engines.sized import SizedEngines
+from stream.engines.stopping import Stopped, Stopping
 from stream.engines.tensorrt_build import Profile
 from stream.engines.tensorrt_order import Order, find, serving
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError, MissingPackage
 from stream.estimator import network_of
-from stream.frames import Size
+from stream.frames import Floats, Size
 from stream.gpu_engines import GpuChain, refusal_of
 from stream.models.tiny import TINY
 from stream.settings import ModelSettings
@@ -122,6 +127,66 @@ def test_the_first_that_passes_is_used(tmp_path: Path, caplog: pytest.LogCapture
     assert first_accepted(candidates(), again, TINY.spec, SIZE, CPU) is right
 
 
+@pytest.mark.slow
+def test_judging_ends_before_the_next_picture_when_nobody_wants_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is said against the engine, which is closed, and the next one is not opened."""
+    engine, stopping, asked = Watched("half", precision="fp16"), Stopping(), [0]
+
+    class Judge(TorchScriptEngine):
+        def infer(self, **inputs: Floats) -> dict[str, Floats]:
+            asked[0] += 1
+            if asked[0] == 2:
+                stopping.set()
+            return super().infer(**inputs)
+
+    candidates = [
+        candidate(tmp_path, "half", lambda: engine),
+        candidate(tmp_path, "never", lambda: pytest.fail("not wanted")),
+    ]
+    judge = Judge("tiny", tiny, weights_key="w", code_version="1", cache=None, threads=1)
+    with pytest.raises(Stopped):
+        first_accepted(candidates, lambda: judge, TINY.spec, SIZE, CPU, stopping)
+    assert asked == [2]
+    assert engine.closed
+    assert list(tmp_path.glob("*.verdict.json")) == []
+    assert "is not used" not in caplog.text
+    with pytest.raises(Stopped):
+        first_accepted(candidates[1:], lambda: judge, TINY.spec, SIZE, CPU, stopping)
+    judge.close()
+
+
+@pytest.mark.slow
+def test_a_size_met_while_running_is_judged_beside_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers in float32 while the judge sits, to the bit; then those of the engine that was accepted."""
+    sits, go_on = threading.Event(), threading.Event()
+    judged = stream.engine_chain.refusal
+
+    def slowly(*about: Any, **how: Any) -> str | None:
+        sits.set()
+        assert go_on.wait(30)
+        return judged(*about, **how)
+
+    monkeypatch.setattr(stream.engine_chain, "refusal", slowly)
+    settings = ModelSettings(precision="fp16", max_batch=2)
+    pixels = torch.rand(2, 3, *SIZE)
+    with torch.inference_mode():
+        expected = tiny()(pixels)
+    engine = GpuChain(TINY, settings, Choice("cuda", 1, 1, "why", "fp16"), "cpu").opened()
+    assert isinstance(engine, SizedEngines)
+    torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], expected, rtol=1e-5, atol=1e-5)
+    assert sits.wait(30)
+    torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], expected, rtol=1e-5, atol=1e-5)
+    go_on.set()
+    assert engine._thread is not None
+    engine._thread.join(60)
+    assert engine.describe().endswith("fp16")
+    half = engine.infer(pixels=pixels)["depth"]
+    assert 1e-5 < float((half - expected).abs().max()) < 0.02 * float(np.ptp(expected.numpy()))
+    engine.close()
+
+
 def test_random_weights_are_not_judged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What means nothing cannot be wrong."""
     engine = Watched("upside", Upside)
@@ -202,6 +267,7 @@ def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_l
     settings = RANDOM.model_copy(update={"engine": "tensorrt"})
     for start in range(2):
         engine = GpuChain(TINY, settings, Choice("tensorrt", 1, 1, "why"), "cpu", tmp_path).opened()
+        engine.prepare(SIZE)
         assert engine.infer(pixels=torch.rand(1, 3, *SIZE))["depth"].shape == (1, *SIZE)
         assert "tiny by torch" in engine.describe()
         engine.close()
@@ -210,6 +276,18 @@ def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_l
         assert sum("it cannot be opened: tiny failed on cpu" in line for line in said) == 2
         caplog.clear()
     assert sorted(e.recipe.precision for e in EngineStore(tmp_path).engines()) == ["fp16", "fp32"]
+
+
+@NO_GPU
+@pytest.mark.slow
+def test_a_build_ends_at_its_next_step_when_nobody_wants_it(trt: tensorrt_api.TensorRT, tmp_path: Path) -> None:
+    """Nothing is kept of it, and float32 is not begun."""
+    settings, stopping = RANDOM.model_copy(update={"engine": "tensorrt"}), Stopping()
+    engines = TensorRTEngines(TINY, settings, source_of(TINY, "random"), "cpu", build=True, folder=tmp_path)
+    stopping.set()
+    with pytest.raises(Stopped):
+        next(engines.candidates(SIZE, stopping))
+    assert list(tmp_path.glob("*.engine")) == []
 
 
 @NO_GPU

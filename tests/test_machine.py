@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from stream.machine import look, probe
+from stream.machine import libcuda, look, probe
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -64,6 +66,42 @@ def test_gpus_are_named_by_the_driver(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "information").write_text(text)
     assert look(tmp_path).cuda_devices == ("NVIDIA H200", "NVIDIA GPU")
+
+
+DRIVER = """
+#include <string.h>
+int cuInit(unsigned flags) { return INIT; }
+int cuDeviceGetCount(int *count) { *count = 3; return 0; }
+int cuDeviceGet(int *device, int number) { *device = 10 * number; return 0; }
+int cuDeviceGetName(char *name, int size, int device) {
+    if (device == 20) return 101;
+    strncpy(name, device ? "Orin (nvgpu)" : "NVIDIA GeForce RTX 4090", size);
+    return 0;
+}
+"""
+"""NVIDIA's driver where it shows nothing under /proc, as far as we ask it."""
+
+
+@pytest.mark.parametrize(
+    ("init", "names"), [(0, ("NVIDIA GeForce RTX 4090", "Orin (nvgpu)", "NVIDIA GPU")), (100, ()), (999, ())]
+)
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_the_driver_is_asked_where_the_system_shows_no_gpu(tmp_path: Path, init: int, names: tuple[str, ...]) -> None:
+    """WSL2, Jetson, some sandboxes. CUDA_ERROR_NO_DEVICE (100) and any other error: there is none to use."""
+    library = tmp_path / "libcuda.so.1"
+    command = ["cc", "-shared", "-fPIC", f"-DINIT={init}", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(command, input=DRIVER, text=True, check=True)
+    assert look(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == names
+    (tmp_path / "proc/driver/nvidia/gpus/0").mkdir(parents=True)
+    (tmp_path / "proc/driver/nvidia/gpus/0/information").write_text("Model: NVIDIA H200\n")
+    assert look(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == ("NVIDIA H200",)
+
+
+def test_no_driver_means_no_gpu(tmp_path: Path) -> None:
+    """As on most machines that run these tests."""
+    if libcuda() is None:
+        assert look(tmp_path, libcuda).cuda_devices == ()
+    assert look(tmp_path, lambda: None).cuda_devices == ()
 
 
 @pytest.mark.parametrize(

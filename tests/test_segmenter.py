@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +19,15 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from stream.errors import BoxError, PictureError, SettingsError, UnknownModel, WeightsError
+from stream.errors import (
+    BoxError,
+    EngineError,
+    OutOfDeviceMemory,
+    PictureError,
+    SettingsError,
+    UnknownModel,
+    WeightsError,
+)
 from stream.frames import Image, Size
 from stream.machine import Machine
 from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
@@ -219,6 +229,57 @@ def test_settings_that_cannot_be_met_are_refused_at_once() -> None:
         Segmenter(SegmenterSettings(device="cuda"), machine=NO_GPU)
     with pytest.raises(SettingsError, match="no GPU"):  # a driver alone does not help
         Segmenter(SegmenterSettings(device="cuda"), machine=replace(NO_GPU, cuda_devices=("NVIDIA H100",)))
+
+
+SHOWN = replace(NO_GPU, cuda_devices=("NVIDIA H100",), torch_version="2.13.0+cu130")
+"""The driver shows a card, and torch was built for one."""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where torch can use no GPU, and here it can")
+def test_a_card_that_torch_cannot_use_costs_one_line(
+    network: EfficientVitSam, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An old driver, or CUDA_VISIBLE_DEVICES: "auto" takes the CPU, "cuda" is an error that says why."""
+    wanted = segmenter_of(network).load()
+    with Segmenter(SegmenterSettings(threads=1), network=lambda: network, machine=SHOWN) as segmenter:
+        assert "on the CPU, 1 thread" in segmenter.describe()
+        found = segmenter.decode(segmenter.encode(pictures()[:1]), BOXES[:1])
+    for ours, theirs in zip(found[0], wanted.decode(wanted.encode(pictures()[:1]), BOXES[:1])[0], strict=True):
+        same(ours, theirs)
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warned) == 1
+    assert "runs on the CPU: efficientvit_sam_l0 cannot use NVIDIA H100: torch" in warned[0]
+    with pytest.raises(EngineError, match=r"cannot use NVIDIA H100.*finds no CUDA device"):
+        Segmenter(SegmenterSettings(device="cuda"), network=lambda: network, machine=SHOWN).load()
+
+
+def test_a_card_without_room_costs_one_line(network: EfficientVitSam, caplog: pytest.LogCaptureFixture) -> None:
+    """The network is made anew for the CPU: the first may have been changed already."""
+    made: list[EfficientVitSam] = []
+
+    class Small(Segmenter):
+        def _on(self, device: Literal["cpu", "cuda"]) -> SegmenterNetwork:
+            if device == "cuda":
+                made.append(self._make())
+                raise OutOfDeviceMemory("no room")
+            return super()._on(device)
+
+    with Small(SegmenterSettings(threads=1), lambda: made.append(network) or network, SHOWN) as segmenter:
+        assert "on the CPU" in segmenter.describe()
+    assert "runs on the CPU: no room" in caplog.text
+    assert len(made) == 3
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch before 2.9 cannot be asked")
+def test_float32_is_float32_in_both_halves() -> None:
+    """cuDNN's own default is TF32, which halves the digits."""
+    found: list[str] = []
+    asking, black = narrow(), np.zeros((1, 3, 512, 512), np.float32)
+    for part in (asking.image_encoder, asking.mask_decoder):
+        part.register_forward_pre_hook(lambda *_: found.append(torch.backends.cudnn.conv.fp32_precision))
+    halves = SegmenterNetwork("narrow", asking, device=torch.device("cpu"))
+    halves.decode(halves.encode(black), np.array([[100, 100, 600, 500]], np.float32), np.array([0]))
+    assert found == ["ieee", "ieee"]
 
 
 def test_half_precision_on_a_cpu_is_not_used(network: EfficientVitSam, caplog: pytest.LogCaptureFixture) -> None:

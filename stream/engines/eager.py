@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stream.engines.batch_sizes import batch_sizes
 from stream.engines.precision import Precision, in_precision
+from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
 from stream.errors import EngineError
 from stream.frames import Size
@@ -18,12 +18,15 @@ from stream.input_spec import InputSpec
 LEAST_PX = 64
 """Networks halve their input up to five times, and two pixels at least should be left."""
 SOME_SIZE = Size(LEAST_PX, LEAST_PX)
-WARM_UP_RUNS = 3
-"""Convolutions are tried out in the first runs (cudnn.benchmark)."""
+WARM_UP_RUNS = 2
+"""The first gets memory and loads kernels, the second finds them."""
 
 
 class EagerEngine:
-    """Tensors of the device in and out, put into torch's current stream; nothing waits for the result here."""
+    """Tensors of the device in and out, put into torch's current stream; nothing waits for the result here.
+
+    cuDNN takes its convolutions by rule, without trying them out (``process_settings.FASTEST``).
+    """
 
     def __init__(
         self,
@@ -46,6 +49,8 @@ class EagerEngine:
             network = in_precision(network_factory().eval(), precision, torch.zeros(1, 3, *some_size))
             network = network.requires_grad_(False).to(device)
             self._network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if device.type == "cuda":
+                torch.cuda.current_stream(device).synchronize()  # whoever runs it does so in another stream
 
     @property
     def max_batch(self) -> int:
@@ -54,16 +59,17 @@ class EagerEngine:
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
         """``pixels`` (N, 3, h, w) float32 on ``device`` -> ``depth`` (N, h, w) float32 there."""
         pixels = checked(inputs, self.name, self.device, self._max_batch)
-        with torch.inference_mode(), device_errors(self.name), _convolutions(self.device):
+        with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
             results = self._network(pixels)
         return dict(zip(self.outputs, results if isinstance(results, tuple) else (results,), strict=True))
 
     def prepare(self, size: Size) -> None:
-        """Run it a few times with a full batch: memory is got, and the fastest convolutions are found."""
-        pixels = torch.zeros(self._max_batch, 3, *size, device=self.device)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        for _ in range(WARM_UP_RUNS):
-            self.infer(pixels=pixels)
+        """Run it with full batches and smaller ones, the largest first: they fit into its memory."""
+        for batch in reversed(batch_sizes(self._max_batch)):
+            pixels = torch.zeros(batch, 3, *size, device=self.device)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            for _ in range(WARM_UP_RUNS):
+                self.infer(pixels=pixels)
 
     def describe(self) -> str:
         return f"{self.name} by torch {torch.__version__} on {device_name(self.device)}, {self.precision}"
@@ -78,18 +84,6 @@ def some_size(spec: InputSpec) -> Size:
         return spec.canvas.size
     side = spec.side if spec.fixed else -(-LEAST_PX // spec.multiple) * spec.multiple
     return Size(side, side)
-
-
-def _convolutions(device: torch.device) -> AbstractContextManager[Any]:
-    """cuDNN tries out its algorithms (benchmark), and computes float32 as float32.
-
-    Its default is TF32, whose products have half precision's mantissa. Not set for the process: that may be another
-    program's, which uses this one as a library.
-    """
-    if device.type != "cuda":
-        return nullcontext()
-    flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-    return flags
 
 
 def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from stream.engines.precision import Precision, in_precision
+from stream.engines.error_text import first_line
+from stream.engines.precision import Precision, half_of, in_precision
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.optional import require
@@ -25,6 +26,9 @@ OPSET = 20
 INPUT, OUTPUT = "pixels", "depth"
 OUTPUTS = (OUTPUT,)
 """Of a network that gives nothing but depth."""
+
+MOST_BYTES = 1 << 31
+"""Of a protobuf message, so of an ONNX file whose weights are within."""
 
 EXPORT_VERSION = 1
 """Counts changes in how this file writes networks."""
@@ -47,15 +51,34 @@ def export_onnx(
     """
     for package in ("onnx", "onnxscript"):
         require(package, extra="onnx", purpose="exporting a network to ONNX")
+    from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+
     _expect_noise()
     name, example = type(network).__name__, torch.zeros(2, 3, *size)
+    _check_bytes(network, precision)
     try:
         with torch.inference_mode():
             found = network.eval()(example[:1])  # its own words on a size it does not take; the exporter's hide them
             _check_count(name, found, outputs)
             return _written(_exported(in_precision(network, precision, example, float32_parts), example, outputs))
+    except EncodeError as error:
+        raise EngineError(_too_large(network, f"protobuf says: {first_line(error)}", precision)) from error
     except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
-        raise EngineError(f"{name} cannot be exported to ONNX at {size}: {_first_line(error)}") from error
+        raise EngineError(f"{name} cannot be exported to ONNX at {size}: {first_line(error)}") from error
+
+
+def _check_bytes(network: nn.Module, precision: Precision) -> None:
+    """Before minutes of exporting. Of "mixed" the parts that stay in float32 are counted as half, too."""
+    count = sum(value.numel() for value in network.state_dict().values())
+    size = count * (4 if precision == "fp32" else 2)
+    if size >= MOST_BYTES:
+        raise EngineError(_too_large(network, f"its weights have {size / 1e9:.1f} GB", precision))
+
+
+def _too_large(network: nn.Module, why: str, precision: Precision) -> str:
+    smaller = {"fp32": half_of(network), "mixed": "fp16", "fp16": None}[precision]
+    use = (f'precision "{smaller}", or ' if smaller else "") + 'engine "cuda_graph", which needs no file'
+    return f"{type(network).__name__} in {precision} does not fit into an ONNX file (less than 2 GiB): {why}; use {use}"
 
 
 def _check_count(name: str, found: Any, outputs: tuple[str, ...]) -> None:
@@ -94,7 +117,3 @@ def _expect_noise() -> None:
     """torch's exporter warns about its own code, and that torchvision, which we do not use, is not installed."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*", category=FutureWarning)
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,10 +12,12 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from stream.clock import NS_PER_MS
+from stream.engines.error_text import first_line
+from stream.engines.graph_capture import own_stream
 from stream.errors import EngineError, OutOfDeviceMemory
 
 Queue = Literal["copy in", "preprocess", "work", "copy out", "colour"]
-NS_PER_MS = 1e6
 
 
 class Mark:
@@ -54,7 +56,7 @@ class DeviceStreams:
         self._streams: dict[Queue, Any] = {}
         if device.type == "cuda":
             _outlive_a_lost_device()
-            self._streams = {queue: torch.cuda.Stream(device) for queue in get_args(Queue)}  # type: ignore[no-untyped-call]
+            self._streams = {queue: own_stream(device) for queue in get_args(Queue)}
 
     def on(self, queue: Queue) -> AbstractContextManager[Any]:
         """What torch is told to do inside goes into this queue."""
@@ -95,10 +97,6 @@ def device_errors(name: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise OutOfDeviceMemory(f"{name}: the device is out of memory: {_first_line(error)}") from error
+        raise OutOfDeviceMemory(f"{name}: the device is out of memory: {first_line(error)}") from error
     except RuntimeError as error:
-        raise EngineError(f"{name}: the device failed: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise EngineError(f"{name}: the device failed: {first_line(error)}") from error

@@ -5,6 +5,7 @@ This file and tensorrt_run.py have never met a GPU: only the order of their call
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 
 from stream.engines.batch_sizes import batch_sizes, padded
+from stream.engines.error_text import first_line
+from stream.engines.graph_capture import own_stream
 from stream.engines.onnx_export import INPUT
 from stream.engines.tensorrt_api import TensorRT
 from stream.engines.tensorrt_build import Profile
@@ -22,6 +25,8 @@ from stream.engines.tensorrt_run import Run, deserialized, output_shapes, runtim
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import Size
 from stream.whole_file import write_whole
+
+log = logging.getLogger(__name__)
 
 
 def checked(inputs: dict[str, Tensor], profile: Profile, device: torch.device, name: str) -> Tensor:
@@ -63,7 +68,7 @@ class TensorRTEngine:
         with self._on_device():
             self._engine: Any = deserialized(trt, plan, profile)
             self._options, self._cache = runtime_options(trt, self._engine, runtime_cache)
-            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._stream = own_stream(self._device)
             self._pixels = torch.zeros(profile.max_batch, 3, *profile.size, device=self._device)
             shapes = output_shapes(trt, self._engine)
             self._outputs = self._buffers(shapes)
@@ -84,9 +89,10 @@ class TensorRTEngine:
         pixels = checked(inputs, self.profile, self._device, self.name)
         n = len(pixels)
         with self._lock, self._on_device():
+            caller = torch.cuda.current_stream()  # before a capture, which changes it
             run = self._run_for(padded(n, batch_sizes(self.max_batch)))
             self._turn = (self._turn + 1) % len(self._slots)
-            slot, caller = self._slots[self._turn], torch.cuda.current_stream()
+            slot = self._slots[self._turn]
             result = {name: kept[:n] for name, kept in slot.items()}
             self._stream.wait_stream(caller)
             with torch.cuda.stream(self._stream):
@@ -105,7 +111,7 @@ class TensorRTEngine:
             for batch in batch_sizes(self.max_batch):
                 self._run_for(batch)
             if self._cache is not None and self._cache_file is not None:
-                write_whole(self._cache_file, bytes(self._cache.serialize()))
+                _keep(bytes(self._cache.serialize()), self._cache_file)
 
     def describe(self) -> str:
         how = "CUDA graphs" if self._graphs else "no CUDA graphs"
@@ -148,6 +154,14 @@ class TensorRTEngine:
             with torch.cuda.device(self._device), torch.inference_mode():
                 yield
         except torch.OutOfMemoryError as error:
-            raise OutOfDeviceMemory(f"{self.name}: {error}") from error
+            raise OutOfDeviceMemory(f"{self.name}: the device is out of memory: {first_line(error)}") from error
         except (RuntimeError, ValueError) as error:  # ValueError: torch's, of a device that is no CUDA GPU
-            raise EngineError(f"{self.name} failed on {self._device}: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"{self.name} failed on {self._device}: {first_line(error)}") from error
+
+
+def _keep(kernels: bytes, path: Path) -> None:
+    """A folder that cannot be written costs a line in the log, and compiling them at every start."""
+    try:
+        write_whole(path, kernels)
+    except OSError as error:
+        log.warning("%s: compiled kernels cannot be kept, the next start compiles them again: %s", path, error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,13 +148,26 @@ def _built(trt: TensorRT, builder: Any, network: Any, config: Any, progress: Pro
     """In a thread of its own: Ctrl-C reaches the main thread only between two lines of Python."""
     monitor = progress_monitor(trt.module, progress or (lambda step, total, phase: None))
     config.progress_monitor = monitor
-    with ThreadPoolExecutor(1, thread_name_prefix="tensorrt-build") as worker:
-        building = worker.submit(builder.build_serialized_network, network, config)
+    building: Future[Any] = Future()
+
+    def run() -> None:
         try:
-            plan = building.result()
-        except BaseException:
-            monitor.cancelled = True
-            raise
+            building.set_result(builder.build_serialized_network(network, config))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            building.set_exception(error)
+
+    # no pool: an interrupt while a pool starts its thread would leave that running
+    thread = threading.Thread(target=run, name="tensorrt-build")
+    try:
+        thread.start()
+        plan = building.result()
+    except KeyboardInterrupt:
+        monitor.cancelled = True
+        wait([building])
+        raise
+    finally:
+        if building.done():
+            thread.join()
     if monitor.failure is not None:
         raise monitor.failure
     if plan is None:

@@ -3,7 +3,7 @@
 The rules it follows (NVIDIA's developer guide, "CUDA Graphs" and "Dynamic Shapes"; demo/Diffusion in NVIDIA/TensorRT):
 a stream that is not the default one, which makes TensorRT synchronise the whole device; one context for each captured
 batch size, because a graph is void once its context changes; one run before the capture, because the first one does
-work that no graph can hold; a capture in "thread_local" mode, because other threads allocate memory meanwhile.
+work that no graph can hold; and those of every capture (``graph_capture``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from stream.engines.graph_capture import captured
 from stream.engines.onnx_export import INPUT, OUTPUT
 from stream.engines.tensorrt_api import TensorRT
 from stream.engines.tensorrt_build import Profile
@@ -108,7 +109,7 @@ class Run:
             return
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            with captured(graph, self._stream):
                 self()
         except (RuntimeError, EngineError) as error:
             log.warning("%s runs without a CUDA graph: %s", name, error)

@@ -166,7 +166,7 @@ def trace(network: nn.Module, size: Size, name: str) -> Any:
             traced = torch.jit.trace(network, _example(1, size), check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
         except RuntimeError as error:
-            raise EngineError(f"{name} cannot be traced at {size}: {_first_line(error)}") from error
+            raise EngineError(f"{name} cannot be traced at {size}: {_last_line(error)}") from error
         for wanted, given in zip(expected, _run(frozen, two, name), strict=True):
             difference = float((given - wanted).abs().max())
             if not difference <= 1e-3 * float(wanted.abs().max()):
@@ -197,7 +197,7 @@ def _run(network: Callable[[Tensor], Any], pixels: Tensor, name: str) -> tuple[T
         results = network(pixels)
         return results if isinstance(results, tuple) else (results,)
     except (RuntimeError, ValueError) as error:
-        raise EngineError(f"{name} cannot run at {Size(*pixels.shape[2:])}: {_first_line(error)}") from error
+        raise EngineError(f"{name} cannot run at {Size(*pixels.shape[2:])}: {_last_line(error)}") from error
 
 
 def _tensor(pixels: Floats) -> Tensor:
@@ -224,7 +224,7 @@ def _expect_deprecation() -> None:
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not in its list
 
 
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     """TorchScript's messages are a whole stack of source lines; the last one is the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

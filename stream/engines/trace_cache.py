@@ -10,6 +10,7 @@ import hashlib
 import logging
 from pathlib import Path
 
+from stream.errors import first_line
 from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class TraceCache:
     def report(self, name: str, key: str, error: BaseException) -> None:
         """One line in the log: the file is of no use and is being rebuilt."""
         path = self._path(self._folder, name, key) if self._folder else name
-        log.warning("%s: rebuilt, because the file was not usable: %s", path, _first_line(error))
+        log.warning("%s: rebuilt, because the file was not usable: %s", path, first_line(error))
 
     def write(self, name: str, key: str, content: bytes) -> None:
         """Keep ``content``. A folder that cannot be written is reported once; from then on nothing is kept."""
@@ -72,7 +73,3 @@ def _content(data: bytes, key: str) -> bytes:
     if body[: len(prefix)] != prefix:
         raise ValueError("it was made from something else")
     return bytes(body[len(prefix) :])
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from stream.errors import SourceError
 from stream.frames import Image
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class BgrConverter:
     def __call__(self, frame: VideoFrame) -> Image:
         """(H, W, 3) uint8 BGR, contiguous, read-only; shares no memory with the decoder.
 
-        A picture that its decoder left on a graphics card is converted there.
+        A picture that its decoder left on a graphics card is converted there; SourceError if the card fails.
         """
         image = self._from_device(frame) if _is_on_device(frame) else self._from_memory(frame)
         image.flags.writeable = False
@@ -37,7 +38,13 @@ class BgrConverter:
     def _from_device(self, frame: VideoFrame) -> Image:
         from stream.sources.nv12 import frame_to_bgr
 
-        return cast(Image, frame_to_bgr(frame).cpu().numpy())
+        try:
+            return cast(Image, frame_to_bgr(frame).cpu().numpy())
+        except RuntimeError as error:  # torch's, of a card that is lost or has no room
+            why = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise SourceError(
+                f'the card that decodes this camera gives no picture: {why}; decode = "cpu" needs no card'
+            ) from error
 
 
 def _is_on_device(frame: VideoFrame) -> bool:

@@ -116,7 +116,7 @@ def test_the_command_prints_keeps_and_recommends(
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "160")
     file = tmp_path / "curve.json"
-    how = {"engine": "torchscript", "size": "64x96", "batch": 3, "seconds": 0.05}
+    how = {"engine": "torchscript", "size": "96x64", "batch": 3, "seconds": 0.05}
     assert bench_engine("tiny", json_file=file, **how) == 0
     found = json.loads(file.read_text())
     assert [point["batch"] for point in found["points"]] == [1, 2, 3]
@@ -133,4 +133,4 @@ def test_the_command_prints_keeps_and_recommends(
 def test_a_size_that_the_network_does_not_take_is_refused_at_once() -> None:
     """As for building."""
     with pytest.raises(UsageError, match="tiny needs multiples of 32"):
-        bench_engine("tiny", engine="torchscript", size="65x96")
+        bench_engine("tiny", engine="torchscript", size="96x65")

@@ -197,7 +197,9 @@ def blocks(depth: Floats) -> Floats:
         (breathing(), "scale_drift "),
         (bobbing(), "level_drift "),
         (lambda depth: 1.05 * depth, "scale_off 0.0476, must be at most 0.02"),
+        (lambda depth: 0.95 * depth, "scale_off 0.0526, must be at most 0.02"),
         (lambda depth: depth + 0.1 * depth.std(), "level_off "),
+        (lambda depth: depth - 0.1 * depth.std(), "level_off "),
         (lambda depth: depth + (0.05 * np.ptp(depth) * np.eye(*depth.shape[1:]) if len(depth) > 1 else 0), "batch_dif"),
     ],
 )

@@ -9,9 +9,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from google.protobuf.message import EncodeError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stream.engines import onnx_export
 from stream.engines.onnx_export import INPUT, OPSET, export_onnx
 from stream.engines.precision import InHalf, Precision, fold_batch_norm
 from stream.errors import EngineError
@@ -229,3 +231,26 @@ def test_names_must_be_as_many_as_tensors(small: nn.Module) -> None:
     for network, outputs in [(small, ("depth", "fov_deg")), (Two(), ("depth",))]:
         with pytest.raises(EngineError, match=r"returns \d tensors; \d were named: depth"):
             export_onnx(network, Size(32, 32), outputs=outputs)
+
+
+def test_a_network_too_large_for_a_file_is_refused_at_once() -> None:
+    """Counted, not exported: here not even its weights exist. Half of it would fit."""
+    with torch.device("meta"):
+        large = nn.Linear(1 << 15, (1 << 14) + 1)
+    with pytest.raises(EngineError, match=r"Linear in fp32 does not fit.*have 2\.1 GB; use precision \"fp16\", or"):
+        export_onnx(large, Size(8, 8))
+    with torch.device("meta"):
+        huge = nn.Linear(1 << 15, (1 << 15) + 1)
+    with pytest.raises(EngineError, match=r"Linear in fp16 does not fit.*; use engine \"cuda_graph\""):
+        export_onnx(huge, Size(8, 8), precision="fp16")
+
+
+def test_what_protobuf_finds_too_large_is_our_error(small: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the exporter adds to the weights is not counted; the message of so large a model is stood in for."""
+
+    def too_large(model: object) -> bytes:
+        raise EncodeError("Failed to serialize proto")
+
+    monkeypatch.setattr(onnx_export, "_written", too_large)
+    with pytest.raises(EngineError, match=r"Small in fp32 does not fit.*protobuf says: Failed to serialize proto"):
+        export_onnx(small, Size(8, 8))

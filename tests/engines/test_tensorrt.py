@@ -20,6 +20,7 @@ from stream.engines.tensorrt_api import Errors, Flavour, TensorRT
 from stream.engines.tensorrt_build import Profile
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import Size
+from tests.engines.cuda_stand_in import Cuda
 
 PROFILE = Profile(Size(4, 6), max_batch=5, best_batch=4)
 CPU = torch.device("cpu")
@@ -65,6 +66,8 @@ def test_what_it_was_built_for_is_taken() -> None:
 class Device:
     """Stands in for the GPU: it runs everything at once, keeps the order, and knows what is being captured."""
 
+    stream_number = 7
+
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.recording: list[Callable[[], None]] | None = None
@@ -76,12 +79,8 @@ class Device:
         else:
             self.recording.append(work)
 
-    def stream(self) -> Any:
-        return SimpleNamespace(
-            cuda_stream=7,
-            wait_stream=lambda other: self.calls.append("wait for caller"),
-            synchronize=lambda: self.calls.append("synchronize"),
-        )
+    def stream(self, device: object = None) -> Any:
+        return Stream(self)
 
     def caller(self) -> Any:
         return SimpleNamespace(wait_stream=lambda other: self.calls.append("caller waits"))
@@ -97,12 +96,26 @@ class Device:
         return SimpleNamespace(works=works, replay=replay)
 
     @contextmanager
-    def capturing(self, graph: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+    def capturing(self, graph: Any, pool: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        assert pool is None
         assert capture_error_mode == "thread_local"
         self.calls.append("capture")
         self.recording = graph.works
         yield
         self.recording = None
+
+
+class Stream:
+    """The engine's own."""
+
+    def __init__(self, device: Device) -> None:
+        self.device, self.cuda_stream = device, device.stream_number
+
+    def wait_stream(self, other: object) -> None:
+        self.device.calls.append("wait for caller")
+
+    def synchronize(self) -> None:
+        self.device.calls.append("synchronize")
 
 
 class Context:
@@ -127,7 +140,7 @@ class Context:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
-        assert stream == 7
+        assert stream == self.device.stream_number
         self.device.run(f"execute {self.batch}", self._compute)
         return self.works
 
@@ -270,7 +283,7 @@ def test_a_capture_that_fails_costs_a_line_in_the_log(
     """The engine then runs without."""
 
     @contextmanager
-    def failing(graph: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+    def failing(graph: Any, pool: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
         raise RuntimeError("operation not permitted when stream is capturing")
         yield
 
@@ -279,6 +292,23 @@ def test_a_capture_that_fails_costs_a_line_in_the_log(
     with caplog.at_level(logging.WARNING):
         torch.testing.assert_close(card.open().infer(pixels=pixels)["depth"], pixels.sum(1))
     assert "tiny runs without a CUDA graph: operation not permitted" in caplog.text
+
+
+def test_after_a_capture_that_failed_the_caller_still_finds_its_result_in_turn(
+    cuda: Cuda, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch's own contexts here: where a capture cannot be ended, torch's leaves the thread on the engine's stream."""
+    cuda.failing = True
+    card = Card()
+    engine = card.open()
+    own = card.device.stream_number = engine._stream.cuda_stream
+    cuda.calls.clear()
+    with caplog.at_level(logging.WARNING):
+        pixels = torch.randn(1, 3, 4, 6)
+        torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
+    assert "tiny runs without a CUDA graph" in caplog.text
+    assert cuda.current_stream() is cuda.default
+    assert [call for call in cuda.calls if " waits for " in call] == [f"{own} waits for 0", f"0 waits for {own}"]
 
 
 def test_rtx_compiles_for_the_shape_and_keeps_what_it_compiled(
@@ -295,6 +325,20 @@ def test_rtx_compiles_for_the_shape_and_keeps_what_it_compiled(
         file.write_bytes(b"of another card")
         card.open(runtime_cache=file)
     assert "of no use here" in caplog.text
+
+
+def test_rtx_runs_where_nothing_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that cannot be written, here because it is a file, costs a line in the log."""
+    card = on_stand_in(Card("tensorrt_rtx"), monkeypatch)
+    (tmp_path / "store").write_text("a file")
+    engine = card.open(runtime_cache=tmp_path / "store" / "tiny.runtime")
+    with caplog.at_level(logging.WARNING, "stream.engines"):
+        engine.prepare(PROFILE.size)
+    assert "compiled kernels cannot be kept" in caplog.text
+    pixels = torch.randn(1, 3, 4, 6)
+    torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
 
 
 def test_rtx_says_itself_what_cannot_be_captured(
@@ -340,8 +384,14 @@ def test_failures_are_ours(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room() -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
+    def silent() -> Any:
+        raise RuntimeError
+
     monkeypatch.setattr(torch.cuda, "current_stream", no_room)
     with pytest.raises(OutOfDeviceMemory, match="Tried to allocate"):
+        engine.infer(pixels=pixels)
+    monkeypatch.setattr(torch.cuda, "current_stream", silent)
+    with pytest.raises(EngineError, match="tiny failed on cpu: RuntimeError"):
         engine.infer(pixels=pixels)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +25,18 @@ def need(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA GPU")
     return device
+
+
+@contextmanager
+def nothing_may_wait() -> Iterator[None]:
+    """torch raises an error at every operation that waits for the GPU; afterwards, whatever happens, it does not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*prototype feature", category=UserWarning)  # this very mode
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def by_torch(device: str, engine: str = "cuda") -> Callable[[DepthModel, ModelSettings, Choice], Any]:

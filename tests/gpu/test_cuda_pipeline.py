@@ -26,7 +26,7 @@ from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.capture import capture
 from tests.conftest import FrameMaker
-from tests.gpu.devices import DEVICES, by_network, by_torch, need, network
+from tests.gpu.devices import DEVICES, by_network, by_torch, need, network, nothing_may_wait
 
 ROOT = Path(__file__).parents[2]
 COUNT = 12
@@ -165,16 +165,14 @@ def test_the_hot_path_never_waits_for_the_whole_device(
 
     settings = ModelSettings(max_batch=4, layout="throughput")
     with DeviceEstimator(settings, by_torch("cuda", engine), "cuda") as estimator:
-        for frames in (noisy(make_frame, 4), noisy(make_frame, 1), noisy(make_frame, 4)):  # memory, filters, graphs
+        estimator.load([noisy(make_frame, 1)[0].size])  # a size that is met later is captured beside the pictures
+        for frames in (noisy(make_frame, 4), noisy(make_frame, 1), noisy(make_frame, 4)):  # memory, filters
             for batch in estimator.batches(frames):
                 _painted(estimator.estimate(batch))
         monkeypatch.setattr(torch.cuda, "synchronize", counted)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with nothing_may_wait():
             for _ in range(20):
                 tickets = [estimator.submit(batch) for batch in estimator.batches(noisy(make_frame, 4))]
                 maps = [m for ticket in tickets for m in estimator.collect(ticket)]
                 assert len(_painted(maps)) == 4
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
     assert calls == [0]

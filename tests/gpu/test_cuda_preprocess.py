@@ -10,7 +10,7 @@ from stream.frames import Size
 from stream.models.base import DepthModel
 from stream.models.catalog import MODELS
 from stream.preprocess.gpu import to_camera, to_network
-from tests.gpu.devices import need
+from tests.gpu.devices import need, nothing_may_wait
 
 pytestmark = pytest.mark.cuda
 CAMERAS = [(480, 640), (721, 1279), (97, 133), (300, 200)]
@@ -40,9 +40,6 @@ def test_nothing_in_it_waits_for_the_device() -> None:
     pictures = torch.zeros(2, 480, 640, 3, dtype=torch.uint8, device="cuda")
     for model in MODELS:
         to_camera(to_network(pictures, model.spec)[:, 0], Size(480, 640), model.spec)  # filters are made and copied
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with nothing_may_wait():
         for model in MODELS:
             to_camera(to_network(pictures, model.spec)[:, 0], Size(480, 640), model.spec)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
