@@ -2,8 +2,12 @@
 // The format is described in docs/wire.md; take this file into your own program as it is.
 //
 //   depthstream::Frame frame;
-//   if (const char* fault = depthstream::parse(bytes, size, frame)) { /* say so, and drop the message */ }
-//   else if (frame.metric()) stop_if_near(frame.metres(column, row));   // NaN: unknown
+//   const char* fault = depthstream::parse(bytes, size, frame);
+//   if (!fault) fault = frame.unreadable();
+//   if (!fault) fault = frame.damaged();
+//   if (!fault) fault = frame.metres_fault();
+//   if (fault) stop(fault);                                  // no depth to act on
+//   else stop_if_near(frame.metres(column, row));            // NaN: unknown
 //
 // A Frame points into the message: it is valid as long as the message is.
 #pragma once
@@ -24,6 +28,15 @@ namespace depthstream {
 enum Encoding : std::uint8_t { kF32 = 1, kU16 = 2, kF16 = 3, kU8x3 = 4 };
 enum Compression : std::uint8_t { kRaw = 0, kZstd = 1, kDeltaZstd = 2, kPng16 = 3, kJpeg = 5 };
 enum Kind : std::uint8_t { kMetric = 1, kRelativeInverse = 2, kRelative = 3, kConfidence = 4, kColour = 5 };
+enum Flag : std::uint8_t {
+  kHostArrival = 1,            // capture_ns is when the picture reached the publisher's machine
+  kRtcp = 2,                   // capture_ns is by the camera's clock
+  kClockVerified = 4,
+  kIntrinsicsCalibrated = 8,   // fx, fy, cx, cy were measured
+  kScaleCalibrated = 16,
+  kRandomWeights = 32,         // a speed test: the numbers mean nothing
+  kScaleGuessed = 64           // metres are a guess: the network does not know the camera's focal length
+};
 enum Integrity : std::uint8_t { kClean = 0, kTainted = 1, kFrozen = 2, kBlack = 3 };
 
 constexpr std::uint32_t kLargestSide = 16384;
@@ -49,14 +62,40 @@ static_assert(sizeof(Header) == 256 && offsetof(Header, seq) == 72 && offsetof(H
 static_assert(offsetof(Header, scale) == 116 && offsetof(Header, fx) == 128, "layout");
 static_assert(offsetof(Header, server_id) == 216 && offsetof(Header, integrity) == 228, "layout");
 
+namespace detail {
+
+// As in zlib and PNG.
+inline std::uint32_t crc32(const unsigned char* bytes, std::size_t size) {
+  std::uint32_t table[256] = {};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    table[i] = i;
+    for (int bit = 0; bit < 8; ++bit) table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0xEDB88320u : 0u);
+  }
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (std::size_t i = 0; i < size; ++i) crc = table[(crc ^ bytes[i]) & 0xFF] ^ (crc >> 8);
+  return ~crc;
+}
+
+}  // namespace detail
+
 struct Frame {
   Header header;
   const unsigned char* payload;
 
   bool metric() const { return header.kind == kMetric; }
+  bool random() const { return header.flags & kRandomWeights; }
+  bool guessed() const { return header.flags & kScaleGuessed; }
+
+  // Why a robot must not take these numbers for distances; nullptr if nothing in the message speaks against it.
+  const char* metres_fault() const {
+    if (!metric()) return "not metres";
+    if (random()) return "random weights, a speed test: the numbers mean nothing";
+    if (guessed()) return "the metres are a guess: give the camera's intrinsics to the publisher";
+    return header.integrity == kClean ? nullptr : "the camera's picture was damaged, frozen or black";
+  }
 
   // Metres along the optical axis; NaN where they are unknown, outside the picture, and for every kind but metric:
-  // relative depth has no unit.
+  // relative depth has no unit. They may still be a guess, or of random weights: see metres_fault.
   float metres(std::uint32_t column, std::uint32_t row) const {
     if (!metric() || column >= header.width || row >= header.height || unreadable()) return kUnknown;
     const unsigned char* line = payload + std::size_t{row} * header.step;
@@ -75,6 +114,13 @@ struct Frame {
     if (header.compression != kRaw) return "compressed: this reader takes raw only (publish.compression = \"raw\")";
     if (header.encoding == kF16) return "f16: this reader takes f32 and u16 (publish.encoding)";
     return header.encoding == kU8x3 ? "a colour picture, not depth" : nullptr;
+  }
+
+  // Compares the payload with the header's CRC-32, if the publisher sends one (publish.checksum); nullptr if it is whole
+  // or nobody can tell. Looks at every byte: once a frame, not once a pixel.
+  const char* damaged() const {
+    if (header.crc32 == 0 || detail::crc32(payload, header.payload_bytes) == header.crc32) return nullptr;
+    return "the payload is damaged, its CRC-32 is another";
   }
 };
 
@@ -123,7 +169,8 @@ inline const char* meaning_fault(const Header& h) {
 
 }  // namespace detail
 
-// nullptr, or what is wrong with the message; a frame is only to be used after nullptr. Any bytes may come.
+// nullptr, or what is wrong with the header or the lengths; a frame is only to be used after nullptr. Any bytes may come.
+// The payload is not looked at: Frame::damaged does that.
 inline const char* parse(const void* message, std::size_t size, Frame& frame) {
   Header& h = frame.header;
   if (size < sizeof h) return "shorter than a header";

@@ -58,9 +58,10 @@ double age_ms(const depthstream::Header& header) {
 
 std::string centre(const depthstream::Frame& frame) {
   if (!frame.metric()) return "relative";
+  if (frame.random()) return "meaningless (random weights)";
   const float metres = frame.metres(frame.header.width / 2, frame.header.height / 2);
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f m", static_cast<double>(metres));
+  char text[64];
+  std::snprintf(text, sizeof text, "%.3f m%s", static_cast<double>(metres), frame.guessed() ? " (a guess)" : "");
   return std::isnan(metres) ? "unknown" : text;
 }
 
@@ -69,6 +70,7 @@ bool show(const void* data, std::size_t size) {
   depthstream::Frame frame;
   const char* fault = depthstream::parse(data, size, frame);
   if (!fault) fault = frame.unreadable();
+  if (!fault) fault = frame.damaged();
   if (fault) {
     std::fprintf(stderr, "refused a message of %zu bytes: %s\n", size, fault);
     return false;

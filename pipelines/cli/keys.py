@@ -31,7 +31,7 @@ def new(name: str, folder: Path | None) -> None:
     print(f"  {folder / 'server.key_secret'}    (secret)")
     print(f"  {client.file}    (no secret; to shut the reader out, delete it and restart the publisher)")
     print(f'\nThe publisher: [publish] keys = "{folder}"')
-    print("A publisher that runs already knows the new key; start the reader after this.")
+    print("A publisher that runs already knows the new key; a reader that it refused comes in by itself.")
 
 
 def list_keys(folder: Path | None, *, as_json: bool = False) -> None:

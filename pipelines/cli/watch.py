@@ -15,6 +15,7 @@ from rich.live import Live
 
 from pipelines.cli.watch_frame import frame_facts
 from pipelines.cli.watch_table import Watched, summary, watch_table
+from pipelines.interrupts import status_of
 from stream.client.client_keys import ClientKeys
 from stream.client.discovery import find_streams
 from stream.client.stale import link_trouble, why_stale
@@ -29,6 +30,8 @@ out, err = Console(), Console(stderr=True)
 PATIENCE_S = 20.0
 """A pipeline may be about to start; afterwards streams may be silent as long as they like."""
 SAY_SO_AFTER_S = 3.0
+WORTH_SAYING_S = 1.0
+"""Of waiting; when less is left, the end says it all."""
 REFRESH_S = 0.25
 
 
@@ -89,7 +92,7 @@ class Patience:
         self._spoke = False
 
     def tell(self, trouble: str) -> None:
-        if self._speak.passed and not self._spoke:
+        if self._speak.passed and not self._spoke and self._end.left_s >= WORTH_SAYING_S:
             self._spoke = True
             text = f"nothing from {self._endpoint} yet; {trouble}; waiting {self._end.left_s:.0f} s more (Ctrl-C ends)"
             err.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -135,8 +138,8 @@ def _print_lines(frames: Iterator[tuple[Watched, Message, float] | None], watche
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         return 0
-    except KeyboardInterrupt:
-        status = 130
+    except KeyboardInterrupt as interrupt:
+        status = status_of(interrupt)
     for one in watched:
         err.print(summary(one), markup=False, highlight=False, soft_wrap=True)
     return status or _nothing(watched)
@@ -151,8 +154,8 @@ def _show_table(frames: Iterator[object], watched: Sequence[Watched], endpoint: 
                 if due.passed:
                     show(watched, endpoint)
                     due = Deadline.after(REFRESH_S)
-    except KeyboardInterrupt:
-        status = 130
+    except KeyboardInterrupt as interrupt:
+        status = status_of(interrupt)
     out.print(watch_table(watched, endpoint))
     for one in watched:
         out.print(summary(one), markup=False, highlight=False, soft_wrap=True)

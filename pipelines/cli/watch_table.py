@@ -10,13 +10,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stream.client.health import ReaderHealth, number, one_line
+from stream.client.health import ReaderHealth, number
 from stream.client.link import LinkState
 from stream.client.rate import RecentRate
 from stream.client.stale import link_trouble, why_stale
 from stream.client.subscriber import Subscriber
 from stream.clock import NS_PER_S
 from stream.errors import StaleFrame
+from stream.log import one_line
 from stream.stats import Durations
 from stream.wire.codes import Flags, WireKind
 from stream.wire.header import Header

@@ -15,12 +15,12 @@ from typing import Any
 from stream.errors import WireError
 from stream.frames import Size
 from stream.objects import Box
+from stream.wire.header import LARGEST_SIDE
 from stream.wire.slow import pack_json, parse_json
 
 FAMILY = "boxes/"
 LARGEST_BYTES = 256 << 10
 """Of a message: some two thousand boxes."""
-LARGEST_SIDE = 16384
 
 
 @dataclass(frozen=True, slots=True)

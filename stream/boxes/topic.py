@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 from stream.boxes.message import FAMILY, LARGEST_BYTES, BoxSet, parse_boxes
 from stream.boxes.refusals import Refusals
 from stream.boxes.settings import BoxTopicSettings
-from stream.client.link import QUEUED, Link
-from stream.clock import NowNs
+from stream.client.link import Link
+from stream.clock import NS_PER_MS, NowNs
 from stream.errors import SourceError, WireError
 from stream.frames import Frame
 from stream.objects import Box
-from stream.wire.names import subscription
+from stream.wire.names import TOPIC_BYTES, subscription
 
 if TYPE_CHECKING:
     import zmq
@@ -26,14 +26,14 @@ CONNECTION_ENDS_BYTES = 4 * LARGEST_BYTES
 """ZeroMQ ends a connection over a larger message, before it takes the memory; a smaller one is ours to refuse."""
 LOOK_AGAIN_MS = 500
 """So often connections are looked at, and made again where ZeroMQ has given up."""
-NS_PER_MS = 1_000_000
 
 
 class BoxTopic:
     """A detector like any other while it is open (``with``): call it with a frame. Raises UsageError for an endpoint.
 
-    Its thread takes messages as they come, so that the age of a set counts from its arrival. Detectors may be absent,
-    come and go; what they send wrongly is refused and counted.
+    Its thread takes messages as they come, so that the age of a set counts from its arrival; of those of a stream that
+    come at once the newest. Detectors may be absent, come and go; what they send wrongly is refused and counted. It may
+    be opened again.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class BoxTopic:
         """Messages that were taken."""
 
     def __enter__(self) -> Self:
+        self._closing.clear()
+        self._failure = None
         with ExitStack() as undo:
             woken, self._waker = socket.socketpair()
             undo.callback(woken.close)
@@ -103,7 +105,7 @@ class BoxTopic:
         import zmq
 
         poller = zmq.Poller()
-        for waiting in (woken, *(link.socket for link in links), *(link.monitor for link in links)):
+        for waiting in (woken, *(each for link in links for each in (link.socket, *link.monitors))):
             poller.register(waiting, zmq.POLLIN)
         try:
             while not self._closing.is_set():
@@ -116,10 +118,9 @@ class BoxTopic:
                 self._failure = error
 
     def _take_some(self, link: Link) -> None:
-        """What waits, but not for ever: one detector that sends without a pause does not keep the others away."""
-        for _ in range(QUEUED):
-            if (message := link.receive()) is None:
-                return
+        """The newest of each topic, but not for ever: a detector that never pauses does not keep the others away."""
+        newest = {bytes(message[:TOPIC_BYTES]): message for message in link.receive_all()}
+        for message in newest.values():
             self._take(message)
 
     def _take(self, message: memoryview) -> None:

@@ -34,11 +34,10 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from stream.clock import NowNs
+from stream.clock import NS_PER_MS, NowNs
 from stream.wire.codes import Flags
 from stream.wire.header import Header
 
-NS_PER_MS = 1_000_000
 HALF_WINDOW_NS = 15_000 * NS_PER_MS
 SAME_FROM_NS, SAME_TO_NS = -5 * NS_PER_MS, 1_000 * NS_PER_MS
 """Clocks kept by NTP in one network differ by less than 5 ms; so much is not called a difference."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from stream.errors import UsageError
+from stream.wire.curve_key import KEY
 
 SERVER_FILE, SECRET_SUFFIX = "server.key", ".key_secret"
 PUBLISHERS_SECRET = f"server{SECRET_SUFFIX}"
-KEY = re.compile(rb"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
-"""Z85 (ZeroMQ RFC 32) of 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

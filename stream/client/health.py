@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stream.client.age import NS_PER_MS, AgeClock, Clocks
+from stream.client.age import AgeClock, Clocks
 from stream.client.link import LinkState
 from stream.client.rate import RecentRate
-from stream.clock import NS_PER_S, NowNs
+from stream.clock import NS_PER_MS, NS_PER_S, NowNs
 from stream.errors import WireError
-from stream.log import redact
+from stream.log import one_line
 from stream.wire.header import Header
 
 DEAD_AFTER_PERIODS, DEAD_AFTER_AT_LEAST_S = 10, 1.0
@@ -152,8 +152,3 @@ def number(data: Mapping[str, Any], key: str) -> float | None:
     value = data.get(key)
     valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
     return float(value) if valid and value is not None else None
-
-
-def one_line(text: str, most: int = 300) -> str:
-    """Fit for a terminal, whoever sent it: no control characters, no passwords, not too long."""
-    return "".join(c for c in " ".join(redact(text).split()) if c.isprintable())[:most]

@@ -10,22 +10,21 @@ from typing import Any
 from stream.client.age import AgeClock
 from stream.client.client_keys import ClientKeys
 from stream.client.health import ReaderHealth, Record
-from stream.client.link import QUEUED, Link
+from stream.client.link import Link
+from stream.client.relay import QUEUED, Relay
 from stream.clock import NowNs
 from stream.errors import WireError
 from stream.wire.message import Message, parse, subscription
 from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
 
 LOOK_EVERY_NS = 10_000_000
-"""A reader of two thousand frames a second has other things to do than look at four sockets for each of them."""
-SLOW_AT_ONCE = 64
-"""They come once a second; more of them must not keep a reader from its frames."""
+"""A reader of two thousand frames a second has other things to do than look at all its sockets for each of them."""
 MOST_ROUNDS = 100
 """For a sender that is faster than this."""
 
 
 class Inbox:
-    """Of one thread. The frames have a socket of their own, since ZeroMQ keeps the newest message per socket."""
+    """Of one thread. Each topic has a socket of its own, since ZeroMQ keeps the newest message per socket."""
 
     def __init__(
         self,
@@ -42,40 +41,40 @@ class Inbox:
         import zmq
 
         stream = topic.partition("/")[2]
-        frames, slow = [subscription(topic)], [subscription(f"info/{stream}"), subscription(f"status/{stream}")]
-        self._latest, self._mono_ns = latest, mono_ns
+        frames, *slow = [subscription(each) for each in (topic, f"info/{stream}", f"status/{stream}")]
+        self._mono_ns = mono_ns
         self._record = Record(AgeClock(mono_ns, unix_ns), mono_ns, count_rate=not latest)
         self.newest: Message | None = None
         self.unread: deque[Message] = deque(maxlen=1 if latest else None)
-        self._empty_ns = self._look_ns = mono_ns()
-        """When the frames' socket certainly had no message to give; and when to look around again."""
+        self._look_ns = mono_ns()
+        """When to look around again."""
         self._context = zmq.Context()
         link = partial(Link, self._context, endpoint, keys=keys, mono_ns=mono_ns)
         try:
-            self._frames = link(frames, max_bytes=max_bytes, latest=latest)
-            self._slow = link(slow, max_bytes=2 * LARGEST_JSON_BYTES, latest=False)
+            self._slow = [link([each], max_bytes=2 * LARGEST_JSON_BYTES, latest=True) for each in slow]
+            opened = link([frames], max_bytes=max_bytes, latest=latest)
+            self._frames: Link | Relay = opened if latest else Relay(opened)
         except BaseException:
             self._context.destroy(0)
             raise
 
     @property
     def frames(self) -> Any:
-        """The socket that is readable when ``collect`` has something to take."""
+        """What is readable, in the terms of ``zmq.Poller``, when ``collect`` has something to take."""
         return self._frames.socket
 
     @property
     def others(self) -> Sequence[Any]:
         """Those that are readable when ``look_around`` has."""
-        return self._frames.monitor, self._slow.socket, self._slow.monitor
+        return *self._frames.monitors, *(each for slow in self._slow for each in (slow.socket, *slow.monitors))
 
     def look_around(self) -> None:
         """Take in everything but frames: what is told of the stream, and of the connections."""
         self._look_ns = self._mono_ns() + LOOK_EVERY_NS
         self._frames.look()
-        self._slow.look()
-        for _ in range(SLOW_AT_ONCE):
-            if not self._take_slow():
-                break
+        for slow in self._slow:
+            slow.look()
+            self._take_slow(slow)
 
     def collect(self) -> None:
         """Take in the frames that are there, waiting for nothing; now and then look around."""
@@ -104,28 +103,23 @@ class Inbox:
     def close(self) -> None:
         """The second call does nothing."""
         if not self._context.closed:
-            self._frames.close()
-            self._slow.close()
+            for link in (self._frames, *self._slow):
+                link.close()
             self._context.term()
 
-    def _take_slow(self) -> bool:
-        raw = self._slow.receive()
-        if raw is None:
-            return False
+    def _take_slow(self, link: Link) -> None:
+        if (raw := link.receive()) is None:
+            return
         try:
             self._record.told(*parse_json(raw))
         except WireError as error:
             self._record.damaged(error)
-        return True
 
     def _take_frame(self) -> bool:
-        before_ns = self._mono_ns()
-        raw = self._frames.receive()
-        if raw is not None:
-            self._sort_in(raw)
-        if raw is None or self._latest:
-            self._empty_ns = before_ns
-        return raw is not None
+        if (raw := self._frames.receive()) is None:
+            return False
+        self._sort_in(raw)
+        return True
 
     def _sort_in(self, raw: memoryview) -> None:
         try:
@@ -133,6 +127,6 @@ class Inbox:
         except WireError as error:
             self._record.damaged(error)
             return
-        self._record.received(message.header, self._empty_ns)
+        self._record.received(message.header, self._frames.empty_ns)
         self.newest = message
         self.unread.append(message)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stream.client.health import ReaderHealth, one_line
+from stream.client.health import ReaderHealth
 from stream.client.link import LinkState
+from stream.log import one_line
 
 _TROUBLES: dict[LinkState, str] = {
     "connecting": "not connected: is the publisher running, and is the address right?",
@@ -22,7 +23,7 @@ def link_trouble(state: LinkState) -> str:
 
 def why_stale(beginning: str, health: ReaderHealth) -> str:
     """``beginning``, then what is known of the newest frame, the connection, the publisher's word, and the clocks."""
-    return one_line("; ".join([beginning, *_facts(health)]), most=600)
+    return one_line("; ".join([beginning, *_facts(health)]))
 
 
 def _facts(health: ReaderHealth) -> Iterator[str]:

@@ -34,10 +34,11 @@ class Subscriber:
     """Reads one stream of one publisher, and comes back by itself when either was away.
 
     One thread uses it; ``close`` may be called from any, also from a signal handler. With ``latest`` only the newest
-    message is kept for the reader, however slow it is; without, four wait, and what comes beyond those is lost.
+    message is kept for the reader; without, a thread takes each one as it comes, and the newest eight are. Any time may
+    pass between two calls.
     ``topic``: depth as it is published, as the network said it (raw), or painted (preview).
     Construction connects and raises UsageError for an endpoint or a name that cannot be one; a publisher that is not
-    there yet is no error.
+    there yet is no error. Reading raises SourceError if that thread can receive no more.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Subscriber:
             self._inbox.look_around()
             raise StaleFrame(why_stale(f"{self.topic} at {self.endpoint}: {what}", self._inbox.health()))
         ready = self._poller.poll(math.ceil(min(deadline.left_s, LOOK_AGAIN_S) * 1000))
-        if any(socket is not self._inbox.frames for socket, _ in ready):
+        if any(socket != self._inbox.frames for socket, _ in ready):
             self._inbox.look_around()
         self._check_open()
 

@@ -6,6 +6,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from time import monotonic_ns
 from typing import Any, Literal, Self, TypeAlias
 
@@ -78,11 +79,16 @@ class Publisher:
                 self.close()
 
     def _open(self) -> None:
-        socket = PublisherSocket(self._settings)
-        self._wait = ReadersWait(socket.fileno)
-        self._socket, self.endpoints = socket, socket.endpoints
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
+        with ExitStack() as undo:
+            socket = PublisherSocket(self._settings)
+            undo.callback(socket.close)
+            self._wait = ReadersWait(socket.fileno)
+            undo.callback(self._wait.close)
+            undo.callback(setattr, self, "_socket", None)
+            self._socket, self.endpoints = socket, socket.endpoints
+            self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+            self._thread.start()
+            undo.pop_all()
         _log.info("publishing on %s", ", ".join(self.endpoints))
 
     def close(self) -> None:

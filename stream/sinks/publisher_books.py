@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
+from stream.clock import NS_PER_MS
 from stream.frames import DepthMap
 from stream.settings import PublishSettings
 from stream.sinks.stream_status import StreamStatus
@@ -15,7 +16,6 @@ Made: TypeAlias = Literal["previews", "raw messages", "objects"]
 """Of a depth map: not counted as its stream's frames."""
 What: TypeAlias = Literal["depth messages"] | Made
 
-NS_PER_MS = 1_000_000
 LONGEST_FAMILY = "preview/"
 """A stream whose name fits a message of this family has a name for all of its topics."""
 

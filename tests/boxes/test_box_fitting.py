@@ -102,7 +102,7 @@ def test_a_fixed_box_outside_of_the_first_picture_cannot_be_meant() -> None:
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ([0, 0, math.nan, 9], "not finite"),
+        ([0, 0, math.nan, 9], "finite"),
         ([9, 0, 3, 9], "inverted"),
         ([3, 3, 3, 9], "empty"),
         ([0, 0, 9], "box"),

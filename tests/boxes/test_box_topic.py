@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, monotonic_ns
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -19,25 +20,29 @@ import zmq
 from stream.boxes.message import LARGEST_BYTES, pack_boxes
 from stream.boxes.settings import BoxTopicSettings
 from stream.boxes.topic import CONNECTION_ENDS_BYTES, BoxTopic
+from stream.client import link
 from stream.clock import Stamp
 from stream.frames import Frame, Size
 from stream.objects import Box
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 PROGRAM = Path(__file__).with_name("box_program.py")
 BOX = Box(1, 2, 30, 40, "person", 0.5)
 ABSENT = "ipc:///nowhere/at/all"
+T = TypeVar("T")
 
 
 def frame(camera: str = "front") -> Frame:
     return Frame(np.zeros((48, 64, 3), np.uint8), camera, 0, Stamp.now())
 
 
-def until(holds: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+def until(holds: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
+    """What it was in the end."""
     end = monotonic() + timeout_s
-    while not holds():
+    while not (held := holds()):
         assert monotonic() < end, "it did not happen"
         threading.Event().wait(0.005)
+    return held
 
 
 @contextmanager
@@ -166,8 +171,7 @@ def test_a_detector_in_another_process_comes_goes_and_comes_back(tmp_path: Path)
         for _ in range(2):
             program = start()
             try:
-                until(lambda: boxes(frame()))
-                assert boxes(frame())[0].x1 in (5, 9)
+                assert until(lambda: boxes(frame()))[0].x1 in (5, 9)
                 until(lambda: boxes.refusals.counts().get("malformed messages", 0) > 1)
             finally:
                 program.kill()
@@ -186,3 +190,37 @@ def test_closing_wakes_the_thread(tmp_path: Path) -> None:
     for _ in range(50):
         with topic(f"ipc://{tmp_path}/boxes"):
             pass
+
+
+def test_it_can_be_opened_again(tmp_path: Path) -> None:
+    """The second time it receives as the first time."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    boxes = topic(endpoint)
+    with detector(endpoint) as socket:
+        for times in (1, 2):
+            with boxes:
+                subscribed(socket)
+                socket.send(pack_boxes("front", [BOX] * times))
+                until(lambda times=times: boxes.sets == times)
+                assert boxes(frame()) == (BOX,) * times
+            subscribed(socket)  # the end of the subscription
+
+
+@pytest.mark.slow
+def test_more_than_anybody_can_read_does_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where so many wait that there is no end in sight the connection is made anew; then the newest set counts."""
+    monkeypatch.setattr(link, "MOST_WAITING", 50)
+    endpoint = f"ipc://{tmp_path}/boxes"
+    with detector(endpoint) as socket, topic(endpoint) as boxes:
+        subscribed(socket)
+        end = monotonic() + PATIENCE_S
+        while not socket.poll(0):  # the subscription ends
+            assert monotonic() < end, "it was never connected anew"
+            for _ in range(1000):
+                socket.send(pack_boxes("front", [BOX]))
+        subscribed(socket, 2)
+        while boxes(frame()) != (BOX, BOX):
+            assert monotonic() < end, "the newest set does not come"
+            socket.send(pack_boxes("front", [BOX, BOX]))
+            while socket.poll(20):
+                socket.recv()

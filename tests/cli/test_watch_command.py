@@ -25,9 +25,6 @@ from stream.wire.codes import Compression, Encoding
 from tests.client.sending import SIZE, Sending, depth_map, packed
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = (
-    "import sys; from pipelines.cli.watch import run_watch; sys.exit(run_watch(sys.argv[1], ['front'], as_json=True))"
-)
 LONG_S = 20.0
 PERIOD_S = 0.02
 
@@ -105,6 +102,7 @@ def test_streams_are_found_and_shown(live: Callable[[Send], str], capsys: pytest
     assert "[back]: 0 frames; none has come yet; last status OFFLINE: camera unplugged" in out
 
 
+@pytest.mark.slow
 def test_old_frames_are_counted_instead_of_shown(
     live: Callable[[Send], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,17 +112,18 @@ def test_old_frames_are_counted_instead_of_shown(
     captured = capsys.readouterr()
     assert all(json.loads(line)["seq"] % 2 for line in captured.out.splitlines())
     assert "too old" in captured.err
-    assert run_watch(endpoint, ["front"], seconds=0.5, max_age_ms=0.0001) == 1
+    assert run_watch(endpoint, ["front"], seconds=2.0, max_age_ms=0.0001) == 1
 
 
+@pytest.mark.slow
 def test_a_stream_without_frames_is_watched_as_long_as_something_is_said_of_it(
     live: Callable[[Send], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A camera that is unplugged may be plugged in; no frame at all is a failure."""
-    monkeypatch.setattr(watch, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(watch, "PATIENCE_S", 1.0)
     status = {"state": "OFFLINE", "reason": "camera unplugged"}
     endpoint = live(lambda sending, seq: sending.tell("status/front", status))
-    assert run_watch(endpoint, ["front"], seconds=1.0, as_json=True) == 1
+    assert run_watch(endpoint, ["front"], seconds=2.0, as_json=True) == 1
     text = "front: 0 frames; none has come yet; last status OFFLINE: camera unplugged"
     assert capsys.readouterr().err.strip() == text
 
@@ -139,12 +138,14 @@ def test_a_damaged_payload_is_a_line_too(live: Callable[[Send], str], capsys: py
     assert "damaged" in frame["error"]
 
 
+@pytest.mark.slow
 def test_silence_is_one_line_with_what_to_check(
     sending: Sending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody there; somebody there who says nothing; and, in time, a line for the person who waits."""
-    monkeypatch.setattr(watch, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(watch, "PATIENCE_S", 1.0)
     monkeypatch.setattr(watch, "SAY_SO_AFTER_S", 0.1)
+    monkeypatch.setattr(watch, "WORTH_SAYING_S", 0.0)
     nobody = "tcp://127.0.0.1:9"
     for streams in (["front"], []):
         with pytest.raises(StaleFrame, match=r"127\.0\.0\.1:9.*not connected: is the publisher running"):
@@ -154,6 +155,17 @@ def test_silence_is_one_line_with_what_to_check(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
     assert all("(Ctrl-C ends)" in line for line in lines)
+
+
+def test_nobody_is_told_to_wait_for_less_than_a_second(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`watch --seconds 0.5`: what it ends with says the same."""
+    monkeypatch.setattr(watch, "SAY_SO_AFTER_S", 0.0)
+    for streams in (["front"], []):
+        with pytest.raises(StaleFrame):
+            run_watch(sending.endpoint, streams, seconds=0.5)
+    assert capsys.readouterr().err == ""
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
@@ -191,11 +203,11 @@ def test_the_table_is_no_wider_than_a_terminal(sending: Sending) -> None:
 
 @pytest.fixture
 def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """`watch --json` as a process of its own."""
+    """`depthstream watch --json` as a process of its own."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(endpoint: str, **how: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", PROGRAM, endpoint]
+        command = [sys.executable, "-m", "pipelines.cli.entry", "watch", endpoint, "--stream", "front", "--json"]
         started.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, **how))
         return started[-1]
 
@@ -205,16 +217,17 @@ def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def test_ctrl_c_ends_with_a_summary(
-    live: Callable[[Send], str], program: Callable[..., subprocess.Popen[bytes]]
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_with_a_summary(
+    live: Callable[[Send], str], program: Callable[..., subprocess.Popen[bytes]], number: signal.Signals, status: int
 ) -> None:
-    """Status 130, as of every program that was interrupted."""
+    """And with the status of every program that was interrupted, by a person or by another program."""
     process = program(live(lambda sending, seq: sending.send(seq)), stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["stream"] == "front"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=LONG_S)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert errors.decode().startswith("front: ")
     assert len(errors.decode().splitlines()) == 1
 

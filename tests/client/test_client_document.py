@@ -25,12 +25,12 @@ ADDRESS = "tcp://127.0.0.1:5560"
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    """A stream of 20 Hz that ends after 40 frames."""
+    """A stream of 20 Hz that ends after 30 frames."""
     stop = threading.Event()
 
     def run(sending: Sending) -> None:
         sending.wait_for("depth/front", seconds=30)
-        for seq in range(40):
+        for seq in range(30):
             sending.tell("info/front", {"model": "tiny", "fps": 20.0})
             sending.send(seq)
             if stop.wait(0.05):
@@ -55,10 +55,10 @@ def run(program: str, endpoint: str) -> str:
 
 def test_the_loop_drives_and_stops(endpoint: str) -> None:
     """As long as frames come, and from then on not any more."""
-    program = PROGRAMS[0].replace("range(20)", "range(60)").replace("max_age_ms=300", "max_age_ms=100")
+    program = PROGRAMS[0].replace("range(20)", "range(60)").replace("max_age_ms=300", "max_age_ms=150")
     lines = run(program, endpoint).splitlines()
-    assert sum(line.startswith("drive: nearest") for line in lines) >= 5
-    assert lines[-1].startswith(f"STOP: depth/front at {endpoint}: no frame of at most 100 ms; the newest is ")
+    assert sum(line.startswith("drive: nearest") for line in lines) >= 3
+    assert lines[-1].startswith(f"STOP: depth/front at {endpoint}: no frame of at most 150 ms; the newest is ")
 
 
 def test_the_point_cloud(endpoint: str) -> None:

@@ -17,7 +17,7 @@ from tests.client.sending import Sending, depth_map, packed
 
 S = 1_000_000_000
 EPOCH = 1_700_000_000 * S
-LONG_S = 10.0
+LONG_S = 20.0
 
 
 @dataclass

@@ -21,7 +21,7 @@ from stream.client.subscriber import ReaderClosed, Subscriber
 from stream.errors import StaleFrame, UsageError
 from tests.client.sending import Sending
 
-LONG_S = 10.0
+LONG_S = 20.0
 """For what happens at once unless the machine stands still."""
 LONG_MS = 1000 * LONG_S
 
@@ -71,7 +71,8 @@ def test_the_reader_gives_no_frame_that_is_too_old(sending: Sending) -> None:
         sending.tell(
             "status/front", {"state": "OFFLINE", "reason": "the camera is waiting: rtsp://a:secret@h/ \x1b[31m"}
         )
-        sending.send(1, age_s=30.0)
+        sending.send(1, age_s=2 * LONG_S)
+        _until(lambda: reader.health.received and reader.health.status)
         began = time.monotonic()
         with pytest.raises(StaleFrame) as stale:
             reader.read_latest(200)
@@ -83,7 +84,7 @@ def test_the_reader_gives_no_frame_that_is_too_old(sending: Sending) -> None:
         assert message.header.seq == 2
         assert reader.age_ms(message) < LONG_MS
     text = str(stale.value)
-    assert text.startswith(f"depth/front at {sending.endpoint}: no frame of at most 200 ms; the newest is 30")
+    assert text.startswith(f"depth/front at {sending.endpoint}: no frame of at most 200 ms; the newest is 4")
     assert text.endswith("last status OFFLINE: the camera is waiting: rtsp://a:***@h/ [31m")
 
 
@@ -110,16 +111,19 @@ def test_the_wait_for_a_fresh_frame_is_bounded(sending: Sending) -> None:
 
 
 def test_a_reader_of_each_frame_may_ask_for_the_newest(sending: Sending) -> None:
-    """What waits before it is left out, as often as that fills the room there is."""
+    """What waits before it is left out, also what there was no room for; that is counted."""
     with Subscriber(sending.endpoint, "front", latest=False) as reader:
         sending.wait_for("depth/front")
-        for seq in range(50):
-            sending.send(seq, age_s=60.0)
+        sending.send(0)
+        assert reader.read(LONG_S).header.seq == 0
+        for seq in range(1, 50):
+            sending.send(seq, age_s=6 * LONG_S)
         sending.send(50)
         assert reader.read_latest(LONG_MS).header.seq == 50
-        assert reader.health.gaps == 0
         sending.send(51)
         assert reader.read(LONG_S).header.seq == 51
+        health = reader.health
+    assert health.received + health.gaps == 52
 
 
 def test_an_iteration_ends_when_another_thread_closes(sending: Sending) -> None:
@@ -184,12 +188,12 @@ def test_what_cannot_be_read_is_left_out_and_counted(sending: Sending, caplog: p
     with Subscriber(sending.endpoint, "front", latest=False) as reader:
         sending.wait_for("depth/front", "info/front")
         with caplog.at_level(logging.WARNING, "stream.client"):
-            for seq in range(3):
-                sending.send_raw(b"depth/front\0" + b"x" * (400 + seq))
+            for number in (2, 4, 6):
+                sending.send_raw(b"depth/front\0" + b"x" * (400 + number))
                 sending.send_raw(b"info/front\0" + b"\0" * 53 + b"{")
+                _until(lambda number=number: reader.health.damaged == number)
             sending.send(1)
             assert reader.read(LONG_S).header.seq == 1
-            _until(lambda: reader.health.damaged == 6)
     assert len(caplog.records) == 2
 
 
@@ -236,8 +240,9 @@ def _start(port: int, server_id: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=root)
 
 
-def test_it_is_quick_to_find_a_publisher_that_is_back(sending: Sending) -> None:
-    """Within two seconds after it listens, however long it was away."""
+@pytest.mark.slow
+def test_it_finds_a_publisher_that_was_away_for_long(sending: Sending) -> None:
+    """So long that the pauses between ZeroMQ's tries have become as long as they get."""
     endpoint = sending.endpoint
     with Subscriber(endpoint, "front") as reader:
         sending.wait_for("depth/front")
@@ -245,13 +250,10 @@ def test_it_is_quick_to_find_a_publisher_that_is_back(sending: Sending) -> None:
         with pytest.raises(StaleFrame):
             reader.read(4.0)
         with Sending(endpoint, server_id=8) as back:
-            began = time.monotonic()
             thread = threading.Thread(target=_send_when_asked, args=(back, 0))
             thread.start()
-            reader.read(LONG_S)
-            took_s = time.monotonic() - began
+            assert reader.read(2 * LONG_S).header.server_id == 8
             thread.join()
-    assert took_s < 2.5  # 2 s and what a busy machine adds
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,7 @@ def _has_ipv6() -> bool:
         return probe.connect_ex(("::1", 1)) == errno.ECONNREFUSED
 
 
-def _until(done: Callable[[], bool]) -> None:
+def _until(done: Callable[[], object]) -> None:
     end = time.monotonic() + LONG_S
     while not done():
         assert time.monotonic() < end, "it does not happen"
@@ -313,7 +315,7 @@ def test_a_robot_whose_clock_is_wrong_still_reads(sending: Sending, error_s: flo
         reader.read_latest(LONG_MS)
         sending.send(3, age_s=2 * LONG_S)
         reader.read(LONG_S)
-        with pytest.raises(StaleFrame, match=r"the newest is 2\d{4} ms old"):
+        with pytest.raises(StaleFrame, match=r"the newest is [45]\d{4} ms old"):
             reader.read_latest(100)
 
 

@@ -27,6 +27,7 @@ int main() {
     std::printf("sum %.6g ", sum);
     std::printf("beyond %g ", static_cast<double>(frame.metres(h.width, 0)));
     std::printf("corner %.9g ", static_cast<double>(frame.metres(h.width - 1, h.height - 1)));
-    std::printf("%s\n", unread ? unread : "readable");
+    std::printf("%s%s", unread ? unread : "readable", frame.damaged() ? ", damaged" : "");
+    std::printf("; act: %s\n", frame.metres_fault() ? frame.metres_fault() : "yes");
   }
 }

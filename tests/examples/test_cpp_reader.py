@@ -17,6 +17,7 @@ import zmq
 
 from stream.clock import Stamp
 from tests.examples.conftest import CPP, Build, MakeMessage
+from tests.wire.golden import golden
 
 HEADER = Path("/usr/include/zmq.h")
 NEEDED = "" if HEADER.exists() and shutil.which("g++") else "apt-get install g++ libzmq3-dev (make test-rigs)"
@@ -107,6 +108,34 @@ def test_relative_depth_is_not_called_metres(
         publisher.send(make_message(encoding, DEPTH, kind=kind))
         _, _, said, _, centre, _ = reader.parts()
     assert (said, centre) == (kind.replace("_", " "), "relative")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (32, "meaningless (random weights)"),
+        (96, "meaningless (random weights)"),
+        (64, f"{DEPTH[3, 4]:.3f} m (a guess)"),
+    ],
+)
+def test_made_up_metres_are_not_shown_as_measured(
+    build: Build, publisher: zmq.Socket[bytes], make_message: MakeMessage, flags: int, said: str
+) -> None:
+    """By the flags of the message."""
+    message = make_message("F32", DEPTH)
+    with reading(build, publisher, "front") as reader:
+        publisher.send(message[:115] + bytes([flags]) + message[116:])
+        assert reader.parts()[4] == said
+
+
+def test_a_damaged_payload_is_refused(build: Build, publisher: zmq.Socket[bytes]) -> None:
+    """Where the publisher sends checksums."""
+    message = golden("metric-f32-raw-checksum")
+    with reading(build, publisher, "cam0", "1") as reader:
+        publisher.send(message[:-1] + bytes([message[-1] ^ 1]))
+        assert "the payload is damaged, its CRC-32 is another" in reader.line()
+        publisher.send(message)
+        assert reader.parts()[0] == "42"
 
 
 def test_what_it_cannot_read_it_names(build: Build, publisher: zmq.Socket[bytes], make_message: MakeMessage) -> None:

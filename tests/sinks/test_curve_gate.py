@@ -18,7 +18,7 @@ from stream.settings import PublishSettings
 from stream.sinks.curve_keys import create, load_server
 from stream.sinks.publisher import Publisher
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 REFUSED_MS = 400
 """Long enough for a reader that is let in: it gets the stream's info in a few milliseconds."""
 Pair = tuple[bytes, bytes]

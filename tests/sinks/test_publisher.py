@@ -7,22 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from time import monotonic_ns
+from typing import Any
 
 import numpy as np
 import pytest
 import zmq
 
-from stream.clock import Deadline, Stamp
+from stream.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap, Frame
 from stream.settings import PublishSettings
+from stream.sinks import publisher_slow, publisher_socket
 from stream.sinks.publisher import Publisher
 from stream.wire.codes import Encoding, WireKind
 from stream.wire.message import parse, subscription
 from stream.wire.slow import parse_json
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
+NOW_NS = 10**15
+"""By the publisher's clock, which stands still: how long a test takes makes nothing too old."""
 ANY_PORT = ("tcp://127.0.0.1:*",)
 MakeReader = Callable[..., zmq.Socket[bytes]]
 
@@ -35,8 +38,13 @@ def pyzmq_has_its_thread() -> None:
 
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
-    with Publisher(PublishSettings(endpoints=ANY_PORT, checksum=True)) as publisher:
+    with open_publisher(checksum=True) as publisher:
         yield publisher
+
+
+def open_publisher(**settings: Any) -> Publisher:
+    """To be opened by ``with``; depth may be half a second old."""
+    return Publisher(PublishSettings(endpoints=ANY_PORT, max_age_ms=500, **settings), now_ns=lambda: NOW_NS)
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def make_reader() -> Iterator[MakeReader]:
 
 def depth_map(seq: int = 0, camera: str = "cam0", *, age_s: float = 0.0, unix_ns: int = 10**18) -> DepthMap:
     """640x480 metres, all of them ``seq``."""
-    stamp = Stamp(monotonic_ns() - round(age_s * 1e9), unix_ns)
+    stamp = Stamp(NOW_NS - round(age_s * 1e9), unix_ns)
     frame = Frame(np.full((480, 640, 3), seq % 256, np.uint8), camera, seq, stamp)
     return DepthMap(np.full((480, 640), seq, np.float32), "metric", frame, "tiny")
 
@@ -92,8 +100,7 @@ def test_a_reader_gets_the_depth_with_all_that_belongs_to_it(publisher: Publishe
 
 def test_settings_choose_encoding_and_compression(make_reader: MakeReader) -> None:
     """Millimetres, compressed: small, and the same metres."""
-    settings = PublishSettings(endpoints=ANY_PORT, encoding="u16", compression="delta+zstd")
-    with Publisher(settings) as publisher:
+    with open_publisher(encoding="u16", compression="delta+zstd") as publisher:
         socket = make_reader(publisher, "depth/cam0")
         publisher.send_depth(depth_map(3))
         message = parse(received(socket))
@@ -112,7 +119,7 @@ def test_the_age_is_monotonic_whatever_the_wall_clock_does(
         assert publisher.send_depth(depth_map(seq, age_s=0.1, unix_ns=10**18 + step_s * 10**9))
         message = parse(received(socket))
         assert message.header.capture_ns == 10**18 + step_s * 10**9
-        assert 0.1 <= message.age_at_publish_s < 0.5
+        assert message.age_at_publish_s == 0.1
 
 
 def test_old_depth_is_never_sent(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -143,7 +150,7 @@ def test_depth_that_gets_too_old_while_it_is_packed_is_not_sent(make_reader: Mak
 
 def test_without_a_reader_nothing_is_packed(publisher: Publisher) -> None:
     """A map no message can hold proves it; fresh or old, the answer is the same as with a reader."""
-    frame = Frame(np.zeros((1, 1, 3), np.uint8), "cam0", 0, Stamp.now())
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), "cam0", 0, Stamp(NOW_NS, 0))
     empty = DepthMap(np.zeros((0, 0), np.float32), "metric", frame, "tiny")
     assert publisher.send_depth(empty)
     assert not publisher.send_depth(depth_map(age_s=1))
@@ -197,17 +204,13 @@ def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: M
     np.testing.assert_array_equal(parse(received(depth)).depth(), sent.depth + 1)
 
 
-def test_a_preview_is_wanted_a_tenth_of_a_second_after_somebody_asks(
-    publisher: Publisher, make_reader: MakeReader
-) -> None:
-    """In most tries on a busy machine; at the next status it would be half a second on average."""
-    took_ns = []
-    for number in range(5):
-        start = monotonic_ns()
-        make_reader(publisher, f"preview/cam{number}")
-        until(lambda stream=f"cam{number}": publisher.wants_preview(stream))
-        took_ns.append(monotonic_ns() - start)
-    assert sorted(took_ns)[2] < 100_000_000
+def test_who_asks_for_a_preview_is_heard_at_once(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The publisher's thread wakes up for it; here it would not for an hour."""
+    monkeypatch.setattr(publisher_slow, "STATUS_EVERY_NS", 3600 * NS_PER_S)
+    with open_publisher() as publisher:
+        for number in range(5):
+            make_reader(publisher, f"preview/cam{number}")
+            until(lambda stream=f"cam{number}": publisher.wants_preview(stream))
 
 
 def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -247,8 +250,16 @@ def test_info_and_status_of_twelve_streams_reach_one_reader(publisher: Publisher
         assert {parse_json(received(socket))[1]["stream"] for _ in streams} == streams
 
 
-def test_what_a_stalled_reader_gets_was_not_overwritten(publisher: Publisher, make_reader: MakeReader) -> None:
+def test_what_a_stalled_reader_gets_was_not_overwritten(
+    make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two cameras from two threads, one reader asleep, one awake; checksums are on, and each map holds its number."""
+    monkeypatch.setattr(publisher_socket, "HEARTBEAT_MS", 0)  # with them ZeroMQ may abort us: stream/client/link.py
+    with open_publisher(checksum=True) as publisher:
+        _send_to_two(publisher, make_reader)
+
+
+def _send_to_two(publisher: Publisher, make_reader: MakeReader) -> None:
     stalled = make_reader(publisher, "depth/left", "depth/right", hwm=1)
     awake = make_reader(publisher, "depth/left", "depth/right")
     threads = [
@@ -263,7 +274,7 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(publisher: Publisher, ma
         thread.join()
     for socket in (stalled, awake):
         seen = 0
-        while socket.poll(300):
+        while socket.poll(300 if seen else 1000 * PATIENCE_S):
             message = parse(socket.recv())
             assert (message.array() == message.header.seq).all()
             seen += 1

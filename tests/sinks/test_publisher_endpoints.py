@@ -8,16 +8,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zmq
 
 from stream.errors import SinkError, UsageError
 from stream.settings import PublishSettings
+from stream.sinks import publisher as publishing
 from stream.sinks.publisher import Publisher
 from stream.sinks.publisher_endpoints import is_open_to_others
 
-PATIENCE_MS = 5000
+PATIENCE_MS = 20_000
 
 
 @pytest.fixture
@@ -129,6 +131,31 @@ def test_an_error_says_what_to_do(tmp_path: Path) -> None:
     elsewhere = PublishSettings(endpoints=("tcp://192.0.2.1:5560",), allow_anyone=True)
     with pytest.raises(SinkError, match="ip addr lists them"), Publisher(elsewhere):
         pass
+
+
+@pytest.mark.parametrize("broken", ["ReadersWait", "threading"])
+def test_an_opening_that_fails_half_way_leaves_nothing_behind(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more files, or no more threads: the port is free again, and later it can be opened."""
+
+    def fails(*what: object, **how: object) -> None:
+        raise OSError("too many open files")
+
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made, files = publisher(f"tcp://127.0.0.1:{port}"), _open_files()
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, broken, SimpleNamespace(Thread=fails) if broken == "threading" else fails)
+        with pytest.raises(OSError, match="too many"), made:
+            pass
+    assert _open_files() == files
+    assert "readers" not in made.figures(), "not open"
+    with made:
+        pass
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_port_in_use_is_named_and_nothing_stays_behind(tmp_path: Path) -> None:

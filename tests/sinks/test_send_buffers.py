@@ -13,11 +13,12 @@ import zmq
 
 from stream.clock import Deadline
 from stream.settings import PublishSettings
+from stream.sinks import publisher_socket
 from stream.sinks.publisher_socket import PublisherSocket
 from stream.sinks.send_buffers import MOST_FREE, SendBuffers
 
 SIZE = 1 << 20
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 MakeSocket = Callable[[int], zmq.Socket[bytes]]
 
 
@@ -37,8 +38,9 @@ def make_socket() -> Iterator[MakeSocket]:
 
 
 @pytest.fixture
-def publisher() -> Iterator[PublisherSocket]:
-    """The real one: two messages a reader."""
+def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[PublisherSocket]:
+    """The real one: two messages a reader. With heartbeats ZeroMQ may abort us when a full reader wakes up."""
+    monkeypatch.setattr(publisher_socket, "HEARTBEAT_MS", 0)
     with closing(PublisherSocket(PublishSettings(endpoints=("tcp://127.0.0.1:*",)))) as socket:
         yield socket
 
@@ -64,13 +66,21 @@ def send(buffers: SendBuffers, publisher: PublisherSocket, number: int) -> memor
 
 
 def numbers(socket: zmq.Socket[bytes], wait_ms: int = 300) -> list[int]:
-    """The numbers of what arrived; each message must hold one number only."""
-    seen = []
-    while socket.poll(wait_ms):
+    """The numbers of what arrived, at least one; each message must hold one number only."""
+    seen: list[int] = []
+    while socket.poll(wait_ms if seen else 1000 * PATIENCE_S):
         values = np.frombuffer(socket.recv(), np.uint32)
         assert (values == values[0]).all(), f"message {values[0]} was overwritten on its way"
         seen.append(int(values[0]))
     return seen
+
+
+def wait_for_lent(buffers: SendBuffers, most: int) -> None:
+    """Until no more than these are on their way."""
+    deadline = Deadline.after(PATIENCE_S)
+    while buffers.lent > most:
+        assert not deadline.passed, f"{buffers.lent} are still lent"
+        threading.Event().wait(0.001)
 
 
 def test_what_a_stalled_reader_gets_was_not_overwritten(make_socket: MakeSocket, publisher: PublisherSocket) -> None:
@@ -80,7 +90,8 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(make_socket: MakeSocket,
     for number in range(100):
         used.add(id(send(buffers, publisher, number).obj))
         assert numbers_of_one(lively) == number
-    assert 1 <= buffers.lent <= 6
+        wait_for_lent(buffers, 6)  # pyzmq gives memory back in a thread of its own
+    assert buffers.lent >= 1
     assert len(used) < 20, "buffers are used again"
     seen = numbers(stalled)
     assert seen[0] == 0
@@ -111,10 +122,7 @@ def test_buffers_come_back_when_the_reader_has_read(make_socket: MakeSocket, pub
         send(buffers, publisher, number)
     assert buffers.lent > 0
     numbers(stalled)
-    deadline = Deadline.after(PATIENCE_S)
-    while buffers.lent and not deadline.passed:
-        threading.Event().wait(0.01)
-    assert buffers.lent == 0
+    wait_for_lent(buffers, 0)
     assert len(buffers._free) <= MOST_FREE
 
 

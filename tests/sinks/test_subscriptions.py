@@ -12,7 +12,7 @@ from stream.sinks.subscriptions import Subscriptions, matches
 from stream.wire.message import subscription, topic_bytes
 
 CAM1, CAM10 = topic_bytes("depth/cam1"), topic_bytes("depth/cam10")
-PATIENCE_MS = 5000
+PATIENCE_MS = 20_000
 
 
 MakeSocket = Callable[[int], zmq.Socket[bytes]]
