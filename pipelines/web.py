@@ -26,14 +26,16 @@ class Web:
     """What a pipeline feeds and reads; ``serving`` shows it.
 
     Opens nothing. Raises UnknownModel for a network of ``settings.models`` that there is not, and SettingsError for one
-    that cannot be run as ``model`` says.
+    that cannot be run as ``model`` says and for an address that is none.
     """
 
     def __init__(
         self, settings: WebSettings, model: ModelSettings, cameras: Sequence[str], controls: ViewControls
     ) -> None:
+        from stream.web.address import Address
         from stream.web.pictures import PictureService
 
+        Address.parse(settings.address)  # now: not when the cameras run
         self.settings, self.controls = settings, controls
         self.sink = WebSink(cameras)
         self._networks = PictureNetworks(model, settings.models or (model.name,)) if settings.pictures else None

@@ -16,6 +16,7 @@ from stream.web.metrics import metric_routes
 from stream.web.mjpeg import mjpeg_routes
 from stream.web.parts import Parts
 from stream.web.readiness import Readiness
+from stream.web.refusals import handlers
 from stream.web.viewer import viewer_routes
 
 __all__ = ["Parts", "build_app"]
@@ -30,7 +31,10 @@ class _App(GuardedApp):
     """Opens what the viewers share when the server starts, and lets them end before it stops."""
 
     def __init__(self, parts: Parts, live: Live) -> None:
-        super().__init__(parts.settings, routes=_routes(parts, live), lifespan=self._lifespan)
+        super().__init__(
+            parts.settings, routes=_routes(parts, live), lifespan=self._lifespan, exception_handlers=handlers()
+        )
+        self.router.redirect_slashes = False  # to an absolute http:// address: wrong behind a proxy that speaks TLS
         self._live = live
 
     def end_viewers(self) -> None:

@@ -18,10 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.settings import WebSettings
 from stream.web.address import Address
-from stream.web.origin import is_own_host, is_same_origin
-from stream.web.token import carries, cookie_header, in_query, token_for, without_token
+from stream.web.origin import is_own_host, is_same_origin, machine_names, named
+from stream.web.token import carries, cookie_header, cookie_name, in_query, token_for, without_token
 
 OPEN_PATHS = frozenset({"/healthz"})
+PAGE = "/"
+"""What a person opens; whatever else there is may be asked for by a program, which has no place for a cookie."""
 STREAMS = "/stream/"
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -70,33 +72,35 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """The answer in place of the application's; None: let it through."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        local = str((scope.get("server") or ("",))[0])
-        if not is_own_host(host, self._names, local):
-            return _line(421, "this server is not known by that name; web.hosts lists the names it answers to")
+        local, port = scope.get("server") or ("", 0)
+        if not is_own_host(host, self._names, str(local)):
+            return _unknown_host(host)
         is_asked = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if origin is not None and is_asked and not is_same_origin(origin, host):
             return _line(403, "only this server's own page may ask for that")
-        return self._token_refusal(scope, headers)
+        return self._token_refusal(scope, headers, cookie_name(host, port))
 
-    def _token_refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
-        path, query = scope["path"], scope["query_string"].decode("latin-1")
-        is_trusted = self._token is None or carries(self._token, headers, query)
+    def _token_refusal(self, scope: Scope, headers: Mapping[str, str], cookie: str) -> Response | None:
+        query = scope["query_string"].decode("latin-1")
+        is_trusted = self._token is None or carries(self._token, headers, query, cookie)
         scope.setdefault("state", {})["trusted"] = is_trusted
         if not is_trusted:
-            return None if path in OPEN_PATHS else _ask_for_token()
+            return None if scope["path"] in OPEN_PATHS else _ask_for_token()
         if self._token is not None and in_query(query) and _is_page(scope):
-            return _with_cookie(self._token, without_token(path, query))
+            keep = {"Location": without_token(query), "Set-Cookie": cookie_header(cookie, self._token)}
+            return Response(status_code=303, headers=keep)
         return None
 
 
 def _is_page(scope: Scope) -> bool:
-    """What a person opens; a reader of a stream, or a program, may have no place for a cookie."""
-    is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-    return is_read and not scope["path"].startswith(STREAMS)
+    return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] == PAGE
 
 
-def _with_cookie(token: str, location: str) -> Response:
-    return Response(status_code=303, headers={"Location": location, "Set-Cookie": cookie_header(token)})
+def _unknown_host(host: str) -> Response:
+    called = named(host)
+    name = f'"{called}"' if called else "that name"
+    words = f"this server is not known by {name}; if it is a name of its own, add it to its settings: [web] hosts"
+    return _line(421, f"{words} = [{name}]" if called else words)
 
 
 def _ask_for_token() -> Response:
@@ -130,4 +134,6 @@ def _with_headers(send: Send, path: str) -> Send:
 
 
 def _names(settings: WebSettings) -> tuple[str, ...]:
-    return (Address.parse(settings.address).host, *settings.hosts)
+    """Where others can reach it, the machine's own name is one; elsewhere that could be anybody's trick."""
+    address = Address.parse(settings.address)
+    return (address.host, *settings.hosts, *(() if address.is_loopback else machine_names()))

@@ -118,7 +118,7 @@ class WebSink:
             self._counts[what] += amount
 
     def counts(self) -> Mapping[str, float]:
-        """viewers (now), encodes, encode_seconds, frames_sent, bytes_sent (since the start)."""
+        """viewers (now), encodes, encode_seconds, frames_sent, bytes_sent (since the start); of Motion JPEG, too."""
         with self._lock:
             return dict(self._counts)
 

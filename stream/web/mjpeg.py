@@ -57,7 +57,10 @@ async def _parts(live: Live, camera: str, name: ImageName) -> AsyncIterator[byte
             number, repeat = shown.number, Deadline.after(REPEAT_S)
             (jpeg,) = await live.jpegs(shown, (name,))
             del shown  # a reader that is slow must not keep a picture from being freed
-            yield _part(jpeg)
+            part = _part(jpeg)
+            yield part
+            live.sink.count("frames_sent")
+            live.sink.count("bytes_sent", len(part))
 
 
 def _part(jpeg: bytes) -> bytes:

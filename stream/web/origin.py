@@ -7,12 +7,15 @@ rebinding). Its Host then is that name, and its Origin is not ours.
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"[\w.:-]{1,253}", re.ASCII)
 
 
 def is_own_host(host: str, names: Iterable[str], local: str) -> bool:
@@ -23,6 +26,19 @@ def is_own_host(host: str, names: Iterable[str], local: str) -> bool:
     called = _name(f"//{host}")
     known = {_plain(name) for name in (*names, *OWN_NAMES, local)}
     return called is not None and _plain(called) in known
+
+
+def machine_names() -> tuple[str, ...]:
+    """What people in the same network call this machine: its own name, alone and as mDNS has it (RFC 6762)."""
+    name = socket.gethostname()
+    short = name.partition(".")[0]
+    return (name, short, f"{short}.local") if short else ()
+
+
+def named(host: str) -> str | None:
+    """The name in a Host header, if it is one that may be repeated in an answer."""
+    called = _name(f"//{host}")
+    return called if called and _HOST_NAME.fullmatch(called) else None
 
 
 def is_same_origin(origin: str, host: str) -> bool:

@@ -73,7 +73,8 @@ class PictureService:
         self._work.close()
 
     def routes(self) -> list[Route]:
-        return [Route("/api/depth", self._post, methods=["POST"])]
+        """POST, and for who only looks a word of how to."""
+        return [Route("/api/depth", self._post, methods=["POST"]), Route("/api/depth", _say_how)]
 
     def counts(self) -> Mapping[str, float]:
         """For tables and metrics: what became of all requests so far, and what is going on now."""
@@ -133,3 +134,11 @@ class PictureService:
         """When there will be a place, if those who wait take as long as the last one did."""
         waiting = self._jobs.waiting + 1
         return max(1, min(LONGEST_RETRY_S, math.ceil(waiting * self._last_s / self._settings.picture_workers)))
+
+
+async def _say_how(request: Request) -> Response:
+    """For a person who opens the address."""
+    words = "POST a picture: curl --data-binary @street.jpg -H 'Content-Type: image/jpeg' .../api/depth -o depth.png"
+    refusal = Refusal(405, words).response()
+    refusal.headers["Allow"] = "POST"
+    return refusal

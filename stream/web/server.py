@@ -30,6 +30,8 @@ CANCEL_S = 1.0
 """Then what is still being worked on is cancelled."""
 LAST_S = 2
 """Then uvicorn itself loses patience."""
+REFUSED_HANDSHAKE = "ASGI callable returned without completing handshake."
+"""What uvicorn's WebSockets (0.54) say of every answer in place of a handshake, as the guard gives to strangers."""
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +126,9 @@ class _Forwarding(logging.Handler):
         own.propagate = self._before
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_ours = record.levelno >= logging.ERROR and not _is_cancelled(record)
-        log.log(
-            record.levelno if is_ours else logging.DEBUG, "%s", record.getMessage().strip(), exc_info=record.exc_info
-        )
+        message = record.getMessage().strip()
+        is_ours = record.levelno >= logging.ERROR and message != REFUSED_HANDSHAKE and not _is_cancelled(record)
+        log.log(record.levelno if is_ours else logging.DEBUG, "%s", message, exc_info=record.exc_info)
 
 
 def _is_cancelled(record: logging.LogRecord) -> bool:

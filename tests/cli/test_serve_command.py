@@ -171,6 +171,15 @@ def test_a_port_that_is_taken_is_told_and_not_replaced(depthstream: Command, tak
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_run_that_cannot_publish_invites_nobody(depthstream: Command, taken: int) -> None:
+    """The page's address is told when all is bound, and not before the line that says why it ends."""
+    called = depthstream("serve", CONFIG, *SMALL, *ANY_PORT, "--set", f"publish.endpoints=['tcp://127.0.0.1:{taken}']")
+    assert called.status == 1
+    assert f"127.0.0.1:{taken}" in called.err
+    assert ANNOUNCED not in called.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -39,6 +39,11 @@ def text(page: Page, selector: str) -> str:
     return page.find_element(By.CSS_SELECTOR, selector).text
 
 
+def dot(page: Page, camera: str) -> str:
+    """The colour beside the camera's state."""
+    return str(page.look("getComputedStyle(document.querySelector(a[0])).backgroundColor", tile(camera, ".dot")))
+
+
 def pixels(page: Page, camera: str) -> Image:
     """(H, W, 4) uint8: what is on the camera's canvas."""
     script = """(screen => {

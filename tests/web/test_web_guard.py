@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from typing import Any, NamedTuple
@@ -16,14 +18,22 @@ from websockets.exceptions import InvalidStatus
 
 from stream.log import RedactingFormatter
 from stream.settings import WebSettings
+from stream.stats import PipelineStats
 from stream.web.address import Address
 from stream.web.guard import GuardedApp
 from stream.web.origin import is_own_host, is_same_origin
-from stream.web.server import WebServer
+from stream.web.server import REFUSED_HANDSHAKE, WebServer
 from stream.web.token import token_for, without_token
 from tests.web.web_client import PATIENCE_S, WebClient
 
 TOKEN = "a-long-token-of-mine"
+COOKIE = "depthstream-{port}"
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
 EVERYWHERE = "0.0.0.0:0"
 
 
@@ -93,6 +103,26 @@ def test_the_server_answers_to_its_own_names(serve, host: str, status: int) -> N
         assert status_of_handshake(served.ws, additional_headers={"Host": host}) in (400, 421)
 
 
+def test_who_calls_it_by_another_name_is_told_what_to_add(serve) -> None:
+    """The line for the settings; what is no name is not repeated."""
+    port = serve().port
+    assert ask(port, host="Depth.Example:80").body.rstrip().endswith('[web] hosts = ["depth.example"]')
+    assert ask(port, host=f"{'x' * 300}.example").body.rstrip().endswith("[web] hosts")
+    assert "<b>" not in ask(port, host="<b>").body
+
+
+@pytest.mark.parametrize(("address", "status"), [(EVERYWHERE, 200), ("127.0.0.1:0", 421)])
+@pytest.mark.parametrize("name", ["Robot7.lan:{port}", "robot7", "robot7.local:{port}"])
+def test_the_machines_own_name_is_known_to_its_network(
+    serve, monkeypatch, address: str, status: int, name: str
+) -> None:
+    """Where only this machine can come in nobody calls it so: there it could be another site's trick."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "Robot7.lan")
+    port = serve(address=address).port
+    assert ask(port, "/healthz", host=name.format(port=port)).status == status
+    assert ask(port, "/healthz", host=f"robot8.local:{port}").status == 421
+
+
 def test_a_request_without_a_host_is_refused(serve) -> None:
     """HTTP/1.1 asks for one."""
     assert ask(serve().port, "/", host="").status == 400
@@ -134,17 +164,23 @@ def test_other_sites_pages_are_kept_out(serve, origin: str | None, handshake: in
         ({"Authorization": f"Bearer {TOKEN}x"}, False),
         ({"Authorization": f"Bearer {TOKEN[:-1]}"}, False),
         ({"Authorization": "Bearer t\u00f6ken"}, False),
-        ({"Cookie": f"depthstream={TOKEN}"}, True),
-        ({"Cookie": f"theme=dark; depthstream={TOKEN}; a=b"}, True),
+        ({"Cookie": f"{COOKIE}={TOKEN}"}, True),
+        ({"Cookie": f"theme=dark; {COOKIE}={TOKEN}; a=b"}, True),
+        ({"Cookie": f"foo[1]=a; {COOKIE}={TOKEN}"}, True),
+        ({"Cookie": f'x={{"json": 1}}; {COOKIE}={TOKEN}'}, True),
+        ({"Cookie": f"sess=\u00e9; {COOKIE}={TOKEN}; ;=;alone"}, True),
+        ({"Cookie": f"depthstream={TOKEN}"}, False),
+        ({"Cookie": f"depthstream-1={TOKEN}"}, False),
         ({"Cookie": f"other={TOKEN}"}, False),
-        ({"Cookie": "depthstream="}, False),
-        ({"Cookie": "depthstream"}, False),
+        ({"Cookie": f"{COOKIE}="}, False),
+        ({"Cookie": COOKIE}, False),
     ],
 )
 def test_from_another_machine_a_token_is_needed(serve, headers: dict[str, str], is_in: bool) -> None:
     """For everything there is and is not; what is refused says how to come in, and nothing else."""
     served = serve(address=EVERYWHERE, token=TOKEN)
-    for target in ("/", "/stream/front.mjpg", "/api/stats", "/metrics", "/nothing"):
+    headers = {name: value.replace("{port}", str(served.port)) for name, value in headers.items()}
+    for target in ("/", "/stream/front.mjpg", "/api/stats", "/metrics", "/nothing", "/healthzz", "/healthz/x"):
         assert (ask(served.port, target, "HEAD", **headers).status != 401) == is_in
     if not is_in:
         answer = ask(served.port, "/", **headers)
@@ -160,7 +196,7 @@ def test_a_viewer_brings_the_token_as_it_can(serve) -> None:
     assert status_of_handshake(f"{bare}?token=wrong") == 401
     assert status_of_handshake(f"{bare}?token={TOKEN}") == 101
     assert status_of_handshake(bare, additional_headers={"Authorization": f"Bearer {TOKEN}"}) == 101
-    assert status_of_handshake(bare, additional_headers={"Cookie": f"depthstream={TOKEN}"}) == 101
+    assert status_of_handshake(bare, additional_headers={"Cookie": f"depthstream-{served.port}={TOKEN}"}) == 101
 
 
 def test_the_address_that_is_printed_opens_the_page(serve) -> None:
@@ -171,17 +207,70 @@ def test_the_address_that_is_printed_opens_the_page(serve) -> None:
     answer = ask(served.port, f"/{target}&show=all")
     assert (answer.status, answer.headers["location"]) == (303, "/?show=all")
     (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
+    assert cookie.key == f"depthstream-{served.port}"
     assert cookie["httponly"]
     assert cookie["samesite"] == "Strict"
-    assert ask(served.port, "/", Cookie=f"depthstream={cookie.coded_value}").status == 200
+    assert ask(served.port, "/", Cookie=f"{cookie.key}={cookie.coded_value}").status == 200
     assert ask(served.port, "/?token=wrong").status == 401
 
 
-def test_a_stream_keeps_its_token_in_the_address(serve) -> None:
-    """What shows an <img> elsewhere follows no redirection with a cookie."""
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.0.0.1:{port}", "depthstream-{port}"),
+        ("localhost:9000", "depthstream-9000"),  # through a tunnel: two of them may end at port 8080 of two machines
+        ("depth.example", "depthstream-{port}"),  # a proxy: two servers behind it have two ports
+        ("depth.example:443", "depthstream-443"),
+        ("[::1]:9000", "depthstream-9000"),
+    ],
+)
+def test_two_servers_at_one_name_keep_a_cookie_each(serve, host: str, name: str) -> None:
+    """A browser sends both to both: it heeds the name of a host and not the port."""
+    port = serve(address=EVERYWHERE, token=TOKEN, hosts=("depth.example",)).port
+    host, name = host.format(port=port), name.format(port=port)
+    answer = ask(port, f"/?token={TOKEN}", host=host)
+    assert answer.headers["set-cookie"].startswith(f"{name}={TOKEN}; ")
+    other = "depthstream-1=the-other-servers-token"
+    assert ask(port, host=host, Cookie=f"{other}; {name}={TOKEN}; {other}").status == 200
+
+
+def test_programs_may_leave_the_token_in_the_address(serve) -> None:
+    """Only who opens the page is sent on with a cookie: a program would come back without it."""
     served = serve(address=EVERYWHERE, token=TOKEN)
-    assert ask(served.port, f"/stream/front.mjpg?token={TOKEN}", "HEAD").status == 200
-    assert ask(served.port, f"/api/depth?token={TOKEN}", "POST").status == 404, "a POST is not redirected"
+    for path in ("/stream/front.mjpg", "/api/cameras", "/api/stats", "/metrics", "/healthz", "/page.js"):
+        assert ask(served.port, f"{path}?token={TOKEN}", "HEAD").status == 200
+        assert path == "/healthz" or ask(served.port, f"{path}?token=wrong", "HEAD").status == 401
+    assert json.loads(ask(served.port, f"/api/cameras?token={TOKEN}").body)["cameras"]
+    assert ask(served.port, f"/api/depth?token={TOKEN}", "POST").status == 404
+
+
+def test_strangers_write_nothing_into_the_log(serve, caplog) -> None:
+    """A forgotten tab knocks every few seconds, for ever: a refused WebSocket is news for the debug log only."""
+    caplog.set_level(logging.DEBUG)
+    served = serve(address=EVERYWHERE, token=TOKEN)
+    for target, host, origin, status in (
+        ("/ws", None, {}, 401),
+        (f"/ws?token={TOKEN}", None, {"Origin": "http://evil.example"}, 403),
+        ("/ws", "evil.example", {}, 421),
+        (f"/nothing?token={TOKEN}", None, {}, 403),
+    ):
+        assert ask(served.port, target, host=host, **HANDSHAKE, **origin).status == status
+    served.server.__exit__()
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == []
+    assert [record.getMessage() for record in caplog.records].count(REFUSED_HANDSHAKE) == 3, "uvicorn still says so"
+
+
+def test_what_is_not_there_is_said_in_one_line(serve) -> None:
+    """With what there is, or what is taken here; and nobody is sent to an address that the server does not know."""
+    port = serve().port
+    for path in ("/nothing", "/api/cameras/", "/index.html", "/healthz/"):
+        answer = ask(port, path)
+        assert (answer.status, answer.body.count("\n")) == (404, 1)
+        assert "/api/cameras" in answer.body
+        assert "location" not in answer.headers
+    answer = ask(port, "/api/cameras", "DELETE")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.body == "DELETE is not for this address: it takes GET or HEAD\n"
 
 
 def test_tokens_differ_and_are_long(serve) -> None:
@@ -277,20 +366,26 @@ def test_a_failure_of_ours_tells_nothing(caplog) -> None:
     assert "s3cr3t" not in line
 
 
+def test_a_failure_of_ours_is_one_line(serve, caplog) -> None:
+    """As every other refusal; the log has the rest."""
+
+    def fail() -> PipelineStats:
+        raise OSError("cannot read /home/anna/x")
+
+    served = serve(stats=fail)
+    answer = ask(served.port, "/api/stats")
+    assert (answer.status, answer.body) == (500, "the server failed here; its log says why\n")
+    served.server.__exit__()  # it answers first, and then writes
+    assert "/home/anna/x" in caplog.text
+
+
 @pytest.mark.parametrize(
-    ("path", "query", "location"),
-    [
-        ("/", "token=x", "/"),
-        ("/page", "a=1&token=x&b=", "/page?a=1&b="),
-        ("//evil.example/", "token=x", "/evil.example/"),
-        ("/\\evil.example", "token=x", "/evil.example"),
-        ("/a\r\nSet-Cookie: b", "token=x", "/a%0D%0ASet-Cookie%3A%20b"),
-        ("/", "token=x&token=y&a=%0D%0Ab", "/?a=%0D%0Ab"),
-    ],
+    ("query", "location"),
+    [("token=x", "/"), ("a=1&token=x&b=", "/?a=1&b="), ("token=x&token=y&a=%0D%0Ab", "/?a=%0D%0Ab")],
 )
-def test_a_redirection_stays_on_this_server(path: str, query: str, location: str) -> None:
-    """Whatever the path looks like to a browser."""
-    assert without_token(path, query) == location
+def test_a_redirection_stays_on_this_server(query: str, location: str) -> None:
+    """Without any of the tokens, and without a line of its own in the answer's head."""
+    assert without_token(query) == location
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,18 @@ def test_parts_are_jpegs_of_what_was_asked_for(serve, web_view, query: str, leve
             served.sink.write(web_view(seq))
 
 
+def test_readers_are_in_the_figures(serve, web_view) -> None:
+    """What they were sent counts as what pages were sent does."""
+    served = serve()
+    received = 0
+    with stream(served.port, "/stream/front.mjpg") as response:
+        for seq in range(3):
+            served.sink.write(web_view(seq, noise=True))
+            received += len(next_jpeg(response))
+        eventually(lambda: served.sink.counts()["frames_sent"] == 3)
+    assert received < served.sink.counts()["bytes_sent"] < received + 3 * 200
+
+
 def test_readers_share_their_jpegs_with_the_page(serve, web_view) -> None:
     """Two readers and a page: each picture is encoded once."""
     served = serve()

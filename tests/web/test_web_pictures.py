@@ -228,6 +228,8 @@ def test_other_methods_are_not_for_this_address(client: Client) -> None:
     """A browser that opens it learns what it is for."""
     reply = client.ask("GET", "/api/depth")
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
+    assert reply.words.startswith("POST a picture: curl ")
+    assert reply.words.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -228,9 +228,10 @@ def test_a_server_that_cannot_start_says_so(caplog) -> None:
     assert any("no room for" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.slow
 def test_silent_connections_give_up_their_place(serve, monkeypatch) -> None:
     """One that says nothing, and one that never comes to the end of its headers; whoever has asked may stay."""
-    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.3)
+    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 1.5)
     served = serve()
     with (
         socket.create_connection(("127.0.0.1", served.port), PATIENCE_S) as silent,

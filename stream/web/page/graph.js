@@ -1,7 +1,10 @@
 // How old pictures were when they were drawn, over the last minute.
 
+import { milliseconds } from "./words.js";
+
 const SPAN_MS = 60_000;
 const FLOOR_MS = 50;
+const SCALE_PX = 10;
 const JOINED_SHARE = 1 / 60; // columns a second apart belong together
 
 /**
@@ -59,7 +62,9 @@ export class Graph {
     const top = niceAbove(Math.max(FLOOR_MS, ...columns.map((column) => column?.most ?? 0)));
     context.clearRect(0, 0, width, height);
     const y = (ms) => height - ratio - (ms / top) * (height - 2 * ratio);
-    drawColumns(context, columns, y, ratio, getComputedStyle(canvas).color);
+    const { color, fontFamily } = getComputedStyle(canvas);
+    drawColumns(context, columns, y, ratio, color);
+    if (columns.some(Boolean)) drawScale(context, milliseconds(top), `${SCALE_PX * ratio}px ${fontFamily}`, ratio);
     canvas.title = `age of pictures when drawn, last minute; upper edge ${top} ms`;
     canvas.setAttribute("aria-label", `${canvas.title}; now ${Math.round(this.recent(3).ageMs ?? 0)} ms`);
   }
@@ -93,6 +98,14 @@ function drawColumns(context, columns, y, ratio, color) {
     context.globalAlpha = 0.25;
     context.fillRect(x, y(column.most), width, height);
   }
+}
+
+/** What the upper edge means, over what may be drawn there. */
+function drawScale(context, text, font, ratio) {
+  Object.assign(context, { font, textBaseline: "top", fillStyle: "#0d1117", globalAlpha: 0.7 });
+  context.fillRect(0, 0, context.measureText(text).width + 6 * ratio, (SCALE_PX + 4) * ratio);
+  Object.assign(context, { fillStyle: "#9aa6b2", globalAlpha: 1 });
+  context.fillText(text, 3 * ratio, 2 * ratio);
 }
 
 function niceAbove(value) {

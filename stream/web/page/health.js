@@ -3,6 +3,8 @@
 import { count, duration, milliseconds } from "./words.js";
 
 const STALE_S = 3;
+const NORMAL = "superseded"; // a newer picture came first: how a live pipeline keeps up
+const NEEDS_PICTURE = ".tools .choice, .mix, .freeze";
 const SAME_MS = 1500; // the server's figures take their time to come, sometimes more, sometimes less
 
 export class Health {
@@ -26,6 +28,7 @@ export class Health {
   update(figures, here, watching) {
     const { state } = figures;
     this.#tile.dataset.state = state;
+    for (const tool of this.#tile.querySelectorAll(NEEDS_PICTURE)) tool.inert = state !== "live";
     this.#line(figures, here);
     this.#list(figures, here);
     this.#card(figures);
@@ -34,15 +37,14 @@ export class Health {
 
   #line(figures, here) {
     this.#set(".word", figures.state);
-    const drops = total(figures.dropped);
+    const lost = total(figures.dropped);
     const parts = [
       `${(figures.fps ?? 0).toFixed(1)} fps`,
       `age ${milliseconds(here.ageMs ?? figures.age_p50_ms)}`,
-      drops ? `${count(drops)} dropped` : "no drops",
-      ...(figures.grade && figures.grade !== "unknown" ? [`${figures.grade}`] : []),
+      ...(lost ? [`${count(lost)} lost`] : []),
+      ...(["fair", "poor"].includes(figures.grade) ? [`last hour: ${figures.grade}`] : []),
     ];
     this.#set(".line", parts.join(" · "));
-    this.#tile.dataset.grade = figures.grade ?? "unknown";
   }
 
   #list(figures, here) {
@@ -95,8 +97,10 @@ function title(state, hadPicture, trouble) {
   return state === "connecting" && !hadPicture && !trouble ? "CONNECTING" : "OFFLINE";
 }
 
+/** All that came to nothing; what gave way to a newer picture is in the list only. */
 function total(dropped) {
-  return Object.values(dropped ?? {}).reduce((sum, number) => sum + number, 0);
+  const reasons = Object.entries(dropped ?? {}).filter(([why]) => !why.startsWith(NORMAL));
+  return reasons.reduce((sum, [, number]) => sum + number, 0);
 }
 
 function element(name, text) {

@@ -11,6 +11,7 @@ export class Link {
   #socket = null;
   #waitS = FIRST_WAIT_S;
   #tries = 0;
+  #isRefused = false;
   #timer = 0;
   #heardAt = 0;
 
@@ -45,7 +46,7 @@ export class Link {
       return;
     }
     const message = JSON.parse(data);
-    if (message.type === "hello") [this.#waitS, this.#tries] = [FIRST_WAIT_S, 0];
+    if (message.type === "hello") [this.#waitS, this.#tries, this.#isRefused] = [FIRST_WAIT_S, 0, false];
     this.#handlers.message(message);
   }
 
@@ -56,18 +57,21 @@ export class Link {
     this.#tries += 1;
     this.#waitS = Math.min(LONGEST_WAIT_S, this.#waitS * 1.8);
     this.#timer = setTimeout(() => this.#open(), waitS * 1000);
-    this.#handlers.lost({ waitS, refused: false });
-    if (this.#tries === TRIES_BEFORE_ASKING_WHY) this.#askWhy(waitS);
+    this.#handlers.lost({ waitS, refused: this.#isRefused });
+    if (this.#tries >= TRIES_BEFORE_ASKING_WHY) this.#askWhy(waitS); // each time: it may be another server by now
   }
 
   /** A browser does not tell why a WebSocket was refused, but it tells of a page: 401 means another token. */
   async #askWhy(waitS) {
+    const wasRefused = this.#isRefused;
     try {
       const { status } = await fetch("/page.css", { method: "HEAD", cache: "no-store" });
-      if (status === 401 || status === 403) this.#handlers.lost({ waitS, refused: true });
+      this.#isRefused = status === 401 || status === 403;
     } catch {
-      // The server is not there: what the page says already.
+      this.#isRefused = false; // the server is not there
     }
+    const isStillLost = this.#tries > 0;
+    if (isStillLost && this.#isRefused !== wasRefused) this.#handlers.lost({ waitS, refused: this.#isRefused });
   }
 
   #tryNow() {
