@@ -19,6 +19,7 @@ from stream.settings import (
 from stream.sources.base import Source
 from stream.sources.health import Health
 from stream.sources.images import ImagesSource
+from stream.sources.mistakes import mistake
 from stream.sources.network import NetworkSource
 from stream.sources.reconnect import LiveSource, Reconnecting
 from stream.sources.synthetic import SyntheticSource
@@ -32,8 +33,12 @@ RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
 
 
 def add_cameras(pipe: Pipeline, cameras: Sequence[Camera]) -> list[Worker]:
-    """A source for each; live ones are kept going and show their health. Raises SettingsError for two of one name."""
+    """A source for each; live ones are kept going and show their health.
+
+    Raises SettingsError for two of one name, and for an address or a device that can never work.
+    """
     check_names(cameras)
+    check_places(cameras)
     return [_add(pipe, camera) for camera in cameras]
 
 
@@ -56,6 +61,13 @@ def check_names(cameras: Sequence[Camera]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f'[cameras] two cameras are called "{name}": give each a name of its own')
+
+
+def check_places(cameras: Sequence[Camera]) -> None:
+    """Raise SettingsError for a live camera that no waiting would bring: it would be tried again for ever."""
+    for camera in cameras:
+        if isinstance(camera, NetworkCamera | WebcamCamera) and (why := mistake(camera)):
+            raise SettingsError(f'[cameras] camera "{camera.name}": {why}')
 
 
 def _add(pipe: Pipeline, camera: Camera) -> Worker:

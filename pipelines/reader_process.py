@@ -9,17 +9,22 @@ import threading
 from collections.abc import Mapping
 from typing import IO, Self
 
+from stream.clock import NS_PER_MS
 from stream.stats import Durations
 
-NS_PER_MS = 1e6
 END_S = 5.0
 
 
 class ReaderProcess:
-    """``depthstream watch`` on one stream, from ``with`` to its end; Ctrl-C does not reach it."""
+    """``depthstream watch`` on one stream, from ``with`` to its end; Ctrl-C does not reach it.
 
-    def __init__(self, endpoint: str, stream: str) -> None:
-        self._command = [sys.executable, "-m", "pipelines.cli.app", "watch", endpoint, "--stream", stream, "--json"]
+    If this process is killed, the reader ends, too. In the end it removes ``folder`` (see ``pipelines.reader_child``).
+    """
+
+    def __init__(self, endpoint: str, stream: str, folder: str) -> None:
+        """``folder``: where the endpoint's socket lies, and nothing else."""
+        watch = ["watch", endpoint, "--stream", stream, "--json"]
+        self._command = [sys.executable, "-m", "pipelines.reader_child", folder, *watch]
         self._lock = threading.Lock()
         self._ages = Durations()
         self._read = self._gaps = 0
@@ -27,7 +32,11 @@ class ReaderProcess:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         self._thread = threading.Thread(target=self._listen, args=(self._process.stdout,), name="reader process")
@@ -35,7 +44,8 @@ class ReaderProcess:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.terminate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:

@@ -1,24 +1,17 @@
-"""Run a built pipeline from the main thread: watch it, end it cleanly on Ctrl-C or SIGTERM, keep the final figures."""
+"""Run a built pipeline from the main thread: watch it, end it cleanly on a signal, keep the final figures."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
-from typing import NoReturn
 
+from pipelines.interrupts import signals_interrupt, status_of
 from stream.clock import Deadline
-from stream.errors import DepthStreamError, StageError
+from stream.errors import DepthStreamError, SourceError, StageError
 from stream.pipeline import Pipeline
 from stream.stats import PipelineStats
 
 REFRESH_S = 0.25
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken like Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +20,9 @@ class Ending:
 
     stats: PipelineStats
     error: DepthStreamError | None
-    """What went wrong: the first failing stage's own error if it is one of ours."""
+    """What went wrong: the first failing stage's own error if it is one of ours; that no camera gave a picture."""
     exit_status: int
-    """0, the error's, 130 after Ctrl-C, 143 after SIGTERM."""
+    """0, the error's, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
 
 
 def run(
@@ -44,40 +37,40 @@ def run(
 
     ``poll`` is called again and again and waits a little each time (a window's main loop); it ends the run by False.
 
-    The first Ctrl-C drains: sources end and what was captured is still delivered. The second one aborts.
+    The first Ctrl-C (SIGTERM, SIGHUP) drains: sources end and what was captured is still delivered. The second aborts.
+
+    A run that nobody interrupted, and that in all its time had no picture of any camera, has failed.
     """
     error, status = None, 0
     try:
-        with sigterm_interrupts(), pipe:
+        with signals_interrupt(), pipe:
             try:
                 _watch(pipe, seconds, watch, every_s, poll)
             except KeyboardInterrupt as interrupt:
-                status = 143 if isinstance(interrupt, Terminated) else 130
+                status = status_of(interrupt)
     except KeyboardInterrupt as interrupt:
-        status = 143 if isinstance(interrupt, Terminated) else 130
+        status = status_of(interrupt)
     except StageError as failure:
         error = root_cause(failure)
         status = error.exit_status
-    return Ending(pipe.stats(), error, status)
+    stats = pipe.stats()
+    if error is None and status == 0 and (why := without_pictures(stats)):
+        error = SourceError(why)
+        status = error.exit_status
+    return Ending(stats, error, status)
+
+
+def without_pictures(stats: PipelineStats) -> str:
+    """Why no camera has delivered a single picture; empty if one has, or if there is no live camera."""
+    if not stats.cameras or any(account.captured for account in stats.accounts):
+        return ""
+    reasons = [f"{camera.name}: {camera.trouble or f'still {camera.state}'}" for camera in stats.cameras]
+    return f"no camera delivered a picture: {'; '.join(reasons)}"
 
 
 def root_cause(failure: StageError) -> DepthStreamError:
     """The stage's own error when it is one of ours and so says all that matters, else ``failure``."""
     return failure.__cause__ if isinstance(failure.__cause__, DepthStreamError) else failure
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Inside, SIGTERM ends the run like Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _watch(

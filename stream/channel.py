@@ -30,7 +30,10 @@ class ChannelClosed(Exception):
 
 
 class Channel(Generic[T]):
-    """Thread-safe and closable; iterate to receive until it is closed and empty. Raises ValueError for capacity < 1."""
+    """Closable, for any number of writing threads and one that reads: iterate until it is closed and empty.
+
+    A second reader could take the wake-up that a first one needs. Raises ValueError for capacity < 1.
+    """
 
     def __init__(self, capacity: int, policy: Policy = "block", *, name: str = "channel", producers: int = 1) -> None:
         if capacity < 1:

@@ -45,7 +45,10 @@ def chain(**bodies: Body) -> Chain:
 
 
 class Pipeline:
-    """Built top to bottom, run once. Leaving ``with`` raises StageError when a stage failed or would not stop."""
+    """Built top to bottom, run once. Leaving ``with`` raises StageError when a stage failed or would not stop.
+
+    Where a thread cannot be started, entering ends the stages that were, and raises the error.
+    """
 
     def __init__(self, name: str, *, stop_timeout_s: float = 5.0) -> None:
         self.name, self.stop_timeout_s = name, stop_timeout_s
@@ -89,8 +92,12 @@ class Pipeline:
         self._opening = sum(not worker.is_source for worker in self._workers)
         if not self._opening:
             self.ready.set()
-        for worker in reversed(self._workers):
-            worker.start()
+        try:
+            for worker in reversed(self._workers):
+                worker.start()
+        except BaseException:
+            self._leave_unstarted()
+            raise
         return self
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -108,11 +115,11 @@ class Pipeline:
             channel.abort()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
-        deadline = Deadline.after(self.stop_timeout_s)
-        self.drain() if error is None else self.abort()
-        for outlet in self._outlets():
-            self._edges[outlet][0].abort()  # its reader has left the ``with`` block
         try:
+            deadline = Deadline.after(self.stop_timeout_s)
+            self.drain() if error is None else self.abort()
+            for outlet in self._outlets():
+                self._edges[outlet][0].abort()  # its reader has left the ``with`` block
             if not self.wait(deadline.left_s):
                 stuck = self._still_running()
                 self.abort()
@@ -199,6 +206,15 @@ class Pipeline:
             if self._alive == 0:
                 self._ended_ns = monotonic_ns()
                 self._ended.set()
+
+    def _leave_unstarted(self) -> None:
+        """No thread could be made for one of the stages: end those that have begun."""
+        self.abort()
+        self.ready.set()  # nobody else will: sources wait for it
+        deadline = Deadline.after(self.stop_timeout_s)
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join(deadline.left_s)
 
     def _outlets(self) -> list[str]:
         stages = {worker.name for worker in self._workers}

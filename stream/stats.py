@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic_ns
 from typing import Literal
 
@@ -69,8 +69,8 @@ class WaitMeter:
 
     def __init__(self) -> None:
         self._done = Durations()
-        self._waiting = 0
-        self._sum_of_starts_ns = 0
+        self._starts: list[int] = []
+        """Of those still waiting, the longest first: clocks do not go back."""
 
     def passed(self) -> None:
         """Somebody went through without waiting."""
@@ -78,21 +78,18 @@ class WaitMeter:
 
     def begin(self) -> int:
         start = monotonic_ns()
-        self._waiting += 1
-        self._sum_of_starts_ns += start
+        self._starts.append(start)
         return start
 
     def end(self, start: int) -> None:
-        self._waiting -= 1
-        self._sum_of_starts_ns -= start
+        self._starts.remove(start)
         self._done.add(monotonic_ns() - start)
 
     def spread(self) -> Spread:
-        done = self._done.spread()
-        going_on_s = (self._waiting * monotonic_ns() - self._sum_of_starts_ns) / NS_PER_S
-        return Spread(
-            done.count, done.total_s + going_on_s, done.p50_s, done.p95_s, done.p99_s, max(done.max_s, going_on_s)
-        )
+        done, now = self._done.spread(), monotonic_ns()
+        going_on_s = sum(now - start for start in self._starts) / NS_PER_S
+        longest_s = (now - self._starts[0]) / NS_PER_S if self._starts else 0.0
+        return replace(done, total_s=done.total_s + going_on_s, max_s=max(done.max_s, longest_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +204,23 @@ class PipelineStats:
 
 
 class RateMeter:
-    """Frames a second between the first and the last."""
+    """Frames a second between the first and the last tick; those of the first came before the span began."""
 
     def __init__(self) -> None:
-        self._count, self._first_ns, self._last_ns = 0, 0, 0
+        self._since_first, self._first_ns, self._last_ns = 0, 0, 0
+        self._has_ticked = False
 
     def tick(self, now_ns: int, count: int = 1) -> None:
-        if not self._count:
-            self._first_ns = now_ns
+        if self._has_ticked:
+            self._since_first += count
+        else:
+            self._has_ticked, self._first_ns = True, now_ns
         self._last_ns = now_ns
-        self._count += count
 
     @property
     def fps(self) -> float:
         span_ns = self._last_ns - self._first_ns
-        return (self._count - 1) * NS_PER_S / span_ns if span_ns > 0 else 0.0
+        return self._since_first * NS_PER_S / span_ns if span_ns > 0 else 0.0
 
 
 def _bucket(ns: int) -> int:

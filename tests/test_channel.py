@@ -38,6 +38,15 @@ def test_a_full_channel_keeps_what_its_policy_says(policy: Policy, kept: list[in
     assert seqs(channel) == kept
 
 
+@pytest.mark.parametrize(("policy", "accepted"), [("drop_oldest", 4), ("drop_newest", 2), ("latest", 4)])
+def test_what_came_in_counts_as_accepted(policy: Policy, accepted: int, make_frame: FrameMaker) -> None:
+    """In place of another as well; what was turned away does not."""
+    channel: Channel[Frame] = Channel(2, policy)
+    for seq in range(4):
+        channel.put(make_frame(seq))
+    assert channel.stats().accepted == accepted
+
+
 def test_block_waits_for_room(make_frame: FrameMaker) -> None:
     """The writer goes on as soon as the reader has taken one."""
     channel: Channel[Frame] = Channel(1)
@@ -122,7 +131,7 @@ def test_an_abort_frees_a_blocked_writer(make_frame: FrameMaker) -> None:
     with ThreadPoolExecutor(1) as pool:
         blocked = pool.submit(channel.put, make_frame(1))
         while not channel.stats().blocked.max_s:
-            pass
+            threading.Event().wait(0.001)
         channel.abort()
         with pytest.raises(ChannelClosed):
             blocked.result(2.0)

@@ -142,6 +142,65 @@ def test_a_failing_camera_does_not_stop_another(make_frame: FrameMaker) -> None:
     assert len(got) == 50
 
 
+def test_a_failing_stage_is_told_before_a_source_that_failed_earlier(make_frame: FrameMaker) -> None:
+    """The source's error ended one camera, the stage's the whole pipeline."""
+
+    def captures(stopping: threading.Event) -> Iterator[Frame]:
+        yield make_frame()
+        raise ValueError("unplugged")
+
+    def fails_later(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for _ in frames:
+            while source.error is None:
+                threading.Event().wait(0.001)
+            raise ValueError("boom")
+        yield make_frame()
+
+    pipe = Pipeline("two failures")
+    source = pipe.source("capture", captures)
+    depth = pipe.stage("depth", fails_later, [source])
+    with pytest.raises(StageError, match="stage 'depth' failed: boom"), pipe:
+        pipe.wait(5.0)
+    assert source.failed_at_ns < depth.failed_at_ns
+
+
+def test_what_a_step_dropped_is_not_counted_again_when_the_stage_fails(make_frame: FrameMaker) -> None:
+    """One frame left out, one lost to the failure; the account closes."""
+
+    def body(frames: Iterable[Frame]) -> Iterator[Frame | Dropped]:
+        for frame in frames:
+            if frame.seq == 1:
+                raise ValueError("boom")
+            yield Dropped((frame,), "unwanted")
+
+    pipe = Pipeline("dropped, then failed")
+    pipe.stage("depth", body, [pipe.source("capture", camera(make_frame(seq) for seq in range(2)))])
+    with pytest.raises(StageError), pipe:
+        pipe.wait(5.0)
+    assert pipe.stats().stages[-1].dropped == {("cam0", "unwanted"): 1, ("cam0", "failed"): 1}
+    assert pipe.stats().unaccounted == 0
+
+
+@pytest.mark.parametrize("without", ["capture", "depth", "other", "publish"])
+def test_a_thread_that_cannot_be_started_ends_the_others(
+    without: str, make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error goes up and no stage waits for ever."""
+    pipe = Pipeline("short of threads")
+    source = pipe.source("capture", endless(make_frame))
+    depth = pipe.stage("depth", same, [source])
+    other = pipe.source("other", endless(make_frame, "cam1"))
+    workers = {worker.name: worker for worker in (source, depth, other, pipe.stage("publish", same, [depth, other]))}
+
+    def no_thread() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(workers[without], "start", no_thread)
+    with pytest.raises(RuntimeError, match="can't start new thread"), pipe:
+        pytest.fail("the pipeline has begun")
+    assert not any(worker.is_alive() for worker in workers.values())
+
+
 def test_draining_delivers_what_is_in_flight(make_frame: FrameMaker) -> None:
     """After ``drain`` sources end and every captured frame arrives."""
     got: list[Frame] = []
@@ -149,27 +208,29 @@ def test_draining_delivers_what_is_in_flight(make_frame: FrameMaker) -> None:
     source = pipe.source("capture", endless(make_frame))
     pipe.stage("publish", collect(got), [source], capacity=4)
     with pipe:
-        pipe.wait(0.02)
+        while not got:
+            pipe.wait(0.02)
     (account,) = pipe.stats().accounts
     assert account.captured == account.published == len(got) > 0
 
 
 def test_a_stuck_stage_is_named(make_frame: FrameMaker) -> None:
     """Who does not stop is the culprit, with what it was doing."""
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def stuck(items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
-            release.wait(5.0)
+            began.set()
+            release.wait(60.0)
             yield item
 
     pipe = Pipeline("stuck", stop_timeout_s=0.1)
     source = pipe.source("capture", endless(make_frame))
     pipe.stage("publish", chain(writing=stuck), [source])
     with pytest.raises(StageError, match=r"publish \(busy in writing\)"), pipe:
-        pipe.wait(0.05)
+        assert began.wait(30.0)
     release.set()
-    assert pipe.wait(5.0)
+    assert pipe.wait(30.0)
 
 
 def test_an_exception_in_the_with_block_aborts(make_frame: FrameMaker) -> None:
@@ -179,7 +240,7 @@ def test_an_exception_in_the_with_block_aborts(make_frame: FrameMaker) -> None:
     pipe.stage("publish", same, [source])
     with pytest.raises(KeyboardInterrupt), pipe:
         raise KeyboardInterrupt
-    assert pipe.wait(2.0)
+    assert pipe.wait(30.0)
 
 
 def test_a_body_finishes_its_work_when_aborted(make_frame: FrameMaker) -> None:
@@ -288,7 +349,7 @@ def test_age_is_measured_at_the_terminal(make_frame: FrameMaker) -> None:
         pipe.wait(5.0)
     age = pipe.stats().stages[-1].age
     assert age.count == 1
-    assert 0.25 <= age.max_s < 5.0
+    assert age.max_s >= 0.25
 
 
 def test_recipes_add_figures_and_notes(make_frame: FrameMaker) -> None:

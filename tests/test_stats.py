@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from time import monotonic_ns
 
 import numpy as np
 import pytest
@@ -47,6 +49,34 @@ def test_a_wait_that_goes_on_counts() -> None:
     meter.end(start)
     assert going_on.count == 0
     assert 0 < going_on.total_s <= meter.spread().total_s
+
+
+def test_the_longest_wait_is_one_threads() -> None:
+    """Three that wait at once: the sum is all of theirs, the maximum that of the first."""
+    meter = WaitMeter()
+    starts = [meter.begin() for _ in range(3)]
+    threading.Event().wait(0.05)
+    going_on, elapsed_s = meter.spread(), (monotonic_ns() - starts[0]) / 1e9
+    assert 0.05 <= going_on.max_s <= elapsed_s
+    assert 3 * 0.05 <= going_on.total_s <= 3 * elapsed_s
+    meter.end(starts[1])
+    assert meter.spread().max_s >= going_on.max_s
+    meter.end(starts[0])
+    meter.end(starts[2])
+    assert meter.spread().count == 3
+    assert meter.spread().max_s < meter.spread().total_s
+
+
+def test_rate_of_batches() -> None:
+    """Two batches of four, one second apart, are four frames a second; an empty one in front adds time alone."""
+    rate = RateMeter()
+    rate.tick(0, 4)
+    rate.tick(1_000_000_000, 4)
+    assert rate.fps == pytest.approx(4.0)
+    rate = RateMeter()
+    for now_ns, count in ((0, 0), (1_000_000_000, 3)):
+        rate.tick(now_ns, count)
+    assert rate.fps == pytest.approx(3.0)
 
 
 def test_rate_is_counted_over_its_span() -> None:

@@ -1,24 +1,49 @@
-"""The command `depthstream`: what it offers, and how every error reaches the person at the keyboard.
+"""The command `depthstream`: what it offers (``pipelines.cli.entry``: where it begins and how it fails).
 
 Nothing heavy is imported here, so that `--help` answers at once; each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from pipelines.cli.app_keys import keys_app
 from pipelines.cli.app_models import Weights, models_app
+from pipelines.cli.entry import interrupted, main
 from pipelines.cli.web_option import Web, WebCommand
-from stream.engines.threads import wait_without_spinning
+
+
+class Commands(TyperGroup):
+    """Typer itself would end at Ctrl-C without a word, and with the same status whatever the signal was."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads the options, which loads modules."""
+        with _told():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """``ctx`` is click's, which typer brings under another name in each version."""
+        with _told():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(interrupted(interrupt)) from None
+
 
 app = typer.Typer(
     name="depthstream",
+    cls=Commands,
     help="Real-time video depth: cameras and files in, depth out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,11 +52,23 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="A pipeline's settings (see configs/).")]
+
+def _path(text: str) -> Path:
+    """A path; an empty one, which would mean the folder one is in, is a variable that is not set."""
+    if not text:
+        raise typer.BadParameter("is empty: a variable that is not set?")
+    return Path(text)
+
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A pipeline's settings: a TOML file, or the name of a bundled one.")
+]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one setting; may be repeated.")
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the final figures as JSON.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the final figures as JSON (-: print).")
+]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this many seconds.")]
 StatsEvery = Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")]
 Window = Annotated[bool, typer.Option("--window", help="Show the pictures (h: keys, q: end).")]
@@ -42,11 +79,22 @@ FieldOfView = Annotated[
 ]
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"depthstream {version('depthstream')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log everything.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is being done.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log for machines: one JSON object a line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     if log_json:
         from stream.log_json import set_up_json as set_up
@@ -61,7 +109,9 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option(min=0.5, help="Length of the demonstration (10; with --web: until Ctrl-C).")
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The video to write.")] = Path("demo.mp4"),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.mp4", parser=_path, help="The video to write.")
+    ] = Path("demo.mp4"),
     model: Model = "tiny",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 0,
     window: Window = False,
@@ -77,8 +127,12 @@ def demo(
 
 @app.command()
 def depth(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of pictures, videos.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", parser=_path, help="Pictures, videos, folders of them.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", parser=_path, help="Folder for the results.")
+    ],
     model: Model = "tiny",
     format: Annotated[
         Literal["png16", "npy", "color", "all"], typer.Option(help="16-bit PNG, NumPy array, colours, or all three.")
@@ -161,7 +215,7 @@ def serve(
     stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
-    """Show cameras and their depth in the browser, and take pictures, until Ctrl-C (see configs/serve.toml)."""
+    """Show cameras and their depth in the browser, and take pictures, until Ctrl-C (see: depthstream config serve)."""
     from pipelines.cli.serve import run_serve
 
     raise typer.Exit(run_serve(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
@@ -175,7 +229,7 @@ def publish(
     stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
-    """Publish depth frames over ZeroMQ, for robots, until Ctrl-C (see configs/robot.toml)."""
+    """Publish depth frames over ZeroMQ, for robots, until Ctrl-C (see: depthstream config robot)."""
     from pipelines.cli.publish import run_publish
 
     raise typer.Exit(run_publish(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
@@ -220,6 +274,16 @@ def check(config: ConfigFile, assignments: Assignments = None) -> None:
 
 
 @app.command()
+def config(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Without it: which there are.")] = None,
+) -> None:
+    """Print a config that comes with the package, to begin one's own with: depthstream config serve > serve.toml."""
+    from pipelines.cli.config import print_config
+
+    print_config(name)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of config files."""
     from pipelines.cli.check import print_schema
@@ -229,10 +293,15 @@ def schema() -> None:
 
 @app.command()
 def bench(
+    ctx: typer.Context,
     json: JsonFile = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Just this question, or network with --models; repeatable."),
+        typer.Option(
+            "--only",
+            metavar="NAME",
+            help="Just this: file, tutorial, networks, live or start; with --models a network. May be repeated.",
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Of the live question (60), of each network (5), of each batch (2).")
@@ -243,12 +312,16 @@ def bench(
         typer.Option(help="Measure batches of one network on this engine instead."),
     ] = None,
     model: Model = "tiny",
-    size: Annotated[str | None, typer.Option(metavar="HxW", help="With --engine: of the network's input.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="With --engine: of the network's input.")] = None,
     batch: Annotated[int, typer.Option(min=1, max=256, help="With --engine: the largest.")] = 8,
     precision: Annotated[Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="With --engine.")] = "auto",
     weights: Weights = "trained",
 ) -> None:
     """Measure this machine: the pipeline's promises; --models: each network; --engine: what batches cost one."""
+    from pipelines.cli.bench_options import check_bench_options
+
+    given = {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
+    check_bench_options(given)
     if engine is not None:
         from pipelines.cli.bench_engine import bench_engine
 
@@ -282,50 +355,6 @@ def evaluate(
 
     chosen = data or ["synthetic"]
     raise typer.Exit(run_eval(model=model, weights=weights, data=chosen, views=views, json_file=json, sheet=sheet))
-
-
-def main() -> NoReturn:
-    """Run the command line; every failure is one line on standard error and an exit status."""
-    wait_without_spinning()
-    debug = "--debug" in sys.argv
-    try:
-        app()
-    except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(130)
-    except Exception as error:
-        if debug and not for_machines():
-            raise
-        sys.exit(_report(error))
-    sys.exit(0)
-
-
-def _report(error: Exception) -> int:
-    from stream.errors import DepthStreamError
-
-    if isinstance(error, DepthStreamError):
-        text = str(error)
-    elif isinstance(error, ImportError) and "libGL" in str(error):
-        text = "OpenCV needs libGL: apt-get install libgl1 libglib2.0-0; or: pip install opencv-python-headless"
-    else:
-        text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-    _say(text)
-    return error.exit_status if isinstance(error, DepthStreamError) else 1
-
-
-def for_machines() -> bool:
-    """The log is read by a program: whatever is said on standard error is an event."""
-    return "--log-json" in sys.argv
-
-
-def _say(text: str) -> None:
-    """For people a line, for machines an event; the traceback of what is being handled with --debug."""
-    from stream.log import redact
-
-    if for_machines():
-        logging.getLogger("pipelines.cli").error("%s", redact(text), exc_info="--debug" in sys.argv)
-    else:
-        print(f"depthstream: {redact(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

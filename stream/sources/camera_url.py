@@ -44,6 +44,15 @@ class CameraUrl:
         scheme, separator, _ = self.full.partition("://")
         return scheme.lower() if separator else ""
 
+    def place(self) -> tuple[str, str | None]:
+        """Host and port as FFmpeg reads them, as text; None: no port is given. Any part of them may be a password."""
+        authority = re.split(r"[/?#]", self.full.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+        if authority.startswith("[") and "]" in authority:
+            host, _, rest = authority[1:].partition("]")
+            return host, rest.removeprefix(":") if rest else None
+        host, colon, port = authority.partition(":")
+        return host, port if colon else None
+
     def scrub(self, text: str) -> str:
         """``text`` on one line, without the secrets of this URL or of any other, in whatever spelling."""
         text = " ".join(text.replace(self.full, self.label).split())

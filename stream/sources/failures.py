@@ -53,7 +53,7 @@ _READING = {
 _INTERRUPTED = ("ExitError", "TimeoutError")
 _HUNG_UP = (*_INTERRUPTED, "InvalidDataError", "EOFError", "OSError")
 """What opening ends with when its time is over."""
-ENCODE = "write special characters of a password percent-encoded (@ is %40, / is %2F, : is %3A, % is %25)"
+ENCODE = "write special characters of a password percent-encoded (@ is %40, / is %2F, : is %3A, # is %23, % is %25)"
 
 
 def on_opening(error: Exception, url: CameraUrl, waited_s: float, open_s: float) -> SourceError:

@@ -16,7 +16,7 @@ from typing import get_args
 from stream.clock import NS_PER_S, NowNs
 from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.frames import Integrity
-from stream.log import redact
+from stream.log import one_line
 from stream.sources.grade import LastHour, grade
 from stream.stats import CameraHealth, CameraState
 
@@ -134,8 +134,3 @@ class Health:
             self._hour.add_time(self._counted_to_ns, now, *whats)
         self._counted_to_ns = now
         return now
-
-
-def one_line(text: str) -> str:
-    """``text`` without passwords and line breaks."""
-    return " ".join(redact(text).split())

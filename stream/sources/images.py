@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -16,8 +17,15 @@ from stream.errors import DepthStreamError, PictureError, SourceError
 from stream.frames import Frame, Image
 from stream.picture import MAX_SIDE_PX, check_picture
 from stream.settings import ImagesCamera
+from stream.sources.images_remarks import ONLY_THE_FIRST, holds_several, twelve_bits
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+log = logging.getLogger(__name__)
+
+SUFFIXES = (
+    *(".avif", ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Of pictures that OpenCV reads."""
 
 
 class ImagesSource:
@@ -32,9 +40,10 @@ class ImagesSource:
     def __init__(self, settings: ImagesCamera) -> None:
         self._settings = settings
         self._paths: list[Path] = []
+        self._remarked: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._paths = _pictures(Path(self._settings.path).expanduser())
+        self._paths = pictures_at(Path(self._settings.path).expanduser())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -59,7 +68,7 @@ class ImagesSource:
             if stopping.is_set() or (media_s is not None and not pacer.wait_until(media_s)):
                 return
             try:
-                image = read_picture(self._paths[seq % len(self._paths)])
+                image = read_picture(self._paths[seq % len(self._paths)], self._remark)
             except (SourceError, PictureError) as error:
                 bad.append(error)
                 continue
@@ -72,18 +81,30 @@ class ImagesSource:
         if bad:
             raise SourceError(f"{len(bad)} of {self.count} pictures cannot be used: {bad[0]}") from bad[0]
 
+    def _remark(self, path: Path, what: str) -> None:
+        """Once for all pictures of a kind: a folder may hold thousands of them."""
+        kind = what.partition(":")[0].rstrip("0123456789")
+        if kind not in self._remarked:
+            self._remarked.add(kind)
+            log.warning("%s: %s%s", path, what, "; others like it are not named" if self.count > 1 else "")
+
     def describe(self) -> str:
         pictures = f": {self.count} picture{'s' if self.count != 1 else ''}" if self._paths else ""
         return f"images {self._settings.path}{pictures}"
 
 
-def read_picture(path: Path) -> Image:
+def _say(path: Path, what: str) -> None:
+    log.warning("%s: %s", path, what)
+
+
+def read_picture(path: Path, remark: Callable[[Path, str], None] = _say) -> Image:
     """(H, W, 3) uint8 BGR, read-only, turned as its EXIF says.
 
     Gray becomes three equal channels; transparency is dropped, the colour under it stays; 16-bit values keep their high
-    byte, so that full scale stays full scale. Raises SourceError for a file that cannot be read or is no picture (float
-    TIFFs among them), PictureError for one with a side below 8 px or above 16384 px; the size is known only after
-    decoding, which OpenCV refuses beyond 2^30 pixels.
+    byte, so that full scale stays full scale. ``remark`` is told of what may surprise: several pictures in one file,
+    16-bit values that are all small. Raises SourceError for a file that cannot be read or is no picture (float TIFFs
+    among them), PictureError for one with a side below 8 px or above 16384 px; the size is known only after decoding,
+    which OpenCV refuses beyond 2^30 pixels.
     """
     import cv2
 
@@ -96,21 +117,28 @@ def read_picture(path: Path) -> Image:
     if data.size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:  # more than 2^30 pixels
         raise PictureError(f"{path}: too large to decode: scale it down to {MAX_SIDE_PX} px a side first") from error
-    if decoded is None:
+    if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
         raise SourceError(f"{path}: not a picture with 8 or 16 bits, or damaged; known: {' '.join(SUFFIXES)}")
+    if holds_several(data.tobytes()):
+        remark(path, ONLY_THE_FIRST)
+    if decoded.dtype == np.uint16:
+        if what := twelve_bits(decoded):
+            remark(path, what)
+        decoded = (decoded >> 8).astype(np.uint8)
     image = cast(Image, decoded)
     check_picture(image, str(path))
     image.flags.writeable = False
     return image
 
 
-def _pictures(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
+def pictures_at(path: Path) -> list[Path]:
+    """The picture, or those in a folder, sorted. Raises SourceError if there are none, or none that may be read."""
     try:
+        if path.is_file():
+            return [path]
         found = [child for child in path.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file()]
     except FileNotFoundError as error:
         raise SourceError(f"{path}: no such file or folder (seen from {Path.cwd()}); check the path") from error

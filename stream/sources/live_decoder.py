@@ -7,12 +7,15 @@ the first one, so we keep the state. What counts as damage, seen in FFmpeg 8.1 w
 - the RTP reader says that it missed packets while it put a picture together: those after it. This picture only if the
   decoder complains. H.264's always does, for it counts macroblocks; H.265's does not, so there the time stamp of the
   next picture decides: a gap means that the lost packets were of a picture in between.
+
+A camera's time may jump back while it runs. Damage from before the jump is healed by the first key frame after it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream.frames import Integrity
@@ -34,6 +37,8 @@ TELL_OF_HOLES = ("h264", "mjpeg")
 ONE_RTP_PACKET_BYTES = 1100
 """A picture smaller than this came in one RTP packet and has no hole."""
 GAP_INTERVALS = 1.5
+SET_BACK_S = 1.0
+"""Packets that come out of order are closer together than this; further back, another time line has begun."""
 
 
 class Judged(NamedTuple):
@@ -58,10 +63,14 @@ class LiveDecoder:
         self._last_pts: int | None = None
         self._step = 0
         """Between the last two packets, in the stream's time base."""
+        self._set_back = round(SET_BACK_S / (stream.time_base or Fraction(1, 90_000)))
 
     def decode(self, packet: Packet[VideoStream] | None, said: Sequence[LogLine] = ()) -> list[Judged]:
         """The pictures that are ready. None: the stream is over; ``said``: FFmpeg's lines while it read ``packet``."""
         ready = self._released(packet)
+        if self._begins_anew(packet):
+            self._damage_pts = None  # of the old time line: every key frame from here on is after the damage
+            self._last_pts, self._step = None, 0
         frames, complained = self._decoded(packet)
         if complained or (packet is not None and packet.is_corrupt):
             self._taint(packet)
@@ -108,6 +117,12 @@ class LiveDecoder:
         else:
             gap = 0 < GAP_INTERVALS * self._step < packet.pts - self._last_pts
         return held if gap else [Judged(judged.frame, "tainted") for judged in held]
+
+    def _begins_anew(self, packet: Packet[VideoStream] | None) -> bool:
+        """Whether the camera's time has jumped back: shared media of GStreamer's server do, at each new viewer."""
+        if packet is None or packet.pts is None or self._last_pts is None:
+            return False
+        return self._last_pts - packet.pts > self._set_back
 
     def _follow(self, packet: Packet[VideoStream] | None) -> None:
         if packet is None or packet.pts is None:

@@ -43,7 +43,9 @@ class Picture(NamedTuple):
 
 
 class LiveReading:
-    """An open connection; opened, read and closed by the same thread (closing under a reader would crash FFmpeg).
+    """An open connection, for one thread at a time: whoever reads it closes it (closing under a reader crashes FFmpeg).
+
+    The thread that opens it may be another one, and hands it over.
 
     Raises AccessDenied or SourceError on opening.
     """

@@ -14,7 +14,7 @@ from stream.sources.live_reading import LiveReading
 
 
 class NetworkSource:
-    """One connection to a camera; opened, read and closed in one thread, and never tried again by itself.
+    """One connection to a camera; read and closed by one thread, never tried again by itself; another may open it.
 
     Entering raises AccessDenied or SourceError. Pictures that lay in buffers while the connection was opened are not
     shown: the first frame is fresh. A frame is ``tainted`` from the moment of damage until the next key frame.

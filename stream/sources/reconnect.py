@@ -14,7 +14,8 @@ from typing import Protocol, Self, TypeVar
 from stream.clock import NS_PER_S, NowNs
 from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
-from stream.sources.health import Health, one_line
+from stream.log import one_line
+from stream.sources.health import Health
 from stream.sources.ladder import JITTER, LADDER, Climb, Ladder
 from stream.sources.opening import opened
 from stream.stats import CameraState

@@ -29,7 +29,7 @@ OpenWebcam = Callable[[WebcamCamera], WebcamReader]
 
 
 class WebcamSource:
-    """One opening of a camera; opened, read and closed in one thread, and never tried again by itself.
+    """One opening of a camera; read and closed by one thread, never tried again by itself; another may open it.
 
     Entering raises SourceError. What the settings leave open is the camera's own choice, except the pixel format, which
     is the one that serves the size and the rate best. What the camera gives otherwise than asked is warned of, once.

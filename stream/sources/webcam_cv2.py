@@ -22,7 +22,7 @@ _LETTERS = {name: letters for letters, name in reversed(NAMES.items())}
 
 
 class Cv2Webcam:
-    """An open camera; opened, read and closed by one thread. Raises SourceError on opening."""
+    """An open camera, for one thread at a time. Raises SourceError on opening."""
 
     log_lines: tuple[str, ...] = ()
 

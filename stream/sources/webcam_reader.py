@@ -32,7 +32,7 @@ class Taken(NamedTuple):
 
 
 class WebcamReader(Protocol):
-    """An open camera; opened, read and closed by one thread."""
+    """An open camera, for one thread at a time."""
 
     path: str
     name: str

@@ -26,7 +26,7 @@ _PREFERRED = tuple(dict.fromkeys(NAMES.values()))
 
 
 class V4l2Webcam:
-    """An open camera that sends pictures; opened, read and closed by one thread. Raises SourceError on opening."""
+    """An open camera that sends pictures, for one thread at a time. Raises SourceError on opening."""
 
     def __init__(self, settings: WebcamCamera) -> None:
         self.path = path = device_path(settings.device)

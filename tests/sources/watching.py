@@ -18,7 +18,8 @@ STALL_S = 1.0
 
 def network(url: str, **settings: object) -> NetworkSource:
     """A source that is not open yet."""
-    return NetworkSource(NetworkCamera(source="rtsp", name="door", url=url, **{"stall_s": STALL_S, **settings}))
+    kind = "rtsp" if url.lower().startswith(("rtsp://", "rtsps://")) else "url"
+    return NetworkSource(NetworkCamera(source=kind, name="door", url=url, **{"stall_s": STALL_S, **settings}))
 
 
 def read(source: NetworkSource, count: int, act: Callable[[Frame], object] = lambda frame: None) -> list[Frame]:

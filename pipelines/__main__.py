@@ -1,0 +1,6 @@
+"""`python -m pipelines` is `depthstream`."""
+
+from pipelines.cli.entry import main
+
+if __name__ == "__main__":
+    main()

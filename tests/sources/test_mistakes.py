@@ -1,0 +1,115 @@
+"""Addresses and devices that can never work are found before anything is opened; those that may come are waited for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.cameras import add_cameras
+from stream.errors import SettingsError
+from stream.pipeline import Pipeline
+from stream.settings import Camera, NetworkCamera, WebcamCamera
+from stream.sources.mistakes import mistake
+
+
+def network(url: str) -> NetworkCamera:
+    return NetworkCamera(source="url", name="front", url=url)
+
+
+def webcam(device: str) -> WebcamCamera:
+    return WebcamCamera(source="webcam", name="desk", device=device)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "rtsp://cam",
+            "rtsp://cam:554/x?a=b#c",
+            "RTSPS://u:p%23w@cam/x",
+            "rtsp://u:p@ss@cam:554/x",
+            "rtsp://user@cam/x",
+        ),
+        *("rtsp://[fe80::1]/x", "rtsp://u:p@[fe80::1]:554/x", "rtsp://[fe80::1%eth0]:8554/x"),
+        *(
+            "udp://@:5000",
+            "udp://:5000",
+            "udp://239.1.1.1:5000?fifo_size=1000",
+            "srt://:9000?mode=listener",
+            "rtp://@:5004",
+        ),
+        *(
+            "http://cam/video.cgi?user=a:b&pwd=c:d@e",
+            "https://cam/live.m3u8",
+            "rtmp://cam/live",
+            "pipe:0",
+            "file:/x.sdp",
+        ),
+        *("lavfi:testsrc2=size=64x64:rate=10", "later.sdp", "/srv/later.sdp", "later.m3u8"),
+    ],
+)
+def test_what_may_work_is_let_through(url: str) -> None:
+    """Whatever FFmpeg could open, now or when the camera is there."""
+    assert mistake(network(url)) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("foo", '"foo" is neither an address nor a file here'),
+        ("192.168.1.20/stream1", "begin with rtsp://"),
+        ("localhost:8554/cam", "begin with rtsp://"),
+        ("rtsp:cam/x", "begin with rtsp://"),
+        ("admin:secret@cam/x", '"***@cam/x"'),
+        ("rstp://cam/x", 'did you mean "rtsp"?'),
+        ("rtsp://", "names no host"),
+        ("rtsp:///x", "names no host"),
+        ("rtsp://admin:secret@/x", "names no host"),
+        ("http://:8080/x", "names no host"),
+        ("rtsp://cam:70000/x", "there is no port 70000"),
+        ("rtsp://cam:/x", '"rtsp://cam:***": what follows'),
+        ("rtsp://admin:", '"rtsp://admin:***": what follows'),
+        ("rtsp://admin:secret", '"rtsp://admin:***": what follows'),
+        ("rtsp://u:secret#1@127.0.0.1/x", "# is %23"),
+        ("rtsp://u:secret/1@127.0.0.1/x", "/ is %2F"),
+        ("rtsp://u:secret?1@127.0.0.1/x", '"rtsp://u:***@127.0.0.1/x"'),
+        ("rtsp://[fe80::1]:secret/x", "is no port"),
+        ("udp://@:port", "is no port"),
+    ],
+)
+def test_what_can_never_work_is_a_mistake(url: str, says: str) -> None:
+    """In one line that tells no password."""
+    told = mistake(network(url))
+    assert told is not None
+    assert says in told
+    assert "secret" not in told
+    assert "\n" not in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="devices have other names there")
+def test_a_device_must_be_one(tmp_path: Path) -> None:
+    """What is no video device is a mistake; what is not there may be plugged in."""
+    picture = tmp_path / "picture.jpg"
+    picture.touch()
+    for device in ("/dev/null", str(tmp_path), str(picture)):
+        assert "is no camera" in (mistake(webcam(device)) or "")
+    assert "neither a number nor a path" in (mistake(webcam("front-door")) or "")
+    assert [mistake(webcam(device)) for device in ("0", "7", "/dev/video77", "/dev/v4l/by-id/later")] == [None] * 4
+
+
+def test_a_file_that_is_there_is_an_address(tmp_path: Path) -> None:
+    """Whatever its name."""
+    path = tmp_path / "description"
+    path.touch()
+    assert mistake(network(str(path))) is None
+
+
+@pytest.mark.parametrize("camera", [network("rtsp://u:pa#ss@cam/x"), webcam("/dev/null")])
+def test_a_pipeline_is_not_built_with_a_mistake(camera: Camera) -> None:
+    """A SettingsError, so that the exit status is 2 and nothing is started; it names the camera."""
+    if camera.source == "webcam" and sys.platform != "linux":
+        pytest.skip("devices have other names there")
+    with pytest.raises(SettingsError, match=camera.name):
+        add_cameras(Pipeline("test"), [camera])
