@@ -119,7 +119,6 @@ def build(
     publisher = add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
     publisher.previews = "objects"
     makes_masks = segmenter or _segmenter(settings.segmenter)
-    pipe.add_note(makes_masks.describe)
     objects = _add_finder(pipe, depth, settings, detect, makes_masks)
     made_by = {"segmenter": segmenter.describe(), "segmenter_weights": None} if segmenter else _told(settings.segmenter)
     _add_outputs(pipe, objects, settings, publisher, preview, made_by)
@@ -135,6 +134,7 @@ def _add_finder(
     fixed = FixedBoxes({camera.name: [box.as_box() for box in camera.boxes] for camera in settings.cameras})
     detectors: Sequence[Detector] = [fixed, *topics, *([detect] if detect else [])]
     finder = ObjectFinder(segmenter, all_of(detectors), settings.objects, topics, refusals)
+    pipe.add_note(finder.describe)
     pipe.add_figures("objects", finder.figures)
     return pipe.stage("objects", finder.body(), after=[depth], policy="latest")
 

@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipelines import demo, objects, robot, rtsp, serve, video, webcam
+from pipelines.bundled import config_path
+from pipelines.paths import identity, is_address
 from stream.config_file import override, parse, read_toml
-from stream.errors import SettingsError
+from stream.errors import SettingsError, UsageError
 from stream.pipeline import Pipeline
-from stream.settings import Settings
+from stream.settings import ImagesCamera, McapSettings, RecordSettings, Settings, VideoCamera
 from stream.spelling import nearest
 
 
@@ -38,20 +40,40 @@ RECIPES = {
 
 
 def load(path: Path, assignments: Iterable[str] = ()) -> tuple[Settings, Pipeline]:
-    """The settings of a config file and its pipeline, built and not started.
+    """The settings of a config file, or of a bundled one by its name, and its pipeline, built and not started.
 
-    Raises SettingsError for anything wrong in the file or in ``assignments`` (``table.key=value``).
+    Raises SettingsError for anything wrong in the file or in ``assignments`` (``table.key=value``), and UnknownModel
+    and MissingPackage for what it asks for and is not here.
     """
-    data = override(read_toml(path), assignments)
+    if is_address(path):
+        raise SettingsError(f"{path}: is an address, not a config file: for live depth of it use depthstream rtsp URL")
+    data = override(read_toml(config_path(path)), assignments)
     name = data.get("pipeline")
     if name not in RECIPES:
         what = 'key "pipeline" is missing' if name is None else f'pipeline = "{name}" does not exist'
         raise SettingsError(f"{path}: {what}{nearest(str(name or ''), RECIPES)}")
     settings = parse(RECIPES[name].settings, data, origin=str(path))
     try:
+        _check_inputs_stay(settings)
         return settings, RECIPES[name].build(settings)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
+    except UsageError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _check_inputs_stay(settings: Settings) -> None:
+    """Raise SettingsError if a recording would take the place of a file that a camera reads."""
+    cameras = [each for each in getattr(settings, "cameras", ()) if isinstance(each, VideoCamera | ImagesCamera)]
+    read = {place: each for each in cameras if (place := identity(Path(each.path)))}
+    for table in ("record", "mcap"):
+        recording = getattr(settings, table, None)
+        if not isinstance(recording, RecordSettings | McapSettings):
+            continue
+        for each in cameras:
+            path = recording.path.replace("{camera}", each.name.replace("/", "_"))
+            if source := read.get(identity(Path(path)) or (-1, -1)):
+                raise SettingsError(
+                    f'[{table}] path = "{recording.path}" is what camera "{source.name}" reads; write to another file'
+                )
 
 
 def json_schema() -> dict[str, Any]:

@@ -29,7 +29,7 @@ class VideoSettings(Settings):
 
 def build(settings: VideoSettings) -> Pipeline:
     """Every edge waits for room: a slow encoder slows the reading, and no frame is lost."""
-    estimator = estimator_for(settings.model)
+    estimator = estimator_for(settings.model, waits=True)
     pipe = Pipeline("video")
     cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator, cameras, policy="block", steady=settings.steady)

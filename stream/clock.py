@@ -12,6 +12,7 @@ from time import monotonic_ns, time_ns
 from typing import Literal, Self
 
 NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
 NowNs = Callable[[], int]
 
 StampSource = Literal["arrival", "file", "rtcp", "device", "synthetic"]

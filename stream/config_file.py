@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -11,6 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from stream.errors import SettingsError
+from stream.log import redact
 from stream.settings import Settings
 from stream.spelling import nearest
 
@@ -20,7 +22,7 @@ S = TypeVar("S", bound=Settings)
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's content. Raises SettingsError for a file that is missing or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such config file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -39,19 +41,23 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     for assignment in assignments:
         dotted, equals, text = assignment.partition("=")
         *tables, key = dotted.strip().split(".")
+        shown = f"{dotted}=***" if equals and any(_is_secret(part) for part in (*tables, key)) else redact(assignment)
         if not equals or not key:
-            raise SettingsError(f'--set {assignment}: expected table.key=value, for example --set model.name="tiny"')
+            raise SettingsError(f'--set {shown}: expected table.key=value, for example --set model.name="tiny"')
         target: Any = result
         for name in tables:
-            target = _step(target, name, assignment)
+            target = _step(target, name, shown)
         if not isinstance(target, dict):
-            raise SettingsError(f'--set {assignment}: "{".".join(tables)}" is not a table')
+            raise SettingsError(f'--set {shown}: "{".".join(tables)}" is not a table')
         target[key] = _toml_value(text.strip())
     return result
 
 
 SECRETS = ("token",)
-"""Keys whose values are not repeated, however wrong they are."""
+"""Keys whose values are not repeated, however wrong they are; nor are those of keys that look like one of these."""
+LIKE_SECRETS = (*SECRETS, "password", "passwd", "pwd", "secret")
+LONGEST_SHOWN = 60
+"""Characters of a value."""
 
 
 def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
@@ -59,8 +65,19 @@ def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
+        lines = [_explain(model, problem) for problem in _causes([dict(each) for each in error.errors()])]
         raise SettingsError("\n".join(f"{origin}: {line}" for line in lines)) from error
+
+
+def _causes(problems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those that follow from others: a list whose only item is wrong is not too short as well."""
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short"
+        or not any(len(place) > len(here := problem["loc"]) and place[: len(here)] == here for place in places)
+    ]
 
 
 def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
@@ -68,7 +85,7 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
     *above, key = location or ("",)
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, above)
-        return f'{_table(above)}unknown key "{key}" = {_shown(value)}{nearest(str(key), known)}'
+        return f'{_table(above)}unknown key "{key}" = {_shown(value, key)}{nearest(str(key), known)}'
     if problem["type"] == "missing":
         return f'{_table(above)}key "{key}" is missing'
     if problem["type"] == "union_tag_not_found":
@@ -77,11 +94,31 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
         tag = value.get("source") if isinstance(value, dict) else value
         tags = [str(tag) for tag in problem["ctx"]["expected_tags"].replace("'", "").split(", ")]
         return f"{_table(location)}source = {_shown(tag)} does not exist{nearest(str(tag), tags)}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{_table(location)}{message}"
-    shown = "***" if key in SECRETS else _shown(value)
-    return f"{_table(above)}{key} = {shown}: {message[0].lower()}{message[1:]}"
+    if problem["type"] == "value_error" and isinstance(value, Mapping | Settings):
+        return f"{_table(location)}{_message(problem)}"
+    if isinstance(key, int) and above:
+        key = f"{above.pop()}.{key}"  # as in --set
+    return f"{_table(above)}{key} = {_shown(value, key)}: {_wanted(problem, str(key))}"
+
+
+def _wanted(problem: Mapping[str, Any], key: str) -> str:
+    """What should have been there, in the words of TOML."""
+    is_table = isinstance(problem.get("input"), Mapping)
+    if problem["type"] in ("tuple_type", "list_type"):
+        return (
+            f"must be a list: write [[{key}]] above each of its tables" if is_table else 'must be a list: ["...", ...]'
+        )
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        name, _, number = key.rpartition(".")
+        return f"must be a table: write {f'[[{name}]]' if number.isdigit() else f'[{key}]'} above its keys"
+    if problem["type"] == "too_short":
+        return "must have at least one entry"
+    message = _message(problem)
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _table(location: Iterable[Any]) -> str:
@@ -117,9 +154,24 @@ def _models_in(annotation: Any) -> Iterator[type[Settings]]:
             yield from _models_in(argument)
 
 
-def _shown(value: Any) -> str:
+def _is_secret(key: object) -> bool:
+    """Whether ``key`` is, or was meant to be, one whose value nobody may see."""
+    name = str(key).lower()
+    return any(each in name for each in LIKE_SECRETS) or bool(get_close_matches(name, LIKE_SECRETS, n=1, cutoff=0.7))
+
+
+def _shown(value: Any, key: object = "") -> str:
+    """As in TOML, without passwords, not too long; of what has parts only that it is there."""
+    if _is_secret(key):
+        return "***"
+    if isinstance(value, Mapping) and value:
+        return "{...}"
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping | list | tuple) for each in value):
+        return "[...]"
     text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = redact(text)  # before it is cut, which may take away what a password is known by
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def _toml_value(text: str) -> Any:
@@ -135,11 +187,11 @@ def _copy(data: Any) -> Any:
     return [_copy(value) for value in data] if isinstance(data, list) else data
 
 
-def _step(target: Any, name: str, assignment: str) -> Any:
+def _step(target: Any, name: str, shown: str) -> Any:
     if isinstance(target, list):
         if not name.isdigit() or int(name) >= len(target):
-            raise SettingsError(f'--set {assignment}: there are {len(target)} entries, numbered from 0; got "{name}"')
+            raise SettingsError(f'--set {shown}: there are {len(target)} entries, numbered from 0; got "{name}"')
         return target[int(name)]
     if not isinstance(target, dict):
-        raise SettingsError(f'--set {assignment}: "{name}" is not inside a table')
+        raise SettingsError(f'--set {shown}: "{name}" is not inside a table')
     return target.setdefault(name, {})

@@ -97,3 +97,8 @@ class OutOfDeviceMemory(EngineError):
 
 class StageError(DepthStreamError):
     """A stage failed (see ``__cause__``) or was still running when the time to stop was over."""
+
+
+def first_line(error: BaseException) -> str:
+    """What ``error`` says first, for a line of our own; its type where it says nothing."""
+    return next((line for line in map(str.strip, str(error).splitlines()) if line), type(error).__name__)

@@ -8,17 +8,34 @@ import re
 OUR_LOGGERS = ("stream", "pipelines")
 
 _CREDENTIALS = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?P<password>:[^\s'\"]*)?@", re.IGNORECASE
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*:/{1,2})(?P<user>[^\s/:@]*)(?P<password>:[^\s'\"]*)?@"
+    r"|(?P<bare>(?<![\w.+-])[a-z][\w.+-]*):(?!/)[^\s'\"]+@(?=[\w\[])",
+    re.IGNORECASE,
 )
-"""To the last "@" of a word: a password with a raw "/" in it is a mistake, and still a password."""
-_TOKEN = re.compile(r"(?P<key>[?&]token=)[^\s&#'\"]+", re.IGNORECASE)
-"""Of our own web server, in the address that is printed once."""
+"""To the last "@" of a word: a password with a raw "/" in it is a mistake, and still a password.
+
+Paths have lost one of their two slashes; who forgets ``rtsp://`` has written a password all the same.
+"""
+_ASSIGNED = re.compile(
+    r"(?P<key>[?&](?:token|pass(?:word|wd)?|pwd|secret)=)[^\s&#'\"]+?(?=[&#'\"]|[:,.)]*(?:\s|$))", re.IGNORECASE
+)
+"""Of our own web server, in the address that is printed once, and of cameras that are asked so."""
 
 
 def redact(text: str) -> str:
     """``text`` with the password or token of every URL in it replaced by ``***``; a user name alone is kept."""
-    hidden = _CREDENTIALS.sub(lambda m: f"{m['scheme']}{m['user']}{':***' if m['password'] else ''}@", text)
-    return _TOKEN.sub(lambda m: f"{m['key']}***", hidden)
+    return _ASSIGNED.sub(lambda m: f"{m['key']}***", _CREDENTIALS.sub(_without_password, text))
+
+
+def _without_password(found: re.Match[str]) -> str:
+    if found["bare"]:
+        return f"{found['bare']}:***@"
+    return f"{found['scheme']}{found['user']}{':***' if found['password'] else ''}@"
+
+
+def one_line(text: str, most: int = 600) -> str:
+    """Fit for a table or a log, whoever sent it: no control characters, no passwords, not longer than ``most``."""
+    return "".join(c for c in " ".join(redact(text).split()) if c.isprintable())[:most]
 
 
 class RedactingFormatter(logging.Formatter):

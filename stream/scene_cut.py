@@ -19,12 +19,14 @@ class CutDetector:
     """Compares each picture of one camera with the one before."""
 
     def __init__(self) -> None:
+        self._size: tuple[int, ...] | None = None
         self._thumbnail: Floats | None = None
 
     def is_cut(self, image: Image) -> bool:
         """Whether (H, W, 3) uint8 ``image`` shows another scene than the last: so do the first, and a new size."""
-        previous, self._thumbnail = self._thumbnail, _thumbnail(image)
-        if previous is None or previous.shape != self._thumbnail.shape:
+        size, previous = self._size, self._thumbnail
+        self._size, self._thumbnail = image.shape[:2], _thumbnail(image)
+        if previous is None or size != self._size:  # many sizes have thumbnails of one size
             return True
         return float(np.abs(self._thumbnail - previous).mean()) > CUT_LEVELS
 

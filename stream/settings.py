@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
-    """Base of every table: immutable, and no key passes unread."""
+    """Base of every table: immutable, no key passes unread, and no number is infinite or none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def _printable(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError("must have a letter that can be seen, and no line breaks or the like")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+"""Of a camera: it stands in tables, in file names and in the log."""
 
 
 class IntrinsicsSettings(Settings):
@@ -54,7 +64,7 @@ class VideoCamera(KnownCamera):
     """A video file."""
 
     source: Literal["video"]
-    name: str = "video"
+    name: Name = "video"
     path: str
     pace: Literal["fast", "file"] = Field(
         default="fast", description="fast: as fast as possible; file: at the file's own frame rate"
@@ -66,7 +76,7 @@ class ImagesCamera(KnownCamera):
     """A folder of pictures, in the order of their names, or one picture."""
 
     source: Literal["images"]
-    name: str = "images"
+    name: Name = "images"
     path: str
     fps: float | None = Field(default=None, gt=0, le=1000, description="hold this rate; unset: as fast as possible")
     loop: bool = Field(default=False, description="start again at the end")
@@ -76,7 +86,7 @@ class SyntheticCamera(Settings):
     """A moving rendered scene whose depth is known exactly."""
 
     source: Literal["synthetic"]
-    name: str = "synthetic"
+    name: Name = "synthetic"
     seed: int = Field(default=0, ge=0, description="even: a town square, odd: a living room")
     width: int = Field(default=320, ge=32, le=1920)
     height: int = Field(default=240, ge=32, le=1080)
@@ -114,24 +124,42 @@ class LiveCamera(KnownCamera):
     integrity: IntegritySettings = IntegritySettings()
 
 
+OTHER_STREAMS = ("http", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
+"""Schemes that are not RTSP's."""
+
+
 class NetworkCamera(LiveCamera):
     """An IP camera, or any other live stream that FFmpeg reads: http MJPEG, HLS, UDP, MPEG-TS, ``lavfi:`` patterns."""
 
     source: Literal["rtsp", "url"]
-    name: str = "camera"
+    name: Name = "camera"
     url: str = Field(description="rtsp://user:password@host/path; the password appears in no log")
     transport: Literal["prefer_tcp", "tcp", "udp"] = Field(
         default="prefer_tcp", description="of RTSP; prefer_tcp: UDP where the camera refuses TCP"
     )
     decode: Literal["cpu", "cuda", "auto"] = "cpu"
 
+    @model_validator(mode="after")
+    def _rtsp_is_rtsp(self) -> NetworkCamera:
+        scheme, slashes, _ = self.url.partition("://")
+        if self.source == "rtsp" and slashes and scheme.lower() in OTHER_STREAMS:
+            raise ValueError(f'source = "rtsp" with an address that begins with {scheme}://; for it say source = "url"')
+        return self
+
+
+def _as_text(device: object) -> object:
+    """0 is as good as "0"; true is not."""
+    return str(device) if isinstance(device, int) and not isinstance(device, bool) else device
+
 
 class WebcamCamera(LiveCamera):
     """A camera at this machine; what is not set is the device's own choice, and it may give another than asked."""
 
     source: Literal["webcam"]
-    name: str = "webcam"
-    device: str = Field(default="0", description="number, or path as in /dev/video0")
+    name: Name = "webcam"
+    device: Annotated[str, BeforeValidator(_as_text)] = Field(
+        default="0", description="number, or path as in /dev/video0"
+    )
     width: int | None = Field(default=None, ge=16, le=16384)
     height: int | None = Field(default=None, ge=16, le=16384)
     fps: float | None = Field(default=None, gt=0, le=1000)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.log import redact, set_up
+from stream.log import one_line, redact, set_up
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,34 @@ from stream.log import redact, set_up
         ("a token=5 of a lexer", "a token=5 of a lexer"),
         ("rtsp://user@cam", "rtsp://user@cam"),
         ("mail me@example.org: no url", "mail me@example.org: no url"),
+        ("rtsp:/admin:s3cret@cam/1: no such file", "rtsp:/admin:***@cam/1: no such file"),
+        ("admin:s3cret@cam/main", "admin:***@cam/main"),
+        ("camera 'admin:s3/cr@t@[::1]/x' at 5", "camera 'admin:***@[::1]/x' at 5"),
+        ("rtsp:admin:s3cret@cam", "rtsp:***@cam"),
+        ("http://cam/x?user=a&pwd=s3cret&n=1", "http://cam/x?user=a&pwd=***&n=1"),
+        ("open http://cam/x?password=s3.cr:t: refused", "open http://cam/x?password=***: refused"),
+        ("rtsp:/cam/main?a=b@c", "rtsp:/cam/main?a=b@c"),
+        ("12:30:05 a stage: 640x480@30", "12:30:05 a stage: 640x480@30"),
     ],
 )
 def test_passwords_are_hidden(text: str, safe: str) -> None:
     """In every URL of a line; everything else stays."""
     assert redact(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("front door\n  1080p", "front door 1080p"),
+        ("\x1b[2Jgone\x07 \x9b31m\u202etxt", "[2Jgone 31mtxt"),
+        ("rtsp://admin:s3cret@10.0.0.7/main\r\nX: y", "rtsp://admin:***@10.0.0.7/main X: y"),
+        ("x" * 1000, "x" * 600),
+        ("Küche 2", "Küche 2"),
+    ],
+)
+def test_what_a_camera_says_is_fit_for_a_terminal(text: str, line: str) -> None:
+    """One line, without what would move the cursor, turn the text round or fill the screen."""
+    assert one_line(text) == line
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stream.config_file import override, parse, read_toml
 from stream.errors import SettingsError
-from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings
+from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, WebcamCamera
 
 
 class Example(Settings):
@@ -57,6 +57,82 @@ def test_defaults_are_filled_in() -> None:
 def test_a_mistake_is_named(data: dict[str, object], message: str) -> None:
     """File, table, key, value and the nearest known key."""
     assert message in refusal(data)
+
+
+SECRET = "SuperSecret-Password-1234567890-abcdefghijklmnop"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"cameras": [{"source": "rtsp", "urll": f"rtsp://administrator:{SECRET}@camera/main"}]},
+        {"cameras": {"0": {"source": "rtsp", "url": f"rtsp://administrator:{SECRET}@camera/main"}}},
+        {"cameras": [[{"url": f"rtsp://administrator:{SECRET}@camera/main"}]]},
+        {"camras": [{"source": "rtsp", "url": f"rtsp://administrator:{SECRET}@camera/main"}]},
+        {"model": f"administrator:{SECRET}@camera"},
+        {"model": {"threads": [f"rtsp:/administrator:{SECRET}@camera", 1]}},
+        {"model": {"tokn": SECRET}},
+        {"model": {"Password": SECRET}},
+        {"render": {"auth_token": {"a": SECRET}}},
+    ],
+)
+def test_a_mistake_gives_no_password_away(data: dict[str, object]) -> None:
+    """Not even the first half of a long one, and whatever the key was meant to be."""
+    said = refusal(data)
+    assert said.startswith("robot.toml: ")
+    assert SECRET[:6] not in said
+
+
+@pytest.mark.parametrize("assignment", ["web.token.x=hunter2222", "pipeline.url=rtsp://a:hunter2222@cam"])
+def test_an_override_gives_no_password_away(assignment: str) -> None:
+    """A path through something that is no table, with a secret behind it."""
+    with pytest.raises(SettingsError) as caught:
+        override({"pipeline": "rtsp", "web": {"token": "hunter2222"}}, [assignment])
+    assert "hunter2222" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"cameras": {"source": "video"}}, "cameras = {...}: must be a list: write [[cameras]] above each"),
+        ({"cameras": "a.mp4"}, 'cameras = "a.mp4": must be a list'),
+        ({"model": "tiny"}, 'model = "tiny": must be a table: write [model] above its keys'),
+        ({"model": [1, 2]}, "model = [1, 2]: must be a table"),
+        ({"cameras": [5]}, "cameras.0 = 5: must be a table: write [[cameras]] above its keys"),
+    ],
+)
+def test_what_was_wanted_is_said_as_toml_says_it(data: dict[str, object], message: str) -> None:
+    """No tuples, dictionaries and instances."""
+    assert message in refusal(data)
+
+
+def test_one_mistake_has_one_line() -> None:
+    """A list whose only camera is wrong is not called too short as well."""
+
+    class NeedsCameras(Settings):
+        cameras: tuple[Camera, ...] = Field(min_length=1)
+
+    with pytest.raises(SettingsError) as wrong:
+        parse(NeedsCameras, {"cameras": [{"source": "video", "pth": 1, "path": "a"}]}, "x.toml")
+    assert str(wrong.value) == 'x.toml: [cameras.0] unknown key "pth" = 1; did you mean "path"?'
+    with pytest.raises(SettingsError) as none:
+        parse(NeedsCameras, {"cameras": []}, "x.toml")
+    assert str(none.value) == "x.toml: cameras = []: must have at least one entry"
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Windows' Notepad writes one."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbfpipeline = "demo"\n')
+    assert read_toml(path) == {"pipeline": "demo"}
+
+
+def test_the_number_of_a_webcam_may_be_a_number() -> None:
+    """As anybody would write it; what is neither number nor text is refused."""
+    cameras = parse(Example, {"cameras": [{"source": "webcam", "device": 0}]}, "x.toml").cameras
+    assert isinstance(cameras[0], WebcamCamera)
+    assert cameras[0].device == "0"
+    assert "device = true" in refusal({"cameras": [{"source": "webcam", "device": True}]})
 
 
 def test_every_mistake_has_its_line() -> None:

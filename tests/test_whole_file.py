@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.whole_file import write_whole
+from stream.whole_file import in_one_step, write_whole
 
 
 def test_it_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -48,4 +48,32 @@ def test_a_reader_never_finds_half_of_it(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert all(content in contents for content in seen)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    """And nothing of what it had written so far."""
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def fails() -> None:
+        with in_one_step(path) as unfinished:
+            unfinished.write_bytes(b"half of the n")
+            raise ValueError("boom")
+
+    with pytest.raises(ValueError, match="boom"):
+        fails()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    """Each at a path of its own; the last to end wins."""
+    path = tmp_path / "file"
+    with in_one_step(path) as first:
+        first.write_bytes(b"first")
+        with in_one_step(path) as second:
+            second.write_bytes(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]

@@ -8,7 +8,6 @@ Nothing else should run on the machine meanwhile. The exit status is 1 when a pr
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from time import monotonic
 from typing import Any, Self
 
 import numpy as np
+from memory import resident_mb
 from promises import Kept, answer
 
 from pipelines import rtsp
@@ -189,11 +189,6 @@ def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> float:
 
 def spread(times: list[float]) -> str:
     return f"{median(times):.2f} s (longest of {len(times)}: {max(times):.2f} s)"
-
-
-def resident_mb() -> float:
-    """Memory of this process that is in RAM (Linux); the cameras' is in it, too."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def main() -> int:

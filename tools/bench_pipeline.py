@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--live-seconds", type=float, default=60.0)
     arguments = parser.parse_args()
     answers = answer(list(QUESTIONS), arguments.live_seconds)
-    Console().print(bench_table(answers))
+    Console().print(bench_table(answers, QUESTIONS))
     if arguments.write:
         replace_measured(arguments.write, machine_line(), rows(answers))
     return 0 if all(a.holds for a in answers) else 1

@@ -22,8 +22,9 @@ import numpy as np
 import time_code
 import web_roles as roles
 from bench_wire import Started, playing
+from memory import resident_mb
 from promises import Kept, answer
-from web_uploads import Client, Peak, new_jpeg, resident_mb
+from web_uploads import Client, Peak, new_jpeg
 
 from stream.frames import Size
 from tests.rigs.browser import browser

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import threading
-from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlsplit
 
 import numpy as np
+from memory import resident_mb
 
 from stream.frames import Size
 
@@ -64,9 +64,3 @@ def new_jpeg(number: int, size: Size) -> bytes:
     )
     noisy = cv2.add(soft, rng.integers(0, 8, soft.shape, np.uint8))
     return bytes(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
-
-
-def resident_mb(pid: int) -> float:
-    """Of a process, what is in RAM (Linux)."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
 from typing import Any
 
 import numpy as np
+from memory import resident_mb
 
 from stream.clock import Pacer, Stamp
 from stream.frames import DepthMap, Frame, Size
@@ -18,7 +17,6 @@ from stream.settings import PublishSettings
 
 SIZE = Size(480, 640)
 STREAM = "cam"
-SOCKET_BYTES = 1 << 20
 HIGH_WATER_MARK = 2
 
 
@@ -154,8 +152,3 @@ def read_ages(pipe: Connection, endpoint: str, every_s: float | None, max_age_ms
                     return
                 pipe.send(seen)
                 seen = []
-
-
-def resident_mb() -> float:
-    """Memory of this process that is in RAM (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

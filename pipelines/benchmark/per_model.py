@@ -86,7 +86,7 @@ def measure(name: str, seconds: float) -> Cost:
     size = network_size(PICTURE, model.spec)
     settings = ModelSettings(name=name, weights="random", max_batch=max(BATCHES))
     frame = Frame(np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8), "bench", 0, Stamp.now())
-    with estimator_for(settings) as estimator:
+    with estimator_for(settings, waits=True) as estimator:
         on_device = not estimator.describe().count("on the CPU")
         times = _times(estimator, [frame], seconds)
         if on_device:

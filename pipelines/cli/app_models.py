@@ -55,7 +55,7 @@ def models_path(name: str) -> None:
 @models_app.command("build")
 def models_build(
     name: str,
-    size: Annotated[str, typer.Option(metavar="HxW", help="Of the network's input: height x width.")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the network's input: width x height.")],
     engine: Annotated[Literal["tensorrt"], typer.Option()] = "tensorrt",
     batch: Annotated[int, typer.Option(min=1, max=64, help="The most pictures at once.")] = 1,
     precision: Annotated[Literal["fp32", "fp16", "mixed"], typer.Option()] = "fp16",

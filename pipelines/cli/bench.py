@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,9 +11,19 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.benchmark.questions import QUESTIONS, Answer, ask, machine_line
-from pipelines.cli.run import check_writable, write_json
+from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.errors import UsageError
 from stream.spelling import nearest
+
+MIDAS = "MiDaS_small at 256x256 with random weights: speed only"
+RAN = {
+    "file": MIDAS,
+    "tutorial": MIDAS,
+    "networks": "networks: tiny and MiDaS_small at 256x192 with random weights: speed only",
+    "live": MIDAS,
+    "start": "start: tiny",
+}
+"""Which network answers a question."""
 
 
 def run_bench(only: list[str] | None, *, seconds: float, json_file: Path | None) -> int:
@@ -23,7 +34,7 @@ def run_bench(only: list[str] | None, *, seconds: float, json_file: Path | None)
     if json_file is not None:
         check_writable(json_file)
     answers = answer(only or list(QUESTIONS), seconds)
-    Console().print(bench_table(answers))
+    console_beside(json_file).print(bench_table(answers, only or QUESTIONS))
     if json_file is not None:
         write_json(json_file, {"machine": machine_line(), "answers": [asdict(a) for a in answers]})
     return 0 if all(a.holds for a in answers) else 1
@@ -36,12 +47,12 @@ def answer(questions: list[str], live_s: float) -> list[Answer]:
         return list(ask(questions, live_s, status.update))
 
 
-def bench_table(answers: list[Answer]) -> Table:
-    """One row a question."""
+def bench_table(answers: list[Answer], questions: Sequence[str]) -> Table:
+    """One row an answer, and what ran."""
     table = Table(title=machine_line(), title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("question", "measured", "goal", "holds"):
         table.add_column(heading)
     for a in answers:
         table.add_row(a.question, a.measured, a.goal, "yes" if a.holds else "[bold red]no")
-    table.caption = "MiDaS_small at 256x256 with random weights: speed only"
+    table.caption = "; ".join(dict.fromkeys(RAN[name] for name in QUESTIONS if name in questions))
     return table

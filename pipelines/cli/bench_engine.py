@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,14 +15,14 @@ from rich.table import Table
 from pipelines.benchmark.engine_curve import WARM_UP, Bench, CpuBench, DeviceBench, Point, measure, recommended
 from pipelines.benchmark.questions import machine_line
 from pipelines.cli.build import network_input
-from pipelines.cli.run import check_writable, write_json
+from pipelines.cli.json_file import check_writable, console_beside, write_json
+from stream.errors import SinkError
 from stream.estimator import Estimator
 from stream.frames import Size
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
 from stream.open_estimator import choice_for
 from stream.settings import ModelSettings
-from stream.whole_file import write_whole
 
 if TYPE_CHECKING:
     from stream.engines.choose import Choice
@@ -45,7 +44,7 @@ def bench_engine(
 ) -> int:
     """Print latency and memory of batches 1 to ``batch``, and the ``max_batch`` that they speak for; 0.
 
-    ``size``: "HxW" of the network's input. ``seconds``: for each batch. The figures are kept beside the engine, too.
+    ``size``: "WxH" of the network's input. ``seconds``: for each batch. The figures are kept beside the engine, too.
     Raises UnknownModel, SettingsError, UsageError, WeightsError, EngineError.
     """
     if json_file is not None:
@@ -62,12 +61,15 @@ def bench_engine(
         finally:
             close()
     found = _facts(settings, engine_line, measured_size, bench, points)
-    Console().print(curve_table(found, points))
-    kept = _kept_at(model, measured_size, choice)
-    write_whole(kept, (json.dumps(found, indent=1) + "\n").encode())
-    err.print(f"kept in {kept}", highlight=False)
+    console_beside(json_file).print(curve_table(found, points))
     if json_file is not None:
         write_json(json_file, found)
+    kept = _kept_at(model, measured_size, choice)
+    try:
+        write_json(kept, found)
+        err.print(f"kept in {kept}", highlight=False, markup=False, soft_wrap=True)
+    except SinkError as error:  # a cache that others made; the figures have been told
+        err.print(f"not kept for later: {error}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gflop, in_a_process, one_of_each, skipped
 from pipelines.benchmark.questions import machine_line
-from pipelines.cli.run import check_writable, write_json
+from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.engines.choose import usable_gpu
 from stream.machine import probe
 from stream.models.base import DepthModel
@@ -32,7 +32,7 @@ def run_bench_models(only: Sequence[str] | None, *, seconds: float, json_file: P
         for model in models:
             status.update(f"{model.name}: {len(costs) + 1} of {len(models)}")
             costs.append(_cost(model, seconds, named=bool(only), on_gpu=on_gpu))
-    Console().print(costs_table(costs))
+    console_beside(json_file).print(costs_table(costs))
     if json_file is not None:
         found = [asdict(cost) for cost in costs]
         write_json(json_file, {"machine": machine_line(), "picture": str(PICTURE), "models": found})

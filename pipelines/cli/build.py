@@ -39,7 +39,7 @@ def build_engine(
     """Print where the engine is, its size and the seconds it took; an engine that is there already is not rebuilt.
 
     Where there is a GPU the engine gate judges it; the exit status is 1 if it is refused.
-    ``size`` is "HxW" of the network's input. ``folder``: instead of the cache. Raises UnknownModel, UsageError,
+    ``size`` is "WxH" of the network's input. ``folder``: instead of the cache. Raises UnknownModel, UsageError,
     MissingPackage, WeightsError, EngineError.
     """
     model = find_model(name)
@@ -49,7 +49,7 @@ def build_engine(
     stored, seconds = _found_or_made(model, wanted, batch, precision, weights, tuple(float32_parts), rebuild, folder)
     print(stored.path)
     took = "was there already" if seconds is None else f"built in {seconds:.1f} s"
-    about = f"{name}, {wanted.height}x{wanted.width} (height x width), batch 1 to {batch}, {precision}"
+    about = f"{name}, {wanted} (width x height), batch 1 to {batch}, {precision}"
     print(f"{about}: {stored.size_bytes / 1e6:.1f} MB, {took} by {stored.recipe.flavour} {stored.recipe.version}")
     return _judged(model, ModelSettings(name=model.name, weights=weights, max_batch=batch), stored)
 
@@ -110,15 +110,15 @@ def _bar(name: str) -> Iterator[Told]:
 
 
 def network_input(text: str, model: DepthModel) -> Size:
-    """ "HxW" as the network takes it. Raises UsageError with the nearest that it does."""
+    """ "WxH" as the network takes it. Raises UsageError with the nearest that it does."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     if match is None:
-        raise UsageError(f'--size {text}: it is height x width of the network\'s input, such as "192x256"')
-    height, width, multiple = int(match[1]), int(match[2]), model.spec.multiple
+        raise UsageError(f'--size {text}: it is width x height of the network\'s input, such as "256x192"')
+    width, height, multiple = int(match[1]), int(match[2]), model.spec.multiple
     if model.spec.fixed and (height, width) != _fixed(model):
-        raise UsageError(f"--size {text}: {model.name} takes {'x'.join(map(str, _fixed(model)))} only")
+        raise UsageError(f"--size {text}: {model.name} takes {_fixed(model)} only")
     if height % multiple or width % multiple or not height or not width:
-        near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in (height, width))
+        near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in (width, height))
         raise UsageError(f"--size {text}: {model.name} needs multiples of {multiple}; the nearest is {near}")
     return Size(height, width)
 

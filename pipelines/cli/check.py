@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from pipelines.recipes import json_schema, load
+from stream.config_file import SECRETS
+from stream.errors import SinkError
+from stream.log import redact
 from stream.sources.camera_url import CameraUrl
 
 
@@ -22,22 +28,33 @@ def print_check(config: Path, assignments: list[str]) -> None:
     if console.is_terminal:
         console.print(Syntax(resolved, "toml", background_color="default"))
     else:
-        print(resolved)
-    print("# graph")
-    for line in pipe.graph():
-        print(f"#   {line}")
+        _print(resolved)
+    _print("\n".join(("# graph", *(f"#   {line}" for line in pipe.graph()))))
 
 
-def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
-    """Cameras' addresses as they may be shown, and no token."""
-    if (web := settings.get("web", {})).get("token"):
-        web["token"] = "***"
-    for camera in settings.get("cameras", []):
-        if "url" in camera:
-            camera["url"] = CameraUrl(camera["url"]).label
-    return settings
+def _without_secrets(settings: Any, key: str = "") -> Any:
+    """Cameras' addresses as they may be shown, no token, and no password wherever somebody put one."""
+    if isinstance(settings, dict):
+        return {name: _without_secrets(value, name) for name, value in settings.items()}
+    if isinstance(settings, list):
+        return [_without_secrets(value, key) for value in settings]
+    if not isinstance(settings, str):
+        return settings
+    return "***" if key in SECRETS else redact(CameraUrl(settings).label if key == "url" else settings)
 
 
 def print_schema() -> None:
-    """JSON Schema on standard output."""
-    print(json.dumps(json_schema(), indent=2))
+    """JSON Schema on standard output. Raises SinkError."""
+    _print(json.dumps(json_schema(), indent=2))
+
+
+def _print(text: str) -> None:
+    """At once, so that a full disk is told here and not when Python ends."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise  # whoever read it has seen enough; click knows
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in the buffer must not be tried again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SinkError(f"standard output cannot be written: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines import conversion
-from pipelines.cli.inputs import Input, plan
+from pipelines.cli.inputs import Input, left_out, plan
 from pipelines.cli.table import stats_table
 from pipelines.runner import Ending, run
 from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
@@ -31,6 +31,13 @@ out, err = Console(), Console(stderr=True)
 
 FormatOption = Literal["png16", "npy", "color", "all"]
 
+FILES: dict[Format, tuple[str, ...]] = {
+    "png16": (".depth.png", ".depth.json"),
+    "npy": (".depth.npy", ".depth.json"),
+    "color": (".color.png",),
+}
+"""What ``DepthFiles`` writes of a picture."""
+
 
 def run_depth(
     paths: list[Path],
@@ -43,10 +50,15 @@ def run_depth(
     fov_deg: float | None = None,
 ) -> int:
     """Convert every input; the exit status is that of the first failure. ``fov_deg``: of the camera of all of them."""
-    inputs = plan(paths, output)
+    inputs = plan(paths, output, [suffix for each in _formats(form) for suffix in FILES[each]])
     _make(output)
+    for path in paths:
+        if line := left_out(path):
+            _say(line)
     settings = ModelSettings(name=model, weights=weights, layout="throughput")
-    with estimator_for(settings) as estimator:
+    with estimator_for(settings, waits=True) as estimator:
+        if fov_deg is not None and estimator.model.kind != "metric":
+            _say(f"--fov changes nothing: {model} does not tell metres (depthstream models list: which networks do)")
         optics = IntrinsicsSettings(fov_deg=fov_deg) if fov_deg is not None else None
         return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), optics, form, output)
 
@@ -60,17 +72,22 @@ def _convert_all(
     output: Path,
 ) -> int:
     status, frames, start = 0, 0, monotonic()
-    for each in inputs:
+    for number, each in enumerate(inputs, 1):
+        was_there = each.folder.exists()
         pipe = conversion.build(each.source, estimator, render, *_sinks(each, form, estimator), optics=optics)
         with ExitStack() as stack:
             watch = _progress(stack, each)
             ending = run(pipe, watch=watch)
         frames += _written(ending.stats)
         status = status or ending.exit_status
+        if ending.exit_status and not was_there:
+            with suppress(OSError):
+                each.folder.rmdir()  # goes if nothing was written into it
+        untried = 0 if _goes_on(ending) else len(inputs) - number
         if ending.error is not None:
-            _report(ending.error)
+            _report(ending.error, untried)
         if not _goes_on(ending):
-            if ending.stats.accounts:
+            if ending.error is None:  # interrupted: what there was so far
                 out.print(stats_table(ending.stats))
             break
     if status and not frames:
@@ -88,7 +105,7 @@ def _goes_on(ending: Ending) -> bool:
 
 
 def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[View]]:
-    wanted: set[Format] = {"png16", "npy", "color"} if form == "all" else {form}
+    wanted = _formats(form)
     sinks: list[Sink[View]] = []
     if each.video is not None and "color" in wanted:
         wanted.discard("color")
@@ -97,6 +114,10 @@ def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[V
     if wanted:
         sinks.append(DepthFiles(each.folder, frozenset(wanted), name=each.name, source=each.origin))
     return sinks
+
+
+def _formats(form: FormatOption) -> set[Format]:
+    return {"png16", "npy", "color"} if form == "all" else {form}
 
 
 def _progress(stack: ExitStack, each: Input) -> Callable[[PipelineStats], None]:
@@ -120,8 +141,13 @@ def _written(stats: PipelineStats) -> int:
     return sum(account.published for account in stats.accounts)
 
 
-def _report(error: DepthStreamError) -> None:
-    print(f"depthstream: {redact(str(error))}", file=sys.stderr)
+def _report(error: DepthStreamError, untried: int) -> None:
+    rest = f"; {untried} further input{'s were' if untried > 1 else ' was'} not tried" if untried else ""
+    _say(f"{error}{rest}")
+
+
+def _say(line: str) -> None:
+    print(f"depthstream: {redact(line)}", file=sys.stderr)
 
 
 def _make(output: Path) -> None:

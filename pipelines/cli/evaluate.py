@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipelines.cli.run import check_writable, write_json
+from pipelines.cli.json_file import check_writable, console_beside, write_json
 from pipelines.cli.scores import score_table
 from pipelines.evaluation.data_sets import open_data_set
 from pipelines.evaluation.flicker import FRAMES, Flicker, flicker
@@ -27,7 +27,7 @@ from stream.frames import Image
 from stream.open_estimator import estimator_for
 from stream.settings import ModelSettings
 
-out, err = Console(), Console(stderr=True)
+err = Console(stderr=True)
 
 Advance = Callable[[str], object]
 """Told what comes next; called after every picture."""
@@ -62,7 +62,7 @@ def run_eval(
             check_writable(path)
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {sheet}: must end in .png")
-    estimator = estimator_for(ModelSettings(name=model, weights=weights))
+    estimator = estimator_for(ModelSettings(name=model, weights=weights), waits=True)
     results = Results()
     try:
         with _progress(sum(map(len, data_sets)) + _clip_frames(data_sets)) as advance:
@@ -123,6 +123,7 @@ def _report(
     estimator: Estimator, data_sets: Sequence[DataSet], results: Results, json_file: Path | None, sheet: Path | None
 ) -> None:
     done = [(each, results.judgements[each.name]) for each in data_sets if each.name in results.judgements]
+    out = console_beside(json_file)
     if done:
         out.print(score_table(estimator, done, results.flicker))
     if json_file is not None and (done or results.interrupted):

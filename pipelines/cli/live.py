@@ -16,9 +16,8 @@ from pipelines.preview import Preview
 from stream.config_file import parse
 from stream.errors import UsageError
 from stream.pipeline import Pipeline
+from stream.sources.connection import RTSP_SCHEMES
 from stream.view_controls import ViewControls
-
-RTSP_SCHEMES = ("rtsp", "rtsps")
 
 
 @dataclass(frozen=True, slots=True)

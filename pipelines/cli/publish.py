@@ -18,7 +18,7 @@ def run_publish(
     settings, pipe = load(config, assignments)
     if not isinstance(settings, RobotSettings | ObjectsSettings):
         raise SettingsError(
-            f'{config}: pipeline = "{pipe.name}" publishes nothing: begin with configs/robot.toml, or "depthstream run"'
+            f'{config}: pipeline = "{pipe.name}" publishes nothing: "depthstream config robot" prints one that does'
         )
     err.print(announcement(settings), markup=False, highlight=False, soft_wrap=True)
     return run_pipeline(pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,15 +14,15 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines import demo, serve
+from pipelines.cli.json_file import check_writable, console_beside, write_json
 from pipelines.cli.page import shown_at, web_at
 from pipelines.cli.table import stats_table
 from pipelines.preview import Preview
 from pipelines.reader_process import ReaderProcess
 from pipelines.recipes import load
-from pipelines.runner import Ending, run
+from pipelines.runner import Ending, run, without_pictures
 from pipelines.web import Web
 from stream.config_file import parse
-from stream.errors import SinkError
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.sinks.window import WindowLoop
@@ -32,7 +30,7 @@ from stream.stats import PipelineStats
 from stream.stats_json import stats_json, terminals
 from stream.view_controls import ViewControls
 
-out, err = Console(), Console(stderr=True)
+err = Console(stderr=True)
 
 DEMO_S = 10.0
 
@@ -83,12 +81,13 @@ def run_demo(
         web = web_at(web_address, settings.model, [settings.camera.name], controls)
         loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
         pipe = demo.build(settings, preview, web)
-        with ReaderProcess(endpoint, settings.camera.name) as reader:
+        with ReaderProcess(endpoint, settings.camera.name, folder) as reader:
             pipe.add_figures("a reader", reader.figures)
             how: dict[str, Any] = {"stats_every_s": None, "json_file": json_file}
             status = run_pipeline(pipe, seconds=seconds, window=loop, web=web, **how)
     if output.exists() and not status:
-        out.print(f"Wrote {output} (picture, depth and true depth side by side).", markup=False, soft_wrap=True)
+        words = f"Wrote {output} (picture, depth and true depth side by side)."
+        console_beside(json_file).print(words, markup=False, soft_wrap=True)
     return status
 
 
@@ -104,29 +103,43 @@ def run_pipeline(
     """Run ``pipe`` with a status line and what is beside it, print its table, write its figures; the exit status."""
     if json_file is not None:
         check_writable(json_file)
-    with window or nullcontext(), shown_at(web, pipe), _status_line() as show:
-        ending = run(pipe, seconds=seconds, watch=_Watcher(show, stats_every_s), poll=window.poll if window else None)
-    if ending.stats.accounts or ending.error is None:
-        out.print(stats_table(ending.stats))
-    if json_file is not None:
-        write_json(json_file, _result(ending))
-    if ending.error is not None:
-        raise ending.error
+    with window or nullcontext(), shown_at(web, pipe, err) as announce, _status_line() as show:
+        watch, poll = _Watcher(show, stats_every_s, announce), window.poll if window else None
+        ending = run(pipe, seconds=seconds, watch=watch, poll=poll)
+    try:
+        _tell(ending, json_file)
+    finally:
+        if ending.error is not None:
+            raise ending.error  # whatever went wrong with telling comes second
     if ending.stats.unaccounted:
         err.print(f"depthstream: {ending.stats.unaccounted} frames are unaccounted for: please report this")
         return 1
     return ending.exit_status
 
 
-class _Watcher:
-    """Shows the status line at every tick, and the whole table every so often."""
+def _tell(ending: Ending, json_file: Path | None) -> None:
+    """The figures first: the file is there whatever becomes of the table."""
+    if json_file is not None:
+        write_json(json_file, _result(ending))
+    why = without_pictures(ending.stats)
+    if ending.error is None and why:  # interrupted: a table of zeros would hide it
+        err.print(f"depthstream: {why}", markup=False, highlight=False, soft_wrap=True)
+    elif ending.stats.accounts or ending.error is None:
+        console_beside(json_file).print(stats_table(ending.stats))
 
-    def __init__(self, show: Callable[[Text], None], table_every_s: float | None) -> None:
-        self._show, self._every_s = show, table_every_s
+
+class _Watcher:
+    """Shows the status line at every tick, and the whole table every so often; ``announce`` may have news."""
+
+    def __init__(
+        self, show: Callable[[Text], None], table_every_s: float | None, announce: Callable[[PipelineStats], None]
+    ) -> None:
+        self._show, self._every_s, self._announce = show, table_every_s, announce
         self._next_table_s = monotonic() + (table_every_s or 0.0)
 
     def __call__(self, stats: PipelineStats) -> None:
         self._show(_status(stats))
+        self._announce(stats)
         if self._every_s is not None and monotonic() >= self._next_table_s:
             self._next_table_s += self._every_s
             err.print(stats_table(stats))
@@ -162,20 +175,3 @@ def _status_line() -> AbstractContextManager[Callable[[Text], None]]:
 
 def _result(ending: Ending) -> dict[str, Any]:
     return {**stats_json(ending.stats), "error": str(ending.error) if ending.error else None}
-
-
-def check_writable(path: Path) -> None:
-    """Raise SinkError before anything has started when ``path`` could not be written at the end."""
-    folder = path.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SinkError(f"{path}: cannot be written: the folder {folder} does not exist or is read-only")
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON in one piece: the file is whole or it is not there. Raises SinkError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from rich import box
@@ -94,4 +95,6 @@ def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, Spread]])
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"  # not known yet: the flicker of a camera that nothing has stood still before
     return f"{value:.0f}" if value == int(value) else f"{value:.3g}"

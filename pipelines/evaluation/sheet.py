@@ -15,6 +15,7 @@ from stream.frames import DepthMap, Floats, Image
 from stream.metrics.fit import DEPTH_CAP_M, Array, fitted_inverse, nearness
 from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side, stamp_text
+from stream.whole_file import write_whole
 
 ROWS = 12
 PANEL_PX = 280
@@ -69,10 +70,8 @@ def write_sheet(path: Path, rows: list[Image]) -> None:
     import cv2
 
     _, data = cv2.imencode(".png", np.vstack(rows))
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(data.tobytes())
-        part.replace(path)
+        write_whole(path, data.tobytes())
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from stream.engines.error_text import first_line
 from stream.engines.precision import Precision, half_of, in_precision
-from stream.errors import EngineError
+from stream.errors import EngineError, first_line
 from stream.frames import Size
 from stream.optional import require
 

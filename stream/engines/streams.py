@@ -13,9 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from stream.clock import NS_PER_MS
-from stream.engines.error_text import first_line
 from stream.engines.graph_capture import own_stream
-from stream.errors import EngineError, OutOfDeviceMemory
+from stream.errors import EngineError, OutOfDeviceMemory, first_line
 
 Queue = Literal["copy in", "preprocess", "work", "copy out", "colour"]
 

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from stream.engines.batch_sizes import batch_sizes, padded
-from stream.engines.error_text import first_line
 from stream.engines.graph_capture import own_stream
 from stream.engines.onnx_export import INPUT
 from stream.engines.tensorrt_api import TensorRT
 from stream.engines.tensorrt_build import Profile
 from stream.engines.tensorrt_run import Run, deserialized, output_shapes, runtime_options
-from stream.errors import EngineError, OutOfDeviceMemory
+from stream.errors import EngineError, OutOfDeviceMemory, first_line
 from stream.frames import Size
 from stream.whole_file import write_whole
 

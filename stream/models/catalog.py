@@ -8,6 +8,7 @@ from stream.models.depth_anything import DEPTH_ANYTHING
 from stream.models.depth_pro import DEPTH_PRO
 from stream.models.metric3d import METRIC3D
 from stream.models.midas_small import MIDAS_SMALL
+from stream.models.segmenters import SEGMENTERS
 from stream.models.tiny import TINY
 from stream.spelling import nearest
 
@@ -16,8 +17,10 @@ MODELS: tuple[DepthModel, ...] = (TINY, MIDAS_SMALL, *DEPTH_ANYTHING, DEPTH_PRO,
 
 
 def find(name: str) -> DepthModel:
-    """The model of that name. Raises UnknownModel naming the one that looks most like it."""
+    """The model of that name. Raises UnknownModel naming the one that looks most like it, and for a segmenter."""
     models = {model.name: model for model in MODELS}
+    if any(segmenter.name == name for segmenter in SEGMENTERS):
+        raise UnknownModel(f'"{name}" makes masks, not depth: it is for [segmenter] of pipeline = "objects"')
     if name not in models:
         raise UnknownModel(f'no model "{name}"{nearest(name, models)}')
     return models[name]

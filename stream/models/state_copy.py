@@ -8,15 +8,13 @@ is read.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from stream.errors import WeightsError
 from stream.models.state_file import check_sums, is_safetensors, read_stored
+from stream.whole_file import in_one_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,18 +57,14 @@ def write_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str 
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    unfinished = copy.with_name(f"{copy.name}.{uuid4().hex}.unfinished")  # others may be making the same copy
     try:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.touch()
-        mode = unfinished.stat().st_mode  # what this user's new files may be; safetensors makes it nobody else's
-        save_file(_each_by_itself(state), unfinished, metadata=_made_from(sha256, entry))
-        unfinished.chmod(mode)
-        os.replace(unfinished, copy)
+        with in_one_step(copy) as unfinished:
+            unfinished.touch()
+            mode = unfinished.stat().st_mode  # what this user's new files may be; safetensors makes it nobody else's
+            save_file(_each_by_itself(state), unfinished, metadata=_made_from(sha256, entry))
+            unfinished.chmod(mode)
     except (OSError, SafetensorError) as error:
         log.warning("%s cannot be written, so these weights are read from the original each time: %s", copy, error)
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def check_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str | None) -> None:

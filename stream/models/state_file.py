@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.errors import WeightsError
+from stream.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ def read_stored(path: Path, entry: str | None = None) -> dict[str, Tensor]:
     try:
         content = _read(path, start)
     except _DAMAGE as error:
-        raise WeightsError(f"{path}: damaged: {_first_line(error)}") from error
+        raise WeightsError(f"{path}: damaged: {first_line(error)}") from error
     return _tensors(path, content, entry)
 
 
@@ -72,7 +72,7 @@ def check_sums(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
     except _DAMAGE as error:
-        raise WeightsError(f"{path}: damaged: {_first_line(error)}") from error
+        raise WeightsError(f"{path}: damaged: {first_line(error)}") from error
     if wrong is not None:
         raise WeightsError(f"{path}: damaged: the check sum of {wrong} is wrong")
 
@@ -131,7 +131,3 @@ def _entry(path: Path, content: Any, entry: str) -> Any:
         return content[entry]
     has = f"{len(content)} others, first {next(iter(content))!r}" if isinstance(content, dict) and content else "none"
     raise WeightsError(f'{path}: has no entry "{entry}", where its tensors should be, but {has}')
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).strip() or type(error).__name__

@@ -104,8 +104,3 @@ def _texture_place(kinds: tuple[Tensor, Tensor], looks: Tensor, local: Triple, f
     v = torch.where(wrapped, z, v) * repeats
     phase_u, phase_v = looks[:, PHASE].unbind(1)
     return u + phase_u, phase_v - v
-
-
-def foreshortening(surface: Surface) -> Tensor:
-    """|cosine| between ray and normal: how much a pixel's footprint is stretched."""
-    return dot(surface.ray, surface.normal).abs()

@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream.errors import SinkError, UsageError
+from stream.wire.curve_key import KEY
 
 SERVER, CLIENTS = "server", "clients"
 PUBLIC, SECRET = ".key", ".key_secret"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
-KEY = re.compile(rb"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
-"""Z85 (ZeroMQ RFC 32) of 32 bytes."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
@@ -17,6 +15,7 @@ from typing import Any, Literal, Self, TypeAlias
 from stream.depth_png import FORMULA, MEANING, encode_png16, npy_bytes, png_bytes
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, View
+from stream.whole_file import write_whole
 
 Format: TypeAlias = Literal["png16", "npy", "color"]
 
@@ -58,7 +57,11 @@ class DepthFiles:
         """Raises SinkError for a full disk or a folder that cannot be written; no half file is left."""
         stem = self._name(item.depth_map.frame)
         for suffix, data in self._files(item, stem).items():
-            _write_whole(self._folder / f"{stem}{suffix}", data)
+            path = self._folder / f"{stem}{suffix}"
+            try:
+                write_whole(path, data)
+            except OSError as error:
+                raise _failure(path, error) from error
 
     def _files(self, view: View, stem: str) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
@@ -106,18 +109,6 @@ class DepthFiles:
             "time_source": frame.stamp.source,
             "media_s": frame.stamp.media_s,
         }
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise _failure(path, error) from error
 
 
 def _failure(path: Path, error: OSError) -> SinkError:

@@ -65,6 +65,11 @@ class ObjectFinder:
         self._segmenter, self._detect, self._settings, self._opened = segmenter, detect, settings, opened
         self._refusals = refusals or Refusals()
         self._pictures = self._objects = 0
+        self._worked_as: str | None = None
+
+    def describe(self) -> str:
+        """What makes the masks; once the stage has closed it, what did."""
+        return self._worked_as or self._segmenter.describe()
 
     def body(self) -> Body:
         """The stage: depth maps in, ``Objects`` out, in their order."""
@@ -73,10 +78,14 @@ class ObjectFinder:
             with ExitStack() as stack:
                 for resource in (self._segmenter, *self._opened):
                     stack.enter_context(resource)
+                stack.callback(self._keep_description)  # runs first, while all is still open
                 for waiting in greedy(maps, self._settings.max_batch, self._settings.grace_ms / 1e3):
                     yield from self(waiting)
 
         return body
+
+    def _keep_description(self) -> None:
+        self._worked_as = self._segmenter.describe()
 
     def __call__(self, maps: Sequence[DepthMap]) -> list[Objects]:
         """The objects of each picture."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from stream.clock import Stamp
-from stream.frames import DepthMap, Floats
+from stream.frames import DepthMap, Floats, Size
 from stream.scene_cut import CutDetector
 from stream.settings import SteadySettings
 from stream.steady.alignment import NONE, Alignment, align
@@ -22,6 +22,8 @@ class Seen:
     sample: Sample
     aligned: Floats
     """(n,) its depth as it was passed on."""
+    size: Size
+    """Of its depth map: samples of two sizes are of different places."""
     model: str
     stamp: Stamp
 
@@ -40,12 +42,12 @@ class Camera:
         now = grid_of(depth_map.depth, frame.image)
         cut = self._cuts.is_cut(frame.image)
         found = NONE
-        if before is not None and not cut and before.model == depth_map.model:
+        if before is not None and not cut and (before.model, before.size) == (depth_map.model, depth_map.size):
             if depth_map.kind != "metric":
                 found = self._found(now, before, frame.stamp)
             self.raw.add(before.sample, now, before.sample.depth, now.depth)
             self.steady.add(before.sample, now, before.aligned, found(now.depth))
-        self._seen = Seen(now, found(now.depth), depth_map.model, frame.stamp)
+        self._seen = Seen(now, found(now.depth), depth_map.size, depth_map.model, frame.stamp)
         if found is NONE:
             return depth_map
         return replace(depth_map, depth=found(depth_map.depth), raw=depth_map.depth)

@@ -101,3 +101,68 @@ def test_a_token_is_not_shown(depthstream: Command, tmp_path: Path) -> None:
     assert "token = ***: " in refused.err
     for secret in (good, short):
         assert secret not in shown.out + shown.err + refused.out + refused.err
+
+
+def test_no_password_is_shown_wherever_it_was_put(depthstream: Command, tmp_path: Path) -> None:
+    """In the address of a stream, in the path of a file, in a mistake; not even with a slash too few."""
+    config = tmp_path / "live.toml"
+    config.write_text(
+        'pipeline = "serve"\n'
+        '[[cameras]]\nsource = "url"\nname = "a"\nurl = "http://cam/x?user=a&password=hunter2222"\n'
+        '[[cameras]]\nsource = "video"\nname = "b"\npath = "rtsp://u:hunter2222@h/x"\n'
+        '[[cameras]]\nsource = "video"\nname = "c"\npath = "u:hunter2222@h/x"\n'
+    )
+    shown = depthstream("check", config)
+    assert shown.status == 0, shown.err
+    wrong = depthstream("check", config, "--set", "cameras.0.stall=2")
+    assert wrong.status == 2
+    assert 'unknown key "stall" = 2' in wrong.err
+    no_file = depthstream("run", "rtsp://u:hunter2222@h/x")
+    assert no_file.status == 2
+    assert "is an address, not a config file" in no_file.err
+    for called in (shown, wrong, no_file):
+        assert "hunter" not in called.out + called.err
+
+
+@pytest.mark.parametrize("kind", ["video", "images"])
+def test_a_recording_may_not_replace_what_is_read(kind: str, depthstream: Command, tmp_path: Path) -> None:
+    """By another spelling, too, and where the name of the camera makes them the same."""
+    (tmp_path / "clip.mp4").write_bytes(b"precious")
+    camera = f'cameras=[{{source="{kind}", name="clip", path="{tmp_path}/clip.mp4"}}]'
+    for path in ("clip.mp4", "./{camera}.mp4"):
+        called = depthstream("check", CONFIGS / "video.toml", "--set", camera, "--set", f"record.path={path}")
+        assert called.status == 2
+        assert f'video.toml: [record] path = "{path}" is what camera "clip" reads' in called.err
+    other = depthstream("check", CONFIGS / "video.toml", "--set", camera, "--set", "record.path=other.mp4")
+    assert other.status == 0
+
+
+def test_a_mistake_that_a_network_finds_names_the_file(depthstream: Command) -> None:
+    """Not only what is wrong by itself."""
+    called = depthstream("check", CONFIGS / "video.toml", "--set", "model.name=tinny")
+    assert called.status == 2
+    assert 'video.toml: no model "tinny"' in called.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("web.address=foo", 'web address "foo": write HOST:PORT'),
+        ("web.address=127.0.0.1", "write HOST:PORT"),
+        ("web.address=:8080", "write HOST:PORT"),
+        ("web.address=127.0.0.1:99999", "write HOST:PORT"),
+        ("render.low=nan", "[render] low = nan: input should be a finite number"),
+        ("render.high=inf", "finite number"),
+        ("render.half_life_s=inf", "finite number"),
+        ('cameras.0.name=""', '[cameras.0] name = "": must have'),
+        ('cameras.0.name="a\\nb"', "no line breaks"),
+        ("cameras.0.url=http://127.0.0.1/x", 'source = "rtsp"'),
+    ],
+)
+def test_what_cannot_run_does_not_pass(change: str, message: str, depthstream: Command) -> None:
+    """Found by `check`, not by the first try."""
+    camera = 'cameras=[{source="rtsp", name="door", url="rtsp://127.0.0.1/x"}]'
+    called = depthstream("check", CONFIGS / "serve.toml", "--set", camera, "--set", change)
+    assert called.status == 2, called.out
+    assert message in called.err
+    assert "serve.toml: " in called.err

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,114 @@ def test_a_folder_keeps_its_names(depthstream: Command, picture: Path, tmp_path:
     assert called.status == 0, called.err
     names = sorted(p.name for p in (tmp_path / "out/photos").iterdir())
     assert names == ["a_jpg.color.png", "a_png.color.png", "b.color.png"]
+
+
+def test_a_folder_gives_its_videos_too_and_says_what_it_leaves_out(
+    depthstream: Command, picture: Path, clip: Path, tmp_path: Path
+) -> None:
+    """Pictures and videos of a folder; the rest is counted and named."""
+    folder = tmp_path / "holiday"
+    (folder / "more").mkdir(parents=True)
+    for source, name in ((picture, "a.png"), (clip, "b.mp4"), (clip, "a.mp4")):
+        (folder / name).write_bytes(source.read_bytes())
+    (folder / "notes.txt").write_text("sunny")
+    (folder / ".hidden").write_text("")
+    called = depthstream("depth", folder, "-o", "out")
+    assert called.status == 0, called.err
+    line = one_line(called.err)
+    assert "left out: 2 (more/, notes.txt)" in line
+    assert "49 depth maps" in called.out
+    names = sorted(p.name for p in (tmp_path / "out/holiday").iterdir())
+    assert names == ["a.color.png", "a.depth.mp4", "b.depth.mp4"]
+
+
+def test_a_folder_of_videos_only_is_as_good(depthstream: Command, clip: Path, tmp_path: Path) -> None:
+    """No complaint about pictures."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    clip.rename(folder / "one.mp4")
+    called = depthstream("depth", folder, "-o", "out", "--format", "npy")
+    assert (called.status, called.err) == (0, "")
+    assert len(list((tmp_path / "out/clips/one").glob("*.npy"))) == 24
+
+
+def test_no_input_is_written_over(depthstream: Command, picture: Path, clip: Path, tmp_path: Path) -> None:
+    """A result of the same name as another input, under whatever path: nothing is touched, exit status 2."""
+    image, video = picture.read_bytes(), clip.read_bytes()
+    (tmp_path / "picture.color.png").write_bytes(image)
+    (tmp_path / "clip.depth.mp4").write_bytes(video)
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path)
+    for inputs in (
+        ("picture.png", "picture.color.png"),
+        ("clip.mp4", "clip.depth.mp4"),
+        ("clip.mp4", linked / "clip.depth.mp4"),
+        (tmp_path,),
+    ):
+        called = depthstream("depth", *inputs, "-o", tmp_path.parent if inputs == (tmp_path,) else ".")
+        assert called.status == 2, inputs
+        assert "would take its place" in one_line(called.err)
+    assert (tmp_path / "picture.color.png").read_bytes() == image
+    assert (tmp_path / "clip.depth.mp4").read_bytes() == video
+    assert depthstream("depth", "picture.png", "picture.color.png", "-o", ".", "--format", "npy").status == 0
+
+
+def test_an_address_is_sent_to_the_right_command(depthstream: Command) -> None:
+    """The password in it is shown to nobody, though a path has one slash only."""
+    called = depthstream("depth", "rtsp://user:secretpw@camera/1", "-o", "out")
+    assert called.status == 2
+    assert "rtsp:/user:***@camera/1: is an address" in one_line(called.err)
+    assert "depthstream rtsp" in called.err
+
+
+def test_what_cannot_be_opened_does_not_cost_the_others(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+    """A name that the file system itself refuses; the picture behind it has its turn, no empty folder is left."""
+    (tmp_path / "broken.avi").write_bytes(b"no video")
+    called = depthstream("depth", "x" * 300 + ".png", "broken.avi", picture, "-o", "out", "--format", "npy")
+    assert called.status == 1
+    first, second = called.err.strip().splitlines()
+    assert "File name too long" in first
+    assert "broken.avi" in second
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["picture.depth.json", "picture.depth.npy"]
+
+
+def test_an_output_that_fails_says_how_many_inputs_were_not_tried(
+    depthstream: Command, picture: Path, clip: Path, tmp_path: Path
+) -> None:
+    """One line, no table: the results' folder is a file."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "clip").write_text("in the way")
+    called = depthstream("depth", clip, picture, picture.parent / "clip.mp4", "-o", "out", "--format", "npy")
+    assert called.status == 2  # the same clip twice
+    called = depthstream("depth", clip, picture, "-o", "out", "--format", "npy")
+    assert called.status == 1
+    assert one_line(called.err).endswith("; 1 further input was not tried")
+    assert called.out == ""
+
+
+def test_a_field_of_view_that_changes_nothing_is_said(depthstream: Command, picture: Path) -> None:
+    """Relative depth has no metres."""
+    called = depthstream("depth", picture, "-o", "out", "--fov", "60")
+    assert called.status == 0
+    assert "--fov changes nothing: tiny does not tell metres" in one_line(called.err)
+
+
+@pytest.mark.parametrize("words", [("", "-o", "out"), ("picture.png", "-o", "")])
+@pytest.mark.usefixtures("picture")
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    words: tuple[str, ...], depthstream: Command, tmp_path: Path
+) -> None:
+    """A variable of a script that is not set."""
+    called = depthstream("depth", *words)
+    assert called.status == 2
+    assert "is empty" in called.err
+    assert [each.name for each in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_the_version_is_told(depthstream: Command) -> None:
+    """That of the package."""
+    called = depthstream("--version")
+    assert (called.status, called.out) == (0, f"depthstream {version('depthstream')}\n")
 
 
 def test_random_weights_mark_every_output(depthstream: Command, picture: Path, tmp_path: Path) -> None:

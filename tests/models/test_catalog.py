@@ -35,6 +35,12 @@ def test_an_unknown_model_is_answered_with_the_near_one() -> None:
         find("midas")
 
 
+def test_a_segmenter_is_no_unknown_name() -> None:
+    """It is listed beside the depth networks, and makes something else."""
+    with pytest.raises(UnknownModel, match='"efficientvit_sam_l0" makes masks, not depth'):
+        find("efficientvit_sam_l0")
+
+
 def test_listing_models_does_not_load_torch() -> None:
     """``models list`` must not take the two seconds that torch takes."""
     code = "import sys, stream.models.catalog, stream.models.download; sys.exit('torch' in sys.modules)"

@@ -68,6 +68,22 @@ def test_the_stage_opens_the_segmenter_and_what_the_detector_needs() -> None:
     assert not resource.is_open
 
 
+def test_what_made_the_masks_is_still_told_when_the_stage_has_closed_it() -> None:
+    """The table is made at the end of a run, when the network is not loaded any more."""
+
+    class Loads(Interior):
+        def describe(self) -> str:
+            return "loaded" if self.is_open else "not loaded yet"
+
+    stage = ObjectFinder(Loads(), lambda frame: [BOX], FindSettings())
+    assert stage.describe() == "not loaded yet"
+    items = stage.body()(iter([depth_map()]))
+    next(items)
+    assert stage.describe() == "loaded"
+    assert list(items) == []
+    assert stage.describe() == "loaded"
+
+
 def test_what_is_left_out_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     """With the objects, in the table, and in one line of the log."""
     bad = [Box(0, 0, float("nan"), 9), Box(9, 0, 1, 9), Box(90, 0, 99, 9)]

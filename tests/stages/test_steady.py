@@ -85,3 +85,28 @@ def test_cameras_are_kept_apart() -> None:
     out = steadied(maps)
     np.testing.assert_allclose(out[2].depth, maps[2].depth, rtol=1e-3)
     assert out[1] is maps[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((480, 640), (1080, 1920)), ((720, 1280), (576, 720)), ((48, 64), (30, 40))]
+)
+def test_another_picture_size_starts_anew(before: tuple[int, int], after: tuple[int, int]) -> None:
+    """A camera may change it at any time; samples of two sizes are of different places, and of different numbers."""
+    sizes = [before, before, after, after]
+    maps = [told_at(size, seq, 1.0 + seq) for seq, size in enumerate(sizes)]
+    out = steadied(maps)
+    assert [each is before for each, before in zip(out, maps, strict=True)] == [True, False, True, False]
+    assert [each.depth.shape for each in out] == sizes
+
+
+def test_another_size_of_depth_starts_anew() -> None:
+    """Also where the picture's size stays."""
+    maps = [depth_map(0), depth_map(1), replace(depth_map(2), depth=DEPTH[:30])]
+    assert steadied(maps)[2] is maps[2]
+
+
+def told_at(size: tuple[int, int], seq: int, scale: float) -> DepthMap:
+    """A ramp that looks the same at every size."""
+    ramp = np.broadcast_to(np.linspace(0, 250, size[1], dtype=np.float32), size)
+    image = np.broadcast_to(ramp[..., None], (*size, 3)).astype(np.uint8)
+    return replace(depth_map(seq, image=image), depth=np.float32(scale) * (ramp + 1))

@@ -82,6 +82,18 @@ def test_the_documents_reader_reads(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "42: -inf to inf m, 8 ms old when sent\n"
 
 
+@pytest.mark.parametrize("flag", [Flags.RANDOM_WEIGHTS, Flags.SCALE_GUESSED])
+def test_the_documents_reader_refuses_made_up_metres(flag: Flags) -> None:
+    """What it does with a message, once it has one."""
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    judge = program.partition("message = socket.recv()\n")[2]
+    message = bytearray(golden("metric-f32-raw"))
+    exec(judge, {"struct": struct, "np": np, "message": bytes(message)})
+    message[115] |= flag
+    with pytest.raises(ValueError, match="made up"):
+        exec(judge, {"struct": struct, "np": np, "message": bytes(message)})
+
+
 def test_the_documents_example_of_delta_is_right() -> None:
     """As somebody would write it from the four steps, in plain Python."""
     assert "The row 5, 4, 65534 has the steps 5, -1, -6 (modulo 65536), the zigzag 10, 1, 11" in DOCUMENT

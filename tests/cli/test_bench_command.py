@@ -1,0 +1,98 @@
+"""`bench`: options that belong together, and what its tables say of what ran."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.benchmark.questions import QUESTIONS, Answer
+from pipelines.cli import bench_engine, bench_models
+from pipelines.cli.bench import bench_table
+from pipelines.cli.bench_models import run_bench_models
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--engine", "auto", "--models"), "--engine and --models ask for different things"),
+        (("--engine", "auto", "--only", "live"), "--engine and --only ask for different things"),
+        (("--size", "256x192"), "--size is for --engine ENGINE only"),
+        (("--batch", "8"), "--batch is for --engine ENGINE only"),
+        (("--precision", "auto", "--only", "live"), "--precision is for --engine"),
+        (("--weights", "random"), "--weights is for --engine"),
+        (("--models", "--model", "tiny"), "with --models it is --only NAME"),
+        (("--only", "lve"), 'no question "lve"; did you mean "live"?'),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_a_mistake(
+    options: tuple[str, ...], message: str, depthstream: Command
+) -> None:
+    """Said at once, also where its value is the usual one."""
+    called = depthstream("bench", *options)
+    assert called.status == 2
+    assert message in called.err
+
+
+def test_the_help_names_every_question(depthstream: Command) -> None:
+    """What --only takes."""
+    words = depthstream("bench", "--help").out
+    assert all(name in words for name in QUESTIONS)
+
+
+def test_the_caption_says_what_ran() -> None:
+    """The networks in turn are compared at another size than the rest runs at."""
+    answer = Answer("latency", "0.2", 0.2, "<= 0.25", True, {})
+    networks, everything = bench_table([answer], ["networks"]).caption, bench_table([answer], QUESTIONS).caption
+    assert networks == "networks: tiny and MiDaS_small at 256x192 with random weights: speed only"
+    assert str(everything).startswith("MiDaS_small at 256x256 with random weights: speed only; networks: tiny")
+
+
+def test_what_was_not_run_is_null_in_the_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A network that is too much for a CPU: its arithmetic is known, its time is not."""
+    monkeypatch.setattr(bench_models, "one_of_each", lambda: [bench_models.find("depth_anything_v2_large")])
+    monkeypatch.setattr(bench_models, "usable_gpu", lambda machine: None)
+    assert run_bench_models(None, seconds=1.0, json_file=tmp_path / "a.json") == 0
+    (model,) = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)["models"]
+    assert (model["p50_ms"], model["memory_mib"]) == (None, None)
+    assert math.isclose(model["gflop"], 2583.1, rel_tol=0.01)
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_does_not_cost_the_figures(
+    depthstream: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The JSON that was asked for is there, and a line says that nothing was kept."""
+    place = tmp_path / "is a file" / "x.bench.json"
+    place.parent.write_text("")
+    monkeypatch.setattr(bench_engine, "_kept_at", lambda *what: place)
+    how = ("--size", "96x64", "--batch", 1, "--seconds", 0.1, "--json", "curve.json")
+    called = depthstream("bench", "--engine", "torchscript", *how)
+    assert called.status == 0, called.err
+    assert "not kept for later" in called.err
+    assert json.loads((tmp_path / "curve.json").read_text())["size"] == "96x64"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
+    """`depthstream schema > FILE`: exit status 1, nothing from Python itself when it ends."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.cli.app", "schema"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "depthstream: standard output cannot be written: No space left on device\n"
