@@ -16,6 +16,7 @@ from stream.config_file import override, parse, read_toml
 from stream.errors import SettingsError, UsageError
 from stream.pipeline import Pipeline
 from stream.settings import ImagesCamera, McapSettings, RecordSettings, Settings, VideoCamera
+from stream.sinks.recording_path import recording_path
 from stream.spelling import nearest
 
 
@@ -69,8 +70,7 @@ def _check_inputs_stay(settings: Settings) -> None:
         if not isinstance(recording, RecordSettings | McapSettings):
             continue
         for each in cameras:
-            path = recording.path.replace("{camera}", each.name.replace("/", "_"))
-            if source := read.get(identity(Path(path)) or (-1, -1)):
+            if source := read.get(identity(recording_path(recording.path, each.name)) or (-1, -1)):
                 raise SettingsError(
                     f'[{table}] path = "{recording.path}" is what camera "{source.name}" reads; write to another file'
                 )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import app
+from pipelines.cli import entry
 from stream.errors import SourceError
 from stream.log_json import set_up_json
 from stream.pipeline import Pipeline
@@ -178,7 +178,7 @@ def test_a_command_that_fails_says_so_in_json(tmp_path: Path) -> None:
     """The real command: its one line on standard error is an event, with the traceback when asked for."""
 
     def run(*options: str) -> tuple[int, list[dict[str, str]]]:
-        words = [sys.executable, "-m", "pipelines.cli.app", *options, "run", str(tmp_path / "none.toml")]
+        words = [sys.executable, "-m", "pipelines", *options, "run", str(tmp_path / "none.toml")]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         return done.returncode, [json.loads(line) for line in done.stderr.splitlines()]
 
@@ -197,7 +197,7 @@ def test_without_the_option_a_failure_is_a_line_for_people(
     """The way it always was; nothing goes to the machines' log."""
     monkeypatch.setattr(sys, "argv", ["depthstream", "run", str(tmp_path / "none.toml")])
     with suppress(SystemExit):
-        app.main()
+        entry.main()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("depthstream: ")
     assert lines.events == []

@@ -120,11 +120,11 @@ def _start(folder: Path, on_progress: OnProgress) -> Iterator[Answer]:
     code = "import time; t = time.perf_counter(); import stream; print(time.perf_counter() - t)"
     imported = median(float(_run([sys.executable, "-c", code])) for _ in range(5))
     yield Answer("import stream", f"{imported:.2f} s", imported, "< 0.3 s", imported < 0.3, {})
-    shown = _median_time([sys.executable, "-m", "pipelines.cli.app", "--help"], runs=5)
+    shown = _median_time([sys.executable, "-m", "pipelines", "--help"], runs=5)
     yield Answer("depthstream --help, whole process", f"{shown:.2f} s", shown, "< 0.5 s", shown < 0.5, {})
     picture = folder / "picture.png"
     _write_picture(picture)
-    command = [sys.executable, "-m", "pipelines.cli.app", "depth", str(picture), "-o", str(folder / "out")]
+    command = [sys.executable, "-m", "pipelines", "depth", str(picture), "-o", str(folder / "out")]
     first = _median_time(command, runs=3)
     question = "depthstream depth of one picture, whole process, trace on disk"
     yield Answer(question, f"{first:.2f} s", first, "<= 4 s", first <= 4, {})

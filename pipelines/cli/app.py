@@ -1,4 +1,4 @@
-"""The command `depthstream`: what it offers (``pipelines.cli.entry``: where it begins and how it fails).
+"""The command `depthstream`: what it offers (``pipelines.cli.entry``: where it begins; ``failures``: how it fails).
 
 Nothing heavy is imported here, so that `--help` answers at once; each command imports what it needs when it runs.
 """
@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from pipelines.cli.app_keys import keys_app
 from pipelines.cli.app_models import Weights, models_app
-from pipelines.cli.entry import interrupted, main
+from pipelines.cli.failures import interrupted
 from pipelines.cli.web_option import Web, WebCommand
 
 
@@ -355,7 +355,3 @@ def evaluate(
 
     chosen = data or ["synthetic"]
     raise typer.Exit(run_eval(model=model, weights=weights, data=chosen, views=views, json_file=json, sheet=sheet))
-
-
-if __name__ == "__main__":
-    main()

@@ -23,20 +23,13 @@ from stream.log import redact
 from stream.open_estimator import estimator_for
 from stream.settings import IntrinsicsSettings, ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink
-from stream.sinks.depth_files import DepthFiles, Format
+from stream.sinks.depth_files import SUFFIXES, DepthFiles, Format
 from stream.sinks.recorder import Recorder
 from stream.stats import PipelineStats
 
 out, err = Console(), Console(stderr=True)
 
 FormatOption = Literal["png16", "npy", "color", "all"]
-
-FILES: dict[Format, tuple[str, ...]] = {
-    "png16": (".depth.png", ".depth.json"),
-    "npy": (".depth.npy", ".depth.json"),
-    "color": (".color.png",),
-}
-"""What ``DepthFiles`` writes of a picture."""
 
 
 def run_depth(
@@ -50,7 +43,7 @@ def run_depth(
     fov_deg: float | None = None,
 ) -> int:
     """Convert every input; the exit status is that of the first failure. ``fov_deg``: of the camera of all of them."""
-    inputs = plan(paths, output, [suffix for each in _formats(form) for suffix in FILES[each]])
+    inputs = plan(paths, output, [suffix for each in _formats(form) for suffix in SUFFIXES[each]])
     _make(output)
     for path in paths:
         if line := left_out(path):

@@ -1,4 +1,4 @@
-"""Where the program begins, and how every failure reaches the person at the keyboard.
+"""Where the program begins.
 
 Imports nothing but Python's own at first: whoever presses Ctrl-C while the rest is being loaded gets one line, too.
 """
@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+
+from pipelines.cli.failures import for_machines, interrupted, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 5 ms
@@ -32,7 +34,7 @@ def main() -> NoReturn:
     except Exception as error:
         if "--debug" in sys.argv and not for_machines():
             raise
-        sys.exit(_report(error))
+        sys.exit(report(error))
     sys.exit(0)
 
 
@@ -50,19 +52,6 @@ def ends_at_once() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def interrupted(interrupt: KeyboardInterrupt) -> int:
-    """Say so; the exit status. A run that has begun says more, with its own figures (``pipelines.runner``)."""
-    from pipelines.interrupts import Terminated, status_of
-
-    _say(f"ended by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted")
-    return status_of(interrupt)
-
-
-def for_machines() -> bool:
-    """The log is read by a program: whatever is said on standard error is an event."""
-    return "--log-json" in sys.argv
-
-
 def _is_main_thread() -> bool:
     import threading
 
@@ -72,31 +61,6 @@ def _is_main_thread() -> bool:
 def _leave(number: int, frame: FrameType | None) -> None:
     os.write(2, b"depthstream: interrupted\n")
     os._exit(128 + number)
-
-
-def _report(error: Exception) -> int:
-    from stream.errors import DepthStreamError
-
-    if isinstance(error, DepthStreamError):
-        text = str(error)
-    elif isinstance(error, ImportError) and "libGL" in str(error):
-        text = "OpenCV needs libGL: apt-get install libgl1 libglib2.0-0; or: pip install opencv-python-headless"
-    else:
-        text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-    _say(text)
-    return error.exit_status if isinstance(error, DepthStreamError) else 1
-
-
-def _say(text: str) -> None:
-    """For people a line, for machines an event; the traceback of what is being handled with --debug."""
-    import logging
-
-    from stream.log import redact
-
-    if for_machines():
-        logging.getLogger("pipelines.cli").error("%s", redact(text), exc_info="--debug" in sys.argv)
-    else:
-        print(f"depthstream: {redact(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

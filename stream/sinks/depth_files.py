@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
@@ -18,6 +18,13 @@ from stream.frames import DepthMap, Frame, View
 from stream.whole_file import write_whole
 
 Format: TypeAlias = Literal["png16", "npy", "color"]
+
+SUFFIXES: Mapping[Format, tuple[str, ...]] = {
+    "png16": (".depth.png", ".depth.json"),
+    "npy": (".depth.npy", ".depth.json"),
+    "color": (".color.png",),
+}
+"""Of the files that each format is."""
 
 
 def camera_and_number(frame: Frame) -> str:

@@ -20,6 +20,7 @@ from stream.ros.names import camera_info_topic, frame_id, image_topic
 from stream.settings import McapSettings
 from stream.sinks.finishing import finish_all
 from stream.sinks.mcap_file import McapFile, Recorded, disk_failure
+from stream.sinks.recording_path import recording_path
 
 
 class McapRecorder:
@@ -55,7 +56,7 @@ class McapRecorder:
 
     def write(self, item: DepthMap) -> None:
         """Raises SinkError for relative depth, a full disk, two cameras whose topics would have one name."""
-        path = Path(self._settings.path.replace("{camera}", item.frame.camera.replace("/", "_"))).expanduser()
+        path = recording_path(self._settings.path, item.frame.camera)
         if item.kind != "metric":
             raise SinkError(
                 f'{path}: model "{item.model}" gives {item.kind} depth, which has no unit: a ROS depth image is in '

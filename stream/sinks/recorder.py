@@ -21,6 +21,7 @@ from stream.errors import SinkError
 from stream.frames import Image, Size, View
 from stream.settings import RecordSettings
 from stream.sinks.finishing import finish_all
+from stream.sinks.recording_path import recording_path
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -63,8 +64,7 @@ class Recorder:
         self._files[frame.camera].write(item.image, frame.stamp)
 
     def _new_file(self, camera: str, size: Size) -> _Mp4:
-        name = camera.replace("/", "_")
-        path = Path(self._settings.path.replace("{camera}", name)).expanduser()
+        path = recording_path(self._settings.path, camera)
         for other, file in self._files.items():
             if file.path == path:
                 raise SinkError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from stream.errors import SourceError
+from stream.errors import SourceError, first_line
 from stream.frames import Image
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BgrConverter:
         try:
             return cast(Image, frame_to_bgr(frame).cpu().numpy())
         except RuntimeError as error:  # torch's, of a card that is lost or has no room
-            why = next(iter(str(error).splitlines()), "") or type(error).__name__
+            why = first_line(error)
             raise SourceError(
                 f'the card that decodes this camera gives no picture: {why}; decode = "cpu" needs no card'
             ) from error

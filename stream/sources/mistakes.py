@@ -16,39 +16,10 @@ from stream.spelling import nearest
 NEED_A_HOST = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
 """Of others it may be left out: udp://:5000 receives at every address of this machine."""
 OTHERS = (
-    *(
-        "rtp",
-        "udp",
-        "udplite",
-        "tcp",
-        "tls",
-        "dtls",
-        "srt",
-        "rist",
-        "sctp",
-        "sap",
-        "hls",
-        "icecast",
-        "ftp",
-        "sftp",
-        "smb",
-    ),
-    *("rtmpe", "rtmpt", "rtmpte", "rtmpts", "amqp", "zmq", "gopher", "gophers", "ipfs", "ipns", "httpproxy", "prompeg"),
-    *(
-        "file",
-        "pipe",
-        "fd",
-        "unix",
-        "async",
-        "bluray",
-        "cache",
-        "concat",
-        "concatf",
-        "crypto",
-        "data",
-        "md5",
-        "subfile",
-    ),
+    *("rtp", "udp", "udplite", "tcp", "tls", "dtls", "srt", "rist", "sctp", "sap", "hls", "icecast", "ftp", "sftp"),
+    *("smb", "rtmpe", "rtmpt", "rtmpte", "rtmpts", "amqp", "zmq", "gopher", "gophers", "ipfs", "ipns", "httpproxy"),
+    *("prompeg", "file", "pipe", "fd", "unix", "async", "bluray", "cache", "concat", "concatf", "crypto", "data"),
+    *("md5", "subfile"),
 )
 """What else FFmpeg reads (ffmpeg.org/ffmpeg-protocols.html); not every build has all of them."""
 MAY_COME_LATER = (".sdp", ".m3u8")

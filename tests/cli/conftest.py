@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.cli import app
+from pipelines.cli import entry
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def depthstream(
         monkeypatch.setattr(sys, "argv", ["depthstream", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app.main()
+            entry.main()
         captured = capsys.readouterr()
         return Called(int(ended.value.code or 0), captured.out, captured.err)
 

@@ -86,7 +86,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
     """`depthstream schema > FILE`: exit status 1, nothing from Python itself when it ends."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli.app", "schema"],
+            [sys.executable, "-m", "pipelines", "schema"],
             cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,

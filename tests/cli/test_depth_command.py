@@ -362,7 +362,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
         f"sys.argv = ['depthstream', 'depth', {str(clip)!r}, '-o', 'out', '--format', '{form}'];"
-        "from pipelines.cli.app import main; main()"
+        "from pipelines.cli.entry import main; main()"
     )
     depthstream("depth", clip, "-o", "warm")  # the network's trace is on disk before the limit
     done = subprocess.run(
@@ -384,7 +384,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(
 def test_an_interrupt_finishes_the_video(depthstream: Command, make_clip: ClipMaker, tmp_path: Path) -> None:
     """Ctrl-C: exit status 130, a table, and a playable mp4 with the frames so far."""
     clip = make_clip(tmp_path / "long.mp4", 1500, (320, 240))
-    command = [sys.executable, "-m", "pipelines.cli.app", "depth", str(clip), "-o", "out"]
+    command = [sys.executable, "-m", "pipelines", "depth", str(clip), "-o", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     recording = tmp_path / "out"
     while process.poll() is None and not any(recording.glob("*.part*")) and not any(recording.glob(".*part*")):

@@ -155,7 +155,7 @@ def test_torch_is_not_loaded_for_this(arguments: list[str]) -> None:
     """Answers that need no network do not wait for torch."""
     code = (
         f"import sys; sys.argv = ['depthstream', *{arguments!r}]\n"
-        "from pipelines.cli.app import main\n"
+        "from pipelines.cli.entry import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
@@ -165,7 +165,7 @@ def test_torch_is_not_loaded_for_this(arguments: list[str]) -> None:
 
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
     """`depthstream schema | head -1`."""
-    command = f"{sys.executable} -m pipelines.cli.app schema | head -n 1"
+    command = f"{sys.executable} -m pipelines schema | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "{"
     assert "Traceback" not in done.stderr

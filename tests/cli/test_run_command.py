@@ -104,7 +104,7 @@ def test_a_live_run_ends_on_a_signal_with_its_table(
     number: signal.Signals, status: int, depthstream: Command, tmp_path: Path
 ) -> None:
     """The mp4 is finished, the account closes, and there is no traceback."""
-    command = [sys.executable, "-m", "pipelines.cli.app", "run", str(CONFIGS / "demo.toml"), *SMALL]
+    command = [sys.executable, "-m", "pipelines", "run", str(CONFIGS / "demo.toml"), *SMALL]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.glob("*.part.mp4")):
         pass
@@ -127,7 +127,7 @@ def test_a_question_that_does_not_exist_is_a_usage_error(depthstream: Command) -
 def test_debug_shows_where(depthstream: Command) -> None:
     """The traceback is there for whoever asks."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli.app", "--debug", "check", "nothing.toml"],
+        [sys.executable, "-m", "pipelines", "--debug", "check", "nothing.toml"],
         capture_output=True,
         text=True,
         check=False,

@@ -39,7 +39,7 @@ def taken() -> Iterator[int]:
 def started(cache: Path, folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``depthstream`` in a process of its own, and the address that it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.app", *arguments],
+        [sys.executable, "-m", "pipelines", *arguments],
         cwd=folder,
         env={"DEPTHSTREAM_CACHE": str(cache), "PATH": "", "HOME": str(folder)},
         stdout=subprocess.PIPE,

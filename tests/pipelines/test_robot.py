@@ -137,7 +137,7 @@ def test_relative_depth_is_not_recorded_for_ros(endpoint: str, tmp_path: Path) -
 
 def test_publish_and_watch_are_two_commands(endpoint: str) -> None:
     """A robot's process reads JSON lines; Ctrl-C ends the publisher cleanly."""
-    command = [sys.executable, "-m", "pipelines.cli.app"]
+    command = [sys.executable, "-m", "pipelines"]
     changes = [f'publish.endpoints=["{endpoint}"]', "cameras.0.width=96", "cameras.0.height=64"]
     sets = [word for change in changes for word in ("--set", change)]
     publisher = subprocess.Popen(
@@ -160,7 +160,7 @@ def test_publish_and_watch_are_two_commands(endpoint: str) -> None:
 def test_publishing_needs_a_config_that_publishes() -> None:
     """Another pipeline's is refused in one line."""
     other = CONFIG.with_name("rtsp.toml")
-    command = [sys.executable, "-m", "pipelines.cli.app", "publish", str(other)]
+    command = [sys.executable, "-m", "pipelines", "publish", str(other)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "depthstream config robot" in done.stderr

@@ -19,7 +19,7 @@ from stream.clock import Stamp
 from stream.depth_png import decode_png16, encode_png16
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, Kind
-from stream.sinks.depth_files import DepthFiles
+from stream.sinks.depth_files import SUFFIXES, DepthFiles
 
 ALL = frozenset({"png16", "npy", "color"})
 
@@ -145,6 +145,8 @@ def test_only_the_wanted_files_are_written(tmp_path: Path, make_view, formats: s
     with DepthFiles(tmp_path, frozenset(formats), name=lambda frame: f"chelsea-{frame.seq}") as sink:
         sink.write(make_view(7))
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"chelsea-7.{suffix}" for suffix in suffixes]
+    (form,) = formats
+    assert sorted(SUFFIXES[form]) == [f".{suffix}" for suffix in suffixes]  # what others are told of it
 
 
 def test_existing_files_are_overwritten(tmp_path: Path, make_view) -> None:
