@@ -8,13 +8,13 @@ from time import monotonic_ns
 from typing import Any
 
 from pipelines.estimation import FLICKER
-from stream.clock import NS_PER_S, NowNs
-from stream.pipeline import Pipeline
+from stream.core.clock import NS_PER_S, NowNs
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import Account, CameraHealth, PipelineStats
+from stream.runtime.worker import Worker
 from stream.settings import Camera, PublishSettings, RenderSettings, SyntheticCamera
 from stream.sinks.publisher import Publisher
 from stream.stages.broadcast import broadcast
-from stream.stats import Account, CameraHealth, PipelineStats
-from stream.worker import Worker
 
 STAGE = "publish"
 SNAPSHOT_S = 0.5

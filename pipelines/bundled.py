@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stream.core.suggest import nearest
 from stream.errors import SettingsError
-from stream.spelling import nearest
 
 _HERE = Path(__file__).parent
 FOLDERS = (_HERE / "configs", _HERE.parent / "configs")

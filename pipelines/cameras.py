@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from stream.errors import SettingsError
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.worker import Worker
 from stream.settings import (
     Camera,
     ImagesCamera,
@@ -27,7 +28,6 @@ from stream.sources.video import VideoSource
 from stream.sources.webcam import WebcamSource
 from stream.stages.capture import capture, capture_live
 from stream.stages.intrinsics import with_intrinsics
-from stream.worker import Worker
 
 RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.estimation import add_depth
 from stream.estimator import Estimator
 from stream.frames import View
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import IntrinsicsSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sources.base import Source

@@ -14,12 +14,14 @@ from pipelines.cameras import open_source
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from pipelines.scoring import RunningScore, score
+from stream.core.view_controls import ViewControls
 from stream.frames import Size, View
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
 from stream.render.panels import side_by_side
+from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.worker import Body
 from stream.settings import (
     ModelSettings,
     PublishSettings,
@@ -33,8 +35,6 @@ from stream.sinks.recorder import Recorder
 from stream.stages.capture import capture
 from stream.stages.publish import publish
 from stream.stages.render import render
-from stream.view_controls import ViewControls
-from stream.worker import Body
 
 if TYPE_CHECKING:
     from pipelines.web import Web

@@ -11,7 +11,7 @@ from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from stream.frames import View
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.base import Sink
 from stream.sinks.recorder import Recorder

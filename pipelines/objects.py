@@ -15,10 +15,12 @@ from stream.boxes.detectors import Detector, FixedBoxes, all_of
 from stream.boxes.refusals import Refusals
 from stream.boxes.settings import MOST_BOXES, BoxSettings, BoxTopicSettings, FindSettings
 from stream.boxes.topic import BoxTopic
+from stream.core.view_controls import ViewControls
 from stream.errors import SettingsError
 from stream.frames import View
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.worker import Worker
 from stream.segmenter_settings import SegmenterSettings
 from stream.settings import (
     ImagesCamera,
@@ -39,8 +41,6 @@ from stream.sinks.recorder import Recorder
 from stream.stages.objects import Boxes2Masks, ObjectFinder, beside_depth, broadcast_objects
 from stream.stages.publish import publish
 from stream.stages.render import Painter
-from stream.view_controls import ViewControls
-from stream.worker import Worker
 
 STOP_TIMEOUT_S = 30.0
 """A CPU may be at the boxes of one picture for so long, and nothing ends that earlier."""

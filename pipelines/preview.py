@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stream.core.view_controls import ViewControls
 from stream.render.panels import side_by_side
 from stream.sinks.window import WindowLoop, WindowSink
-from stream.view_controls import ViewControls
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import IO, Self
 
-from stream.clock import NS_PER_MS
-from stream.stats import Durations
+from stream.core.clock import NS_PER_MS
+from stream.runtime.stats import Durations
 
 END_S = 5.0
 

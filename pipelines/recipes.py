@@ -12,12 +12,12 @@ from pydantic import TypeAdapter
 from pipelines import demo, objects, robot, rtsp, serve, video, webcam
 from pipelines.bundled import config_path
 from pipelines.paths import identity, is_address
-from stream.config_file import override, parse, read_toml
+from stream.core.config_file import override, parse, read_toml
+from stream.core.suggest import nearest
 from stream.errors import SettingsError, UsageError
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ImagesCamera, McapSettings, RecordSettings, Settings, VideoCamera
 from stream.sinks.recording_path import recording_path
-from stream.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True)

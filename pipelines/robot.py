@@ -15,7 +15,7 @@ from stream.errors import SettingsError
 from stream.frames import DepthMap, Dropped
 from stream.models.catalog import find
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import McapSettings, PublishSettings
 from stream.sinks.mcap_recorder import McapRecorder
 from stream.sinks.recorder import Recorder

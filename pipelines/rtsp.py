@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pipelines.live import LiveSettings, build_live
 from pipelines.preview import Preview
 from stream.frames import View
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.sinks.base import Sink
 
 if TYPE_CHECKING:

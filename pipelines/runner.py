@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.interrupts import signals_interrupt, status_of
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.errors import DepthStreamError, SourceError, StageError
-from stream.pipeline import Pipeline
-from stream.stats import PipelineStats
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import PipelineStats
 
 REFRESH_S = 0.25
 

@@ -7,7 +7,7 @@ from math import isfinite
 
 from stream.frames import DepthMap
 from stream.metrics.score import Score, score_relative_inverse
-from stream.worker import Body
+from stream.runtime.worker import Body
 
 STEP_PX = 4
 """Every fourth pixel of every fourth row: 4,800 of 320x240, some 2 ms a frame."""

@@ -13,13 +13,13 @@ from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from pipelines.live import LiveSettings
 from pipelines.web import Web
+from stream.core.view_controls import ViewControls
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, PublishSettings, WebSettings
 from stream.sinks.recorder import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
-from stream.view_controls import ViewControls
 
 PICTURES = "pictures"
 """The one stage where there is no camera: it waits for the end."""

@@ -8,14 +8,14 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
+from stream.core.view_controls import ViewControls
 from stream.estimator import Estimator
 from stream.frames import DepthMap, Frame, Image, View
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, WebSettings
 from stream.stages.render import Painter
-from stream.view_controls import ViewControls
 from stream.web.hub import WebSink
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import Field
 from pipelines.live import LiveSettings, build_live
 from pipelines.preview import Preview
 from stream.frames import View
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, WebcamCamera
 from stream.sinks.base import Sink
 

@@ -15,7 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stream.clock import NS_PER_MS
+from stream.core.clock import NS_PER_MS
 from stream.device_depth import DeviceDepth, host_memory
 from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
 from stream.engines.choose import Choice
@@ -24,8 +24,8 @@ from stream.estimator import EngineOpener, Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
 from stream.picture import check_picture
 from stream.preprocess.gpu import decoded_, to_camera, to_network
+from stream.runtime.stats import Durations
 from stream.settings import ModelSettings
-from stream.stats import Durations
 
 SLOTS = 4
 """Batches of pictures that may be on their way to the device before one waits for another."""

@@ -10,14 +10,14 @@ from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
+from stream.core.machine import probe
 from stream.engines.choose import Choice, choose
 from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size
 from stream.input_spec import InputSpec
-from stream.machine import probe
 from stream.models.base import DepthModel, Shot
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
@@ -26,8 +26,8 @@ from stream.models.weights import load_into, load_state, locate, random_state, s
 from stream.picture import check_picture
 from stream.preprocess.cpu import to_camera, to_network
 from stream.preprocess.geometry import network_size, placement
+from stream.runtime.stats import Durations
 from stream.settings import ModelSettings
-from stream.stats import Durations
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from stream.core.machine import probe
 from stream.engine_chain import Candidate, first_accepted, judged
 from stream.engines import tensorrt_api
 from stream.engines.base import Engine
@@ -27,7 +28,6 @@ from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import MissingPackage
 from stream.estimator import network_of
 from stream.frames import Size
-from stream.machine import probe
 from stream.models.base import DepthModel
 from stream.models.cache import trace_folder
 from stream.models.networks import code_version, outputs_of

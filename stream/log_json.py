@@ -7,15 +7,15 @@ import logging
 import threading
 from datetime import UTC, datetime
 
-from stream.log import redact, set_up
-from stream.worker import Worker
+from stream.core.log import redact, set_up
+from stream.runtime.worker import Worker
 
 CAMERAS_OWN = ("capture.", "opening.")
 """Threads that work for one camera: its capture stage, and the one that opens it."""
 
 
 def set_up_json(*, verbose: bool = False, handler: logging.Handler | None = None) -> None:
-    """As ``stream.log.set_up``, as JSON, and with the warnings of libraries, which would break the lines."""
+    """As ``stream.core.log.set_up``, as JSON, and with the warnings of libraries, which would break the lines."""
     handler = handler or logging.StreamHandler()
     set_up(verbose=verbose, handler=handler, formatter=JsonFormatter())
     logging.getLogger().handlers[:] = [handler]

@@ -12,11 +12,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from stream.config_file import parse
+from stream.core.config_file import parse
+from stream.core.machine import Machine, probe
 from stream.engines.choose import Choice, choose, usable_gpu
 from stream.estimator import Estimator
 from stream.guarded import GuardedEstimator
-from stream.machine import Machine, probe
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.settings import ModelSettings

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.core.machine import Machine, probe
 from stream.engines.choose import default_threads, usable_gpu
 from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import BoxError, EngineError, PictureError, SettingsError
 from stream.frames import Floats, Image, Size
-from stream.machine import Machine, probe
 from stream.models.networks import build
 from stream.models.segmenter_model import SegmenterModel
 from stream.models.segmenters import find_segmenter

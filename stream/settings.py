@@ -1,6 +1,6 @@
 """The tables of a config file that several pipelines share: frozen pydantic models, a description on every setting.
 
-Each pipeline composes them into its own model (see ``pipelines``); ``stream.config_file`` reads them.
+Each pipeline composes them into its own model (see ``pipelines``); ``stream.core.config_file`` reads them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from zmq.utils.garbage import GarbageCollectorThread
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.engines.threads import wait_without_spinning
 from stream.frames import Frame
 

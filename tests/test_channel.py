@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stream.channel import Channel, ChannelClosed, Policy
 from stream.frames import Frame
+from stream.runtime.channel import Channel, ChannelClosed, Policy
 
 FrameMaker = Callable[..., Frame]
 POLICIES: tuple[Policy, ...] = ("block", "drop_oldest", "drop_newest", "latest")

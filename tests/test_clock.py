@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from stream.clock import NS_PER_S, Deadline, Pacer, Stamp
+from stream.core.clock import NS_PER_S, Deadline, Pacer, Stamp
 
 
 class FakeClock:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from stream import depth_png
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.depth_png import LAST, STRIP_PX, Png16, encode_png16, npy_bytes, png_bytes
 from stream.frames import DepthMap, Floats, Frame, Kind
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from stream.core.view_controls import ViewControls
 from stream.device_estimator import DeviceEstimator
 from stream.errors import EngineError, UsageError
 from stream.frames import DepthMap, Floats, Frame, Image, Intrinsics, Size
@@ -17,7 +18,6 @@ from stream.models.base import DepthModel
 from stream.settings import ModelSettings, RenderSettings, SteadySettings
 from stream.stages.render import Painter
 from stream.stages.steady import Steadiness
-from stream.view_controls import ViewControls
 from tests.conftest import FrameMaker
 from tests.gpu.devices import DEVICES, by_network, by_torch, need
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from pipelines.estimation import add_depth
+from stream.core.machine import Machine
 from stream.device_estimator import DeviceEstimator
 from stream.engines.base import Engine
 from stream.engines.choose import Choice
@@ -22,10 +23,9 @@ from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.estimator import EngineOpener, Estimator, _open_engine
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
 from stream.guarded import GuardedEstimator
-from stream.machine import Machine
 from stream.models.base import DepthModel
 from stream.open_estimator import estimator_for, spare_of
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.capture import capture

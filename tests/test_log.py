@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.log import one_line, redact, set_up
+from stream.core.log import one_line, redact, set_up
 
 
 @pytest.mark.parametrize(

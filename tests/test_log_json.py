@@ -20,7 +20,7 @@ import pytest
 from pipelines.cli import entry
 from stream.errors import SourceError
 from stream.log_json import set_up_json
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting
 

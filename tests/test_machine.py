@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.machine import libcuda, look, probe
+from stream.core.machine import libcuda, look, probe
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -55,7 +55,7 @@ def test_older_control_groups_limit_them_too(tmp_path: Path, quota: str, cores: 
 def test_affinity_limits_the_cores() -> None:
     """A process that was pinned to one CPU has one core."""
     pin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
-    code = f"{pin}; from stream.machine import probe; print(probe().cores)"
+    code = f"{pin}; from stream.core.machine import probe; print(probe().cores)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "1"
 
 
@@ -122,5 +122,5 @@ def test_the_machine_is_looked_at_once() -> None:
 
 def test_looking_does_not_load_torch() -> None:
     """Nor TensorRT: a look costs milliseconds."""
-    code = "import sys; from stream.machine import probe; probe(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from stream.core.machine import probe; probe(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

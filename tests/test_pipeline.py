@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from stream.channel import ChannelClosed, Policy
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import StageError
 from stream.frames import Dropped, Frame
-from stream.pipeline import Pipeline, chain
-from stream.worker import Body, Worker, greedy
+from stream.runtime.channel import ChannelClosed, Policy
+from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.worker import Body, Worker, greedy
 
 FrameMaker = Callable[..., Frame]
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from stream.core.machine import Machine
 from stream.errors import (
     BoxError,
     EngineError,
@@ -29,7 +30,6 @@ from stream.errors import (
     WeightsError,
 )
 from stream.frames import Image, Size
-from stream.machine import Machine
 from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
 from stream.objects import Box
 from stream.preprocess.cpu import to_network

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from stream.config_file import override, parse, read_toml
+from stream.core.config_file import override, parse, read_toml
 from stream.errors import SettingsError
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, WebcamCamera
 

@@ -9,7 +9,7 @@ from time import monotonic_ns
 import numpy as np
 import pytest
 
-from stream.stats import Account, Durations, RateMeter, WaitMeter
+from stream.runtime.stats import Account, Durations, RateMeter, WaitMeter
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.whole_file import in_one_step, write_whole
+from stream.core.atomic_write import in_one_step, write_whole
 
 
 def test_it_is_written_with_its_folder(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from promises import Kept, Questions, answer
 
 from pipelines.benchmark.questions import machine_line
+from stream.core.atomic_write import write_whole
+from stream.core.machine import probe
 from stream.frames import Size
-from stream.machine import probe
 from stream.models.catalog import MODELS, find
-from stream.whole_file import write_whole
 
 if TYPE_CHECKING:
     from gpu_figures import Rig

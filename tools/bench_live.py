@@ -23,10 +23,10 @@ from memory import resident_mb
 from promises import Kept, answer
 
 from pipelines import rtsp
-from stream.config_file import parse
+from stream.core.config_file import parse
 from stream.frames import View
-from stream.pipeline import Pipeline
-from stream.stats import CameraHealth
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 
 REPEATS = 5

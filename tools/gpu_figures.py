@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.device_depth import host_memory
 from stream.device_estimator import DeviceEstimator, Ticket
 from stream.device_slots import fill

@@ -27,9 +27,9 @@ from tiny_training.trainer import Trainer
 from tiny_training.validate import HeldOut, Validation, held_out
 from tiny_training.views import Recipe
 
+from stream.core.machine import probe
 from stream.errors import DepthStreamError, UsageError
 from stream.frames import Size
-from stream.machine import probe
 from stream.models.state_file import read_state
 from stream.models.tiny import TINY
 

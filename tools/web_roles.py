@@ -17,16 +17,16 @@ from time_code import burn
 from pipelines import serve
 from pipelines.estimation import add_depth
 from pipelines.web import Web
-from stream.clock import Pacer, Stamp
-from stream.config_file import parse
+from stream.core.clock import Pacer, Stamp
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
 from stream.frames import Frame, Size
 from stream.open_estimator import estimator_for
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.publish import publish
 from stream.stages.render import render
-from stream.view_controls import ViewControls
 
 SIZE, FPS, CAMERA = Size(480, 640), 25.0, "bench"
 SCENES = 25

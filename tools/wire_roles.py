@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from memory import resident_mb
 
-from stream.clock import Pacer, Stamp
+from stream.core.clock import Pacer, Stamp
 from stream.frames import DepthMap, Frame, Size
 from stream.settings import PublishSettings
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.estimation import add_depth
-from stream.channel import Policy
 from stream.estimator import Estimator
 from stream.frames import Batch, Size, View
-from stream.pipeline import Pipeline
+from stream.runtime.channel import Policy
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, VideoCamera
 from stream.sources.video import VideoSource
 from stream.stages.capture import capture

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.benchmark.engine_curve import MIB, check_waited, peak_resident_mib
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import EngineError
 from stream.estimator import Estimator
 from stream.frames import Frame, Size

@@ -163,7 +163,7 @@ def _run(command: list[str]) -> str:
 
 def machine_line() -> str:
     """The machine that the figures belong to."""
-    from stream.machine import probe
+    from stream.core.machine import probe
 
     machine = probe()
     cpu = next(

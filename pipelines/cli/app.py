@@ -99,7 +99,7 @@ def options(
     if log_json:
         from stream.log_json import set_up_json as set_up
     else:
-        from stream.log import set_up
+        from stream.core.log import set_up
 
     set_up(verbose=verbose or debug)
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from pipelines.benchmark.questions import QUESTIONS, Answer, ask, machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
+from stream.core.suggest import nearest
 from stream.errors import UsageError
-from stream.spelling import nearest
 
 MIDAS = "MiDaS_small at 256x256 with random weights: speed only"
 RAN = {

@@ -14,8 +14,8 @@ from rich.table import Table
 from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gflop, in_a_process, one_of_each, skipped
 from pipelines.benchmark.questions import machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
+from stream.core.machine import probe
 from stream.engines.choose import usable_gpu
-from stream.machine import probe
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.preprocess.geometry import network_size

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from pipelines.recipes import json_schema, load
-from stream.config_file import SECRETS
+from stream.core.config_file import SECRETS
+from stream.core.log import redact
 from stream.errors import SinkError
-from stream.log import redact
 from stream.sources.camera_url import CameraUrl
 
 

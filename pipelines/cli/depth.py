@@ -16,16 +16,16 @@ from pipelines import conversion
 from pipelines.cli.inputs import Input, left_out, plan
 from pipelines.cli.table import stats_table
 from pipelines.runner import Ending, run
+from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
 from stream.estimator import Estimator
 from stream.frames import View
-from stream.log import redact
 from stream.open_estimator import estimator_for
+from stream.runtime.stats import PipelineStats
 from stream.settings import IntrinsicsSettings, ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sinks.depth_files import SUFFIXES, DepthFiles, Format
 from stream.sinks.recorder import Recorder
-from stream.stats import PipelineStats
 
 out, err = Console(), Console(stderr=True)
 

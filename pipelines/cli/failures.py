@@ -39,7 +39,7 @@ def _say(text: str) -> None:
     """For people a line, for machines an event; the traceback of what is being handled with --debug."""
     import logging
 
-    from stream.log import redact
+    from stream.core.log import redact
 
     if for_machines():
         logging.getLogger("pipelines.cli").error("%s", redact(text), exc_info="--debug" in sys.argv)

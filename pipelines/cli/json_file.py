@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
+from stream.core.atomic_write import write_whole
 from stream.errors import SinkError, UsageError
-from stream.whole_file import write_whole
 
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 

@@ -13,11 +13,11 @@ from pipelines.cli.page import web_at
 from pipelines.cli.run import run_pipeline
 from pipelines.live import LiveSettings
 from pipelines.preview import Preview
-from stream.config_file import parse
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
 from stream.errors import UsageError
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.sources.connection import RTSP_SCHEMES
-from stream.view_controls import ViewControls
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from pipelines.web import Web
-from stream.config_file import parse
-from stream.pipeline import Pipeline
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import PipelineStats
 from stream.settings import ModelSettings, WebSettings
-from stream.stats import PipelineStats
-from stream.view_controls import ViewControls
 
 PATIENCE_S = 3.0
 """What can fail at once (a port that is taken, a file) has failed by then; a network may take minutes to open."""

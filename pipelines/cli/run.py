@@ -22,13 +22,13 @@ from pipelines.reader_process import ReaderProcess
 from pipelines.recipes import load
 from pipelines.runner import Ending, run, without_pictures
 from pipelines.web import Web
-from stream.config_file import parse
-from stream.pipeline import Pipeline
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import PipelineStats
+from stream.runtime.stats_json import stats_json, terminals
 from stream.settings import Settings
 from stream.sinks.window import WindowLoop
-from stream.stats import PipelineStats
-from stream.stats_json import stats_json, terminals
-from stream.view_controls import ViewControls
 
 err = Console(stderr=True)
 

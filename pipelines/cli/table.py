@@ -1,4 +1,4 @@
-"""The one table that a run ends with (``stream.stats_json`` has the same figures as JSON)."""
+"""The one table that a run ends with (``stream.runtime.stats_json`` has the same figures as JSON)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stream.stats import Account, EdgeStats, PipelineStats, Spread, StageStats
-from stream.stats_json import terminals
+from stream.runtime.stats import Account, EdgeStats, PipelineStats, Spread, StageStats
+from stream.runtime.stats_json import terminals
 
 
 def stats_table(stats: PipelineStats) -> Group:

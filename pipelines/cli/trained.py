@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from stream.core.suggest import nearest
 from stream.errors import UnknownModel
 from stream.models.base import DepthModel
 from stream.models.catalog import MODELS
 from stream.models.segmenter_model import SegmenterModel
 from stream.models.segmenters import SEGMENTERS
-from stream.spelling import nearest
 
 Network: TypeAlias = DepthModel | SegmenterModel
 

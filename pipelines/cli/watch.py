@@ -20,9 +20,9 @@ from stream.client.client_keys import ClientKeys
 from stream.client.discovery import find_streams
 from stream.client.stale import link_trouble, why_stale
 from stream.client.subscriber import Subscriber
-from stream.clock import Deadline
+from stream.core.clock import Deadline
+from stream.core.log import redact
 from stream.errors import StaleFrame, UsageError
-from stream.log import redact
 from stream.wire.message import Message
 
 out, err = Console(), Console(stderr=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.core.log import one_line
 from stream.errors import MissingPackage, WireError
-from stream.log import one_line
 from stream.wire.codes import Flags, WireKind
 from stream.wire.message import Message
 

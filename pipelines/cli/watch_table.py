@@ -15,10 +15,10 @@ from stream.client.link import LinkState
 from stream.client.rate import RecentRate
 from stream.client.stale import link_trouble, why_stale
 from stream.client.subscriber import Subscriber
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
+from stream.core.log import one_line
 from stream.errors import StaleFrame
-from stream.log import one_line
-from stream.stats import Durations
+from stream.runtime.stats import Durations
 from stream.wire.codes import Flags, WireKind
 from stream.wire.header import Header
 from stream.wire.message import Message

@@ -8,8 +8,8 @@ from pipelines.evaluation.folder import PicturesFolder
 from pipelines.evaluation.held_out import HeldOutViews
 from pipelines.evaluation.motorcycle import Motorcycle
 from pipelines.evaluation.sample import DataSet
+from stream.core.suggest import nearest
 from stream.errors import UsageError
-from stream.spelling import nearest
 
 NAMES = ("synthetic", "motorcycle")
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.evaluation.agreement import at_both_sizes, self_agreement
 from pipelines.evaluation.prior import lower_is_nearer
 from pipelines.evaluation.sample import Sample
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import PictureError
 from stream.estimator import Estimator
 from stream.frames import DepthMap, Floats, Frame, Kind

@@ -10,12 +10,12 @@ import numpy as np
 
 from pipelines.evaluation.agreement import SHORT_SIDES_PX
 from pipelines.evaluation.judgement import Judgement
+from stream.core.atomic_write import write_whole
 from stream.errors import SinkError
 from stream.frames import DepthMap, Floats, Image
 from stream.metrics.fit import DEPTH_CAP_M, Array, fitted_inverse, nearness
 from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side, stamp_text
-from stream.whole_file import write_whole
 
 ROWS = 12
 PANEL_PX = 280

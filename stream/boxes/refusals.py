@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from time import monotonic_ns
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from stream.boxes.message import FAMILY, LARGEST_BYTES, BoxSet, parse_boxes
 from stream.boxes.refusals import Refusals
 from stream.boxes.settings import BoxTopicSettings
 from stream.client.link import Link
-from stream.clock import NS_PER_MS, NowNs
+from stream.core.clock import NS_PER_MS, NowNs
 from stream.errors import SourceError, WireError
 from stream.frames import Frame
 from stream.objects import Box

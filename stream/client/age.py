@@ -34,7 +34,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from stream.clock import NS_PER_MS, NowNs
+from stream.core.clock import NS_PER_MS, NowNs
 from stream.wire.codes import Flags
 from stream.wire.header import Header
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from stream.client.client_keys import ClientKeys
 from stream.client.link import Link
 from stream.client.stale import link_trouble
-from stream.clock import Deadline
+from stream.core.clock import Deadline
+from stream.core.log import redact
 from stream.errors import StaleFrame, WireError
-from stream.log import redact
 from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
 
 PREFIXES = (b"info/", b"status/")

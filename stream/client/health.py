@@ -11,9 +11,9 @@ from typing import Any, Final
 from stream.client.age import AgeClock, Clocks
 from stream.client.link import LinkState
 from stream.client.rate import RecentRate
-from stream.clock import NS_PER_MS, NS_PER_S, NowNs
+from stream.core.clock import NS_PER_MS, NS_PER_S, NowNs
+from stream.core.log import one_line
 from stream.errors import WireError
-from stream.log import one_line
 from stream.wire.header import Header
 
 DEAD_AFTER_PERIODS, DEAD_AFTER_AT_LEAST_S = 10, 1.0

@@ -12,7 +12,7 @@ from stream.client.client_keys import ClientKeys
 from stream.client.health import ReaderHealth, Record
 from stream.client.link import Link
 from stream.client.relay import QUEUED, Relay
-from stream.clock import NowNs
+from stream.core.clock import NowNs
 from stream.errors import WireError
 from stream.wire.message import Message, parse, subscription
 from stream.wire.slow import LARGEST_JSON_BYTES, parse_json

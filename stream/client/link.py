@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from stream.client.client_keys import ClientKeys
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
+from stream.core.log import redact
 from stream.errors import UsageError
-from stream.log import redact
 
 if TYPE_CHECKING:
     import zmq

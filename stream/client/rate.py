@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 
 OVER_S, OVER_PERIODS = 5.0, 10
 AT_LEAST_S = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stream.client.health import ReaderHealth
 from stream.client.link import LinkState
-from stream.log import one_line
+from stream.core.log import one_line
 
 _TROUBLES: dict[LinkState, str] = {
     "connecting": "not connected: is the publisher running, and is the address right?",

@@ -15,9 +15,9 @@ from stream.client.client_keys import ClientKeys
 from stream.client.health import ReaderHealth
 from stream.client.inbox import Inbox
 from stream.client.stale import why_stale
-from stream.clock import Deadline, NowNs
+from stream.core.clock import Deadline, NowNs
+from stream.core.log import redact
 from stream.errors import StaleFrame, UsageError, WireError
-from stream.log import redact
 from stream.wire.message import Message
 
 LARGEST_MESSAGE = 65 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stream.core.machine import Machine
 from stream.errors import SettingsError
-from stream.machine import Machine
 from stream.settings import ModelSettings
 
 EngineName = Literal["torchscript", "cuda", "cuda_graph", "tensorrt"]

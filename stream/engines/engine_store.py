@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stream.core.atomic_write import write_whole
 from stream.frames import Size
-from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 

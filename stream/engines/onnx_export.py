@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from stream.core.optional import require
 from stream.engines.precision import Precision, half_of, in_precision
 from stream.errors import EngineError, first_line
 from stream.frames import Size
-from stream.optional import require
 
 OPSET = 20
 """Below 17 there is no LayerNormalization, and the operations that stand for it overflow in half precision."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from stream.clock import NS_PER_MS
+from stream.core.clock import NS_PER_MS
 from stream.engines.graph_capture import own_stream
 from stream.errors import EngineError, OutOfDeviceMemory, first_line
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stream.core.atomic_write import write_whole
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.graph_capture import own_stream
 from stream.engines.onnx_export import INPUT
@@ -23,7 +24,6 @@ from stream.engines.tensorrt_build import Profile
 from stream.engines.tensorrt_run import Run, deserialized, output_shapes, runtime_options
 from stream.errors import EngineError, OutOfDeviceMemory, first_line
 from stream.frames import Size
-from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 

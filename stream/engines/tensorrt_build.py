@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream.core.atomic_write import write_whole
 from stream.engines.onnx_export import INPUT, OUTPUTS
 from stream.engines.tensorrt_api import Gpu, TensorRT
 from stream.engines.tensorrt_progress import Progress, progress_monitor
 from stream.errors import EngineError
 from stream.frames import Size
-from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import hashlib
 import logging
 from pathlib import Path
 
+from stream.core.atomic_write import write_whole
 from stream.errors import first_line
-from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stream.core.atomic_write import write_whole
 from stream.engines.gate_figures import Figures
-from stream.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream.core.suggest import nearest
 from stream.errors import UnknownModel
 from stream.models.base import DepthModel
 from stream.models.depth_anything import DEPTH_ANYTHING
@@ -10,7 +11,6 @@ from stream.models.metric3d import METRIC3D
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.segmenters import SEGMENTERS
 from stream.models.tiny import TINY
-from stream.spelling import nearest
 
 MODELS: tuple[DepthModel, ...] = (TINY, MIDAS_SMALL, *DEPTH_ANYTHING, DEPTH_PRO, *METRIC3D)
 """In the order in which they are listed."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from stream.core.suggest import nearest
 from stream.errors import UnknownModel
 from stream.models.efficientvit_sam import EFFICIENTVIT_SAM
 from stream.models.segmenter_model import SegmenterModel
-from stream.spelling import nearest
 
 SEGMENTERS: tuple[SegmenterModel, ...] = EFFICIENTVIT_SAM
 """In the order in which they are listed."""

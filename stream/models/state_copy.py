@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.core.atomic_write import in_one_step
 from stream.errors import WeightsError
 from stream.models.state_file import check_sums, is_safetensors, read_stored
-from stream.whole_file import in_one_step
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from typing import cast
 
 import numpy as np
 
+from stream.core.suggest import nearest
 from stream.errors import UsageError
 from stream.frames import Floats, Image
-from stream.spelling import nearest
 
 COLORMAPS = ("inferno", "turbo", "magma", "viridis", "gray")
 UNKNOWN_BGR = (48, 48, 48)

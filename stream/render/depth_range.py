@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import Floats, Image
 from stream.scene_cut import CutDetector
 from stream.settings import RenderSettings

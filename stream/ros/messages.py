@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import WireError
 from stream.frames import Floats, Intrinsics, Kind
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
+from stream.core.atomic_write import write_whole
 from stream.depth_png import FORMULA, MEANING, encode_png16, npy_bytes, png_bytes
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, View
-from stream.whole_file import write_whole
 
 Format: TypeAlias = Literal["png16", "npy", "color"]
 

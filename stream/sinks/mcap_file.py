@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any, NamedTuple
 
-from stream.clock import Deadline, NowNs
+from stream.core.clock import Deadline, NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap
 from stream.ros.definitions import Definition

@@ -9,10 +9,10 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Self
 
-from stream.clock import NowNs
+from stream.core.clock import NowNs
+from stream.core.optional import require
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap
-from stream.optional import require
 from stream.ros.cdr import camera_info_bytes, image_bytes
 from stream.ros.definitions import CAMERA_INFO, IMAGE
 from stream.ros.messages import camera_info, depth_image

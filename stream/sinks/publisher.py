@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from time import monotonic_ns
 from typing import Any, Literal, Self, TypeAlias
 
-from stream.clock import NowNs
+from stream.core.clock import NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap, Image
 from stream.settings import PublishSettings

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
-from stream.clock import NS_PER_MS
+from stream.core.clock import NS_PER_MS
 from stream.frames import DepthMap
 from stream.settings import PublishSettings
 from stream.sinks.stream_status import StreamStatus

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.sinks.subscriptions import Subscriptions, matches
 from stream.wire.message import topic_bytes
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from time import time_ns
 from typing import Any, Literal, TypeAlias
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.frames import DepthMap
 
 State: TypeAlias = Literal["LIVE", "STALE", "OFFLINE"]
@@ -48,7 +48,7 @@ class StreamStatus:
     def facts(self, known: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
         """``known`` is what the pipeline says of the stream, and is passed on.
 
-        If there is a "camera" in it that is not "live" (``stream.stats.CameraState``), the state is OFFLINE, and
+        If it has a "camera" that is not "live" (``stream.runtime.stats.CameraState``), the state is OFFLINE and
         "trouble" is the reason.
         """
         state, reason = self._state(known, now_ns)

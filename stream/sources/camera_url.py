@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-from stream.log import redact
+from stream.core.log import redact
 
 SHORTEST_SECRET = 4
 """Characters; anything shorter would black out innocent words, too."""

@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from statistics import median
 from time import monotonic_ns, time_ns
 
-from stream.clock import NS_PER_S, NowNs, Stamp
+from stream.core.clock import NS_PER_S, NowNs, Stamp
 
 PLAUSIBLE_S = 5.0
 """A camera's clock further off than this is wrong rather than slow; a picture later than this is a new time line."""

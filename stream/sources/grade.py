@@ -6,8 +6,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stream.clock import NS_PER_S
-from stream.stats import CameraGrade
+from stream.core.clock import NS_PER_S
+from stream.runtime.stats import CameraGrade
 
 SLOT_NS = 10 * NS_PER_S
 SLOTS = 360

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from time import monotonic_ns
 from typing import get_args
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
+from stream.core.log import one_line
 from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.frames import Integrity
-from stream.log import one_line
+from stream.runtime.stats import CameraHealth, CameraState
 from stream.sources.grade import LastHour, grade
-from stream.stats import CameraHealth, CameraState
 
 LOG_LINES = 10
 

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from stream.clock import Pacer, Stamp
+from stream.core.clock import Pacer, Stamp
 from stream.errors import DepthStreamError, PictureError, SourceError
 from stream.frames import Frame, Image
 from stream.picture import MAX_SIDE_PX, check_picture

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.frames import Dropped, Frame, Image, Integrity
 from stream.settings import IntegritySettings
 from stream.sources.health import Health

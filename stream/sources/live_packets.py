@@ -8,7 +8,7 @@ from struct import unpack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import SourceError
 from stream.sources import failures
 from stream.sources.camera_url import CameraUrl

@@ -9,7 +9,7 @@ from fractions import Fraction
 from time import monotonic_ns
 from typing import NamedTuple
 
-from stream.clock import NS_PER_S, Pacer, Stamp
+from stream.core.clock import NS_PER_S, Pacer, Stamp
 from stream.frames import Image, Integrity, Size
 from stream.settings import NetworkCamera
 from stream.sources import failures

@@ -8,10 +8,10 @@ import stat
 import sys
 from pathlib import Path
 
+from stream.core.suggest import nearest
 from stream.settings import NetworkCamera, WebcamCamera
 from stream.sources.camera_url import CameraUrl
 from stream.sources.failures import ENCODE
-from stream.spelling import nearest
 
 NEED_A_HOST = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
 """Of others it may be left out: udp://:5000 receives at every address of this machine."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
+from stream.core.log import redact
 from stream.errors import SourceError
 from stream.frames import Image, Integrity, Size
-from stream.log import redact
 from stream.sources.bgr import BgrConverter
 from stream.sources.ffmpeg_log import FfmpegLog
 

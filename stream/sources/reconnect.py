@@ -11,14 +11,14 @@ from random import Random
 from time import monotonic_ns
 from typing import Protocol, Self, TypeVar
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
+from stream.core.log import one_line
 from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
-from stream.log import one_line
+from stream.runtime.stats import CameraState
 from stream.sources.health import Health
 from stream.sources.ladder import JITTER, LADDER, Climb, Ladder
 from stream.sources.opening import opened
-from stream.stats import CameraState
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.clock import Pacer, Stamp
+from stream.core.clock import Pacer, Stamp
 from stream.frames import Floats, Frame, Image, Size
 from stream.settings import SyntheticCamera
 

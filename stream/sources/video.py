@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
-from stream.clock import Pacer, Stamp
+from stream.core.clock import Pacer, Stamp
+from stream.core.log import redact
 from stream.frames import Frame, Size
-from stream.log import redact
 from stream.settings import VideoCamera
 from stream.sources.container import Decoded, Reading
 

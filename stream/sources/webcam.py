@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.frames import Frame, Size
 from stream.settings import WebcamCamera
 from stream.sources import webcam_failures as failures

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import SourceError
 from stream.frames import Image, Size
 from stream.settings import WebcamCamera

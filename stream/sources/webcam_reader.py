@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import Image, Integrity, Size
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic_ns, time_ns
 
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import Size
 from stream.settings import WebcamCamera
 from stream.sources import v4l2_abi as abi

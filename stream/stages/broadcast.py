@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stream.frames import DepthMap, Dropped
+from stream.runtime.worker import Body
 from stream.settings import RenderSettings
 from stream.sinks.publisher import Publisher
 from stream.stages.render import Painter
-from stream.worker import Body
 
 
 def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapping[str, float | None]) -> Body:

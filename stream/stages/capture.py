@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.frames import Dropped, Frame
+from stream.runtime.worker import Body
 from stream.settings import LiveCamera
 from stream.sources.base import Source
 from stream.sources.health import Health
 from stream.sources.integrity import watch
 from stream.sources.reconnect import Reconnecting, closing
-from stream.worker import Body
 
 
 def capture(source: Source) -> Body:

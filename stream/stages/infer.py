@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Size
-from stream.worker import Body
+from stream.runtime.worker import Body
 
 
 def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from stream.frames import Dropped, Frame, Intrinsics, Size
+from stream.runtime.worker import Body
 from stream.settings import IntrinsicsSettings
 from stream.sources.reconnect import closing
-from stream.worker import Body
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from stream.frames import DepthMap, Dropped, Image, View
 from stream.objects import Box, Mask, Objects, Ruler
 from stream.render.overlays import draw_objects
 from stream.render.panels import side_by_side, stamp_text
+from stream.runtime.worker import Body, greedy
 from stream.sinks.objects_json import facts_of
 from stream.sinks.publisher import Publisher
-from stream.worker import Body, greedy
 
 
 class Segmented(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from stream.estimator import Estimator
 from stream.frames import Batch, Frame
-from stream.worker import Body, greedy
+from stream.runtime.worker import Body, greedy
 
 
 def preprocess(estimator: Estimator) -> Body:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TypeVar
 
+from stream.runtime.worker import Body
 from stream.sinks.base import Sink
-from stream.worker import Body
 
 T = TypeVar("T")
 

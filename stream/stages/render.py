@@ -6,14 +6,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from stream.core.view_controls import ViewControls
 from stream.errors import EngineError
 from stream.frames import DepthMap, Image, View
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import DepthRange, range_for
 from stream.render.panels import stamp_text
+from stream.runtime.worker import Body
 from stream.settings import RenderSettings
-from stream.view_controls import ViewControls
-from stream.worker import Body
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Floats, Size
+from stream.runtime.worker import Body
 from stream.scene_cut import CutDetector
 from stream.settings import SteadySettings
 from stream.steady.alignment import NONE, Alignment, align
 from stream.steady.flicker import FlickerIndex
 from stream.steady.sample import Sample, grid_of
-from stream.worker import Body
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
 
 
 class Allowance:

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
 from stream.frames import View
-from stream.stats import CameraHealth, PipelineStats
-from stream.stats_json import plain_json, stats_json
+from stream.runtime.stats import CameraHealth, PipelineStats
+from stream.runtime.stats_json import plain_json, stats_json
 from stream.web.camera_lines import camera_lines
 from stream.web.hub import WebSink
 from stream.web.parts import Parts

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from stream.log import redact
-from stream.stats import Account, CameraHealth, PipelineStats
+from stream.core.log import redact
+from stream.runtime.stats import Account, CameraHealth, PipelineStats
 from stream.web.hub import WebSink
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from time import monotonic_ns
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.web.bell import Bell
 from stream.web.camera_lines import camera_lines
 from stream.web.encoding import Encoder

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from stream.core.view_controls import ViewControls
 from stream.errors import WireError
 from stream.frames import View
-from stream.view_controls import ViewControls
 from stream.web.hub import ImageName
 from stream.web.probe import Probe
 

@@ -11,8 +11,8 @@ from typing import get_args
 
 from prometheus_client import Metric
 
-from stream.stats import CameraGrade, CameraState, EdgeStats, PipelineStats, StageStats
-from stream.stats_json import terminals
+from stream.runtime.stats import CameraGrade, CameraState, EdgeStats, PipelineStats, StageStats
+from stream.runtime.stats_json import terminals
 from stream.web.metric_kinds import by_label, counter, gauge, summary
 from stream.web.readiness import is_running
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from prometheus_client import Metric
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
-from stream.log import redact
-from stream.stats import Spread
+from stream.core.log import redact
+from stream.runtime.stats import Spread
 
 PREFIX = "depthstream_"
 

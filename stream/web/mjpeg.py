@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.web.hub import ImageName
 from stream.web.live import Live
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stream.core.view_controls import ViewControls
+from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
-from stream.stats import PipelineStats
-from stream.view_controls import ViewControls
 from stream.web.hub import WebSink
 
 if TYPE_CHECKING:

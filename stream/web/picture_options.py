@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from stream.spelling import nearest
-from stream.view_controls import COLORMAPS
+from stream.core.suggest import nearest
+from stream.core.view_controls import COLORMAPS
 from stream.web.picture_answers import OUTPUTS, Output
 from stream.web.refusals import Refusal
 

@@ -10,9 +10,9 @@ from functools import partial
 from time import perf_counter
 from typing import TypeAlias, cast
 
+from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError
 from stream.frames import DepthMap, Image
-from stream.log import redact
 from stream.web.picture_answers import Answer, Depth, Paint, answer_with
 from stream.web.picture_cache import PictureCache
 from stream.web.picture_decoding import decode

@@ -16,9 +16,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from time import monotonic_ns
 
-from stream.clock import NS_PER_S, NowNs
-from stream.log import redact
-from stream.stats import PipelineStats, StageStats
+from stream.core.clock import NS_PER_S, NowNs
+from stream.core.log import redact
+from stream.runtime.stats import PipelineStats, StageStats
 from stream.web.hub import WebSink
 
 PATIENCE_S = 60.0
@@ -27,7 +27,7 @@ SLOW = 3
 """Times the p99 of the slowest step: the patience with steps that take longer than 20 s."""
 CAPTURE = "capture."
 OPENING = "waiting for the stages"
-"""What a source does until every stage has opened what it needs (``stream.worker``)."""
+"""What a source does until every stage has opened what it needs (``stream.runtime.worker``)."""
 
 
 class Readiness:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic_ns
 
-from stream.clock import NS_PER_S, NowNs
+from stream.core.clock import NS_PER_S, NowNs
 
 WINDOW_S = 4.0
 MOST = 512

@@ -13,8 +13,8 @@ from typing import Any
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from stream.core.view_controls import COLORMAPS
 from stream.errors import WireError
-from stream.view_controls import COLORMAPS
 from stream.web.allowance import Allowance
 from stream.web.live import Live
 from stream.web.messages import (

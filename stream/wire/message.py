@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import WireError
 from stream.frames import Floats, Intrinsics, Size
 from stream.wire.codes import WireKind

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Floats, Frame, Image, Intrinsics, Kind, Size
 from stream.objects import Box, Mask
 

@@ -12,7 +12,7 @@ from stream.boxes.detectors import FixedBoxes, all_of
 from stream.boxes.fitting import fit
 from stream.boxes.refusals import Refusals
 from stream.boxes.settings import BoxSettings, BoxTopicSettings
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import SettingsError, UsageError
 from stream.frames import Frame, Size
 from stream.objects import Box

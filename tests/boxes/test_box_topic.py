@@ -21,7 +21,7 @@ from stream.boxes.message import LARGEST_BYTES, pack_boxes
 from stream.boxes.settings import BoxTopicSettings
 from stream.boxes.topic import CONNECTION_ENDS_BYTES, BoxTopic
 from stream.client import link
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import Frame, Size
 from stream.objects import Box
 

@@ -15,7 +15,7 @@ import pytest
 from pipelines import objects
 from stream.boxes.settings import BoxTopicSettings
 from stream.boxes.topic import BoxTopic
-from stream.config_file import parse
+from stream.core.config_file import parse
 from stream.frames import Kind
 from stream.objects import Box, Objects, Ruler
 from stream.sinks.objects_json import facts_of

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.demo import DemoSettings
 from pipelines.recipes import RECIPES
-from stream.config_file import parse, read_toml
+from stream.core.config_file import parse, read_toml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Command = Callable[..., Any]

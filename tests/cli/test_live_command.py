@@ -15,7 +15,7 @@ import av
 import pytest
 
 from pipelines.cli.live import names_of
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.settings import WebcamCamera
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 

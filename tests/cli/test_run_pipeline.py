@@ -15,7 +15,7 @@ from pipelines.cli.run import run_pipeline
 from pipelines.cli.table import stats_table
 from stream.errors import SinkError, SourceError
 from stream.frames import Frame
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 
 FrameMaker = Callable[..., Frame]
 HOW: dict[str, Any] = {"seconds": None, "stats_every_s": None}

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import zmq
 
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import DepthMap, Floats, Frame, Intrinsics, Kind, Size
 from stream.wire.codes import Compression, Encoding
 from stream.wire.message import Sender, largest_message, pack_depth

@@ -16,7 +16,7 @@ from stream.client.client_keys import ClientKeys
 from stream.client.discovery import find_streams
 from stream.client.point_cloud import points
 from stream.client.subscriber import Subscriber
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import StaleFrame
 from stream.settings import PublishSettings
 from stream.sinks.curve_keys import create

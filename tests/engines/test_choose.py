@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from stream.core.machine import Machine
 from stream.engines.choose import Choice, choose, default_threads
 from stream.engines.memory import keep_freed_memory
 from stream.errors import SettingsError
-from stream.machine import Machine
 from stream.models.catalog import find
 from stream.settings import ModelSettings
 

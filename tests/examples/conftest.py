@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Intrinsics, Kind, Size
 from stream.wire.header import Compression, Encoding
 from stream.wire.message import Sender, largest_message, pack_depth

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from tests.examples.conftest import CPP, Build, MakeMessage
 from tests.wire.golden import golden
 

@@ -15,7 +15,7 @@ import zmq
 from rosbags.typesys import Stores, get_typestore
 
 from stream.client.subscriber import Subscriber
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.ros.cdr import camera_info_bytes, image_bytes
 from stream.wire.header import Flags, WireIntegrity
 from stream.wire.message import parse

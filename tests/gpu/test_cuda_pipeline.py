@@ -21,7 +21,7 @@ from stream.estimator import Estimator
 from stream.frames import DepthMap, Frame, Image, Size
 from stream.guarded import GuardedEstimator
 from stream.open_estimator import spare_of
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.capture import capture

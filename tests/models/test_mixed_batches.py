@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.estimator import Estimator
 from stream.frames import Frame, Intrinsics, Size
 from stream.settings import ModelSettings

@@ -13,11 +13,11 @@ from typing import Any, Self
 import pytest
 
 from pipelines import rtsp
-from stream.clock import Deadline
-from stream.config_file import parse
+from stream.core.clock import Deadline
+from stream.core.config_file import parse
 from stream.frames import View
-from stream.pipeline import Pipeline
-from stream.stats import CameraHealth
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 
 pytestmark = pytest.mark.slow

@@ -26,12 +26,12 @@ from pipelines.preview import Preview
 from pipelines.recipes import RECIPES, load
 from pipelines.runner import run
 from stream.client.subscriber import Subscriber
-from stream.config_file import parse
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
 from stream.errors import SettingsError
 from stream.frames import Frame
 from stream.objects import Box
-from stream.pipeline import Pipeline
-from stream.view_controls import ViewControls
+from stream.runtime.pipeline import Pipeline
 from stream.wire.message import subscription
 from stream.wire.slow import parse_json
 from tests.boxes.interior import Interior

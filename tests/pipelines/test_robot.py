@@ -17,9 +17,9 @@ import pytest
 
 from pipelines import robot
 from stream.client.subscriber import Subscriber
-from stream.config_file import parse
+from stream.core.config_file import parse
 from stream.errors import SettingsError, StaleFrame
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.wire.codes import WireKind
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 

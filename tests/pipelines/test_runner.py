@@ -13,10 +13,10 @@ import pytest
 from pipelines.runner import run
 from stream.errors import SourceError, StageError
 from stream.frames import Frame
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import PipelineStats
+from stream.runtime.worker import Body
 from stream.sources.health import Health
-from stream.stats import PipelineStats
-from stream.worker import Body
 
 FrameMaker = Callable[..., Frame]
 

@@ -19,12 +19,12 @@ from pipelines import demo, rtsp, serve, webcam
 from pipelines.recipes import load
 from pipelines.runner import run
 from pipelines.web import PictureNetworks, Web
-from stream.config_file import parse
+from stream.core.config_file import parse
+from stream.core.view_controls import ViewControls
 from stream.errors import PictureError, SettingsError, UnknownModel
 from stream.estimator import Estimator
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, WebSettings
-from stream.view_controls import ViewControls
 
 CONFIG = Path(__file__).parents[2] / "configs" / "serve.toml"
 ANY_PORT = {"address": "127.0.0.1:0"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.render.depth_range import FixedRange, SmoothRange, range_for
 from stream.settings import RenderSettings
 

@@ -22,7 +22,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.command import Command
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.frames import Size
 
 PACKAGES = {"chromium": "chromium", "chromedriver": "chromium-driver"}

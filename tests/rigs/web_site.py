@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipelines import serve
-from stream.config_file import parse
+from stream.core.config_file import parse
 from stream.frames import DepthMap, View
 from stream.web.hub import WebSink
 from tests.rigs.rtsp_camera import RtspCamera

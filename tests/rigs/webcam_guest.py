@@ -22,7 +22,7 @@ from statistics import median
 from time import monotonic, monotonic_ns, time_ns
 
 from pipelines.cli.devices import print_devices
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.frames import Dropped
 from stream.sources.devices import list_devices, look
 from stream.sources.health import Health

@@ -11,7 +11,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import SourceError
 from stream.frames import Frame
 from stream.settings import WebcamCamera

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from stream.clock import Pacer, Stamp
+from stream.core.clock import Pacer, Stamp
+from stream.core.view_controls import ViewControls
 from stream.frames import DepthMap, Frame, View
-from stream.pipeline import Pipeline
 from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.worker import Body
 from stream.sinks.window import WindowLoop, WindowSink
 from stream.stages.publish import publish
-from stream.view_controls import ViewControls
-from stream.worker import Body
 
 FPS = 25.0
 

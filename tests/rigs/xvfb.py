@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.frames import Image, Size
 
 PACKAGES = {

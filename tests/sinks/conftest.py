@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Kind, View
 
 MakeView = Callable[..., View]

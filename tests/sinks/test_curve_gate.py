@@ -12,7 +12,7 @@ import pytest
 import zmq
 import zmq.auth
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.errors import SinkError
 from stream.settings import PublishSettings
 from stream.sinks.curve_keys import create, load_server

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.depth_png import decode_png16, encode_png16
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, Kind

@@ -20,7 +20,7 @@ from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import MissingPackage, SinkError
 from stream.frames import DepthMap, Frame, Intrinsics, Size
 from stream.settings import McapSettings
@@ -279,7 +279,7 @@ PROGRAM = textwrap.dedent("""
     import os, resource, signal, sys
     from itertools import count
     import numpy as np
-    from stream.clock import Stamp
+    from stream.core.clock import Stamp
     from stream.errors import SinkError
     from stream.frames import DepthMap, Frame
     from stream.settings import McapSettings

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap
 from stream.settings import PublishSettings

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.clock import NS_PER_S, Deadline, Stamp
+from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap, Frame
 from stream.settings import PublishSettings

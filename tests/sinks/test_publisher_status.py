@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.clock import NS_PER_S, Deadline, Stamp
+from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
 from stream.settings import PublishSettings

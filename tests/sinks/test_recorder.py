@@ -206,7 +206,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, make_view) -> None:
 FULL_DISK = textwrap.dedent("""
     import resource, signal, sys
     import numpy as np
-    from stream.clock import Stamp
+    from stream.core.clock import Stamp
     from stream.errors import SinkError
     from stream.frames import DepthMap, Frame, View
     from stream.settings import RecordSettings

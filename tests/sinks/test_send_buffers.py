@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.settings import PublishSettings
 from stream.sinks import publisher_socket
 from stream.sinks.publisher_socket import PublisherSocket

@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stream import view_controls
-from stream.clock import NS_PER_S
+from stream.core import view_controls
+from stream.core.clock import NS_PER_S
+from stream.core.view_controls import ViewControls
 from stream.errors import UsageError
 from stream.frames import Image, Size
 from stream.render.colormap import COLORMAPS
@@ -25,7 +26,6 @@ from stream.sinks.window_display import open_display
 from stream.sinks.window_grid import Layout, arrange, best_grid, panel_height, scaled
 from stream.sinks.window_keys import action_for
 from stream.sinks.window_tiles import Mosaic
-from stream.view_controls import ViewControls
 
 PAIR_4_3 = 8 / 3
 SCREEN = Layout(Size(900, 1600))
@@ -253,7 +253,7 @@ OPEN = textwrap.dedent("""
     from stream.errors import DepthStreamError
     from stream.render.panels import side_by_side
     from stream.sinks.window import WindowLoop, WindowSink
-    from stream.view_controls import ViewControls
+    from stream.core.view_controls import ViewControls
 
     assert "cv2" not in sys.modules
     try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.sources.capture_time import KEPT, CaptureClock
 
 NOON_S = 1_800_000_000.0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.sources.grade import SLOTS, LastHour, grade
 from stream.sources.health import Health

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import Dropped, Frame, Intrinsics, Size
 from stream.settings import IntegritySettings
 from stream.sources.health import Health

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.cameras import add_cameras
 from stream.errors import SettingsError
-from stream.pipeline import Pipeline
+from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, NetworkCamera, WebcamCamera
 from stream.sources.mistakes import mistake
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.channel import Channel
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import AccessDenied, MissingPackage, SettingsError, SourceError, SourceStalled, UsageError
 from stream.frames import Dropped, Frame
-from stream.pipeline import Pipeline
+from stream.runtime.channel import Channel
+from stream.runtime.pipeline import Pipeline
 from stream.sources.health import Health
 from stream.sources.ladder import LADDER, Ladder
 from stream.sources.reconnect import Reconnecting
@@ -432,7 +432,7 @@ def test_a_stepped_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("time.time", stepped)
     monkeypatch.setattr("time.time_ns", lambda: round(stepped() * NS_PER_S))
-    monkeypatch.setattr("stream.clock.time_ns", lambda: round(stepped() * NS_PER_S))
+    monkeypatch.setattr("stream.core.clock.time_ns", lambda: round(stepped() * NS_PER_S))
     assert run() == straight
 
 

@@ -17,7 +17,7 @@ import av
 import numpy as np
 import pytest
 
-from stream.clock import NS_PER_S, Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import SourceError, SourceStalled
 from stream.frames import Frame, Image, Size
 from stream.settings import WebcamCamera

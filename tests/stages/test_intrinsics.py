@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stream.config_file import parse
+from stream.core.config_file import parse
 from stream.errors import SettingsError
 from stream.frames import Dropped, Frame, Intrinsics, Size
 from stream.settings import IntrinsicsSettings, VideoCamera

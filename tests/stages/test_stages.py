@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.errors import SourceError
 from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Dropped, Frame, Size, View

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame
 from stream.settings import SteadySettings
 from stream.stages.steady import Steadiness

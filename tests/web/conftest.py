@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
+from stream.core.view_controls import ViewControls
 from stream.frames import DepthMap, Floats, Frame, Image, Kind, View
+from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
-from stream.stats import PipelineStats
-from stream.view_controls import ViewControls
 from stream.web.app import build_app
 from stream.web.hub import WebSink
 from stream.web.parts import Parts

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from starlette.applications import Starlette
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
 from stream.settings import RenderSettings, WebSettings
 from stream.stages.render import Painter

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
+from stream.core.view_controls import ViewControls
 from stream.errors import SourceError
 from stream.frames import DepthMap, Dropped, Frame
-from stream.pipeline import Pipeline, chain
+from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import RenderSettings, WebSettings
 from stream.sources.health import Health
 from stream.stages.publish import publish
 from stream.stages.render import render
-from stream.view_controls import ViewControls
 from stream.web.app import Parts, build_app
 from stream.web.hub import WebSink
 from stream.web.pictures import PictureService

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 from stream.errors import StageError
-from stream.pipeline import Pipeline
-from stream.stats import Spread
+from stream.runtime.pipeline import Pipeline
+from stream.runtime.stats import Spread
 from stream.web.api import Verdict
 from stream.web.hub import WebSink
 from stream.web.readiness import Readiness

@@ -6,7 +6,7 @@ import json
 import threading
 from dataclasses import replace
 
-from stream.stats import Account, CameraHealth, PipelineStats
+from stream.runtime.stats import Account, CameraHealth, PipelineStats
 from stream.web.camera_lines import camera_lines
 from stream.web.hub import WebSink
 from tests.web.web_client import WebClient

@@ -14,8 +14,8 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from stream.core.view_controls import COLORMAPS
 from stream.render.colormap import lut
-from stream.view_controls import COLORMAPS
 from stream.web.files import PAGE_FILES, page_routes
 
 FOLDER = files("stream.web") / "page"

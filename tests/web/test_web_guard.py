@@ -16,9 +16,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
 
-from stream.log import RedactingFormatter
+from stream.core.log import RedactingFormatter
+from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
-from stream.stats import PipelineStats
 from stream.web.address import Address
 from stream.web.guard import GuardedApp
 from stream.web.origin import is_own_host, is_same_origin

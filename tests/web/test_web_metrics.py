@@ -14,10 +14,10 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
+from stream.runtime.stats import CameraGrade, CameraState
 from stream.settings import WebSettings
-from stream.stats import CameraGrade, CameraState
 from stream.web.metrics import PICTURE_COUNTS, PICTURE_ENDS, SINK_COUNTS
 from stream.web.pictures import PictureService
 from tests.web.served import Served, wait_until

@@ -18,9 +18,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from websockets.exceptions import ConnectionClosed
 
+from stream.core.view_controls import ViewControls
 from stream.errors import SettingsError, SinkError
 from stream.settings import WebSettings
-from stream.view_controls import ViewControls
 from stream.web import connections
 from stream.web.address import Address
 from stream.web.app import build_app

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from stream.view_controls import COLORMAPS
+from stream.core.view_controls import COLORMAPS
 from stream.web import live
 from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
 

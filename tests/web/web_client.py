@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 
 PATIENCE_S = 10.0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stream.clock import Stamp
+from stream.core.clock import Stamp
 from stream.frames import DepthMap, Floats, Frame, Image, Intrinsics, Kind, Size
 from stream.wire.header import Compression, Encoding
 from stream.wire.message import Sender, largest_message, pack_depth

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream.core.suggest import nearest
 from stream.errors import UnknownModel
-from stream.spelling import nearest
 
 if TYPE_CHECKING:
     from torch import nn

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any, Self
 
-from stream.channel import Channel, Policy
-from stream.clock import NS_PER_S, Deadline
+from stream.core.clock import NS_PER_S, Deadline
 from stream.errors import StageError
-from stream.stats import Account, CameraHealth, DropKey, EdgeStats, PipelineStats, StageStats
-from stream.worker import Body, Worker
+from stream.runtime.channel import Channel, Policy
+from stream.runtime.stats import Account, CameraHealth, DropKey, EdgeStats, PipelineStats, StageStats
+from stream.runtime.worker import Body, Worker
 
 log = logging.getLogger(__name__)
 

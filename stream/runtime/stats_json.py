@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stream.log import redact
-from stream.stats import PipelineStats, StageStats
+from stream.core.log import redact
+from stream.runtime.stats import PipelineStats, StageStats
 
 
 def stats_json(stats: PipelineStats) -> dict[str, Any]:

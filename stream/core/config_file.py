@@ -11,10 +11,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
+from stream.core.log import redact
+from stream.core.suggest import nearest
 from stream.errors import SettingsError
-from stream.log import redact
 from stream.settings import Settings
-from stream.spelling import nearest
 
 S = TypeVar("S", bound=Settings)
 

@@ -16,9 +16,9 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-from stream.clock import Deadline
+from stream.core.clock import Deadline
 from stream.frames import frames_of
-from stream.stats import DropKey, EdgeStats, WaitMeter
+from stream.runtime.stats import DropKey, EdgeStats, WaitMeter
 
 T = TypeVar("T")
 Policy: TypeAlias = Literal["block", "drop_oldest", "drop_newest", "latest"]

@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing
 from time import monotonic_ns
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from stream.channel import Channel, ChannelClosed
 from stream.frames import Dropped, frames_of
-from stream.stats import DropKey, Durations, RateMeter, StageStats
+from stream.runtime.channel import Channel, ChannelClosed
+from stream.runtime.stats import DropKey, Durations, RateMeter, StageStats
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic_ns
 from typing import Literal
 
-from stream.clock import NS_PER_S
+from stream.core.clock import NS_PER_S
 
 PER_OCTAVE = 32
 """Counters per doubling: neighbours are 2.2 % apart, so a percentile is off by 1.1 % at most."""
