@@ -18,7 +18,7 @@ from stream.errors import EngineError
 from stream.frames import Size
 from stream.golden import refusal
 from stream.golden_pictures import at_size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from stream.engines.memory import keep_freed_memory
 from stream.engines.threads import wait_without_spinning
 from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size
-from stream.input_spec import InputSpec
 from stream.models.base import DepthModel, Shot
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
 from stream.models.networks import build, code_version, outputs_of
+from stream.models.spec import InputSpec
 from stream.models.weights import load_into, load_state, locate, random_state, sha256_of
 from stream.picture import check_picture
 from stream.preprocess.cpu import to_camera, to_network

@@ -13,7 +13,7 @@ from stream.engines.verdict import keep, kept
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.golden_pictures import CAMERAS, VERSION, golden
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 
 if TYPE_CHECKING:
     from stream.engines.base import Engine

@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.engines.gate_pictures import Golden
 from stream.frames import Floats, Image, Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 from stream.preprocess.cpu import to_network
 from stream.preprocess.geometry import network_size
 

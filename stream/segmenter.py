@@ -38,7 +38,7 @@ from stream.segmenter_settings import SegmenterSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stream.models.networks.efficientvit_sam import EfficientVitSam
+    from stream.models.networks.efficientvit_sam.network import EfficientVitSam
     from stream.segmenter_network import SegmenterNetwork
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class Segmenter:
 
 
 def _network(model: SegmenterModel, weights: Literal["trained", "random"]) -> EfficientVitSam:
-    from stream.models.networks.efficientvit_sam import EfficientVitSam
+    from stream.models.networks.efficientvit_sam.network import EfficientVitSam
 
     network = build(model.name)
     assert isinstance(network, EfficientVitSam)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stream.errors import BoxError
 from stream.frames import Floats, Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 from stream.objects import Box
 from stream.preprocess.geometry import placement
 

@@ -15,8 +15,8 @@ from stream.engines.precision import in_precision
 from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
 from stream.frames import Floats, Size
-from stream.models.networks.efficientvit_sam import EfficientVitSam
-from stream.models.networks.sam_decoder_masks import masks_at
+from stream.models.networks.efficientvit_sam.network import EfficientVitSam
+from stream.models.networks.efficientvit_sam.postprocess import masks_at
 from stream.objects import Mask
 
 

@@ -22,9 +22,9 @@ from stream.engines.precision import Precision
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.estimator import Estimator, network_of
 from stream.frames import DepthMap, Floats, Frame, Size
-from stream.input_spec import Canvas
 from stream.models.base import DepthModel
 from stream.models.midas_small import MIDAS_SMALL
+from stream.models.spec import Canvas
 from stream.models.tiny import TINY
 from stream.settings import ModelSettings
 from stream.stages.infer import infer

@@ -19,9 +19,9 @@ from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.golden import gated
 from stream.golden_pictures import FAMILIES, FRAMES, at_size, golden
-from stream.input_spec import Canvas, InputSpec
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks import build
+from stream.models.spec import Canvas, InputSpec
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state
 from stream.preprocess.geometry import network_size

@@ -30,7 +30,7 @@ from stream.errors import (
     WeightsError,
 )
 from stream.frames import Image, Size
-from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
+from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 from stream.objects import Box
 from stream.preprocess.cpu import to_network
 from stream.segmenter import SegmentedBox, Segmenter

@@ -23,8 +23,8 @@ from stream.engines.base import Engine
 from stream.engines.choose import Choice, EngineName, Precision
 from stream.frames import Floats, Frame, Image, Size
 from stream.gpu_engines import GpuChain
-from stream.input_spec import InputSpec
 from stream.models.base import DepthModel
+from stream.models.spec import InputSpec
 from stream.preprocess.geometry import network_size
 from stream.preprocess.gpu import to_camera, to_network
 from stream.render.colormap_gpu import lut_on, paint

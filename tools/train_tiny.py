@@ -30,7 +30,7 @@ from tiny_training.views import Recipe
 from stream.core.machine import probe
 from stream.errors import DepthStreamError, UsageError
 from stream.frames import Size
-from stream.models.state_file import read_state
+from stream.models.checkpoint.reader import read_state
 from stream.models.tiny import TINY
 
 SMALL_VIEWS = (Size(128, 168),) * 3 + (Size(168, 128), Size(128, 208))

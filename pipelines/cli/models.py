@@ -16,7 +16,7 @@ from pipelines.cli.trained import ALL, Network, find
 from stream.errors import WeightsError
 from stream.models.base import DepthModel, Trained
 from stream.models.cache import weights_path
-from stream.models.licences import accepted_at, for_commerce, terms_of
+from stream.models.download.licences import accepted_at, for_commerce, terms_of
 
 WORDS = {"metric": "metres", "relative_inverse": "relative"}
 LEGEND = """\
@@ -44,8 +44,8 @@ def print_list(*, as_json: bool) -> None:
 
 def pull_weights(name: str, *, accept_licence: bool) -> None:
     """Fetch, with a progress bar; what is fetched and under which licence on standard error, then where the file is."""
-    from stream.models.download import pull
-    from stream.models.licences import check_accepted
+    from stream.models.download.fetch import pull
+    from stream.models.download.licences import check_accepted
 
     model, err = find(name), Console(stderr=True)
     if not weights_path(model).is_file():
@@ -76,7 +76,7 @@ def print_path(name: str) -> None:
 
 
 def _verified(model: Trained) -> bool:
-    from stream.models.verification import verify
+    from stream.models.checkpoint.verification import verify
 
     try:
         found = verify(model)

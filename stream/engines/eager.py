@@ -13,7 +13,7 @@ from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
 from stream.errors import EngineError
 from stream.frames import Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 
 LEAST_PX = 64
 """Networks halve their input up to five times, and two pixels at least should be left."""

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from stream.decoding import Decoding
 from stream.frames import Floats, Intrinsics, Kind, Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

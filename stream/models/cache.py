@@ -32,7 +32,7 @@ def weights_path(model: Trained) -> Path:
 
 
 def converted_path(model: Trained) -> Path:
-    """Where the safetensors copy of the model's weights belongs (see ``stream.models.state_copy``)."""
+    """Where the safetensors copy of the model's weights belongs (see ``stream.models.checkpoint.safetensors_copy``)."""
     return cache_folder() / "converted" / f"{model.weights.filename}.safetensors"
 
 

@@ -6,8 +6,8 @@ import math
 
 from stream.decoding import Decoding
 from stream.errors import EngineError
-from stream.input_spec import InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.spec import InputSpec
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
 """Official ``infer`` limits inverse depth to 1e-4..1e4 per metre."""

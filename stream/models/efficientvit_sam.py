@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stream.frames import Size
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 from stream.models.base import WeightsFile
 from stream.models.segmenter_model import SegmenterModel
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 
 BOX_FRAME_SIDE = 1024
 """Boxes and masks live in a square of this side whatever the encoder's input is (Segment Anything's own input)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stream.decoding import Decoding
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 
 
 def decoding(shot: Shot) -> Decoding:

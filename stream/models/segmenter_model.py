@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.input_spec import InputSpec
 from stream.models.base import WeightsFile
+from stream.models.spec import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stream.decoding import Decoding
-from stream.input_spec import InputSpec
 from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.spec import InputSpec
 
 
 def decoding(shot: Shot) -> Decoding:

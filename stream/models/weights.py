@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stream.errors import WeightsError
-from stream.input_spec import InputSpec
 from stream.models.base import Trained
 from stream.models.cache import converted_path, weights_path
+from stream.models.checkpoint.reader import widened
+from stream.models.checkpoint.safetensors_copy import read_through
 from stream.models.networks import build
-from stream.models.state_copy import read_through
-from stream.models.state_file import widened
+from stream.models.spec import InputSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

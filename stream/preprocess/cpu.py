@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream.errors import PictureError
 from stream.frames import Floats, Image, Size
-from stream.input_spec import InputSpec, Interpolation
+from stream.models.spec import InputSpec, Interpolation
 from stream.preprocess import filters, separable
 from stream.preprocess.geometry import Placement, placement
 

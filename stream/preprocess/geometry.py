@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from stream.frames import Size
-from stream.input_spec import Canvas, InputSpec
+from stream.models.spec import Canvas, InputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from stream.decoding import Decoding
 from stream.frames import Size
-from stream.input_spec import InputSpec, Interpolation
+from stream.models.spec import InputSpec, Interpolation
 from stream.preprocess import filters
 from stream.preprocess.geometry import Placement, placement
 

@@ -24,9 +24,9 @@ from stream.frames import Floats, Intrinsics, Size
 from stream.models.base import Shot
 from stream.models.depth_pro import DEPTH_PRO, focal_px
 from stream.models.networks import build, outputs_of
-from stream.models.networks.depth_pro import DepthPro
-from stream.models.networks.depth_pro_encoder import Config
-from stream.models.networks.depth_pro_tiles import COARSE, FINE, Tiling
+from stream.models.networks.depth_pro.encoder import Config
+from stream.models.networks.depth_pro.network import DepthPro
+from stream.models.networks.depth_pro.tiles import COARSE, FINE, Tiling
 from stream.preprocess.cpu import to_camera
 
 pytestmark = pytest.mark.usefixtures("one_thread")

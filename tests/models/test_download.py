@@ -15,9 +15,9 @@ import torch
 
 from stream.errors import DownloadError
 from stream.models.base import DepthModel
-from stream.models.download import pull
+from stream.models.checkpoint.verification import verify
+from stream.models.download.fetch import pull
 from stream.models.tiny import TINY
-from stream.models.verification import verify
 from stream.models.weights import load_state, random_state
 
 Offer = Callable[..., DepthModel]

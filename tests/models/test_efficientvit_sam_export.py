@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram, export
 
 from stream.engines.onnx_export import export_onnx
 from stream.frames import Size
-from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
+from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 

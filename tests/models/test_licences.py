@@ -13,8 +13,8 @@ from stream.errors import UsageError
 from stream.models.base import DepthModel, Trained
 from stream.models.cache import acceptance_path
 from stream.models.catalog import MODELS
-from stream.models.download import pull
-from stream.models.licences import UNKNOWN, accepted_at, for_commerce, terms_of
+from stream.models.download.fetch import pull
+from stream.models.download.licences import UNKNOWN, accepted_at, for_commerce, terms_of
 from stream.models.segmenters import SEGMENTERS
 
 Offer = Callable[..., DepthModel]

@@ -25,9 +25,9 @@ from stream.models.base import Shot
 from stream.models.catalog import find
 from stream.models.metric3d import METRIC3D, SPEC
 from stream.models.networks import ARCHITECTURES, build
-from stream.models.networks.metric3d import Metric3D
-from stream.models.networks.metric3d_encoder import Config
-from stream.models.networks.metric3d_refine import Refinement, convex_upsampled, normalised
+from stream.models.networks.metric3d.encoder import Config
+from stream.models.networks.metric3d.network import Metric3D
+from stream.models.networks.metric3d.refinement import Refinement, convex_upsampled, normalised
 from stream.models.weights import build_empty, known_names, load_into
 from stream.preprocess.cpu import to_camera
 from stream.preprocess.geometry import placement
@@ -254,8 +254,8 @@ def test_a_trace_in_bfloat16_keeps_near_depth() -> None:
 @pytest.mark.parametrize("model", METRIC3D, ids=lambda model: model.name)
 def test_all_its_modules_are_part_of_the_code_version(model) -> None:
     """Else a trace of older code would be used again."""
-    files = Path(networks.__file__).parent.glob("metric3d*.py")
-    assert set(ARCHITECTURES[model.name].modules) == {"vit", "multiples", *(file.stem for file in files)}
+    files = Path(networks.__file__).parent.joinpath("metric3d").glob("[a-z]*.py")
+    assert set(ARCHITECTURES[model.name].modules) == {"layers.vit", "layers.padding", *(f"metric3d.{f.stem}" for f in files)}
 
 
 def test_the_border_is_what_opencv_writes() -> None:

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from stream.errors import UnknownModel
 from stream.models.networks import build, code_version
+from stream.models.networks.layers.refinenet import Fusion, ResidualConvUnit
 from stream.models.networks.midas import BN_EPS, HalvingConv, MidasSmall
-from stream.models.networks.refinenet import Fusion, ResidualConvUnit
 
 NAMES = ["midas_small", "tiny"]
 

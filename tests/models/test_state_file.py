@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from stream.errors import WeightsError
-from stream.models.state_file import check_sums, read_state, read_stored
+from stream.models.checkpoint.reader import check_sums, read_state, read_stored
 
 STATE = {"a.weight": torch.arange(2000.0).view(40, 50), "a.count": torch.tensor(3)}
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 from torch.nn import functional
 
-from stream.models.networks.vit import (
+from stream.models.networks.layers.vit import (
     OFFSET,
     TRAINED_GRID,
     Attention,

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from stream.errors import WeightsError
 from stream.models.base import DepthModel
 from stream.models.cache import converted_path
-from stream.models.download import pull
-from stream.models.state_copy import check_copy, read_through, write_copy
-from stream.models.state_file import read_stored
+from stream.models.checkpoint.reader import read_stored
+from stream.models.checkpoint.safetensors_copy import check_copy, read_through, write_copy
+from stream.models.checkpoint.verification import verify
+from stream.models.download.fetch import pull
 from stream.models.tiny import TINY
-from stream.models.verification import verify
 from stream.models.weights import load_state, random_state
 
 Offer = Callable[..., DepthModel]

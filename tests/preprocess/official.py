@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from stream.frames import Size
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 
 ODD_SIZES = [(480, 640), (720, 1280), (271, 641), (97, 33), (8, 8), (577, 768), (1081, 1919), (33, 250), (192, 256)]
 HALF = (0.5, 0.5, 0.5)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Interpolation
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Interpolation
 from stream.preprocess import cpu
 from stream.preprocess.geometry import network_size
 from stream.preprocess.gpu import resized, to_camera, to_network

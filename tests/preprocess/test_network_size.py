@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.frames import Size
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stream.preprocess.geometry import network_size
 from tests.preprocess.official import DEPTH_ANYTHING, MIDAS, resize_rule
 

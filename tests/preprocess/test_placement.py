@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.frames import Size
-from stream.input_spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 from stream.preprocess.geometry import Placement, network_size, placement
 from tests.preprocess.official import METRIC3D, WAYS, depth_pro_spec, sam_spec
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from stream.frames import Floats, Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 from stream.preprocess import cpu, gpu
 from stream.preprocess.geometry import network_size
 from tests.preprocess.official import DEPTH_ANYTHING, METRIC3D, MIDAS, bilinear, depth_pro_spec

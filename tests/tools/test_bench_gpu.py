@@ -26,7 +26,7 @@ from gpu_models import BOXES, boxes, steps_of
 
 from stream.frames import Size
 from stream.models.midas_small import MIDAS_SMALL
-from stream.models.networks.efficientvit_sam import EfficientVitSam, Shape
+from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 from stream.models.tiny import TINY
 from stream.preprocess import cpu
 from stream.segmenter import Segmenter

@@ -28,8 +28,8 @@ from train_tiny import Stop
 
 from stream.errors import WeightsError
 from stream.frames import Size
+from stream.models.checkpoint.reader import read_state
 from stream.models.networks import build
-from stream.models.state_file import read_state
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state, random_state
 from stream.preprocess.cpu import to_network

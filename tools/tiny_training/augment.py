@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stream.frames import Size
-from stream.input_spec import InputSpec
+from stream.models.spec import InputSpec
 from tiny_training.resize import nearest, shrunk
 
 SMALLEST_CUT, LARGEST_ENLARGEMENT = 0.6, 1.1

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from stream.errors import EngineError
-from stream.input_spec import InputSpec
 from stream.models.networks import build
+from stream.models.spec import InputSpec
 from stream.models.weights import load_into
 from tiny_training import checkpoint
 from tiny_training.augment import batch_of, second_look

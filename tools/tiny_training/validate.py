@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from stream.frames import Size
-from stream.input_spec import InputSpec
 from stream.metrics.ranks import spearman
 from stream.metrics.score import score_relative_inverse
+from stream.models.spec import InputSpec
 from stream.scenes.layouts import FAMILIES
 from tiny_training.augment import normalised
 from tiny_training.resize import nearest, shrunk

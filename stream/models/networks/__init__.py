@@ -30,24 +30,28 @@ class Architecture:
 
 VITS = {"small": "vits", "base": "vitb", "large": "vitl"}
 """Our names for sizes, and the official ones."""
+_FOLDER = Path(__file__).parent
+_SAM_PARTS = ("network", "image_encoder", "blocks", "mask_decoder", "two_way_attention")
 METRES = {"indoor": 20.0, "outdoor": 80.0}
 """The farthest that Depth Anything's metric networks tell."""
 
 
 def _depth_anything(size: str, version: int, max_depth: float | None = None) -> Architecture:
     arguments = {"encoder": VITS[size], "version": version, "max_depth": max_depth}
-    return Architecture("DepthAnything", ("depth_anything", "dpt", "refinenet", "vit", "multiples"), arguments)
+    return Architecture(
+        "DepthAnything", ("depth_anything", "layers.dpt", "layers.refinenet", "layers.vit", "layers.padding"), arguments
+    )
 
 
 def _metric3d(variant: str) -> Architecture:
-    parts = ("encoder", "features", "context", "decoder", "refine")
-    modules = ("metric3d", *(f"metric3d_{part}" for part in parts), "vit", "multiples")
+    parts = ("network", "encoder", "features", "context", "decoder", "refinement")
+    modules = (*(f"metric3d.{part}" for part in parts), "layers.vit", "layers.padding")
     return Architecture("Metric3D", modules, {"variant": variant})
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "midas_small": Architecture("MidasSmall", ("midas", "refinenet", "multiples")),
-    "tiny": Architecture("TinyDepth", ("tiny", "multiples")),
+    "midas_small": Architecture("MidasSmall", ("midas", "layers.refinenet", "layers.padding")),
+    "tiny": Architecture("TinyDepth", ("tiny", "layers.padding")),
     **{f"depth_anything_v{v}_{size}": _depth_anything(size, v) for v in (1, 2) for size in VITS},
     **{
         f"depth_anything_v2_{place}_{size}": _depth_anything(size, 2, metres)
@@ -58,13 +62,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "metric3d_v2_large": _metric3d("vit_large"),
     "depth_pro": Architecture(
         "DepthPro",
-        ("depth_pro", "depth_pro_decoder", "depth_pro_encoder", "depth_pro_tiles", "vit"),
+        ("depth_pro.network", "depth_pro.decoder", "depth_pro.encoder", "depth_pro.tiles", "layers.vit"),
         outputs=("depth", "fov_deg"),
     ),
     **{
         f"efficientvit_sam_{size}": Architecture(
             "EfficientVitSam",
-            ("efficientvit_sam", "efficientvit", "efficientvit_blocks", "sam_decoder", "sam_decoder_attention"),
+            tuple(f"efficientvit_sam.{part}" for part in _SAM_PARTS),
             {"variant": size},
             outputs=("embedding",),
         )
@@ -92,7 +96,7 @@ def code_version(name: str) -> str:
     wanted, digest = _lookup(name), hashlib.sha256()
     digest.update(repr(sorted(wanted.arguments.items())).encode())
     for module in wanted.modules:
-        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+        digest.update(_FOLDER.joinpath(*module.split(".")).with_suffix(".py").read_bytes())
     return digest.hexdigest()[:12]
 
 

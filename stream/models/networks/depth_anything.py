@@ -14,9 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.dpt import DptHead
-from stream.models.networks.multiples import require_multiples
-from stream.models.networks.vit import NORM_EPS, TRAINED_GRID, Block, PatchEmbed, as_grid, grid_of, resized_positions
+from stream.models.networks.layers.dpt import DptHead
+from stream.models.networks.layers.padding import require_multiples
+from stream.models.networks.layers.vit import (
+    NORM_EPS,
+    TRAINED_GRID,
+    Block,
+    PatchEmbed,
+    as_grid,
+    grid_of,
+    resized_positions,
+)
 
 PATCH = 14
 """Pixels along each side of a patch."""

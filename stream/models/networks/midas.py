@@ -13,8 +13,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.multiples import require_multiples
-from stream.models.networks.refinenet import Fusion
+from stream.models.networks.layers.padding import require_multiples
+from stream.models.networks.layers.refinenet import Fusion
 
 BN_EPS = 1e-3
 """TensorFlow's; torch's own default is 1e-5."""

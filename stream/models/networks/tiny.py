@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.multiples import require_multiples
+from stream.models.networks.layers.padding import require_multiples
 
 CHANNELS = (16, 24, 40, 80, 160)
 """Encoder channels at strides 2, 4, 8, 16 and 32."""

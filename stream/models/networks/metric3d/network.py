@@ -10,10 +10,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from stream.models.networks.metric3d_decoder import Decoder
-from stream.models.networks.metric3d_encoder import PATCH, Config, Encoder
-from stream.models.networks.multiples import require_multiples
-from stream.models.networks.vit import grid_of
+from stream.models.networks.layers.padding import require_multiples
+from stream.models.networks.layers.vit import grid_of
+from stream.models.networks.metric3d.decoder import Decoder
+from stream.models.networks.metric3d.encoder import PATCH, Config, Encoder
 
 MULTIPLE = 2 * PATCH
 """Other sizes have no features at exactly a quarter; the official code would answer with fewer rows or columns."""

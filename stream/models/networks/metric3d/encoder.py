@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from stream.models.networks.vit import NORM_EPS, TRAINED_GRID, Block, PatchEmbed, grid_of, resized_positions
+from stream.models.networks.layers.vit import NORM_EPS, TRAINED_GRID, Block, PatchEmbed, grid_of, resized_positions
 
 PATCH = 14
 """Pixels along each side of a patch."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.depth_pro_encoder import Config
+from stream.models.networks.depth_pro.encoder import Config
 
 HEAD_CHANNELS = 32
 

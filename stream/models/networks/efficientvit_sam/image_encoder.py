@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.efficientvit_blocks import (
+from stream.models.networks.efficientvit_sam.blocks import (
     NORM_EPS,
     ConvLayer,
     FusedBlock,

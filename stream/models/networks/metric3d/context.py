@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.metric3d_encoder import Config
+from stream.models.networks.metric3d.encoder import Config
 
 
 class LayerNorm2d(nn.LayerNorm):

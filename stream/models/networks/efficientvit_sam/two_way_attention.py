@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.efficientvit_blocks import NORM_EPS
+from stream.models.networks.efficientvit_sam.blocks import NORM_EPS
 
 HEADS, LAYERS, MLP = 8, 2, 2048
 

@@ -18,7 +18,7 @@ from typing import Protocol
 from stream.errors import DownloadError
 from stream.models.base import Trained
 from stream.models.cache import weights_path
-from stream.models.partial import Origin, Partial
+from stream.models.download.partial_file import Origin, Partial
 
 OnProgress = Callable[[int, int | None], object]
 """Called with the bytes that are there and the bytes there will be, None while unknown."""

@@ -11,8 +11,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.metric3d_encoder import EXTRA_TOKENS, Config
-from stream.models.networks.vit import as_grid
+from stream.models.networks.layers.vit import as_grid
+from stream.models.networks.metric3d.encoder import EXTRA_TOKENS, Config
 
 HEAD_CHANNELS = 2
 """Beside the features: the logits of the confidences in depth and in normals."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from stream.errors import WeightsError
 from stream.models.base import Trained
 from stream.models.cache import converted_path
-from stream.models.state_copy import check_copy
-from stream.models.state_file import check_sums, is_safetensors, read_stored
+from stream.models.checkpoint.reader import check_sums, is_safetensors, read_stored
+from stream.models.checkpoint.safetensors_copy import check_copy
 from stream.models.weights import again, build_empty, hashed, known_names, load_into, locate
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stream.core.atomic_write import in_one_step
 from stream.errors import WeightsError
-from stream.models.state_file import check_sums, is_safetensors, read_stored
+from stream.models.checkpoint.reader import check_sums, is_safetensors, read_stored
 
 if TYPE_CHECKING:
     from torch import Tensor

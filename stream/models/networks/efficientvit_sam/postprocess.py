@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stream.frames import Size
-from stream.models.networks.sam_decoder import FRAME, MASK
+from stream.models.networks.efficientvit_sam.mask_decoder import FRAME, MASK
 
 FACTOR = FRAME // MASK
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.efficientvit import Backbone, LayerNorm2d
-from stream.models.networks.efficientvit_blocks import ConvLayer, FusedBlock, Operations, Residual
-from stream.models.networks.sam_decoder import GRID, BoxDecoder, MaskDecoder, PromptEncoder
+from stream.models.networks.efficientvit_sam.blocks import ConvLayer, FusedBlock, Operations, Residual
+from stream.models.networks.efficientvit_sam.image_encoder import Backbone, LayerNorm2d
+from stream.models.networks.efficientvit_sam.mask_decoder import GRID, BoxDecoder, MaskDecoder, PromptEncoder
 
 CHANNELS = 256
 """Of an embedded picture; Segment Anything's."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.depth_pro_tiles import COARSE, FINE
-from stream.models.networks.vit import NORM_EPS, Block, PatchEmbed, as_grid
+from stream.models.networks.depth_pro.tiles import COARSE, FINE
+from stream.models.networks.layers.vit import NORM_EPS, Block, PatchEmbed, as_grid
 
 PATCH_PX = 16
 TILES = FINE.count + COARSE.count + 1

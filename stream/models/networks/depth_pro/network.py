@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stream.models.networks.depth_pro_decoder import Decoder, Wide, depth_head
-from stream.models.networks.depth_pro_encoder import Config, Encoder, Transformer, shrunk
-from stream.models.networks.vit import as_grid
+from stream.models.networks.depth_pro.decoder import Decoder, Wide, depth_head
+from stream.models.networks.depth_pro.encoder import Config, Encoder, Transformer, shrunk
+from stream.models.networks.layers.vit import as_grid
 
 
 class DepthPro(nn.Module):

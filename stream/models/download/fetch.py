@@ -7,12 +7,12 @@ from pathlib import Path
 from stream.errors import DownloadError, WeightsError
 from stream.models.base import Trained
 from stream.models.cache import converted_path, weights_path
-from stream.models.licences import accept, check_accepted
-from stream.models.partial import Partial
-from stream.models.state_copy import write_copy
-from stream.models.state_file import is_safetensors, read_stored
-from stream.models.transfer import OnProgress, by_hand, fetch, in_words
-from stream.models.verification import Verification, verify_file
+from stream.models.checkpoint.reader import is_safetensors, read_stored
+from stream.models.checkpoint.safetensors_copy import write_copy
+from stream.models.checkpoint.verification import Verification, verify_file
+from stream.models.download.http import OnProgress, by_hand, fetch, in_words
+from stream.models.download.licences import accept, check_accepted
+from stream.models.download.partial_file import Partial
 from stream.models.weights import locate
 
 TIMEOUT_S = 30.0

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.efficientvit import LayerNorm2d
-from stream.models.networks.sam_decoder_attention import Transformer
+from stream.models.networks.efficientvit_sam.image_encoder import LayerNorm2d
+from stream.models.networks.efficientvit_sam.two_way_attention import Transformer
 
 FRAME = 1024
 """Side of the square that boxes are given in, and that masks are made for."""

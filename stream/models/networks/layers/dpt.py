@@ -12,7 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.refinenet import Fusion
+from stream.models.networks.layers.refinenet import Fusion
 
 HEAD_CHANNELS = 32
 """Before the last convolution."""

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.metric3d_context import Context
-from stream.models.networks.metric3d_encoder import Config
-from stream.models.networks.metric3d_features import Features, Levels
-from stream.models.networks.metric3d_refine import FARTHEST_M, NEAREST_M, Refinement
+from stream.models.networks.metric3d.context import Context
+from stream.models.networks.metric3d.encoder import Config
+from stream.models.networks.metric3d.features import Features, Levels
+from stream.models.networks.metric3d.refinement import FARTHEST_M, NEAREST_M, Refinement
 
 BINS = 256
 NORMAL_CHANNELS = 128
