@@ -18,7 +18,7 @@ from torch import Tensor
 from stream.core.clock import NS_PER_MS
 from stream.device_depth import DeviceDepth, host_memory
 from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
-from stream.engines.choose import Choice
+from stream.engines.select import Choice
 from stream.engines.streams import DeviceStreams, Mark, device_errors
 from stream.estimator import EngineOpener, Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from stream.core.clock import Stamp
 from stream.core.machine import probe
-from stream.engines.choose import Choice, choose
+from stream.engines.cpu_setup import wait_without_spinning
 from stream.engines.memory import keep_freed_memory
-from stream.engines.threads import wait_without_spinning
+from stream.engines.select import Choice, choose
 from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size
 from stream.models.base import DepthModel, Shot

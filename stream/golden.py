@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream.engines.gate import BOUNDS, Precision, identity, judge
-from stream.engines.opened import EngineFactory, Opened
-from stream.engines.verdict import keep, kept
+from stream.engines.gate.gate import BOUNDS, Precision, identity, judge
+from stream.engines.gate.golden_inputs import CAMERAS, VERSION, golden
+from stream.engines.gate.verdict import keep, kept
+from stream.engines.wrappers import EngineFactory, Opened
 from stream.errors import EngineError
 from stream.frames import Size
-from stream.golden_pictures import CAMERAS, VERSION, golden
 from stream.models.spec import InputSpec
 
 if TYPE_CHECKING:

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 
 from stream.core.machine import probe
-from stream.engine_chain import Candidate, first_accepted, judged
-from stream.engines import tensorrt_api
 from stream.engines.base import Engine
-from stream.engines.choose import Choice, default_threads
+from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine, device_name, some_size
-from stream.engines.engine_store import StoredEngine
-from stream.engines.graph import CudaGraphEngine
-from stream.engines.opened import Opened
+from stream.engines.gate.candidates import Candidate, first_accepted, judged
+from stream.engines.per_size import SizedEngines
 from stream.engines.precision import half_of
-from stream.engines.sized import SizedEngines
+from stream.engines.select import Choice, default_threads
 from stream.engines.stopping import Stopping
+from stream.engines.tensorrt import api
+from stream.engines.tensorrt.store import StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
+from stream.engines.wrappers import Opened
 from stream.errors import MissingPackage
 from stream.estimator import network_of
 from stream.frames import Size
@@ -130,7 +130,7 @@ class GpuChain:
 
     def _torch_candidate(self, size: Size) -> Candidate:
         name = f"{self._model.name}-torch-half-{size}-b{self._settings.max_batch}"
-        made_from = {**self._source, "gpu": device_name(self._device), "driver": tensorrt_api.driver_version()}
+        made_from = {**self._source, "gpu": device_name(self._device), "driver": api.driver_version()}
         verdict = trace_folder() / f"{name}.verdict.json"
         return Candidate(f"{self._model.name} by torch", self._half, "mixed", verdict, made_from, shared=True)
 

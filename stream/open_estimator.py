@@ -14,7 +14,7 @@ from typing import Literal
 
 from stream.core.config_file import parse
 from stream.core.machine import Machine, probe
-from stream.engines.choose import Choice, choose, usable_gpu
+from stream.engines.select import Choice, choose, usable_gpu
 from stream.estimator import Estimator
 from stream.guarded import GuardedEstimator
 from stream.models.base import DepthModel

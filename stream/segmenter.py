@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.core.machine import Machine, probe
-from stream.engines.choose import default_threads, usable_gpu
+from stream.engines.cpu_setup import wait_without_spinning
 from stream.engines.memory import keep_freed_memory
-from stream.engines.threads import wait_without_spinning
+from stream.engines.select import default_threads, usable_gpu
 from stream.errors import BoxError, EngineError, PictureError, SettingsError
 from stream.frames import Floats, Image, Size
 from stream.models.networks import build

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from stream.engines.eager import device_name
 from stream.engines.precision import in_precision
-from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
+from stream.engines.torch_flags import FULL_FLOAT32
 from stream.frames import Floats, Size
 from stream.models.networks.efficientvit_sam.network import EfficientVitSam
 from stream.models.networks.efficientvit_sam.postprocess import masks_at

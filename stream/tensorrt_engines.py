@@ -9,16 +9,16 @@ from typing import Literal
 
 import torch
 
-from stream.engine_chain import Candidate
-from stream.engines import tensorrt_api, tensorrt_order
 from stream.engines.eager import device_name
-from stream.engines.engine_store import EngineStore, StoredEngine
+from stream.engines.gate.candidates import Candidate
 from stream.engines.precision import Precision, half_of
 from stream.engines.stopping import Stopping
-from stream.engines.tensorrt import TensorRTEngine
-from stream.engines.tensorrt_build import Profile
-from stream.engines.tensorrt_order import Order
-from stream.engines.tensorrt_progress import Progress, logged
+from stream.engines.tensorrt import api, request
+from stream.engines.tensorrt.build import Profile
+from stream.engines.tensorrt.engine import TensorRTEngine
+from stream.engines.tensorrt.progress import Progress, logged
+from stream.engines.tensorrt.request import Order
+from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.errors import EngineError
 from stream.estimator import network_of
 from stream.frames import Size
@@ -76,7 +76,7 @@ class TensorRTEngines:
         """``build``: what is missing, which takes minutes. Raises MissingPackage."""
         self._model, self._settings, self._source, self._build = model, settings, source, build
         self._device = torch.device(device)
-        self._trt, self._gpu = tensorrt_api.load(), tensorrt_api.gpu()
+        self._trt, self._gpu = api.load(), api.gpu()
         self._store = EngineStore(folder or engines_folder())
 
     def candidates(self, size: Size, stopping: Stopping | None = None) -> Iterator[Candidate]:
@@ -93,7 +93,7 @@ class TensorRTEngines:
 
     def candidate(self, engine: StoredEngine) -> Candidate:
         """``engine`` with what its verdict belongs to."""
-        card = {"gpu": device_name(self._device), "driver": tensorrt_api.driver_version()}
+        card = {"gpu": device_name(self._device), "driver": api.driver_version()}
         made_from = {**self._source, "engine file": engine.sha256, **card}
         precision = engine.recipe.precision
         claimed: Precision = "fp16" if precision == "fp16" else "mixed" if precision == "mixed" else "fp32"
@@ -106,7 +106,7 @@ class TensorRTEngines:
 
     def _found(self, size: Size, precisions: tuple[Precision, ...]) -> StoredEngine | None:
         orders = (self.order(size, precision) for precision in precisions)
-        found = (tensorrt_order.serving(order, self._store, self._trt, self._gpu) for order in orders)
+        found = (request.serving(order, self._store, self._trt, self._gpu) for order in orders)
         return next((engine for engine in found if engine is not None), None)
 
     def _built(self, size: Size, precisions: tuple[Precision, ...], stopping: Stopping) -> StoredEngine | None:
@@ -116,9 +116,7 @@ class TensorRTEngines:
         network = network_of(self._model, self._settings)
         order = self.order(size, half_of(network) if precisions == HALF else "fp32")
         try:
-            made = tensorrt_order.make(
-                order, network, self._store, self._trt, self._gpu, _stoppable(logged(name), stopping)
-            )
+            made = request.make(order, network, self._store, self._trt, self._gpu, _stoppable(logged(name), stopping))
         except (EngineError, OSError) as error:
             log.warning("the %s is not built: %s", name, error)
             return None

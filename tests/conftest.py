@@ -12,7 +12,7 @@ import pytest
 from zmq.utils.garbage import GarbageCollectorThread
 
 from stream.core.clock import Stamp
-from stream.engines.threads import wait_without_spinning
+from stream.engines.cpu_setup import wait_without_spinning
 from stream.frames import Frame
 
 FrameMaker = Callable[..., Frame]

@@ -12,13 +12,13 @@ import pytest
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.gate import Precision
+from stream.engines.gate.gate import Precision
+from stream.engines.gate.golden_inputs import FAMILIES, FRAMES, at_size, golden
+from stream.engines.gate.verdict import Verdict
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.verdict import Verdict
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.golden import gated
-from stream.golden_pictures import FAMILIES, FRAMES, at_size, golden
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks import build
 from stream.models.spec import Canvas, InputSpec
@@ -47,7 +47,7 @@ def test_golden_pictures_have_the_networks_sizes() -> None:
 
 def test_golden_pictures_are_always_the_same_and_all_different() -> None:
     """Whether they are rendered anew or remembered; normalised as each network wants them."""
-    from stream.golden_pictures import _clip, _pictures
+    from stream.engines.gate.golden_inputs import _clip, _pictures
 
     first = golden(SMALL, CAMERA)
     _pictures.cache_clear()

@@ -15,19 +15,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import stream.engine_chain
-from stream.engine_chain import Candidate, first_accepted
-from stream.engines import tensorrt_api
-from stream.engines.choose import Choice
+import stream.engines.gate.candidates
 from stream.engines.eager import EagerEngine
-from stream.engines.engine_store import EngineStore, StoredEngine
-from stream.engines.opened import Opened
+from stream.engines.gate.candidates import Candidate, first_accepted
+from stream.engines.per_size import SizedEngines
 from stream.engines.precision import Precision
-from stream.engines.sized import SizedEngines
+from stream.engines.select import Choice
 from stream.engines.stopping import Stopped, Stopping
-from stream.engines.tensorrt_build import Profile
-from stream.engines.tensorrt_order import Order, find, serving
+from stream.engines.tensorrt import api
+from stream.engines.tensorrt.build import Profile
+from stream.engines.tensorrt.request import Order, find, serving
+from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
+from stream.engines.wrappers import Opened
 from stream.errors import EngineError, MissingPackage
 from stream.estimator import network_of
 from stream.frames import Floats, Size
@@ -161,14 +161,14 @@ def test_judging_ends_before_the_next_picture_when_nobody_wants_it(
 def test_a_size_met_while_running_is_judged_beside_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers in float32 while the judge sits, to the bit; then those of the engine that was accepted."""
     sits, go_on = threading.Event(), threading.Event()
-    judged = stream.engine_chain.refusal
+    judged = stream.engines.gate.candidates.refusal
 
     def slowly(*about: Any, **how: Any) -> str | None:
         sits.set()
         assert go_on.wait(30)
         return judged(*about, **how)
 
-    monkeypatch.setattr(stream.engine_chain, "refusal", slowly)
+    monkeypatch.setattr(stream.engines.gate.candidates, "refusal", slowly)
     settings = ModelSettings(precision="fp16", max_batch=2)
     pixels = torch.rand(2, 3, *SIZE)
     with torch.inference_mode():
@@ -223,9 +223,9 @@ def test_float32_by_torch_needs_no_judge(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.fixture(scope="module")
-def trt() -> tensorrt_api.TensorRT:
+def trt() -> api.TensorRT:
     try:
-        found = tensorrt_api.load()
+        found = api.load()
     except MissingPackage as error:
         pytest.skip(str(error))
     if found.flavour == "tensorrt" and not torch.cuda.is_available():
@@ -233,15 +233,15 @@ def trt() -> tensorrt_api.TensorRT:
     return found
 
 
-def stored(trt: tensorrt_api.TensorRT, folder: Path, order: Order) -> StoredEngine:
+def stored(trt: api.TensorRT, folder: Path, order: Order) -> StoredEngine:
     """A file in the store that nobody will open."""
-    recipe = order.recipe(trt, tensorrt_api.gpu(), (), "ab" * 32)
+    recipe = order.recipe(trt, api.gpu(), (), "ab" * 32)
     return EngineStore(folder).write(recipe, order.full_source(), b"plan", 1.0)
 
 
-def test_an_engine_for_more_pictures_serves_fewer(trt: tensorrt_api.TensorRT, tmp_path: Path) -> None:
+def test_an_engine_for_more_pictures_serves_fewer(trt: api.TensorRT, tmp_path: Path) -> None:
     """The smallest that does; never one for fewer, for another size or with other weights."""
-    store, gpu = EngineStore(tmp_path), tensorrt_api.gpu()
+    store, gpu = EngineStore(tmp_path), api.gpu()
     order = Order("tiny", source_of(TINY, "random"), Profile(SIZE, 2, 2), "fp32")
     eight, four, one = (stored(trt, tmp_path, replace(order, profile=Profile(SIZE, n, n))) for n in (8, 4, 1))
     assert find(order, store, trt, gpu) is None
@@ -261,7 +261,7 @@ def test_an_engine_for_more_pictures_serves_fewer(trt: tensorrt_api.TensorRT, tm
 @NO_GPU
 @pytest.mark.slow
 def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_line(
-    trt: tensorrt_api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    trt: api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Really built, half precision first; none loads without a GPU, so torch runs. The next start builds nothing."""
     settings = RANDOM.model_copy(update={"engine": "tensorrt"})
@@ -280,7 +280,7 @@ def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_l
 
 @NO_GPU
 @pytest.mark.slow
-def test_a_build_ends_at_its_next_step_when_nobody_wants_it(trt: tensorrt_api.TensorRT, tmp_path: Path) -> None:
+def test_a_build_ends_at_its_next_step_when_nobody_wants_it(trt: api.TensorRT, tmp_path: Path) -> None:
     """Nothing is kept of it, and float32 is not begun."""
     settings, stopping = RANDOM.model_copy(update={"engine": "tensorrt"}), Stopping()
     engines = TensorRTEngines(TINY, settings, source_of(TINY, "random"), "cpu", build=True, folder=tmp_path)
@@ -291,7 +291,7 @@ def test_a_build_ends_at_its_next_step_when_nobody_wants_it(trt: tensorrt_api.Te
 
 
 @NO_GPU
-def test_auto_builds_nothing(trt: tensorrt_api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_builds_nothing(trt: api.TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A camera of a shape that no engine is for goes to torch."""
     engine = GpuChain(TINY, RANDOM, Choice("tensorrt", 1, 1, "why"), "cpu", tmp_path).opened()
     engine.prepare(SIZE)
@@ -312,10 +312,10 @@ def test_a_tensorrt_that_cannot_be_used_is_an_error_only_if_it_was_asked_for(
 ) -> None:
     """Too old a version, say: "auto" goes on with torch."""
 
-    def too_old() -> tensorrt_api.TensorRT:
+    def too_old() -> api.TensorRT:
         raise MissingPackage("tensorrt 10.3 is older than 10.16")
 
-    monkeypatch.setattr(tensorrt_api, "load", too_old)
+    monkeypatch.setattr(api, "load", too_old)
     settings = ModelSettings(engine="tensorrt" if named else "auto")
     if named:
         with pytest.raises(MissingPackage, match="older than"):
@@ -326,9 +326,7 @@ def test_a_tensorrt_that_cannot_be_used_is_an_error_only_if_it_was_asked_for(
 
 
 @pytest.mark.slow
-def test_a_built_engine_gets_its_verdict(
-    trt: tensorrt_api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_built_engine_gets_its_verdict(trt: api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of torch's stands in for the engine, which needs a GPU to load; the verdict lies beside its file."""
     order = Order("tiny", source_of(TINY, "trained"), Profile(SIZE, 2, 2), "fp16")
     engine = stored(trt, tmp_path, order)

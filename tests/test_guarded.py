@@ -18,7 +18,7 @@ from pipelines.estimation import add_depth
 from stream.core.machine import Machine
 from stream.device_estimator import DeviceEstimator
 from stream.engines.base import Engine
-from stream.engines.choose import Choice
+from stream.engines.select import Choice
 from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.estimator import EngineOpener, Estimator, _open_engine
 from stream.frames import Batch, DepthMap, Floats, Frame, Size

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from pipelines.benchmark.questions import machine_line
 from stream.core.machine import probe
-from stream.engines.gate import BOUNDS, judge
+from stream.engines.cpu_setup import wait_without_spinning
+from stream.engines.gate.gate import BOUNDS, judge
+from stream.engines.gate.golden_inputs import golden
+from stream.engines.gate.verdict import Verdict
 from stream.engines.memory import keep_freed_memory
-from stream.engines.threads import wait_without_spinning
-from stream.engines.verdict import Verdict
 from stream.frames import Size
-from stream.golden_pictures import golden
 from stream.models.base import DepthModel
 from stream.models.cache import weights_path
 from stream.models.catalog import MODELS

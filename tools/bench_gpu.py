@@ -32,7 +32,7 @@ from stream.models.catalog import MODELS, find
 if TYPE_CHECKING:
     from gpu_figures import Rig
 
-    from stream.engines.choose import EngineName
+    from stream.engines.select import EngineName
 
 FULL_HD, HD = Size(1080, 1920), Size(720, 1280)
 PREFERRED = ("depth_anything_v2_small", "midas_small")
@@ -159,7 +159,7 @@ def file_name(card: str) -> str:
 
 
 def _driver() -> str:
-    from stream.engines.tensorrt_api import driver_version
+    from stream.engines.tensorrt.api import driver_version
 
     return driver_version()
 

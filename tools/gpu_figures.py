@@ -20,7 +20,7 @@ from stream.device_depth import host_memory
 from stream.device_estimator import DeviceEstimator, Ticket
 from stream.device_slots import fill
 from stream.engines.base import Engine
-from stream.engines.choose import Choice, EngineName, Precision
+from stream.engines.select import Choice, EngineName, Precision
 from stream.frames import Floats, Frame, Image, Size
 from stream.gpu_engines import GpuChain
 from stream.models.base import DepthModel

@@ -25,7 +25,7 @@ from stream.open_estimator import choice_for
 from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from stream.engines.choose import Choice
+    from stream.engines.select import Choice
 
 CAMERA = Size(480, 640)
 """Without --size: the network's input for such a picture."""

@@ -15,7 +15,7 @@ from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gfl
 from pipelines.benchmark.questions import machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.core.machine import probe
-from stream.engines.choose import usable_gpu
+from stream.engines.select import usable_gpu
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.preprocess.geometry import network_size

@@ -19,9 +19,9 @@ from stream.models.catalog import find as find_model
 from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from stream.engines.engine_store import StoredEngine
     from stream.engines.precision import Precision
-    from stream.engines.tensorrt_progress import Progress as Told
+    from stream.engines.tensorrt.progress import Progress as Told
+    from stream.engines.tensorrt.store import StoredEngine
 
 
 def build_engine(
@@ -59,9 +59,9 @@ def _judged(model: DepthModel, settings: ModelSettings, stored: StoredEngine) ->
     if settings.weights == "random":
         print("random weights: good for measuring speed only, not judged by the engine gate")
         return 0
-    from stream.engines import tensorrt_api
+    from stream.engines.tensorrt import api
 
-    if tensorrt_api.gpu() is None:
+    if api.gpu() is None:
         print("not judged by the engine gate, which needs the GPU: that is done when a pipeline first uses it there")
         return 0
     from stream.gpu_engines import refusal_of
@@ -81,20 +81,20 @@ def _found_or_made(
     rebuild: bool,
     folder: Path | None,
 ) -> tuple[StoredEngine, float | None]:
-    from stream.engines import tensorrt_api, tensorrt_order
-    from stream.engines.engine_store import EngineStore
-    from stream.engines.tensorrt_build import Profile
+    from stream.engines.tensorrt import api, request
+    from stream.engines.tensorrt.build import Profile
+    from stream.engines.tensorrt.store import EngineStore
     from stream.models.networks import outputs_of
     from stream.tensorrt_engines import engines_folder, source_of
 
-    trt = tensorrt_api.load()
+    trt = api.load()
     source, profile = source_of(model, weights), Profile(size, batch, batch)
-    order = tensorrt_order.Order(model.name, source, profile, precision, parts, outputs_of(model.name))
-    store, gpu = EngineStore(folder or engines_folder()), tensorrt_api.gpu()
-    if not rebuild and (there := tensorrt_order.find(order, store, trt, gpu)) is not None:
+    order = request.Order(model.name, source, profile, precision, parts, outputs_of(model.name))
+    store, gpu = EngineStore(folder or engines_folder()), api.gpu()
+    if not rebuild and (there := request.find(order, store, trt, gpu)) is not None:
         return there, None
     with _bar(model.name) as told:
-        made = tensorrt_order.make(
+        made = request.make(
             order, network_of(model, ModelSettings(name=model.name, weights=weights)), store, trt, gpu, told
         )
     return made, made.build_s

@@ -24,7 +24,7 @@ def main() -> NoReturn:
     with ends_at_once():
         from pipelines.cli.app import app
         from pipelines.interrupts import signals_interrupt
-        from stream.engines.threads import wait_without_spinning
+        from stream.engines.cpu_setup import wait_without_spinning
     wait_without_spinning()
     try:
         with signals_interrupt():

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from stream.engines.batch_sizes import batch_sizes
 from stream.engines.precision import Precision, in_precision
-from stream.engines.process_settings import FULL_FLOAT32
 from stream.engines.streams import device_errors
+from stream.engines.torch_flags import FULL_FLOAT32
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.models.spec import InputSpec

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from stream.core.machine import Machine
-from stream.engines.choose import Choice, choose, default_threads
 from stream.engines.memory import keep_freed_memory
+from stream.engines.select import Choice, choose, default_threads
 from stream.errors import SettingsError
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -159,6 +159,6 @@ def test_glibc_keeps_freed_memory() -> None:
 def test_waiting_is_settled_before_torch_is_loaded(before: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the environment says wins; too late is answered with False and changes nothing."""
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    call = "import os; from stream.engines.threads import wait_without_spinning as f"
+    call = "import os; from stream.engines.cpu_setup import wait_without_spinning as f"
     code = f"{before}\n{call}\nprint(f(), os.environ.get('OMP_WAIT_POLICY'))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == expected

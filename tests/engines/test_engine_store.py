@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.engines.engine_store import ANY, EngineStore, Recipe, StoredEngine
+from stream.engines.tensorrt.store import ANY, EngineStore, Recipe, StoredEngine
 from stream.frames import Size
 
 RECIPE = Recipe(

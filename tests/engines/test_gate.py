@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.gate import AT_LEAST, BOUNDS, FP32, REDUCED, Bounds, judge
-from stream.engines.gate_pictures import Golden
+from stream.engines.gate.comparison import Golden
+from stream.engines.gate.gate import AT_LEAST, BOUNDS, FP32, REDUCED, Bounds, judge
+from stream.engines.gate.golden_inputs import golden
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Size
-from stream.golden_pictures import golden
 from stream.models.networks import build
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.engines.gate import FP32, REDUCED, identity
-from stream.engines.gate_figures import Figures
+from stream.engines.gate.figures import Figures
+from stream.engines.gate.gate import FP32, REDUCED, identity
+from stream.engines.gate.verdict import Verdict, keep, kept, processor
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.verdict import Verdict, keep, kept, processor
 
 FIGURES = Figures(
     batches=(1, 2, 4),

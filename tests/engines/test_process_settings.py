@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stream.engines.eager import EagerEngine
-from stream.engines.process_settings import FASTEST, FULL_FLOAT32, Held, float32_convolutions, float32_products
+from stream.engines.torch_flags import FASTEST, FULL_FLOAT32, Held, float32_convolutions, float32_products
 from stream.frames import Size
 
 BACKENDS = torch.backends

@@ -14,9 +14,9 @@ import torch
 
 from stream.engines.base import Engine
 from stream.engines.eager import EagerEngine
-from stream.engines.opened import Opened
-from stream.engines.sized import MAX_SIZES, SizedEngines
+from stream.engines.per_size import MAX_SIZES, SizedEngines
 from stream.engines.stopping import Stopping
+from stream.engines.wrappers import Opened
 from stream.errors import EngineError
 from stream.frames import Size
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from stream.engines.tensorrt import TensorRTEngine, batch_sizes, checked, padded
-from stream.engines.tensorrt_api import Errors, Flavour, TensorRT
-from stream.engines.tensorrt_build import Profile
+from stream.engines.tensorrt.api import Errors, Flavour, TensorRT
+from stream.engines.tensorrt.build import Profile
+from stream.engines.tensorrt.engine import TensorRTEngine, batch_sizes, checked, padded
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import Size
 from tests.engines.cuda_stand_in import Cuda

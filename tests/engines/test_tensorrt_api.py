@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-import stream.engines.tensorrt_names as listed
-from stream.engines import tensorrt_api
-from stream.engines.tensorrt_names import Flavour, missing_names
+import stream.engines.tensorrt.names as listed
+from stream.engines.tensorrt import api
+from stream.engines.tensorrt.names import Flavour, missing_names
 from stream.errors import MissingPackage
 
 Members = Mapping[str, Collection[str]]
@@ -66,7 +66,7 @@ def test_every_name_in_the_code_is_listed() -> None:
     names = {name for table in tables for members in table.values() for name in members}
     classes = {owner for table in tables for owner in table}
     theirs = {name for file in RELEASES for members in members_of(file).values() for name in members}
-    for file in sorted(Path(tensorrt_api.__file__).parent.glob("tensorrt*.py")):
+    for file in sorted(Path(api.__file__).parent.glob("tensorrt*.py")):
         touched = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)]
         assert {node.attr for node in touched} & theirs - names - OTHER == set(), file
         of_module = {node.attr for node in touched if ast.unparse(node.value) in ("trt", "trt.module", "module")}
@@ -78,7 +78,7 @@ def test_without_any_tensorrt_the_error_says_what_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingPackage, match=r"depthstream\[tensorrt\].*depthstream\[tensorrt-rtx\]"):
-        tensorrt_api.load.__wrapped__()
+        api.load.__wrapped__()
 
 
 def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     old.__dict__["__version__"] = "10.7.0.23"
     monkeypatch.setitem(sys.modules, "tensorrt", old)
     with pytest.raises(MissingPackage, match=r"tensorrt 10\.7\.0\.23 is older than 10\.16: pip install -U"):
-        tensorrt_api.load.__wrapped__()
+        api.load.__wrapped__()
 
 
 def test_a_tensorrt_whose_libraries_are_missing_is_passed_over_with_a_line(
@@ -99,7 +99,7 @@ def test_a_tensorrt_whose_libraries_are_missing_is_passed_over_with_a_line(
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with caplog.at_level(logging.WARNING), pytest.raises(MissingPackage):
-        tensorrt_api.load.__wrapped__()
+        api.load.__wrapped__()
     assert "tensorrt is installed but cannot be imported" in caplog.text
 
 
@@ -118,20 +118,20 @@ def test_the_driver_is_read_from_the_system(tmp_path: Path, text: str | None, ex
     if text is not None:
         (tmp_path / "proc/driver/nvidia").mkdir(parents=True)
         (tmp_path / "proc/driver/nvidia/version").write_text(text)
-    assert tensorrt_api.driver_version(tmp_path) == expected
+    assert api.driver_version(tmp_path) == expected
 
 
 def test_complaints_are_one_line_and_then_forgotten() -> None:
     """The first one is the cause."""
-    errors = tensorrt_api.Errors()
+    errors = api.Errors()
     errors.add("no room:\n  40 MiB")
     errors.add("so it failed")
     assert errors.take() == "no room: 40 MiB"
     assert errors.take() == "it does not say why"
 
 
-def installed() -> tensorrt_api.TensorRT:
+def installed() -> api.TensorRT:
     try:
-        return tensorrt_api.load()
+        return api.load()
     except MissingPackage as error:
         pytest.skip(str(error))

@@ -16,13 +16,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stream.engines import tensorrt_api
-from stream.engines.engine_store import EngineStore
 from stream.engines.onnx_export import Precision, export_onnx
-from stream.engines.tensorrt_api import Gpu, TensorRT
-from stream.engines.tensorrt_build import PORTABLE, Profile, build, rtx_targets
-from stream.engines.tensorrt_order import Order, find, make
-from stream.engines.tensorrt_run import deserialized
+from stream.engines.tensorrt import api
+from stream.engines.tensorrt.api import Gpu, TensorRT
+from stream.engines.tensorrt.build import PORTABLE, Profile, build, rtx_targets
+from stream.engines.tensorrt.execution import deserialized
+from stream.engines.tensorrt.request import Order, find, make
+from stream.engines.tensorrt.store import EngineStore
 from stream.errors import EngineError, MissingPackage
 from stream.frames import Size
 from stream.models.catalog import find as find_model
@@ -51,7 +51,7 @@ class Small(nn.Module):
 @pytest.fixture(scope="module")
 def trt() -> TensorRT:
     try:
-        found = tensorrt_api.load()
+        found = api.load()
     except MissingPackage as error:
         pytest.skip(str(error))
     if found.flavour == "tensorrt" and not torch.cuda.is_available():
@@ -80,7 +80,7 @@ def test_our_networks_become_engines(
     trt: TensorRT, tmp_path: Path, name: str, megabytes: tuple[float, float], precision: Precision
 ) -> None:
     """From the module to a file in the store, for batches of one to four; then it is found without exporting."""
-    network, store, gpu = build_network(name), EngineStore(tmp_path), tensorrt_api.gpu()
+    network, store, gpu = build_network(name), EngineStore(tmp_path), api.gpu()
     load_into(network, random_state(find_model(name)))
     order = Order(name, {"weights": "random"}, Profile(Size(128, 256), 4, 4), precision)
     assert find(order, store, trt, gpu) is None
@@ -106,7 +106,7 @@ class Two(nn.Module):
 def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: Path) -> None:
     """Their names are part of what it was made from; a file without one of them is refused."""
     order = Order("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
-    store, gpu = EngineStore(tmp_path), tensorrt_api.gpu()
+    store, gpu = EngineStore(tmp_path), api.gpu()
     engine = make(order, Two(), store, trt, gpu)
     assert engine.source["outputs"] == "depth fov_deg"
     assert find(order, store, trt, gpu) == engine
@@ -244,7 +244,7 @@ def test_rtx_falls_back_to_a_portable_engine(trt: TensorRT, tmp_path: Path, capl
 
 def test_tensorrt_itself_needs_a_gpu_to_build(tmp_path: Path) -> None:
     """Said before anything is exported."""
-    full = TensorRT(None, "tensorrt", "11.4.0.106", None, tensorrt_api.Errors())
+    full = TensorRT(None, "tensorrt", "11.4.0.106", None, api.Errors())
     order = Order("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     with pytest.raises(EngineError, match=r"TensorRT 11\.4\.0\.106 builds an engine on the GPU .* sees none"):
         make(order, Small(), EngineStore(tmp_path), full, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.build import build_engine
-from stream.engines import tensorrt_api
+from stream.engines.tensorrt import api
 from stream.errors import EngineError, MissingPackage, UnknownModel, UsageError, WeightsError
 
 pytestmark = [
@@ -18,19 +18,17 @@ pytestmark = [
 
 
 @pytest.fixture
-def trt() -> tensorrt_api.TensorRT:
+def trt() -> api.TensorRT:
     try:
-        return tensorrt_api.load()
+        return api.load()
     except MissingPackage as error:
         pytest.skip(str(error))
 
 
 @pytest.mark.slow
-def test_it_builds_once_and_says_where(
-    trt: tensorrt_api.TensorRT, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_builds_once_and_says_where(trt: api.TensorRT, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the weights that come with the package; the first line is the path, for scripts."""
-    if trt.flavour == "tensorrt" and tensorrt_api.gpu() is None:
+    if trt.flavour == "tensorrt" and api.gpu() is None:
         pytest.skip("TensorRT builds on a GPU only, and there is none; TensorRT-RTX would do without")
     assert build_engine("tiny", size="96x64", batch=2, precision="fp16", folder=tmp_path) == 0
     path, about, gate = capsys.readouterr().out.splitlines()
@@ -47,9 +45,9 @@ def test_it_builds_once_and_says_where(
     assert ", was there already by " in about
 
 
-def test_mixed_precision_must_know_the_parts(trt: tensorrt_api.TensorRT, tmp_path: Path) -> None:
+def test_mixed_precision_must_know_the_parts(trt: api.TensorRT, tmp_path: Path) -> None:
     """tiny names none itself."""
-    if trt.flavour == "tensorrt" and tensorrt_api.gpu() is None:
+    if trt.flavour == "tensorrt" and api.gpu() is None:
         pytest.skip("TensorRT builds on a GPU only, and there is none; TensorRT-RTX would do without")
     with pytest.raises(EngineError, match='TinyDepth names no float32_parts for precision "mixed"'):
         build_engine("tiny", size="96x64", precision="mixed", weights="random", folder=tmp_path)
@@ -81,16 +79,16 @@ def test_without_tensorrt_it_says_what_to_install(tmp_path: Path, monkeypatch: p
     """Nothing is exported first."""
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    tensorrt_api.load.cache_clear()
+    api.load.cache_clear()
     try:
         with pytest.raises(MissingPackage, match="pip install"):
             build_engine("tiny", size="96x64", folder=tmp_path)
     finally:
-        tensorrt_api.load.cache_clear()
+        api.load.cache_clear()
 
 
 def test_without_weights_it_says_how_to_get_them(
-    trt: tensorrt_api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trt: api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or to build with random ones."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path))

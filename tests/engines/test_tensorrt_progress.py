@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.engines.tensorrt_progress import Phases
+from stream.engines.tensorrt.progress import Phases
 
 
 def test_steps_of_a_phase_are_parts_of_its_parents_step() -> None:

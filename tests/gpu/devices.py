@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from stream.engines.choose import Choice
 from stream.engines.eager import EagerEngine
+from stream.engines.select import Choice
 from stream.estimator import network_of
 from stream.gpu_engines import GpuChain
 from stream.models.base import DepthModel

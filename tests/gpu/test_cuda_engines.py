@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from stream.engines import tensorrt_api
-from stream.engines.choose import Choice
+from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine
-from stream.engines.engine_store import EngineStore
-from stream.engines.gate import BOUNDS, judge
-from stream.engines.graph import CudaGraphEngine
+from stream.engines.gate.gate import BOUNDS, judge
+from stream.engines.gate.golden_inputs import at_size, golden
 from stream.engines.numpy_engine import NumpyEngine
 from stream.engines.precision import Precision
+from stream.engines.select import Choice
+from stream.engines.tensorrt import api
+from stream.engines.tensorrt.store import EngineStore
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import MissingPackage
 from stream.frames import Size
-from stream.golden_pictures import at_size, golden
 from stream.gpu_engines import GpuChain
 from stream.models.catalog import find
 from stream.models.tiny import TINY
@@ -66,7 +66,7 @@ def test_a_tensorrt_engine_is_built_judged_and_used(precision: str, tmp_path: Pa
     """tiny's, by whichever TensorRT is installed; on a card outside TensorRT-RTX's list this says what happens."""
     need("cuda")
     try:
-        trt = tensorrt_api.load()
+        trt = api.load()
     except MissingPackage as error:
         pytest.skip(str(error))
     settings = ModelSettings.model_validate({"engine": "tensorrt", "precision": precision, "max_batch": BATCH})

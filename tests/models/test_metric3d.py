@@ -255,7 +255,11 @@ def test_a_trace_in_bfloat16_keeps_near_depth() -> None:
 def test_all_its_modules_are_part_of_the_code_version(model) -> None:
     """Else a trace of older code would be used again."""
     files = Path(networks.__file__).parent.joinpath("metric3d").glob("[a-z]*.py")
-    assert set(ARCHITECTURES[model.name].modules) == {"layers.vit", "layers.padding", *(f"metric3d.{f.stem}" for f in files)}
+    assert set(ARCHITECTURES[model.name].modules) == {
+        "layers.vit",
+        "layers.padding",
+        *(f"metric3d.{f.stem}" for f in files),
+    }
 
 
 def test_the_border_is_what_opencv_writes() -> None:

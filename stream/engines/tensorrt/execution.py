@@ -17,8 +17,8 @@ import torch
 
 from stream.engines.graph_capture import captured
 from stream.engines.onnx_export import INPUT, OUTPUT
-from stream.engines.tensorrt_api import TensorRT
-from stream.engines.tensorrt_build import Profile
+from stream.engines.tensorrt.api import TensorRT
+from stream.engines.tensorrt.build import Profile
 from stream.errors import EngineError
 
 log = logging.getLogger(__name__)

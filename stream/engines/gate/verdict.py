@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.core.atomic_write import write_whole
-from stream.engines.gate_figures import Figures
+from stream.engines.gate.figures import Figures
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from stream.core.atomic_write import write_whole
 from stream.engines.onnx_export import INPUT, OUTPUTS
-from stream.engines.tensorrt_api import Gpu, TensorRT
-from stream.engines.tensorrt_progress import Progress, progress_monitor
+from stream.engines.tensorrt.api import Gpu, TensorRT
+from stream.engines.tensorrt.progress import Progress, progress_monitor
 from stream.errors import EngineError
 from stream.frames import Size
 

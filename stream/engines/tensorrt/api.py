@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from stream.engines.tensorrt_names import Flavour
+from stream.engines.tensorrt.names import Flavour
 from stream.errors import MissingPackage
 
 log = logging.getLogger(__name__)

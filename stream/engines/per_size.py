@@ -13,8 +13,8 @@ import torch
 
 from stream.engines.base import Engine
 from stream.engines.graph_capture import aside
-from stream.engines.opened import Opened
 from stream.engines.stopping import Stopped, Stopping
+from stream.engines.wrappers import Opened
 from stream.errors import EngineError
 from stream.frames import Size
 

@@ -10,17 +10,17 @@ from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from stream.engines.engine_store import ANY, EngineStore, Recipe, StoredEngine
 from stream.engines.onnx_export import EXPORT_VERSION, OPSET, OUTPUTS, export_onnx
 from stream.engines.precision import Precision
-from stream.engines.tensorrt_api import Gpu, TensorRT
-from stream.engines.tensorrt_build import PORTABLE, Profile, Targets, build, rtx_targets
+from stream.engines.tensorrt.api import Gpu, TensorRT
+from stream.engines.tensorrt.build import PORTABLE, Profile, Targets, build, rtx_targets
+from stream.engines.tensorrt.store import ANY, EngineStore, Recipe, StoredEngine
 from stream.errors import EngineError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from stream.engines.tensorrt_progress import Progress
+    from stream.engines.tensorrt.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import Literal, TypeAlias
 
 from stream.engines.base import Engine
-from stream.engines.gate_figures import Figures, measure
-from stream.engines.gate_pictures import Golden
-from stream.engines.verdict import Verdict, processor
+from stream.engines.gate.comparison import Golden
+from stream.engines.gate.figures import Figures, measure
+from stream.engines.gate.verdict import Verdict, processor
 
 VERSION = "1"
 """Counts changes in how figures are computed; older verdicts are then not believed."""

@@ -19,9 +19,9 @@ from stream.core.atomic_write import write_whole
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.graph_capture import own_stream
 from stream.engines.onnx_export import INPUT
-from stream.engines.tensorrt_api import TensorRT
-from stream.engines.tensorrt_build import Profile
-from stream.engines.tensorrt_run import Run, deserialized, output_shapes, runtime_options
+from stream.engines.tensorrt.api import TensorRT
+from stream.engines.tensorrt.build import Profile
+from stream.engines.tensorrt.execution import Run, deserialized, output_shapes, runtime_options
 from stream.errors import EngineError, OutOfDeviceMemory, first_line
 from stream.frames import Size
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 
 from stream.engines.base import Engine
-from stream.engines.gate import Precision
+from stream.engines.gate.gate import Precision
+from stream.engines.gate.golden_inputs import at_size
 from stream.engines.numpy_engine import NumpyEngine
-from stream.engines.opened import EngineFactory
 from stream.engines.stopping import Stoppable, Stopping
+from stream.engines.wrappers import EngineFactory
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.golden import refusal
-from stream.golden_pictures import at_size
 from stream.models.spec import InputSpec
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream.engines.base import Engine
-from stream.engines.gate_pictures import Compared, Golden, compare, not_finite
+from stream.engines.gate.comparison import Compared, Golden, compare, not_finite
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.engines.gate_pictures import Golden
+from stream.engines.gate.comparison import Golden
 from stream.frames import Floats, Image, Size
 from stream.models.spec import InputSpec
 from stream.preprocess.cpu import to_network
@@ -59,7 +59,7 @@ def golden(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> Golden:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A second thread gains nothing here, and where threads spin (``stream.engines.threads``) it may cost a minute."""
+    """A second thread gains nothing here, and where threads spin (``stream.engines.cpu_setup``) it may cost a minute."""
     import torch
 
     before = torch.get_num_threads()
