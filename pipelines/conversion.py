@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.estimation import add_depth
-from stream.estimator import Estimator
 from stream.frames import View
+from stream.inference.estimator import Estimator
 from stream.runtime.pipeline import Pipeline
 from stream.settings import IntrinsicsSettings, RenderSettings
 from stream.sinks.base import Sink

@@ -16,7 +16,7 @@ from pipelines.preview import Preview
 from pipelines.scoring import RunningScore, score
 from stream.core.view_controls import ViewControls
 from stream.frames import Size, View
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
 from stream.render.panels import side_by_side

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream.estimator import Estimator
 from stream.frames import Size
+from stream.inference.estimator import Estimator
 from stream.runtime.channel import Policy
 from stream.runtime.pipeline import Pipeline, chain
 from stream.runtime.worker import Body, Worker
 from stream.settings import SteadySettings
 from stream.stages.infer import infer
 from stream.stages.preprocess import preprocess
-from stream.stages.steady import Steadiness
+from stream.stages.stabilize import Steadiness
 
 FLICKER = "flicker"
 """Name of the figures of steadied depth."""

@@ -10,7 +10,7 @@ from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
 from stream.frames import View
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.base import Sink

@@ -11,17 +11,17 @@ from pipelines.broadcasting import add_publisher
 from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
 from pipelines.preview import Preview
-from stream.boxes.detectors import Detector, FixedBoxes, all_of
-from stream.boxes.refusals import Refusals
-from stream.boxes.settings import MOST_BOXES, BoxSettings, BoxTopicSettings, FindSettings
-from stream.boxes.topic import BoxTopic
 from stream.core.view_controls import ViewControls
+from stream.detections.detectors import Detector, FixedBoxes, all_of
+from stream.detections.rejections import Refusals
+from stream.detections.settings import MOST_BOXES, BoxSettings, BoxTopicSettings, FindSettings
+from stream.detections.subscription import BoxTopic
 from stream.errors import SettingsError
 from stream.frames import View
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.runtime.worker import Worker
-from stream.segmenter_settings import SegmenterSettings
+from stream.segmentation.settings import SegmenterSettings
 from stream.settings import (
     ImagesCamera,
     ModelSettings,
@@ -164,7 +164,7 @@ def _told(settings: SegmenterSettings) -> dict[str, str | None]:
 
 
 def _segmenter(settings: SegmenterSettings) -> Boxes2Masks:
-    from stream.segmenter import Segmenter
+    from stream.segmentation.segmenter import Segmenter
 
     return Segmenter(settings)
 

@@ -13,8 +13,8 @@ from pipelines.estimation import add_depth
 from pipelines.live import LiveSettings
 from stream.errors import SettingsError
 from stream.frames import DepthMap, Dropped
+from stream.inference.open import estimator_for
 from stream.models.catalog import find
-from stream.open_estimator import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import McapSettings, PublishSettings
 from stream.sinks.mcap_recorder import McapRecorder

@@ -14,7 +14,7 @@ from pipelines.estimation import add_depth
 from pipelines.live import LiveSettings
 from pipelines.web import Web
 from stream.core.view_controls import ViewControls
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, PublishSettings, WebSettings
 from stream.sinks.recorder import Recorder

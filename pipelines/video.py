@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipelines.cameras import add_cameras
 from pipelines.estimation import add_depth
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.recorder import Recorder

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from stream.core.clock import Stamp
 from stream.core.view_controls import ViewControls
-from stream.estimator import Estimator
 from stream.frames import DepthMap, Frame, Image, View
-from stream.open_estimator import estimator_for
+from stream.inference.estimator import Estimator
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, WebSettings
 from stream.stages.render import Painter

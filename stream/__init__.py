@@ -8,8 +8,8 @@ from stream.errors import DepthStreamError
 from stream.frames import DepthMap, Frame, Intrinsics, Size
 
 if TYPE_CHECKING:
-    from stream.estimator import Estimator
-    from stream.open_estimator import open_model
+    from stream.inference.estimator import Estimator
+    from stream.inference.open import open_model
 
     __version__: str
 
@@ -22,9 +22,9 @@ def __getattr__(name: str) -> Any:
 
         return version("depthstream")
     if name in ("Estimator", "open_model"):
-        from stream import open_estimator
+        from stream.inference import open
 
-        return getattr(open_estimator, name)
+        return getattr(open, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

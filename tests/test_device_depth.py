@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from stream.core.view_controls import ViewControls
-from stream.device_estimator import DeviceEstimator
 from stream.errors import EngineError, UsageError
 from stream.frames import DepthMap, Floats, Frame, Image, Intrinsics, Size
+from stream.inference.device_estimator import DeviceEstimator
 from stream.models.base import DepthModel
 from stream.settings import ModelSettings, RenderSettings, SteadySettings
 from stream.stages.render import Painter
-from stream.stages.steady import Steadiness
+from stream.stages.stabilize import Steadiness
 from tests.conftest import FrameMaker
 from tests.gpu.devices import DEVICES, by_network, by_torch, need
 

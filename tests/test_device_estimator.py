@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from pipelines.evaluation.agreement import at_both_sizes
-from stream.device_estimator import SLOTS, DeviceEstimator
-from stream.device_slots import KEPT_SIZES, Slot, SlotRing, by_size, runs
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine, some_size
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
 from stream.errors import EngineError, OutOfDeviceMemory
-from stream.estimator import Estimator, network_of
 from stream.frames import DepthMap, Floats, Frame, Size
+from stream.inference.device_estimator import SLOTS, DeviceEstimator
+from stream.inference.estimator import Estimator, network_of
+from stream.inference.staging import KEPT_SIZES, Slot, SlotRing, by_size, runs
 from stream.models.base import DepthModel
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.spec import Canvas

@@ -13,10 +13,10 @@ import torch
 import stream
 from stream import open_model
 from stream.core.machine import probe
-from stream.device_estimator import DeviceEstimator
 from stream.errors import PictureError, SettingsError, UnknownModel, WeightsError
-from stream.estimator import Estimator
 from stream.frames import Intrinsics, Size
+from stream.inference.device_estimator import DeviceEstimator
+from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 from tests.gpu.devices import by_network
 

@@ -29,12 +29,12 @@ from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
 from stream.engines.wrappers import Opened
 from stream.errors import EngineError, MissingPackage
-from stream.estimator import network_of
 from stream.frames import Floats, Size
-from stream.gpu_engines import GpuChain, refusal_of
+from stream.inference.estimator import network_of
+from stream.inference.gpu_engines import GpuChain, refusal_of
+from stream.inference.tensorrt_engines import TensorRTEngines, any_built, in_turn, source_of
 from stream.models.tiny import TINY
 from stream.settings import ModelSettings
-from stream.tensorrt_engines import TensorRTEngines, any_built, in_turn, source_of
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -16,15 +16,15 @@ import torch
 
 from pipelines.estimation import add_depth
 from stream.core.machine import Machine
-from stream.device_estimator import DeviceEstimator
 from stream.engines.base import Engine
 from stream.engines.select import Choice
 from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
-from stream.estimator import EngineOpener, Estimator, _open_engine
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
-from stream.guarded import GuardedEstimator
+from stream.inference.device_estimator import DeviceEstimator
+from stream.inference.estimator import EngineOpener, Estimator, _open_engine
+from stream.inference.fallback import GuardedEstimator
+from stream.inference.open import estimator_for, spare_of
 from stream.models.base import DepthModel
-from stream.open_estimator import estimator_for, spare_of
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource

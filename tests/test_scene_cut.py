@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream.frames import Image, Size
-from stream.scene_cut import CUT_LEVELS, CutDetector
+from stream.temporal.scene_cut import CUT_LEVELS, CutDetector
 
 CAMERA_SIZES = [
     *(Size(480, 640), Size(720, 1280), Size(1080, 1920), Size(360, 640), Size(576, 704), Size(576, 720)),

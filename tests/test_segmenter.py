@@ -33,9 +33,9 @@ from stream.frames import Image, Size
 from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 from stream.objects import Box
 from stream.preprocess.cpu import to_network
-from stream.segmenter import SegmentedBox, Segmenter
-from stream.segmenter_network import SegmenterNetwork
-from stream.segmenter_settings import SegmenterSettings
+from stream.segmentation.network import SegmenterNetwork
+from stream.segmentation.segmenter import SegmentedBox, Segmenter
+from stream.segmentation.settings import SegmenterSettings
 
 NARROW = Shape((8, 8, 32, 32, 32), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=512, channels=64)
 """L0's input and operations with few channels, so that a picture takes a tenth of a second."""
@@ -319,7 +319,7 @@ def test_missing_weights_are_an_error_that_says_how_to_get_them(
 def test_importing_the_segmenter_does_not_load_torch() -> None:
     """Nor does making one."""
     code = (
-        "import sys; from stream.segmenter import Segmenter; from stream.segmenter_settings import SegmenterSettings;"
+        "import sys; from stream.segmentation.segmenter import Segmenter; from stream.segmentation.settings import SegmenterSettings;"
         "Segmenter(SegmenterSettings()); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from stream.core.clock import Stamp
-from stream.device_depth import host_memory
-from stream.device_estimator import DeviceEstimator, Ticket
-from stream.device_slots import fill
 from stream.engines.base import Engine
 from stream.engines.select import Choice, EngineName, Precision
 from stream.frames import Floats, Frame, Image, Size
-from stream.gpu_engines import GpuChain
+from stream.inference.device_depth import host_memory
+from stream.inference.device_estimator import DeviceEstimator, Ticket
+from stream.inference.gpu_engines import GpuChain
+from stream.inference.staging import fill
 from stream.models.base import DepthModel
 from stream.models.spec import InputSpec
 from stream.preprocess.geometry import network_size

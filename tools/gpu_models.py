@@ -17,9 +17,9 @@ from promises import Kept
 
 from stream.frames import Size
 from stream.models.catalog import find
-from stream.segmenter import Encoded, Segmenter
-from stream.segmenter_network import SegmenterNetwork
-from stream.segmenter_settings import SegmenterSettings
+from stream.segmentation.network import SegmenterNetwork
+from stream.segmentation.segmenter import Encoded, Segmenter
+from stream.segmentation.settings import SegmenterSettings
 
 BOXES = 47
 """As many as in the report that the wanted figure goes back to (mit-han-lab/efficientvit, issue 154)."""

@@ -21,7 +21,7 @@ from stream.core.clock import Pacer, Stamp
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.frames import Frame, Size
-from stream.open_estimator import estimator_for
+from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import SyntheticCamera
 from stream.sources.synthetic import SyntheticSource

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.estimation import add_depth
-from stream.estimator import Estimator
 from stream.frames import Batch, Size, View
+from stream.inference.estimator import Estimator
 from stream.runtime.channel import Policy
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, VideoCamera

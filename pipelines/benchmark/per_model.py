@@ -19,11 +19,11 @@ import numpy as np
 from pipelines.benchmark.engine_curve import MIB, check_waited, peak_resident_mib
 from stream.core.clock import Stamp
 from stream.errors import EngineError
-from stream.estimator import Estimator
 from stream.frames import Frame, Size
+from stream.inference.estimator import Estimator
+from stream.inference.open import estimator_for
 from stream.models.base import DepthModel
 from stream.models.catalog import MODELS, find
-from stream.open_estimator import estimator_for
 from stream.preprocess.geometry import network_size
 from stream.settings import ModelSettings
 

@@ -17,11 +17,11 @@ from pipelines.benchmark.questions import machine_line
 from pipelines.cli.build import network_input
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.errors import SinkError
-from stream.estimator import Estimator
 from stream.frames import Size
+from stream.inference.estimator import Estimator
+from stream.inference.open import choice_for
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
-from stream.open_estimator import choice_for
 from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _opened(settings: ModelSettings, choice: Choice, size: Size) -> tuple[Bench,
         return CpuBench(estimator.infer_raw, size), estimator.describe(), estimator.close
     import torch
 
-    from stream.gpu_engines import open_on_gpu
+    from stream.inference.gpu_engines import open_on_gpu
 
     free_bytes = torch.cuda.mem_get_info()[0]
     engine = open_on_gpu(find(settings.name), settings, choice)
@@ -132,7 +132,7 @@ def _kept_at(model: str, size: Size, choice: Choice) -> Path:
     """Beside the engine, or beside the traces."""
     folder = trace_folder()
     if choice.engine == "tensorrt":
-        from stream.tensorrt_engines import engines_folder
+        from stream.inference.tensorrt_engines import engines_folder
 
         folder = engines_folder()
     return folder / f"{model}-{size}-{choice.engine}-{choice.precision}.bench.json"

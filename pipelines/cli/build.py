@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stream.errors import UsageError
-from stream.estimator import network_of
 from stream.frames import Size
+from stream.inference.estimator import network_of
 from stream.models.base import DepthModel
 from stream.models.catalog import find as find_model
 from stream.settings import ModelSettings
@@ -64,7 +64,7 @@ def _judged(model: DepthModel, settings: ModelSettings, stored: StoredEngine) ->
     if api.gpu() is None:
         print("not judged by the engine gate, which needs the GPU: that is done when a pipeline first uses it there")
         return 0
-    from stream.gpu_engines import refusal_of
+    from stream.inference.gpu_engines import refusal_of
 
     why_not = refusal_of(model, settings, stored)
     print(f"accepted by the engine gate: {stored.verdict_path}" if why_not is None else f"REFUSED: {why_not}")
@@ -84,8 +84,8 @@ def _found_or_made(
     from stream.engines.tensorrt import api, request
     from stream.engines.tensorrt.build import Profile
     from stream.engines.tensorrt.store import EngineStore
+    from stream.inference.tensorrt_engines import engines_folder, source_of
     from stream.models.networks import outputs_of
-    from stream.tensorrt_engines import engines_folder, source_of
 
     trt = api.load()
     source, profile = source_of(model, weights), Profile(size, batch, batch)

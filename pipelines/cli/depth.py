@@ -18,9 +18,9 @@ from pipelines.cli.table import stats_table
 from pipelines.runner import Ending, run
 from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
-from stream.estimator import Estimator
 from stream.frames import View
-from stream.open_estimator import estimator_for
+from stream.inference.estimator import Estimator
+from stream.inference.open import estimator_for
 from stream.runtime.stats import PipelineStats
 from stream.settings import IntrinsicsSettings, ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink

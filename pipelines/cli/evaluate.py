@@ -22,9 +22,9 @@ from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.sheet import chosen_rows, sheet_row, write_sheet
 from pipelines.evaluation.summary import about_model, flicker_json, summary_json
 from stream.errors import UsageError
-from stream.estimator import Estimator
 from stream.frames import Image
-from stream.open_estimator import estimator_for
+from stream.inference.estimator import Estimator
+from stream.inference.open import estimator_for
 from stream.settings import ModelSettings
 
 err = Console(stderr=True)

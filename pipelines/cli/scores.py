@@ -15,7 +15,7 @@ from pipelines.evaluation.flicker import Flicker
 from pipelines.evaluation.judgement import Judgement
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.summary import FIGURES, by_group, means, medians
-from stream.estimator import Estimator
+from stream.inference.estimator import Estimator
 from stream.metrics.steadiness import Change
 
 LABELS = {

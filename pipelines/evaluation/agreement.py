@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stream.estimator import Estimator
 from stream.frames import Batch, Floats, Frame, Kind
+from stream.inference.estimator import Estimator
 from stream.metrics.fit import nearness
 from stream.metrics.ranks import spearman
 from stream.preprocess.cpu import to_camera, to_network

@@ -21,7 +21,7 @@ from stream.render.colormap import lut, paint
 from stream.render.depth_range import range_for
 from stream.settings import RenderSettings, SteadySettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
-from stream.stages.steady import Steadiness
+from stream.stages.stabilize import Steadiness
 
 SEEDS = (0, 1)
 """A town square and a living room."""
@@ -47,7 +47,7 @@ class Flicker:
     shown: Change
     """As painted: after the display range, 8 bits."""
     steadied: Change
-    """As painted after ``[steady]`` (stream.stages.steady)."""
+    """As painted after ``[steady]`` (stream.stages.stabilize)."""
     fitted: Change
     """Inverse depth after each frame's own fit to what stands still in the whole clip, whose 2nd to 98th percentile
     255 levels span; NaN when the fit leaves a flat map."""

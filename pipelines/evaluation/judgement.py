@@ -13,8 +13,8 @@ from pipelines.evaluation.prior import lower_is_nearer
 from pipelines.evaluation.sample import Sample
 from stream.core.clock import Stamp
 from stream.errors import PictureError
-from stream.estimator import Estimator
 from stream.frames import DepthMap, Floats, Frame, Kind
+from stream.inference.estimator import Estimator
 from stream.metrics.edges import edge_share
 from stream.metrics.fit import fitted_inverse, known_pixels, nearness
 from stream.metrics.ordinal import ordinal_error

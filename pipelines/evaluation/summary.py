@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.evaluation.flicker import Flicker
 from pipelines.evaluation.judgement import Figures, Judgement
-from stream.estimator import Estimator
+from stream.inference.estimator import Estimator
 
 FIGURES = (
     *("spearman", "abs_rel", "rmse_m", "delta1", "delta2", "delta3"),

@@ -14,8 +14,8 @@ import numpy as np
 
 from stream.core.clock import Stamp
 from stream.frames import Floats, Image
-from stream.scene_cut import CutDetector
 from stream.settings import RenderSettings
+from stream.temporal.scene_cut import CutDetector
 
 SAMPLE_PX = 10_000
 """Percentiles look at no more pixels than this, on a regular grid."""

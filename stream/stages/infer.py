@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Size
+from stream.inference.estimator import Estimator
 from stream.runtime.worker import Body
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from stream.boxes.detectors import Detector
-from stream.boxes.fitting import Fitted, fit
-from stream.boxes.refusals import Refusals
-from stream.boxes.settings import FindSettings
+from stream.detections.clipping import Fitted, fit
+from stream.detections.detectors import Detector
+from stream.detections.rejections import Refusals
+from stream.detections.settings import FindSettings
 from stream.frames import DepthMap, Dropped, Image, View
 from stream.objects import Box, Mask, Objects, Ruler
 from stream.render.overlays import draw_objects
@@ -34,7 +34,7 @@ class Segmented(Protocol):
 
 
 class Boxes2Masks(Protocol):
-    """The part of ``stream.segmenter.Segmenter`` that is needed here; open it by ``with``."""
+    """The part of ``stream.segmentation.segmenter.Segmenter`` that is needed here; open it by ``with``."""
 
     def __enter__(self) -> Any: ...
 

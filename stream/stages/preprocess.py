@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stream.estimator import Estimator
 from stream.frames import Batch, Frame
+from stream.inference.estimator import Estimator
 from stream.runtime.worker import Body, greedy
 
 

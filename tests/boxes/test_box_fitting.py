@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.boxes.detectors import FixedBoxes, all_of
-from stream.boxes.fitting import fit
-from stream.boxes.refusals import Refusals
-from stream.boxes.settings import BoxSettings, BoxTopicSettings
 from stream.core.clock import Stamp
+from stream.detections.clipping import fit
+from stream.detections.detectors import FixedBoxes, all_of
+from stream.detections.rejections import Refusals
+from stream.detections.settings import BoxSettings, BoxTopicSettings
 from stream.errors import SettingsError, UsageError
 from stream.frames import Frame, Size
 from stream.objects import Box

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stream.boxes.message import LARGEST_BYTES, BoxSet, pack_boxes, parse_boxes
+from stream.detections.message import LARGEST_BYTES, BoxSet, pack_boxes, parse_boxes
 from stream.errors import WireError
 from stream.frames import Size
 from stream.objects import Box

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import zmq
 
-from stream.boxes.message import LARGEST_BYTES, pack_boxes
-from stream.boxes.settings import BoxTopicSettings
-from stream.boxes.topic import CONNECTION_ENDS_BYTES, BoxTopic
 from stream.client import link
 from stream.core.clock import Stamp
+from stream.detections.message import LARGEST_BYTES, pack_boxes
+from stream.detections.settings import BoxTopicSettings
+from stream.detections.subscription import CONNECTION_ENDS_BYTES, BoxTopic
 from stream.frames import Frame, Size
 from stream.objects import Box
 

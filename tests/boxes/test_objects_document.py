@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from pipelines import objects
-from stream.boxes.settings import BoxTopicSettings
-from stream.boxes.topic import BoxTopic
 from stream.core.config_file import parse
+from stream.detections.settings import BoxTopicSettings
+from stream.detections.subscription import BoxTopic
 from stream.frames import Kind
 from stream.objects import Box, Objects, Ruler
 from stream.sinks.objects_json import facts_of

@@ -16,7 +16,7 @@ import pytest
 from pipelines.cli.evaluate import Results, evaluate
 from pipelines.evaluation.folder import PicturesFolder
 from pipelines.evaluation.summary import FIGURES
-from stream.estimator import Estimator
+from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 
 Command = Callable[..., Any]

@@ -12,8 +12,8 @@ import torch
 
 from stream.engines.eager import EagerEngine
 from stream.engines.select import Choice
-from stream.estimator import network_of
-from stream.gpu_engines import GpuChain
+from stream.inference.estimator import network_of
+from stream.inference.gpu_engines import GpuChain
 from stream.models.base import DepthModel
 from stream.settings import ModelSettings
 

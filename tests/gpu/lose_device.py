@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from pipelines.estimation import add_depth
-from stream.device_estimator import DeviceEstimator
 from stream.frames import DepthMap, Size
-from stream.guarded import GuardedEstimator
-from stream.open_estimator import spare_of
+from stream.inference.device_estimator import DeviceEstimator
+from stream.inference.fallback import GuardedEstimator
+from stream.inference.open import spare_of
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource

@@ -21,7 +21,7 @@ from stream.engines.tensorrt.store import EngineStore
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import MissingPackage
 from stream.frames import Size
-from stream.gpu_engines import GpuChain
+from stream.inference.gpu_engines import GpuChain
 from stream.models.catalog import find
 from stream.models.tiny import TINY
 from stream.settings import ModelSettings

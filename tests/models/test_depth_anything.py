@@ -17,8 +17,8 @@ from stream.engines.onnx_export import export_onnx
 from stream.engines.precision import half_of, in_precision
 from stream.engines.torchscript import in_bfloat16, trace
 from stream.errors import PictureError
-from stream.estimator import Estimator
 from stream.frames import Size
+from stream.inference.estimator import Estimator
 from stream.models.base import Shot
 from stream.models.catalog import MODELS, find
 from stream.models.networks import ARCHITECTURES, build

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stream.core.clock import Stamp
-from stream.estimator import Estimator
 from stream.frames import Frame, Intrinsics, Size
+from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 
 CAMERAS = {"wide": (Size(180, 320), 90.0), "hall": (Size(120, 160), 60.0), "door": (Size(240, 320), 75.0)}

@@ -22,7 +22,7 @@ from pipelines.web import PictureNetworks, Web
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.errors import PictureError, SettingsError, UnknownModel
-from stream.estimator import Estimator
+from stream.inference.estimator import Estimator
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, WebSettings
 

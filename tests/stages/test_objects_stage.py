@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from stream.boxes.refusals import Refusals
-from stream.boxes.settings import FindSettings
+from stream.detections.rejections import Refusals
+from stream.detections.settings import FindSettings
 from stream.errors import UsageError
 from stream.frames import DepthMap, Frame, View
 from stream.objects import Box, Objects

@@ -12,8 +12,8 @@ import pytest
 
 from stream.core.clock import Stamp
 from stream.errors import SourceError
-from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Dropped, Frame, Size, View
+from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings, RenderSettings
 from stream.stages.capture import capture, limited
 from stream.stages.infer import infer

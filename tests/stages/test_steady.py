@@ -10,7 +10,7 @@ import pytest
 from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame
 from stream.settings import SteadySettings
-from stream.stages.steady import Steadiness
+from stream.stages.stabilize import Steadiness
 
 RNG = np.random.default_rng(3)
 PICTURE = RNG.integers(60, 190, (60, 80, 3)).astype(np.uint8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.steady.alignment import NONE, Alignment, align
-from stream.steady.sample import SAMPLE_PX, Sample, grid_of
+from stream.temporal.alignment import NONE, Alignment, align
+from stream.temporal.sample import SAMPLE_PX, Sample, grid_of
 
 RNG = np.random.default_rng(5)
 SCENE = RNG.gamma(2.0, 1.0, 4000).astype(np.float32)

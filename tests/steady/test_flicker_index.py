@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from stream.steady.flicker import FlickerIndex
-from stream.steady.sample import Sample
+from stream.temporal.flicker import FlickerIndex
+from stream.temporal.sample import Sample
 
 DEPTH = np.linspace(0, 1, 1001, dtype=np.float32)
 GRAY = np.full(1001, 50.0, np.float32)

@@ -29,8 +29,8 @@ from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 from stream.models.tiny import TINY
 from stream.preprocess import cpu
-from stream.segmenter import Segmenter
-from stream.segmenter_settings import SegmenterSettings
+from stream.segmentation.segmenter import Segmenter
+from stream.segmentation.settings import SegmenterSettings
 
 ROOT = Path(__file__).parents[2]
 

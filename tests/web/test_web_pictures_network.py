@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from picture_rig import encoded, serving
 
-from stream.estimator import Estimator
 from stream.frames import DepthMap, Image
+from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 
 

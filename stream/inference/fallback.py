@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Self
 
 from stream.errors import EngineError, OutOfDeviceMemory
-from stream.estimator import Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.inference.estimator import Estimator
 from stream.models.base import Shot
 
 log = logging.getLogger(__name__)

@@ -26,13 +26,13 @@ from stream.engines.tensorrt.store import StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
 from stream.engines.wrappers import Opened
 from stream.errors import MissingPackage
-from stream.estimator import network_of
 from stream.frames import Size
+from stream.inference.estimator import network_of
+from stream.inference.tensorrt_engines import TensorRTEngines, source_of
 from stream.models.base import DepthModel
 from stream.models.cache import trace_folder
 from stream.models.networks import code_version, outputs_of
 from stream.settings import ModelSettings
-from stream.tensorrt_engines import TensorRTEngines, source_of
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from stream.boxes.fitting import clipped, why_unfit
+from stream.detections.clipping import clipped, why_unfit
 from stream.errors import SettingsError
 from stream.frames import Frame
 from stream.objects import Box

@@ -15,8 +15,8 @@ from typing import Literal
 from stream.core.config_file import parse
 from stream.core.machine import Machine, probe
 from stream.engines.select import Choice, choose, usable_gpu
-from stream.estimator import Estimator
-from stream.guarded import GuardedEstimator
+from stream.inference.estimator import Estimator
+from stream.inference.fallback import GuardedEstimator
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -48,8 +48,8 @@ def estimator_for(settings: ModelSettings, machine: Machine | None = None, *, wa
     if choice.engine == "torchscript":
         first: Estimator = Estimator(settings)
         return GuardedEstimator(first, spare_of(settings, settings.fallback)) if settings.fallback else first
-    from stream.device_estimator import DeviceEstimator
-    from stream.gpu_engines import open_on_gpu
+    from stream.inference.device_estimator import DeviceEstimator
+    from stream.inference.gpu_engines import open_on_gpu
 
     spare = settings.fallback or (model.name if model.parameters <= CPU_PARAMETERS else "tiny")
     first = DeviceEstimator(settings, partial(open_on_gpu, waits=waits), choice=choice)
@@ -74,6 +74,6 @@ def _has_engines(machine: Machine, model: DepthModel, settings: ModelSettings) -
     """Whether TensorRT has something to run here; torch is only loaded where a GPU can be used."""
     if not machine.tensorrt or usable_gpu(machine) is None:
         return False
-    from stream.tensorrt_engines import any_built
+    from stream.inference.tensorrt_engines import any_built
 
     return any_built(model, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stream.frames import Floats
-from stream.steady.sample import Sample
+from stream.temporal.sample import Sample
 
 STILL_LEVELS = 4.0
 """A pixel whose brightness changed by no more has stood still, noise apart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from stream.boxes.fitting import LONGEST_LABEL, why_unfit
+from stream.detections.clipping import LONGEST_LABEL, why_unfit
 from stream.errors import UsageError
 from stream.objects import Box
 from stream.settings import Settings

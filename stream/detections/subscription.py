@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Self
 
-from stream.boxes.message import FAMILY, LARGEST_BYTES, BoxSet, parse_boxes
-from stream.boxes.refusals import Refusals
-from stream.boxes.settings import BoxTopicSettings
 from stream.client.link import Link
 from stream.core.clock import NS_PER_MS, NowNs
+from stream.detections.message import FAMILY, LARGEST_BYTES, BoxSet, parse_boxes
+from stream.detections.rejections import Refusals
+from stream.detections.settings import BoxTopicSettings
 from stream.errors import SourceError, WireError
 from stream.frames import Frame
 from stream.objects import Box

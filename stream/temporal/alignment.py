@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import Floats
-from stream.steady.sample import Sample
+from stream.temporal.sample import Sample
 
 STILL_LEVELS = 6.0
 """A pixel whose brightness changed by so much counts half, by more less: something may have moved there."""

@@ -20,8 +20,8 @@ from stream.engines.tensorrt.progress import Progress, logged
 from stream.engines.tensorrt.request import Order
 from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.errors import EngineError
-from stream.estimator import network_of
 from stream.frames import Size
+from stream.inference.estimator import network_of
 from stream.models.base import DepthModel
 from stream.models.cache import cache_folder
 from stream.models.networks import code_version, outputs_of

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from stream.core.clock import Stamp
 from stream.frames import DepthMap, Floats, Size
 from stream.runtime.worker import Body
-from stream.scene_cut import CutDetector
 from stream.settings import SteadySettings
-from stream.steady.alignment import NONE, Alignment, align
-from stream.steady.flicker import FlickerIndex
-from stream.steady.sample import Sample, grid_of
+from stream.temporal.alignment import NONE, Alignment, align
+from stream.temporal.flicker import FlickerIndex
+from stream.temporal.sample import Sample, grid_of
+from stream.temporal.scene_cut import CutDetector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

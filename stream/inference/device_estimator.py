@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from stream.core.clock import NS_PER_MS
-from stream.device_depth import DeviceDepth, host_memory
-from stream.device_slots import Prepared, Slot, SlotRing, by_size, fill, runs
 from stream.engines.select import Choice
 from stream.engines.streams import DeviceStreams, Mark, device_errors
-from stream.estimator import EngineOpener, Estimator
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.inference.device_depth import DeviceDepth, host_memory
+from stream.inference.estimator import EngineOpener, Estimator
+from stream.inference.staging import Prepared, Slot, SlotRing, by_size, fill, runs
 from stream.picture import check_picture
 from stream.preprocess.gpu import decoded_, to_camera, to_network
 from stream.runtime.stats import Durations

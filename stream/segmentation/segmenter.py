@@ -32,14 +32,14 @@ from stream.models.weights import load_into, load_state, random_state
 from stream.objects import Box, Mask
 from stream.picture import check_picture
 from stream.preprocess.cpu import to_network
-from stream.segmenter_boxes import framed, in_frame
-from stream.segmenter_settings import SegmenterSettings
+from stream.segmentation.prompts import framed, in_frame
+from stream.segmentation.settings import SegmenterSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from stream.models.networks.efficientvit_sam.network import EfficientVitSam
-    from stream.segmenter_network import SegmenterNetwork
+    from stream.segmentation.network import SegmenterNetwork
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class Segmenter:
     def _on(self, device: Literal["cpu", "cuda"]) -> SegmenterNetwork:
         import torch
 
-        from stream.segmenter_network import SegmenterNetwork
+        from stream.segmentation.network import SegmenterNetwork
 
         settings, on_cpu = self.settings, device == "cpu"
         if not on_cpu and not torch.cuda.is_available():
