@@ -9,11 +9,11 @@ from typing import Any
 
 from pipelines.estimation import FLICKER
 from stream.core.clock import NS_PER_S, NowNs
+from stream.publisher.publisher import Publisher
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import Account, CameraHealth, PipelineStats
 from stream.runtime.worker import Worker
 from stream.settings import Camera, PublishSettings, RenderSettings, SyntheticCamera
-from stream.sinks.publisher import Publisher
 from stream.stages.broadcast import broadcast
 
 STAGE = "publish"

@@ -31,7 +31,7 @@ from stream.settings import (
     SteadySettings,
     SyntheticCamera,
 )
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 from stream.stages.capture import capture
 from stream.stages.publish import publish
 from stream.stages.render import render

@@ -14,7 +14,7 @@ from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.base import Sink
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
 

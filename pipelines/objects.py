@@ -19,6 +19,7 @@ from stream.detections.subscription import BoxTopic
 from stream.errors import SettingsError
 from stream.frames import View
 from stream.inference.open import estimator_for
+from stream.publisher.publisher import Publisher
 from stream.runtime.pipeline import Pipeline, chain
 from stream.runtime.worker import Worker
 from stream.segmentation.settings import SegmenterSettings
@@ -36,8 +37,7 @@ from stream.settings import (
     WebcamCamera,
 )
 from stream.sinks.base import Sink
-from stream.sinks.publisher import Publisher
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 from stream.stages.objects import Boxes2Masks, ObjectFinder, beside_depth, broadcast_objects
 from stream.stages.publish import publish
 from stream.stages.render import Painter

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stream.core.view_controls import ViewControls
 from stream.render.panels import side_by_side
-from stream.sinks.window import WindowLoop, WindowSink
+from stream.sinks.window.sink import WindowLoop, WindowSink
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from stream.inference.open import estimator_for
 from stream.models.catalog import find
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import McapSettings, PublishSettings
-from stream.sinks.mcap_recorder import McapRecorder
-from stream.sinks.recorder import Recorder
+from stream.sinks.mcap.recorder import McapRecorder
+from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
 

@@ -17,7 +17,7 @@ from stream.core.view_controls import ViewControls
 from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
 from stream.settings import Camera, PublishSettings, WebSettings
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
 

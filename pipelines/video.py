@@ -11,7 +11,7 @@ from pipelines.estimation import add_depth
 from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
 

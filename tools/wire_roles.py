@@ -35,7 +35,7 @@ def depth_maps(fps: float | None) -> Iterator[DepthMap]:
 
 def publish(pipe: Connection, endpoint: str, fps: float | None) -> None:
     """Our publisher; answers "memory" with the megabytes of this process, ends on "end"."""
-    from stream.sinks.publisher import Publisher
+    from stream.publisher.publisher import Publisher
 
     settings = PublishSettings(endpoints=(endpoint,), high_water_mark=HIGH_WATER_MARK)
     with Publisher(settings) as publisher:

@@ -25,7 +25,7 @@ from stream.runtime.stats import PipelineStats
 from stream.settings import IntrinsicsSettings, ModelSettings, RecordSettings, RenderSettings
 from stream.sinks.base import Sink
 from stream.sinks.depth_files import SUFFIXES, DepthFiles, Format
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 
 out, err = Console(), Console(stderr=True)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.sinks.curve_keys import SECRET, Client, check_permissions, create, keys_folder, load_clients
+from stream.publisher.curve_keys import SECRET, Client, check_permissions, create, keys_folder, load_clients
 
 NONE = "no client may read yet: depthstream keys new NAME"
 

@@ -28,7 +28,7 @@ from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import PipelineStats
 from stream.runtime.stats_json import stats_json, terminals
 from stream.settings import Settings
-from stream.sinks.window import WindowLoop
+from stream.sinks.window.sink import WindowLoop
 
 err = Console(stderr=True)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stream.frames import DepthMap, Dropped
+from stream.publisher.publisher import Publisher
 from stream.runtime.worker import Body
 from stream.settings import RenderSettings
-from stream.sinks.publisher import Publisher
 from stream.stages.render import Painter
 
 

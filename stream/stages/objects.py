@@ -15,11 +15,11 @@ from stream.detections.rejections import Refusals
 from stream.detections.settings import FindSettings
 from stream.frames import DepthMap, Dropped, Image, View
 from stream.objects import Box, Mask, Objects, Ruler
+from stream.publisher.publisher import Publisher
 from stream.render.overlays import draw_objects
 from stream.render.panels import side_by_side, stamp_text
 from stream.runtime.worker import Body, greedy
 from stream.sinks.objects_json import facts_of
-from stream.sinks.publisher import Publisher
 
 
 class Segmented(Protocol):

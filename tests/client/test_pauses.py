@@ -16,8 +16,8 @@ from stream.client.link import Link
 from stream.client.relay import QUEUED
 from stream.client.subscriber import Subscriber
 from stream.errors import SourceError
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks.publisher import Publisher
 from tests.client.sending import Sending, depth_map
 
 ROOT = Path(__file__).parents[2]

@@ -18,9 +18,9 @@ from stream.client.point_cloud import points
 from stream.client.subscriber import Subscriber
 from stream.core.clock import Stamp
 from stream.errors import StaleFrame
+from stream.publisher.curve_keys import create
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks.curve_keys import create
-from stream.sinks.publisher import Publisher
 from stream.wire.codes import WireKind
 from tests.client.sending import depth_map
 

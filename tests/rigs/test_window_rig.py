@@ -183,7 +183,7 @@ def test_the_window_stays_on_a_small_screen(tmp_path: Path) -> None:
 
 SHORT = """
 from stream.render.panels import side_by_side
-from stream.sinks.window import WindowLoop, WindowSink
+from stream.sinks.window.sink import WindowLoop, WindowSink
 from stream.core.view_controls import ViewControls
 for title in ("first", "second"):
     with WindowLoop(title, WindowSink(), ViewControls(), row=side_by_side) as window:

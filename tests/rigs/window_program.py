@@ -20,7 +20,7 @@ from stream.render.colormap import lut, paint
 from stream.render.panels import side_by_side
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.worker import Body
-from stream.sinks.window import WindowLoop, WindowSink
+from stream.sinks.window.sink import WindowLoop, WindowSink
 from stream.stages.publish import publish
 
 FPS = 25.0

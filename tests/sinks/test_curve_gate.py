@@ -14,9 +14,9 @@ import zmq.auth
 
 from stream.core.clock import Deadline
 from stream.errors import SinkError
+from stream.publisher.curve_keys import create, load_server
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks.curve_keys import create, load_server
-from stream.sinks.publisher import Publisher
 
 PATIENCE_S = 20.0
 REFUSED_MS = 400

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import SinkError, UsageError
-from stream.sinks.curve_keys import check_permissions, create, keys_folder, load_clients, load_server
+from stream.publisher.curve_keys import check_permissions, create, keys_folder, load_clients, load_server
 
 
 @pytest.fixture

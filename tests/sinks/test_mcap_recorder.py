@@ -24,7 +24,7 @@ from stream.core.clock import Stamp
 from stream.errors import MissingPackage, SinkError
 from stream.frames import DepthMap, Frame, Intrinsics, Size
 from stream.settings import McapSettings
-from stream.sinks.mcap_recorder import McapRecorder
+from stream.sinks.mcap.recorder import McapRecorder
 
 START_NS = 1_700_000_000_123_456_789
 PERIOD_NS = 40_000_001
@@ -283,7 +283,7 @@ PROGRAM = textwrap.dedent("""
     from stream.errors import SinkError
     from stream.frames import DepthMap, Frame
     from stream.settings import McapSettings
-    from stream.sinks.mcap_recorder import McapRecorder
+    from stream.sinks.mcap.recorder import McapRecorder
 
     path, limit, kill_after, tick_ns = sys.argv[1], *map(int, sys.argv[2:])
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -16,8 +16,8 @@ import zmq
 from stream.core.clock import Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks.publisher import Publisher
 from stream.wire.message import parse, subscription
 from stream.wire.slow import parse_json
 from tests.boxes.interior import depth_map_of

@@ -16,9 +16,9 @@ import zmq
 from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap, Frame
+from stream.publisher import announcements, socket
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks import publisher_slow, publisher_socket
-from stream.sinks.publisher import Publisher
 from stream.wire.codes import Encoding, WireKind
 from stream.wire.message import parse, subscription
 from stream.wire.slow import parse_json
@@ -206,7 +206,7 @@ def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: M
 
 def test_who_asks_for_a_preview_is_heard_at_once(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """The publisher's thread wakes up for it; here it would not for an hour."""
-    monkeypatch.setattr(publisher_slow, "STATUS_EVERY_NS", 3600 * NS_PER_S)
+    monkeypatch.setattr(announcements, "STATUS_EVERY_NS", 3600 * NS_PER_S)
     with open_publisher() as publisher:
         for number in range(5):
             make_reader(publisher, f"preview/cam{number}")
@@ -254,7 +254,7 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(
     make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cameras from two threads, one reader asleep, one awake; checksums are on, and each map holds its number."""
-    monkeypatch.setattr(publisher_socket, "HEARTBEAT_MS", 0)  # with them ZeroMQ may abort us: stream/client/link.py
+    monkeypatch.setattr(socket, "HEARTBEAT_MS", 0)  # with them ZeroMQ may abort us: stream/client/link.py
     with open_publisher(checksum=True) as publisher:
         _send_to_two(publisher, make_reader)
 

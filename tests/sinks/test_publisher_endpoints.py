@@ -14,10 +14,10 @@ import pytest
 import zmq
 
 from stream.errors import SinkError, UsageError
+from stream.publisher import publisher as publishing
+from stream.publisher.endpoints import is_open_to_others
+from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
-from stream.sinks import publisher as publishing
-from stream.sinks.publisher import Publisher
-from stream.sinks.publisher_endpoints import is_open_to_others
 
 PATIENCE_MS = 20_000
 

@@ -12,11 +12,11 @@ import zmq
 from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
+from stream.publisher.announcements import PAUSE_NS, SlowTopics
+from stream.publisher.publisher import Publisher
+from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
-from stream.sinks.publisher import Publisher
-from stream.sinks.publisher_slow import PAUSE_NS, SlowTopics
 from stream.sinks.stream_status import StreamStatus
-from stream.sinks.subscriptions import Subscriptions
 from stream.wire.slow import parse_json
 
 PATIENCE_S = 20.0

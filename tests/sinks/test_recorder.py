@@ -15,7 +15,7 @@ import pytest
 
 from stream.errors import SinkError
 from stream.settings import RecordSettings
-from stream.sinks.recorder import Recorder
+from stream.sinks.video_file import Recorder
 
 
 def recorder(path: Path, **settings: object) -> Recorder:
@@ -210,7 +210,7 @@ FULL_DISK = textwrap.dedent("""
     from stream.errors import SinkError
     from stream.frames import DepthMap, Frame, View
     from stream.settings import RecordSettings
-    from stream.sinks.recorder import Recorder
+    from stream.sinks.video_file import Recorder
 
     path, limit = sys.argv[1], int(sys.argv[2])
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from stream.sinks.subscriptions import Subscriptions, matches
+from stream.publisher.subscriptions import Subscriptions, matches
 from stream.wire.message import subscription, topic_bytes
 
 CAM1, CAM10 = topic_bytes("depth/cam1"), topic_bytes("depth/cam10")

@@ -21,11 +21,11 @@ from stream.frames import Image, Size
 from stream.render.colormap import COLORMAPS
 from stream.render.panels import side_by_side
 from stream.settings import RenderSettings
-from stream.sinks.window import WindowSink
-from stream.sinks.window_display import open_display
-from stream.sinks.window_grid import Layout, arrange, best_grid, panel_height, scaled
+from stream.sinks.window.display_check import open_display
+from stream.sinks.window.layout import Layout, arrange, best_grid, panel_height, scaled
+from stream.sinks.window.sink import WindowSink
+from stream.sinks.window.tiles import Mosaic
 from stream.sinks.window_keys import action_for
-from stream.sinks.window_tiles import Mosaic
 
 PAIR_4_3 = 8 / 3
 SCREEN = Layout(Size(900, 1600))
@@ -252,7 +252,7 @@ OPEN = textwrap.dedent("""
     import sys
     from stream.errors import DepthStreamError
     from stream.render.panels import side_by_side
-    from stream.sinks.window import WindowLoop, WindowSink
+    from stream.sinks.window.sink import WindowLoop, WindowSink
     from stream.core.view_controls import ViewControls
 
     assert "cv2" not in sys.modules

@@ -11,7 +11,7 @@ import numpy as np
 from stream.core.clock import NS_PER_S
 from stream.core.view_controls import Range
 from stream.frames import Image, Size, View
-from stream.sinks.window_grid import Layout, arrange, best_grid, panel_height, scaled
+from stream.sinks.window.layout import Layout, arrange, best_grid, panel_height, scaled
 
 Row: TypeAlias = Callable[[Sequence[tuple[str, Image]]], Image]
 """Puts captioned pictures of one height beside each other: ``stream.render.panels.side_by_side``."""

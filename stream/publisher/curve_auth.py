@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream.errors import SinkError
-from stream.sinks.curve_keys import CLIENTS, load_clients, load_server
+from stream.publisher.curve_keys import CLIENTS, load_clients, load_server
 
 if TYPE_CHECKING:
     import zmq

@@ -15,10 +15,10 @@ from typing import Self
 
 from stream.core.view_controls import ViewControls
 from stream.frames import Image, Size, View
-from stream.sinks.window_display import open_display
-from stream.sinks.window_grid import NO_SIZE, Layout
+from stream.sinks.window.display_check import open_display
+from stream.sinks.window.layout import NO_SIZE, Layout
+from stream.sinks.window.tiles import Mosaic, Row
 from stream.sinks.window_keys import Action, action_for
-from stream.sinks.window_tiles import Mosaic, Row
 
 POLL_MS = 20
 LIMIT = Size(900, 1600)

@@ -13,15 +13,15 @@ from typing import Any, Literal, Self, TypeAlias
 from stream.core.clock import NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap, Image
+from stream.publisher.accounting import Books, Made
+from stream.publisher.announcements import SlowTopics
+from stream.publisher.buffers import SendBuffers
+from stream.publisher.endpoints import check
+from stream.publisher.packing import Packing
+from stream.publisher.socket import PublisherSocket
+from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
-from stream.sinks.publisher_books import Books, Made
-from stream.sinks.publisher_endpoints import check
-from stream.sinks.publisher_packing import Packing
-from stream.sinks.publisher_slow import SlowTopics
-from stream.sinks.publisher_socket import PublisherSocket
 from stream.sinks.publisher_wait import ReadersWait
-from stream.sinks.send_buffers import SendBuffers
-from stream.sinks.subscriptions import Subscriptions
 from stream.wire.message import topic_bytes
 from stream.wire.slow import pack_json
 

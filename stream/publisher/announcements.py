@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stream.core.clock import NS_PER_S
-from stream.sinks.subscriptions import Subscriptions, matches
+from stream.publisher.subscriptions import Subscriptions, matches
 from stream.wire.message import topic_bytes
 
 PAUSE_NS = NS_PER_S // 100

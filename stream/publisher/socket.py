@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream.publisher.curve_auth import CurveGate
+from stream.publisher.endpoints import bind, ipc_path
 from stream.settings import PublishSettings
-from stream.sinks.curve_gate import CurveGate
-from stream.sinks.publisher_endpoints import bind, ipc_path
 
 if TYPE_CHECKING:
     import zmq
