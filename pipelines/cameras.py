@@ -20,12 +20,12 @@ from stream.settings import (
 from stream.sources.base import Source
 from stream.sources.health import Health
 from stream.sources.images import ImagesSource
-from stream.sources.mistakes import mistake
-from stream.sources.network import NetworkSource
+from stream.sources.network.source import NetworkSource
 from stream.sources.reconnect import LiveSource, Reconnecting
 from stream.sources.synthetic import SyntheticSource
+from stream.sources.validation import mistake
 from stream.sources.video import VideoSource
-from stream.sources.webcam import WebcamSource
+from stream.sources.webcam.source import WebcamSource
 from stream.stages.capture import capture, capture_live
 from stream.stages.intrinsics import with_intrinsics
 

@@ -17,7 +17,7 @@ from pipelines.recipes import json_schema, load
 from stream.core.config_file import SECRETS
 from stream.core.log import redact
 from stream.errors import SinkError
-from stream.sources.camera_url import CameraUrl
+from stream.sources.network.url import CameraUrl
 
 
 def print_check(config: Path, assignments: list[str]) -> None:

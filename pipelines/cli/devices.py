@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.sources.devices import Device, PixelFormat, list_devices
+from stream.sources.webcam.devices import Device, PixelFormat, list_devices
 
 SHOWN = 4
 """Pixel formats of one camera in the table; --json has all."""

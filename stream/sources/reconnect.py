@@ -16,8 +16,8 @@ from stream.core.log import one_line
 from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
 from stream.runtime.stats import CameraState
+from stream.sources.backoff import JITTER, LADDER, Climb, Ladder
 from stream.sources.health import Health
-from stream.sources.ladder import JITTER, LADDER, Climb, Ladder
 from stream.sources.opening import opened
 
 log = logging.getLogger(__name__)

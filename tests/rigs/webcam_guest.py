@@ -24,10 +24,10 @@ from time import monotonic, monotonic_ns, time_ns
 from pipelines.cli.devices import print_devices
 from stream.core.clock import NS_PER_S
 from stream.frames import Dropped
-from stream.sources.devices import list_devices, look
 from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting
-from stream.sources.webcam_cv2 import Cv2Webcam
+from stream.sources.webcam.devices import list_devices, look
+from stream.sources.webcam.opencv_reader import Cv2Webcam
 from tests.rigs.webcam_hands import (
     BREAK_AT,
     DEVICE,

@@ -15,7 +15,7 @@ from stream.core.clock import NS_PER_S
 from stream.errors import SourceError
 from stream.frames import Frame
 from stream.settings import WebcamCamera
-from stream.sources.webcam import OpenWebcam, WebcamSource
+from stream.sources.webcam.source import OpenWebcam, WebcamSource
 
 DEVICE = "/dev/video0"
 BREAK_AT = 4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.sources.camera_url import CameraUrl
+from stream.sources.network.url import CameraUrl
 
 
 @pytest.mark.parametrize(

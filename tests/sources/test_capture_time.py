@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.clock import NS_PER_S, Stamp
-from stream.sources.capture_time import KEPT, CaptureClock
+from stream.sources.network.capture_clock import KEPT, CaptureClock
 
 NOON_S = 1_800_000_000.0
 

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.cli.devices import print_devices
 from stream.frames import Size
-from stream.sources import v4l2_abi as abi
-from stream.sources.devices import Device, Mode, PixelFormat, list_devices, look, names_of, numbered
+from stream.sources.webcam import v4l2_abi as abi
+from stream.sources.webcam.devices import Device, Mode, PixelFormat, list_devices, look, names_of, numbered
 
 YUYV = PixelFormat(
     "YUYV",

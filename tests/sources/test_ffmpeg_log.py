@@ -8,8 +8,8 @@ import threading
 import av
 import pytest
 
-from stream.sources.camera_url import CameraUrl
-from stream.sources.ffmpeg_log import KEPT_LINES, FfmpegLog
+from stream.sources.network.ffmpeg_log import KEPT_LINES, FfmpegLog
+from stream.sources.network.url import CameraUrl
 
 
 def say(text: str, level: int = av.logging.ERROR) -> None:

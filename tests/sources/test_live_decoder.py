@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from stream.sources.ffmpeg_log import FfmpegLog, LogLine
-from stream.sources.live_decoder import Judged, LiveDecoder
+from stream.sources.network.decoder import Judged, LiveDecoder
+from stream.sources.network.ffmpeg_log import FfmpegLog, LogLine
 
 MISSED = LogLine(24, "rtsp", "RTP: missed 1 packets")
 KEY_EVERY, PICTURES = 20, 50

@@ -11,7 +11,7 @@ from pipelines.cameras import add_cameras
 from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, NetworkCamera, WebcamCamera
-from stream.sources.mistakes import mistake
+from stream.sources.validation import mistake
 
 
 def network(url: str) -> NetworkCamera:

@@ -12,7 +12,7 @@ import pytest
 
 from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.frames import Frame
-from stream.sources.network import NetworkSource
+from stream.sources.network.source import NetworkSource
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 from tests.sources.watching import STALL_S, network, read
 
@@ -201,7 +201,7 @@ def test_a_cut_connection_is_an_error(how: str, transport: str) -> None:
 
 def test_a_graphics_card_that_is_not_there_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
     """decode = "auto" and "cuda" on a machine without one: CPU, and one line in the log for the whole process."""
-    from stream.sources.connection import _has_cuda_decoder
+    from stream.sources.network.connection import _has_cuda_decoder
 
     _has_cuda_decoder.cache_clear()
     with RtspCamera({"/cam": CLIP}) as camera:

@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
 from stream.errors import SourceError
-from stream.sources.bgr import BgrConverter
-from stream.sources.nv12 import BT601_WEIGHTS, FORMATS, frame_to_bgr, planes, to_bgr
+from stream.sources.pixels.bgr import BgrConverter
+from stream.sources.pixels.nv12 import BT601_WEIGHTS, FORMATS, frame_to_bgr, planes, to_bgr
 
 PALETTE = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (0, 0, 255), (0, 255, 0), (255, 0, 0), (20, 90, 160)]
 """BGR."""
@@ -104,7 +104,7 @@ def test_a_card_that_fails_is_a_failure_of_the_source(monkeypatch: pytest.Monkey
     def lost(frame: object) -> torch.Tensor:
         raise RuntimeError(said)
 
-    monkeypatch.setattr("stream.sources.nv12.frame_to_bgr", lost)
+    monkeypatch.setattr("stream.sources.pixels.nv12.frame_to_bgr", lost)
     frame: Any = SimpleNamespace(format=SimpleNamespace(name="cuda"), sw_format=SimpleNamespace(name="nv12"))
     with pytest.raises(SourceError, match=f"gives no picture: {words} decode = .cpu."):
         BgrConverter()(frame)

@@ -10,7 +10,7 @@ import pytest
 
 from stream.errors import SourceError
 from stream.frames import Image, Size
-from stream.sources.pixel_formats import BAYER, GREY, RAW, PictureDecoder
+from stream.sources.webcam.pixel_formats import BAYER, GREY, RAW, PictureDecoder
 
 SIZE, VGA = Size(48, 64), Size(480, 640)
 

@@ -19,8 +19,8 @@ from stream.errors import AccessDenied, MissingPackage, SettingsError, SourceErr
 from stream.frames import Dropped, Frame
 from stream.runtime.channel import Channel
 from stream.runtime.pipeline import Pipeline
+from stream.sources.backoff import LADDER, Ladder
 from stream.sources.health import Health
-from stream.sources.ladder import LADDER, Ladder
 from stream.sources.reconnect import Reconnecting
 from stream.stages.capture import capture
 

@@ -15,7 +15,7 @@ import pytest
 from stream.settings import ImagesCamera, NetworkCamera, SyntheticCamera, VideoCamera
 from stream.sources.base import Source
 from stream.sources.images import ImagesSource
-from stream.sources.network import NetworkSource
+from stream.sources.network.source import NetworkSource
 from stream.sources.synthetic import SyntheticSource
 from stream.sources.video import VideoSource
 

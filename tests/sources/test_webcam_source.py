@@ -21,13 +21,13 @@ from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import SourceError, SourceStalled
 from stream.frames import Frame, Image, Size
 from stream.settings import WebcamCamera
-from stream.sources import webcam_failures as failures
-from stream.sources.devices import Device, Mode, PixelFormat
-from stream.sources.pixel_formats import ffmpeg_name
-from stream.sources.webcam import WebcamSource, differs
-from stream.sources.webcam_cv2 import Cv2Webcam
-from stream.sources.webcam_reader import Given, Taken
-from stream.sources.webcam_v4l2 import choose, device_path, stamp_of
+from stream.sources.webcam import errors as failures
+from stream.sources.webcam.devices import Device, Mode, PixelFormat
+from stream.sources.webcam.opencv_reader import Cv2Webcam
+from stream.sources.webcam.pixel_formats import ffmpeg_name
+from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.source import WebcamSource, differs
+from stream.sources.webcam.v4l2_reader import choose, device_path, stamp_of
 
 SIZE = Size(48, 64)
 

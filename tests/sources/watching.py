@@ -9,7 +9,7 @@ import numpy as np
 
 from stream.frames import Frame, Image
 from stream.settings import NetworkCamera
-from stream.sources.network import NetworkSource
+from stream.sources.network.source import NetworkSource
 from tests.rigs.rtsp_camera import Clip, RtspCamera, read_number
 
 STALL_S = 1.0

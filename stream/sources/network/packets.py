@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stream.core.clock import NS_PER_S
 from stream.errors import SourceError
-from stream.sources import failures
-from stream.sources.camera_url import CameraUrl
-from stream.sources.ffmpeg_log import FfmpegLog, LogLine
+from stream.sources.network import errors
+from stream.sources.network.ffmpeg_log import FfmpegLog, LogLine
+from stream.sources.network.url import CameraUrl
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -56,7 +56,7 @@ class LivePackets:
                 return
             # FFmpeg hands out the picture that it held back when the time-out strikes, and only then says so
             if waited_ns >= self._stall_s * NS_PER_S:
-                raise failures.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
+                raise errors.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
             if isinstance(packet, SourceError):
                 raise packet  # here, where no exception of FFmpeg is around to become its context: they hold the URL
             if packet is None:
@@ -77,7 +77,7 @@ class LivePackets:
                 self._bad_reads += 1
                 if not isinstance(error, av.error.InvalidDataError) or self._bad_reads > BAD_READS:
                     waited_s = (monotonic_ns() - started_ns) / NS_PER_S
-                    return failures.on_reading(error, self._url, waited_s, self._stall_s), []
+                    return errors.on_reading(error, self._url, waited_s, self._stall_s), []
                 self._packets = self._container.demux(self._stream)
             else:
                 self._bad_reads = 0

@@ -12,11 +12,11 @@ from stream.core.clock import Stamp
 from stream.errors import SourceError
 from stream.frames import Image, Size
 from stream.settings import WebcamCamera
-from stream.sources.devices import list_devices
-from stream.sources.pixel_formats import NAMES, ffmpeg_name
-from stream.sources.v4l2_abi import fourcc, fourcc_code
-from stream.sources.webcam_failures import REPLUG, cameras_here
-from stream.sources.webcam_reader import Given, Taken
+from stream.sources.webcam.devices import list_devices
+from stream.sources.webcam.errors import REPLUG, cameras_here
+from stream.sources.webcam.pixel_formats import NAMES, ffmpeg_name
+from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.v4l2_abi import fourcc, fourcc_code
 
 _LETTERS = {name: letters for letters, name in reversed(NAMES.items())}
 

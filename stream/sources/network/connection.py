@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from stream.errors import SourceError
 from stream.settings import NetworkCamera
-from stream.sources import failures
-from stream.sources.camera_url import LAVFI, CameraUrl
-from stream.sources.failures import TransportRefused
-from stream.sources.ffmpeg_log import FfmpegLog
+from stream.sources.network import errors
+from stream.sources.network.errors import TransportRefused
+from stream.sources.network.ffmpeg_log import FfmpegLog
+from stream.sources.network.url import LAVFI, CameraUrl
 
 if TYPE_CHECKING:
     from av.codec.hwaccel import HWAccel
@@ -52,9 +52,9 @@ def video_stream(container: InputContainer, url: CameraUrl) -> VideoStream:
     """The first stream with pictures. Raises SourceError where there is none, or no decoder for it."""
     for stream in container.streams.video:
         if stream.codec_context is None:
-            raise failures.no_decoder(url)
+            raise errors.no_decoder(url)
         return stream
-    raise failures.no_video(url, ", ".join(sorted({stream.type for stream in container.streams})))
+    raise errors.no_video(url, ", ".join(sorted({stream.type for stream in container.streams})))
 
 
 def _try(settings: NetworkCamera, url: CameraUrl, transport: str, said: FfmpegLog) -> InputContainer | SourceError:
@@ -65,7 +65,7 @@ def _try(settings: NetworkCamera, url: CameraUrl, transport: str, said: FfmpegLo
         with said.heard():
             return _open(settings, url, transport)
     except (av.error.FFmpegError, OSError) as error:
-        return failures.on_opening(error, url, monotonic() - started, settings.open_s)
+        return errors.on_opening(error, url, monotonic() - started, settings.open_s)
 
 
 def _open(settings: NetworkCamera, url: CameraUrl, transport: str) -> InputContainer:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from stream.errors import SourceError, SourceStalled
-from stream.sources.devices import Device, PixelFormat, list_devices, names_of
+from stream.sources.webcam.devices import Device, PixelFormat, list_devices, names_of
 
 _NO_DEVICE = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 _OPENING = {

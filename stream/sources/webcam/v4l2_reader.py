@@ -10,13 +10,13 @@ from time import monotonic_ns, time_ns
 from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import Size
 from stream.settings import WebcamCamera
-from stream.sources import v4l2_abi as abi
-from stream.sources import webcam_failures as failures
-from stream.sources.devices import PixelFormat, formats_of
-from stream.sources.ffmpeg_log import KEPT_LINES
-from stream.sources.pixel_formats import NAMES, PictureDecoder, ffmpeg_name
-from stream.sources.v4l2 import VideoNode
-from stream.sources.webcam_reader import Given, Taken
+from stream.sources.network.ffmpeg_log import KEPT_LINES
+from stream.sources.webcam import errors as failures
+from stream.sources.webcam import v4l2_abi as abi
+from stream.sources.webcam.devices import PixelFormat, formats_of
+from stream.sources.webcam.pixel_formats import NAMES, PictureDecoder, ffmpeg_name
+from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.v4l2_device import VideoNode
 
 PLAUSIBLE_S = 5.0
 """A driver's time stamp older than this, or from the future, is none."""

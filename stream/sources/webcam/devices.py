@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from stream.frames import Size
 
 if TYPE_CHECKING:
-    from stream.sources.v4l2 import VideoNode
+    from stream.sources.webcam.v4l2_device import VideoNode
 
 FLUENT_FPS = 24.0
 AV_FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
@@ -99,8 +99,8 @@ def list_devices(platform: str = sys.platform) -> tuple[Device, ...]:
 
 def look(path: str) -> Device | None:
     """The camera behind a Linux device node; None for a node that gives no pictures (metadata, output, a codec)."""
-    from stream.sources import v4l2_abi as abi
-    from stream.sources.v4l2 import VideoNode
+    from stream.sources.webcam import v4l2_abi as abi
+    from stream.sources.webcam.v4l2_device import VideoNode
 
     try:
         node = VideoNode(path)
@@ -120,8 +120,8 @@ def look(path: str) -> Device | None:
 
 def formats_of(node: VideoNode) -> tuple[PixelFormat, ...]:
     """Every pixel format of an open camera with its sizes and rates. Raises OSError."""
-    from stream.sources import v4l2_abi as abi
-    from stream.sources.pixel_formats import NAMES
+    from stream.sources.webcam import v4l2_abi as abi
+    from stream.sources.webcam.pixel_formats import NAMES
 
     formats = []
     for code in node.fourccs():

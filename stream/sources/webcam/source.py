@@ -11,11 +11,11 @@ from typing import Self
 from stream.core.clock import Deadline
 from stream.frames import Frame, Size
 from stream.settings import WebcamCamera
-from stream.sources import webcam_failures as failures
-from stream.sources.pixel_formats import ffmpeg_name
-from stream.sources.webcam_cv2 import Cv2Webcam
-from stream.sources.webcam_reader import Given, Taken, WebcamReader
-from stream.sources.webcam_v4l2 import V4l2Webcam
+from stream.sources.webcam import errors as failures
+from stream.sources.webcam.opencv_reader import Cv2Webcam
+from stream.sources.webcam.pixel_formats import ffmpeg_name
+from stream.sources.webcam.reader import Given, Taken, WebcamReader
+from stream.sources.webcam.v4l2_reader import V4l2Webcam
 
 log = logging.getLogger(__name__)
 

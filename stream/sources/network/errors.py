@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import EHOSTUNREACH, EINVAL, EIO, ENETUNREACH, EPROTONOSUPPORT
 
 from stream.errors import AccessDenied, SourceError, SourceStalled
-from stream.sources.camera_url import CameraUrl
+from stream.sources.network.url import CameraUrl
 
 ALMOST = 0.9
 """Of a time-out: FFmpeg may give up a little early, and says so with any of several errors."""

@@ -36,7 +36,7 @@ class BgrConverter:
         return image.copy() if converted is frame else np.ascontiguousarray(image)
 
     def _from_device(self, frame: VideoFrame) -> Image:
-        from stream.sources.nv12 import frame_to_bgr
+        from stream.sources.pixels.nv12 import frame_to_bgr
 
         try:
             return cast(Image, frame_to_bgr(frame).cpu().numpy())
@@ -49,6 +49,6 @@ class BgrConverter:
 
 def _is_on_device(frame: VideoFrame) -> bool:
     """And of a kind that we convert there; FFmpeg fetches and converts all others."""
-    from stream.sources.nv12 import FORMATS
+    from stream.sources.pixels.nv12 import FORMATS
 
     return frame.format.name == "cuda" and frame.sw_format is not None and frame.sw_format.name in FORMATS

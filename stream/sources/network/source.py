@@ -8,9 +8,9 @@ from typing import Self
 
 from stream.frames import Frame
 from stream.settings import NetworkCamera
-from stream.sources.camera_url import CameraUrl
-from stream.sources.ffmpeg_log import FfmpegLog
-from stream.sources.live_reading import LiveReading
+from stream.sources.network.ffmpeg_log import FfmpegLog
+from stream.sources.network.session import LiveReading
+from stream.sources.network.url import CameraUrl
 
 
 class NetworkSource:

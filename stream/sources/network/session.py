@@ -12,14 +12,14 @@ from typing import NamedTuple
 from stream.core.clock import NS_PER_S, Pacer, Stamp
 from stream.frames import Image, Integrity, Size
 from stream.settings import NetworkCamera
-from stream.sources import failures
-from stream.sources.bgr import BgrConverter
-from stream.sources.camera_url import CameraUrl
-from stream.sources.capture_time import CaptureClock
-from stream.sources.connection import RTP_SCHEMES, connect, video_stream
-from stream.sources.ffmpeg_log import FfmpegLog
-from stream.sources.live_decoder import Judged, LiveDecoder
-from stream.sources.live_packets import LivePackets, camera_time_us
+from stream.sources.network import errors
+from stream.sources.network.capture_clock import CaptureClock
+from stream.sources.network.connection import RTP_SCHEMES, connect, video_stream
+from stream.sources.network.decoder import Judged, LiveDecoder
+from stream.sources.network.ffmpeg_log import FfmpegLog
+from stream.sources.network.packets import LivePackets, camera_time_us
+from stream.sources.network.url import CameraUrl
+from stream.sources.pixels.bgr import BgrConverter
 
 FRESH_AFTER_S = 0.005
 """A packet that had to be waited for so long was not lying in a buffer."""
@@ -109,14 +109,14 @@ class LiveReading:
             pictures = self._decoder.decode(packet, said)
             without_s = (monotonic_ns() - picture_ns) / NS_PER_S
             if not pictures and without_s > limit_s:
-                raise failures.undecodable(self._url, without_s, limit_s)
+                raise errors.undecodable(self._url, without_s, limit_s)
             if self.is_recording or backlog.is_over(waited_ns, media_s if self._rtp else None):
                 yield from pictures
             if pictures:
                 limit_s, picture_ns = self._settings.stall_s, monotonic_ns()  # the reader's own time does not count
         if not stopping.is_set():
             if not self.is_recording:
-                raise failures.ended(self._url)
+                raise errors.ended(self._url)
             yield from self._decoder.decode(None)
 
     def _media_s(self, pts: int | None) -> float | None:

@@ -10,8 +10,8 @@ import numpy as np
 from stream.core.log import redact
 from stream.errors import SourceError
 from stream.frames import Image, Integrity, Size
-from stream.sources.bgr import BgrConverter
-from stream.sources.ffmpeg_log import FfmpegLog
+from stream.sources.network.ffmpeg_log import FfmpegLog
+from stream.sources.pixels.bgr import BgrConverter
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext

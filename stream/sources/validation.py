@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stream.core.suggest import nearest
 from stream.settings import NetworkCamera, WebcamCamera
-from stream.sources.camera_url import CameraUrl
-from stream.sources.failures import ENCODE
+from stream.sources.network.errors import ENCODE
+from stream.sources.network.url import CameraUrl
 
 NEED_A_HOST = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
 """Of others it may be left out: udp://:5000 receives at every address of this machine."""

@@ -19,7 +19,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream.frames import Integrity
-from stream.sources.ffmpeg_log import FfmpegLog, LogLine
+from stream.sources.network.ffmpeg_log import FfmpegLog, LogLine
 
 if TYPE_CHECKING:
     from av.packet import Packet

@@ -18,7 +18,7 @@ from ctypes import Structure, c_int
 from typing import NamedTuple, TypeVar
 
 from stream.frames import Size
-from stream.sources import v4l2_abi as abi
+from stream.sources.webcam import v4l2_abi as abi
 
 BUFFERS = 4
 """The driver fills so many while nobody reads, and then loses pictures: at 30 fps, 130 ms."""
