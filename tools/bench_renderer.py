@@ -21,8 +21,8 @@ from train_tiny import LARGE_VIEWS, SMALL_VIEWS
 
 from pipelines.benchmark.questions import machine_line
 from stream.frames import Size
-from stream.scenes.render import render
-from stream.scenes.tours import tour
+from stream.scenes.renderer.render import render
+from stream.scenes.world.tours import tour
 
 VIEWS = 16
 CAMERA = Size(240, 320)

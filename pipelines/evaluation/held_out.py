@@ -17,8 +17,8 @@ from pipelines.evaluation.sample import Sample
 from stream.frames import Size
 
 if TYPE_CHECKING:
-    from stream.scenes.render import Pictures
-    from stream.scenes.textures import Atlas
+    from stream.scenes.renderer.render import Pictures
+    from stream.scenes.renderer.textures import Atlas
 
 SEED = 20_161_107
 """Kept for evaluation; do not train with it."""
@@ -47,8 +47,8 @@ class HeldOutViews:
         return self._views
 
     def __iter__(self) -> Iterator[Sample]:
-        from stream.scenes.exposure import Grain, to_bgr
-        from stream.scenes.textures import random_atlas
+        from stream.scenes.camera.exposure import Grain, to_bgr
+        from stream.scenes.renderer.textures import random_atlas
 
         atlas, grain = random_atlas(SEED, TEXTURES), Grain(SEED, SIZE, GRAIN)
         for number, family in zip(range(self._views), _families(), strict=False):
@@ -59,7 +59,7 @@ class HeldOutViews:
 
 def _families() -> Iterator[str]:
     """Endless, in a fixed order: the one that is furthest behind its share comes next."""
-    from stream.scenes.layouts import FAMILIES
+    from stream.scenes.world.layouts import FAMILIES
 
     total = sum(share for _, share in FAMILIES.values())
     seen = dict.fromkeys(FAMILIES, 0)
@@ -72,8 +72,8 @@ def _families() -> Iterator[str]:
 def _view(number: int, family: str, atlas: Atlas) -> Pictures:
     """The first view of this number's random sequence that is worth looking at."""
     from stream.scenes.acceptance import worth_keeping
-    from stream.scenes.layouts import random_scene
-    from stream.scenes.render import render
+    from stream.scenes.renderer.render import render
+    from stream.scenes.world.layouts import random_scene
 
     rng = np.random.default_rng((SEED, number))
     while True:  # every family's own test has at least 5 of 12 views kept

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.scenes.camera import Camera
-from stream.scenes.materials import Colour, Material
-from stream.scenes.primitives import Primitive
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.materials import Colour, Material
+from stream.scenes.renderer.primitives import Primitive
 
 FAR_M = 1e4
 """Where an outdoor environment ends; seen as sky, or as the last of the ground."""

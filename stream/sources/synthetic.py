@@ -16,8 +16,8 @@ from stream.frames import Floats, Frame, Image, Size
 from stream.settings import SyntheticCamera
 
 if TYPE_CHECKING:
-    from stream.scenes.exposure import Grain
-    from stream.scenes.tour import Tour
+    from stream.scenes.camera.exposure import Grain
+    from stream.scenes.world.tour import Tour
 
 SOFTNESS = 0.08
 """Share of a pixel's light that each of its neighbours receives: a lens, and no stairs along edges."""
@@ -40,7 +40,7 @@ class SyntheticSource:
         self._tour: Tour | None = None
 
     def __enter__(self) -> Self:
-        from stream.scenes.tours import tour
+        from stream.scenes.world.tours import tour
 
         swaying = tour(self._settings.seed)
         self._tour = replace(swaying, sway=swaying.sway.stopped()) if self._settings.still else swaying
@@ -51,7 +51,7 @@ class SyntheticSource:
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Ends after ``seconds`` of scene time, or within one frame of ``stopping``."""
-        from stream.scenes.exposure import Grain
+        from stream.scenes.camera.exposure import Grain
 
         settings = self._settings
         grain = Grain(settings.seed, self._size, GRAIN)
@@ -80,8 +80,8 @@ class SyntheticSource:
         """(H, W, 3) uint8 BGR and (H, W) float32 metres, both read-only."""
         import torch
 
-        from stream.scenes.exposure import to_bgr
-        from stream.scenes.render import render
+        from stream.scenes.camera.exposure import to_bgr
+        from stream.scenes.renderer.render import render
 
         tour = self._opened()
         with torch.inference_mode():

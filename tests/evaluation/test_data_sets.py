@@ -15,7 +15,7 @@ from pipelines.evaluation.folder import PicturesFolder
 from pipelines.evaluation.held_out import HeldOutViews
 from pipelines.evaluation.motorcycle import Motorcycle, metres
 from stream.errors import SourceError, UsageError
-from stream.scenes.layouts import FAMILIES
+from stream.scenes.world.layouts import FAMILIES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

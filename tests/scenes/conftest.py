@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from stream.frames import Size
-from stream.scenes.camera import Camera
-from stream.scenes.materials import Material
-from stream.scenes.primitives import Primitive
-from stream.scenes.render import Pictures, render
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive
+from stream.scenes.renderer.render import Pictures, render
+from stream.scenes.renderer.textures import Atlas, atlas_of
 from stream.scenes.scene import FAR_M, Environment, Light, Scene
-from stream.scenes.textures import Atlas, atlas_of
 
 GREY = Material(0)
 SIZE = Size(48, 64)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from stream.frames import Size
-from stream.scenes.exposure import to_bgr
-from stream.scenes.render import render
-from stream.scenes.tours import tour
+from stream.scenes.camera.exposure import to_bgr
+from stream.scenes.renderer.render import render
+from stream.scenes.world.tours import tour
 
 FOLDER = Path(__file__).parent / "references"
 SIZE = Size(24, 32)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from stream.frames import Size
-from stream.scenes.camera import Camera
-from stream.scenes.primitives import ellipsoid
-from stream.scenes.rotations import vector
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.primitives import ellipsoid
+from stream.scenes.renderer.rotations import vector
 
 CAMERAS = [
     Camera((0, 0, 1.5)),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from stream.frames import Size
-from stream.scenes.camera import Camera
-from stream.scenes.primitives import box, cylinder, ellipsoid
-from stream.scenes.rotations import about_x, about_y, about_z, vector
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.primitives import box, cylinder, ellipsoid
+from stream.scenes.renderer.rotations import about_x, about_y, about_z, vector
 
 LEVEL = Camera((0, 0, 1.5))
 TILTED = Camera((0.4, -0.3, 1.8), 0.2, -0.3, 0.15, math.radians(75))

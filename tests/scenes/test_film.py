@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stream.scenes.film import Shots, random_shots, take
-from stream.scenes.jpeg import compressed
-from stream.scenes.lens import blurred, out_of_focus_px
+from stream.scenes.camera.film import Shots, random_shots, take
+from stream.scenes.camera.jpeg import compressed
+from stream.scenes.camera.lens import blurred, out_of_focus_px
 
 H, W = 40, 56
 

@@ -8,9 +8,9 @@ import torch
 
 from stream.frames import Size
 from stream.scenes.acceptance import worth_keeping
-from stream.scenes.layouts import FAMILIES, random_scene
-from stream.scenes.render import Pictures, render
-from stream.scenes.textures import Atlas, random_atlas
+from stream.scenes.renderer.render import Pictures, render
+from stream.scenes.renderer.textures import Atlas, random_atlas
+from stream.scenes.world.layouts import FAMILIES, random_scene
 
 SIZE = Size(48, 64)
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.exposure import Grain, to_bgr
-from stream.scenes.layouts import random_scene
-from stream.scenes.packing import pack
-from stream.scenes.primitives import box, cylinder, ellipsoid
-from stream.scenes.raycast import FLOOR, cast
-from stream.scenes.render import render
-from stream.scenes.rotations import vector
-from stream.scenes.shadows import sunlit
-from stream.scenes.surface import surface
-from stream.scenes.textures import random_atlas
+from stream.scenes.camera.exposure import Grain, to_bgr
+from stream.scenes.renderer.packing import pack
+from stream.scenes.renderer.primitives import box, cylinder, ellipsoid
+from stream.scenes.renderer.raycast import FLOOR, cast
+from stream.scenes.renderer.render import render
+from stream.scenes.renderer.rotations import vector
+from stream.scenes.renderer.shadows import sunlit
+from stream.scenes.renderer.surface import surface
+from stream.scenes.renderer.textures import random_atlas
+from stream.scenes.world.layouts import random_scene
 
 SIZE = Size(48, 64)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stream.scenes.patterns import PATTERNS, noise
-from stream.scenes.textures import atlas_of, random_atlas, random_texture
+from stream.scenes.renderer.patterns import PATTERNS, noise
+from stream.scenes.renderer.textures import atlas_of, random_atlas, random_texture
 
 
 @pytest.mark.parametrize("name", PATTERNS)

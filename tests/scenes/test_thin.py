@@ -7,14 +7,14 @@ import pytest
 
 from stream.frames import Size
 from stream.scenes.acceptance import worth_keeping
-from stream.scenes.camera import Camera
-from stream.scenes.layouts import FAMILIES, random_scene
-from stream.scenes.packing import pack
-from stream.scenes.raycast import FLOOR
-from stream.scenes.render import render
-from stream.scenes.rotations import vector
-from stream.scenes.textures import random_atlas
-from stream.scenes.thin import bicycle, lattice, leaves, ring, rod, twigs
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.packing import pack
+from stream.scenes.renderer.raycast import FLOOR
+from stream.scenes.renderer.render import render
+from stream.scenes.renderer.rotations import vector
+from stream.scenes.renderer.textures import random_atlas
+from stream.scenes.world.layouts import FAMILIES, random_scene
+from stream.scenes.world.thin import bicycle, lattice, leaves, ring, rod, twigs
 
 SIZE = Size(48, 64)
 WITHOUT_FLOOR = ("close_up", "curve", "from_above", "upward", "thicket", "wall_ahead")

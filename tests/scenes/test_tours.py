@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.motion import Round
-from stream.scenes.render import render
-from stream.scenes.tours import tour
+from stream.scenes.camera.motion import Round
+from stream.scenes.renderer.render import render
+from stream.scenes.world.tours import tour
 
 HERE = Path(__file__).parent
 SMALL = Size(30, 40)

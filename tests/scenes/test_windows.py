@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.layouts import random_scene
-from stream.scenes.packing import pack
-from stream.scenes.patches import WASTE_PX, Patches, group
-from stream.scenes.primitives import Shape
-from stream.scenes.raycast import cast
-from stream.scenes.shadows import sunlit
-from stream.scenes.tours import tour
+from stream.scenes.renderer.packing import pack
+from stream.scenes.renderer.patches import WASTE_PX, Patches, group
+from stream.scenes.renderer.primitives import Shape
+from stream.scenes.renderer.raycast import cast
+from stream.scenes.renderer.shadows import sunlit
+from stream.scenes.world.layouts import random_scene
+from stream.scenes.world.tours import tour
 
 SIZE = Size(36, 48)
 

@@ -14,7 +14,7 @@ from stream.frames import Size
 from stream.metrics.ranks import spearman
 from stream.metrics.score import score_relative_inverse
 from stream.models.spec import InputSpec
-from stream.scenes.layouts import FAMILIES
+from stream.scenes.world.layouts import FAMILIES
 from tiny_training.augment import normalised
 from tiny_training.resize import nearest, shrunk
 from tiny_training.views import Recipe, drawn

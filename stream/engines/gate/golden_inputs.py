@@ -17,8 +17,8 @@ from stream.preprocess.cpu import to_network
 from stream.preprocess.geometry import network_size
 
 if TYPE_CHECKING:
-    from stream.scenes.render import Pictures
-    from stream.scenes.textures import Atlas
+    from stream.scenes.renderer.render import Pictures
+    from stream.scenes.renderer.textures import Atlas
 
 VERSION = 1
 """Counts changes of what is drawn here; older verdicts are then judged anew."""
@@ -85,8 +85,8 @@ def _to_network(images: tuple[Image, ...], spec: InputSpec) -> Floats:
 @lru_cache(maxsize=4)
 def _pictures(size: Size) -> tuple[Image, ...]:
     """One view of each family as everyday cameras take them: blurred, noisy, badly exposed, from JPEG files."""
-    from stream.scenes.film import random_shots, take
-    from stream.scenes.textures import random_atlas
+    from stream.scenes.camera.film import random_shots, take
+    from stream.scenes.renderer.textures import random_atlas
 
     atlas, images = random_atlas(SEED, TEXTURES), []
     for number, family in enumerate(FAMILIES):
@@ -100,8 +100,8 @@ def _pictures(size: Size) -> tuple[Image, ...]:
 def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Pictures:
     """The first random scene of ``family`` that is not blocked by one surface."""
     from stream.scenes.acceptance import worth_keeping
-    from stream.scenes.layouts import random_scene
-    from stream.scenes.render import render
+    from stream.scenes.renderer.render import render
+    from stream.scenes.world.layouts import random_scene
 
     while True:  # every family's own test has at least 5 of 12 views kept
         pictures = render([random_scene(rng, atlas.count, family)], atlas, size)
@@ -112,9 +112,9 @@ def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Pi
 @lru_cache(maxsize=4)
 def _clip(size: Size, still: bool) -> tuple[Image, ...]:
     """A square with people: from a tripod, or swaying and with most of a second between two frames."""
-    from stream.scenes.exposure import Grain, to_bgr
-    from stream.scenes.render import render
-    from stream.scenes.tours import tour
+    from stream.scenes.camera.exposure import Grain, to_bgr
+    from stream.scenes.renderer.render import render
+    from stream.scenes.world.tours import tour
 
     shown, grain = tour(SEED), Grain(SEED, size, GRAIN)
     camera = shown.sway.stopped() if still else shown.sway

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import Intrinsics, Size
-from stream.scenes.rotations import Matrix
+from stream.scenes.renderer.rotations import Matrix
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from stream.scenes.materials import Material
-from stream.scenes.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.rotations import about_x, about_y, about_z, vector
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.rotations import about_x, about_y, about_z, vector
 
 SWING_RAD = 0.5
 """How far a leg swings."""

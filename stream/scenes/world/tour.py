@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from stream.scenes.materials import Colour, Material
-from stream.scenes.motion import Round, Sway
-from stream.scenes.objects import animal, ball, person
-from stream.scenes.patterns import bricks, checks, grain, noise, planks, stripes, tiles, windows
-from stream.scenes.primitives import Primitive, placed
+from stream.scenes.camera.motion import Round, Sway
+from stream.scenes.renderer.materials import Colour, Material
+from stream.scenes.renderer.patterns import bricks, checks, grain, noise, planks, stripes, tiles, windows
+from stream.scenes.renderer.primitives import Primitive, placed
+from stream.scenes.renderer.textures import GAMMA, Atlas, atlas_of, painted
 from stream.scenes.scene import Environment, Light, Scene
-from stream.scenes.textures import GAMMA, Atlas, atlas_of, painted
+from stream.scenes.world.objects import animal, ball, person
 
 Mover: TypeAlias = Callable[[float], Sequence[Primitive]]
 """Time in seconds -> the thing at that time; always the same number and order of primitives."""

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from stream.scenes.materials import Material
-from stream.scenes.objects import animal, person
-from stream.scenes.primitives import Primitive, placed
-from stream.scenes.rotations import Vector, about_x, vector
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive, placed
+from stream.scenes.renderer.rotations import Vector, about_x, vector
 from stream.scenes.scene import FAR_M, Scene
-from stream.scenes.staging import View, random_light, random_view, spot, surroundings
-from stream.scenes.thin import bicycle, lattice, leaves, ring, twigs
-from stream.scenes.things import Chance, random_tree
+from stream.scenes.world.objects import animal, person
+from stream.scenes.world.staging import View, random_light, random_view, spot, surroundings
+from stream.scenes.world.thin import bicycle, lattice, leaves, ring, twigs
+from stream.scenes.world.things import Chance, random_tree
 
 Thin = Callable[[Chance, float, Material], list[Primitive]]
 

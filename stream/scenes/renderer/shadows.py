@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stream.scenes.intervals import INTERVALS
-from stream.scenes.packing import OCCLUSION_REACH, Packed
-from stream.scenes.raycast import Hits
-from stream.scenes.surface import Surface
-from stream.scenes.triples import along, dot, minus
+from stream.scenes.renderer.intervals import INTERVALS
+from stream.scenes.renderer.packing import OCCLUSION_REACH, Packed
+from stream.scenes.renderer.raycast import Hits
+from stream.scenes.renderer.surface import Surface
+from stream.scenes.renderer.triples import along, dot, minus
 
 SKIN_M = 2e-3
 """A shadow ray that leaves a shape within this (plus a ten-thousandth of the depth) only grazed its own surface."""

@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stream.scenes.furniture import board, board_heights, floor_lamp, shelf, sofa, table
-from stream.scenes.materials import WHITE, Material
-from stream.scenes.objects import (
+from stream.scenes.renderer.materials import WHITE, Material
+from stream.scenes.renderer.primitives import Primitive, ellipsoid, placed
+from stream.scenes.renderer.rotations import Vector, vector
+from stream.scenes.renderer.textures import GAMMA, random_colour
+from stream.scenes.world.furniture import board, board_heights, floor_lamp, shelf, sofa, table
+from stream.scenes.world.objects import (
     animal,
     ball,
     bush,
@@ -24,10 +27,7 @@ from stream.scenes.objects import (
     two_wheeler,
     van,
 )
-from stream.scenes.primitives import Primitive, ellipsoid, placed
-from stream.scenes.rotations import Vector, vector
-from stream.scenes.textures import GAMMA, random_colour
-from stream.scenes.thin import bicycle, lattice, leaves, ring
+from stream.scenes.world.thin import bicycle, lattice, leaves, ring
 
 LOW_CONTRAST_SHARE = 0.7
 """Share of surfaces with faint texture: networks should not live on texture alone."""

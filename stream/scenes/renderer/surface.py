@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stream.scenes.packing import HALF, OFFSET, PHASE, REPEATS, TO_LOCAL, Packed
-from stream.scenes.primitives import Shape
-from stream.scenes.raycast import Hits
-from stream.scenes.triples import Triple, along, dot, unit
+from stream.scenes.renderer.packing import HALF, OFFSET, PHASE, REPEATS, TO_LOCAL, Packed
+from stream.scenes.renderer.primitives import Shape
+from stream.scenes.renderer.raycast import Hits
+from stream.scenes.renderer.triples import Triple, along, dot, unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from stream.scenes.primitives import Shape
-from stream.scenes.triples import Triple, along, dot
+from stream.scenes.renderer.primitives import Shape
+from stream.scenes.renderer.triples import Triple, along, dot
 
 Interval: TypeAlias = tuple[Tensor, Tensor]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.scenes.camera import Camera
-from stream.scenes.materials import Colour
-from stream.scenes.primitives import Primitive, box
-from stream.scenes.rotations import Vector, about_z, vector
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.materials import Colour
+from stream.scenes.renderer.primitives import Primitive, box
+from stream.scenes.renderer.rotations import Vector, about_z, vector
 from stream.scenes.scene import Environment, Light
-from stream.scenes.things import Chance
+from stream.scenes.world.things import Chance
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import math
 
 import numpy as np
 
-from stream.scenes.furniture import awning, chair
-from stream.scenes.materials import Colour, Material
-from stream.scenes.motion import Round, Sway
-from stream.scenes.objects import bush, crate, drum, fountain, lamp_post, stack, tree, van
-from stream.scenes.primitives import Primitive, box, ellipsoid, placed
-from stream.scenes.rotations import vector
+from stream.scenes.camera.motion import Round, Sway
+from stream.scenes.renderer.materials import Colour, Material
+from stream.scenes.renderer.primitives import Primitive, box, ellipsoid, placed
+from stream.scenes.renderer.rotations import vector
 from stream.scenes.scene import FAR_M, Environment, Light
-from stream.scenes.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
+from stream.scenes.world.furniture import awning, chair
+from stream.scenes.world.objects import bush, crate, drum, fountain, lamp_post, stack, tree, van
+from stream.scenes.world.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
 
 HOUSE_COLOURS: tuple[Colour, ...] = (
     *((0.93, 0.84, 0.66), (0.86, 0.62, 0.5), (0.8, 0.83, 0.84), (0.9, 0.75, 0.55)),

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream.frames import Size
-from stream.scenes.materials import WHITE, Material
-from stream.scenes.patches import Patches, group
-from stream.scenes.primitives import Primitive, Shape
-from stream.scenes.rotations import UPRIGHT, vector
+from stream.scenes.renderer.materials import WHITE, Material
+from stream.scenes.renderer.patches import Patches, group
+from stream.scenes.renderer.primitives import Primitive, Shape
+from stream.scenes.renderer.rotations import UPRIGHT, vector
+from stream.scenes.renderer.triples import Triple
 from stream.scenes.scene import Scene
-from stream.scenes.triples import Triple
-from stream.scenes.windows import Corners, around, corners_of, swept, windows
+from stream.scenes.world.windows import Corners, around, corners_of, swept, windows
 
 TO_LOCAL, OFFSET, HALF = slice(0, 9), slice(9, 12), slice(12, 15)
 """Rows of the table: the matrix to the unit shape, row by row; its shift; half sizes, metres."""

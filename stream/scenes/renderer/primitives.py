@@ -8,8 +8,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from stream.scenes.materials import Material
-from stream.scenes.rotations import UPRIGHT, Matrix, Vector, about_z
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.rotations import UPRIGHT, Matrix, Vector, about_z
 
 
 class Shape(IntEnum):

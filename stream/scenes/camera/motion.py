@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from stream.scenes.camera import Camera
-from stream.scenes.rotations import Vector, vector
+from stream.scenes.camera.camera import Camera
+from stream.scenes.renderer.rotations import Vector, vector
 from stream.scenes.scene import Point
 
 DOLLY_S, SIDE_S, BOB_S, LOOK_S, NOD_S, LEAN_S = 26.0, 17.0, 7.0, 21.0, 13.0, 11.0

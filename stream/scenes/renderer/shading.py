@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stream.scenes.packing import CONTRAST, GLOSS, REPEATS, TEXTURE, TINT, Packed
-from stream.scenes.raycast import Hits
+from stream.scenes.renderer.packing import CONTRAST, GLOSS, REPEATS, TEXTURE, TINT, Packed
+from stream.scenes.renderer.raycast import Hits
+from stream.scenes.renderer.shadows import sky_seen, sunlit
+from stream.scenes.renderer.surface import Surface, surface
+from stream.scenes.renderer.textures import Atlas
+from stream.scenes.renderer.triples import Triple, dot, inverse_length, minus, unit
 from stream.scenes.scene import Scene
-from stream.scenes.shadows import sky_seen, sunlit
-from stream.scenes.surface import Surface, surface
-from stream.scenes.textures import Atlas
-from stream.scenes.triples import Triple, dot, inverse_length, minus, unit
 
 HIGHLIGHT = 24
 """Exponent of the sun's highlight (Blinn-Phong)."""

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stream.scenes.jpeg import compressed
-from stream.scenes.lens import blurred, out_of_focus_px
+from stream.scenes.camera.jpeg import compressed
+from stream.scenes.camera.lens import blurred, out_of_focus_px
 
 GREY_SHARE, SHALLOW_SHARE, JPEG_SHARE = 0.08, 0.25, 0.6
 """How many pictures are grey, have a shallow depth of field, were JPEG files."""

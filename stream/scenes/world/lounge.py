@@ -10,14 +10,14 @@ import math
 
 import numpy as np
 
-from stream.scenes.furniture import board_heights, books, chair, floor_lamp, picture, shelf, sofa, table
-from stream.scenes.materials import Colour
-from stream.scenes.motion import Round, Sway
-from stream.scenes.objects import ball, crate, drum, plant, stack
-from stream.scenes.primitives import Primitive, placed
-from stream.scenes.rotations import Vector, vector
+from stream.scenes.camera.motion import Round, Sway
+from stream.scenes.renderer.materials import Colour
+from stream.scenes.renderer.primitives import Primitive, placed
+from stream.scenes.renderer.rotations import Vector, vector
 from stream.scenes.scene import Environment, Light
-from stream.scenes.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
+from stream.scenes.world.furniture import board_heights, books, chair, floor_lamp, picture, shelf, sofa, table
+from stream.scenes.world.objects import ball, crate, drum, plant, stack
+from stream.scenes.world.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
 
 WALL_COLOURS: tuple[Colour, ...] = ((0.86, 0.86, 0.82), (0.75, 0.83, 0.85), (0.9, 0.82, 0.72), (0.78, 0.84, 0.74))
 CLOTH_COLOURS: tuple[Colour, ...] = ((0.3, 0.45, 0.62), (0.68, 0.3, 0.26), (0.36, 0.52, 0.4), (0.8, 0.62, 0.25))

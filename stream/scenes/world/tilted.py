@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from stream.scenes.furniture import floor_lamp, picture
-from stream.scenes.primitives import Primitive, box, placed
-from stream.scenes.rotations import Vector, about_x, vector
+from stream.scenes.renderer.primitives import Primitive, box, placed
+from stream.scenes.renderer.rotations import Vector, about_x, vector
 from stream.scenes.scene import FAR_M, Scene
-from stream.scenes.staging import View, block, random_light, surroundings
-from stream.scenes.things import Chance, random_shelf, random_tree
+from stream.scenes.world.furniture import floor_lamp, picture
+from stream.scenes.world.staging import View, block, random_light, surroundings
+from stream.scenes.world.things import Chance, random_shelf, random_tree
 
 
 def from_above(chance: Chance) -> Scene:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from stream.scenes.materials import Material
-from stream.scenes.primitives import Primitive, box, cylinder, ellipsoid, placed
-from stream.scenes.rotations import Vector, about_x, about_y, about_z, vector
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid, placed
+from stream.scenes.renderer.rotations import Vector, about_x, about_y, about_z, vector
 from stream.scenes.scene import FAR_M, Environment, Scene
-from stream.scenes.staging import View, random_light, surroundings
-from stream.scenes.things import Chance
+from stream.scenes.world.staging import View, random_light, surroundings
+from stream.scenes.world.things import Chance
 
 
 def close_up(chance: Chance) -> Scene:

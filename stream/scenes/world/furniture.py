@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream.scenes.materials import Material
-from stream.scenes.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.rotations import about_y, vector
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.rotations import about_y, vector
 
 BOARD_M = 0.03
 """Thickness of a board."""

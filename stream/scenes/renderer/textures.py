@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from stream.scenes.materials import Colour
-from stream.scenes.patterns import PATTERNS, Pattern, noise
+from stream.scenes.renderer.materials import Colour
+from stream.scenes.renderer.patterns import PATTERNS, Pattern, noise
 
 SIDE = 128
 """Texels a side; a power of two."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stream.scenes.lounge import lounge
-from stream.scenes.plaza import plaza
-from stream.scenes.tour import Tour
+from stream.scenes.world.lounge import lounge
+from stream.scenes.world.plaza import plaza
+from stream.scenes.world.tour import Tour
 
 TOURS = (plaza, lounge)
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from stream.frames import Size
-from stream.scenes.exposure import develop
-from stream.scenes.packing import Packed, pack
-from stream.scenes.raycast import Hits, cast
+from stream.scenes.camera.exposure import develop
+from stream.scenes.renderer.packing import Packed, pack
+from stream.scenes.renderer.raycast import Hits, cast
+from stream.scenes.renderer.shading import lights, shade
+from stream.scenes.renderer.textures import Atlas
 from stream.scenes.scene import Scene
-from stream.scenes.shading import lights, shade
-from stream.scenes.textures import Atlas
 
 
 @dataclass(frozen=True, slots=True, eq=False)

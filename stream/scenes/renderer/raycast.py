@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stream.scenes.intervals import INTERVALS
-from stream.scenes.packing import Packed
-from stream.scenes.triples import Triple
-from stream.scenes.windows import NEAR_M
+from stream.scenes.renderer.intervals import INTERVALS
+from stream.scenes.renderer.packing import Packed
+from stream.scenes.renderer.triples import Triple
+from stream.scenes.world.windows import NEAR_M
 
 SKY = -1
 FLOOR = 4

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stream.scenes.primitives import Shape
-from stream.scenes.triples import Triple
-from stream.scenes.windows import Windows
+from stream.scenes.renderer.primitives import Shape
+from stream.scenes.renderer.triples import Triple
+from stream.scenes.world.windows import Windows
 
 WASTE_PX = 3000
 """A window joins a group if that makes the group compute at most so many pixels for nothing."""

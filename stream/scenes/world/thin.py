@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from stream.scenes.materials import Material
-from stream.scenes.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.rotations import Vector, about_x, about_y, about_z, vector
+from stream.scenes.renderer.materials import Material
+from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.rotations import Vector, about_x, about_y, about_z, vector
 
 RING_PIECES = 14
 """Straight pieces that make a ring: at this number its corners no longer show in small pictures."""

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stream.scenes.closeups import close_up, curve
-from stream.scenes.furniture import picture
-from stream.scenes.primitives import Primitive, placed
-from stream.scenes.rotations import vector
+from stream.scenes.renderer.primitives import Primitive, placed
+from stream.scenes.renderer.rotations import vector
 from stream.scenes.scene import FAR_M, Scene
-from stream.scenes.staging import block, random_light, random_view, spot, surroundings
-from stream.scenes.thickets import meadow, thicket
-from stream.scenes.things import Chance, random_shelf, random_table, random_tree
-from stream.scenes.tilted import from_above, upward, wall_ahead
+from stream.scenes.world.closeups import close_up, curve
+from stream.scenes.world.furniture import picture
+from stream.scenes.world.staging import block, random_light, random_view, spot, surroundings
+from stream.scenes.world.thickets import meadow, thicket
+from stream.scenes.world.things import Chance, random_shelf, random_table, random_tree
+from stream.scenes.world.tilted import from_above, upward, wall_ahead
 
 
 def random_scene(rng: np.random.Generator, textures: int, family: str | None = None) -> Scene:
