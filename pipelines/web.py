@@ -16,10 +16,10 @@ from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, RenderSettings, WebSettings
 from stream.stages.render import Painter
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 
 if TYPE_CHECKING:
-    from stream.web.pictures import PictureService
+    from stream.web.depth_api.routes import PictureService
 
 
 class Web:
@@ -33,7 +33,7 @@ class Web:
         self, settings: WebSettings, model: ModelSettings, cameras: Sequence[str], controls: ViewControls
     ) -> None:
         from stream.web.address import Address
-        from stream.web.pictures import PictureService
+        from stream.web.depth_api.routes import PictureService
 
         Address.parse(settings.address)  # now: not when the cameras run
         self.settings, self.controls = settings, controls
@@ -52,8 +52,8 @@ class Web:
         Raises SettingsError for an address that is none, and SinkError where nobody can listen.
         """
         from stream.web.app import build_app
-        from stream.web.parts import Parts
         from stream.web.server import WebServer
+        from stream.web.services import Parts
 
         if self.pictures:
             pipe.add_figures("pictures", partial(_asked, self.pictures))

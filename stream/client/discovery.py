@@ -11,7 +11,7 @@ from stream.client.stale import link_trouble
 from stream.core.clock import Deadline
 from stream.core.log import redact
 from stream.errors import StaleFrame, WireError
-from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
+from stream.wire.json_topics import LARGEST_JSON_BYTES, parse_json
 
 PREFIXES = (b"info/", b"status/")
 SETTLE_S = 1.3

@@ -14,8 +14,8 @@ from stream.client.link import Link
 from stream.client.relay import QUEUED, Relay
 from stream.core.clock import NowNs
 from stream.errors import WireError
+from stream.wire.json_topics import LARGEST_JSON_BYTES, parse_json
 from stream.wire.message import Message, parse, subscription
-from stream.wire.slow import LARGEST_JSON_BYTES, parse_json
 
 LOOK_EVERY_NS = 10_000_000
 """A reader of two thousand frames a second has other things to do than look at all its sockets for each of them."""

@@ -16,7 +16,7 @@ from stream.errors import WireError
 from stream.frames import Size
 from stream.objects import Box
 from stream.wire.header import LARGEST_SIDE
-from stream.wire.slow import pack_json, parse_json
+from stream.wire.json_topics import pack_json, parse_json
 
 FAMILY = "boxes/"
 LARGEST_BYTES = 256 << 10

@@ -9,8 +9,8 @@ from typing import Any
 from stream.frames import DepthMap, Image
 from stream.settings import PublishSettings
 from stream.wire.codes import Compression, Encoding
+from stream.wire.json_topics import pack_json
 from stream.wire.message import Sender, largest_message, pack_depth, pack_preview
-from stream.wire.slow import pack_json
 
 COMPRESSIONS = {
     "raw": Compression.RAW,

@@ -22,8 +22,8 @@ from stream.publisher.socket import PublisherSocket
 from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
 from stream.sinks.publisher_wait import ReadersWait
+from stream.wire.json_topics import pack_json
 from stream.wire.message import topic_bytes
-from stream.wire.slow import pack_json
 
 SERVER_ID_BITS = 53
 """As many as every JSON reader keeps exactly."""

@@ -14,10 +14,10 @@ from stream.core.clock import NS_PER_S, NowNs
 from stream.frames import View
 from stream.runtime.stats import CameraHealth, PipelineStats
 from stream.runtime.stats_json import plain_json, stats_json
-from stream.web.camera_lines import camera_lines
-from stream.web.hub import WebSink
-from stream.web.parts import Parts
+from stream.web.camera_status import camera_lines
+from stream.web.live.hub import WebSink
 from stream.web.readiness import Readiness
+from stream.web.services import Parts
 
 KEPT_NS = NS_PER_S // 2
 NOT_KEPT = {"Cache-Control": "no-store"}

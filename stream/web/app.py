@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from stream.web.access.guard import GuardedApp
 from stream.web.api import api_routes
 from stream.web.files import page_routes
-from stream.web.guard import GuardedApp
-from stream.web.live import Live
-from stream.web.metrics import metric_routes
-from stream.web.mjpeg import mjpeg_routes
-from stream.web.parts import Parts
+from stream.web.http_errors import handlers
+from stream.web.live.mjpeg import mjpeg_routes
+from stream.web.live.session import Live
+from stream.web.live.viewer import viewer_routes
+from stream.web.prometheus.routes import metric_routes
 from stream.web.readiness import Readiness
-from stream.web.refusals import handlers
-from stream.web.viewer import viewer_routes
+from stream.web.services import Parts
 
 __all__ = ["Parts", "build_app"]
 

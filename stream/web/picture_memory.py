@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from stream.web.refusals import Refusal
+from stream.web.http_errors import Refusal
 
 RETRY_S = 2
 """When to come back: what is held is uploads and answers on their way, a matter of seconds."""

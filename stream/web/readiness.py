@@ -19,7 +19,7 @@ from time import monotonic_ns
 from stream.core.clock import NS_PER_S, NowNs
 from stream.core.log import redact
 from stream.runtime.stats import PipelineStats, StageStats
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 
 PATIENCE_S = 60.0
 """A camera that restarts is away for about 30 s (``stream.sources.grade``)."""

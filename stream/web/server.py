@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 
 from stream.errors import SinkError
 from stream.settings import WebSettings
+from stream.web.access.guard import GuardedApp
+from stream.web.access.token import PARAMETER
 from stream.web.address import Address, listen
 from stream.web.connections import Connection
-from stream.web.guard import GuardedApp
-from stream.web.token import PARAMETER
 
 MESSAGE_BYTES = 32 << 10
 """The longest message a viewer may send; a list of 256 cameras fits."""

@@ -8,8 +8,8 @@ from time import monotonic
 from starlette.requests import Request
 from starlette.types import Message
 
+from stream.web.http_errors import CLIENT_GONE, Refusal
 from stream.web.picture_memory import Hold
-from stream.web.refusals import CLIENT_GONE, Refusal
 
 LEAST_BYTES_PER_S = 8_000
 """Slower than any phone's network; what comes more slowly than this, after some patience, is no upload."""

@@ -1,4 +1,4 @@
-"""Messages to arrays, and, from stream.wire.sending, the other way round: what users of the wire import.
+"""Messages to arrays, and, from stream.wire.packing, the other way round: what users of the wire import.
 
 A message is one ZeroMQ part: the header (stream.wire.header), then the payload (stream.wire.payload), whose numbers
 stream.wire.values explains. Whatever bytes arrive, reading them raises WireError or gives arrays of the stated size.
@@ -18,8 +18,8 @@ from stream.frames import Floats, Intrinsics, Size
 from stream.wire.codes import WireKind
 from stream.wire.header import Header
 from stream.wire.names import subscription, topic_bytes
+from stream.wire.packing import Sender, largest_message, pack_depth, pack_preview
 from stream.wire.payload import decompress
-from stream.wire.sending import Sender, largest_message, pack_depth, pack_preview
 from stream.wire.values import restore
 
 __all__ = ["Message", "Sender", "largest_message", "pack_depth", "pack_preview", "parse", "subscription", "topic_bytes"]

@@ -21,7 +21,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from stream.errors import WireError
-from stream.wire import pictures
+from stream.wire import images
 from stream.wire.codes import BYTES_PER_PIXEL, Compression, Encoding
 from stream.wire.header import Header
 from stream.wire.values import DTYPES
@@ -36,7 +36,7 @@ def compress(pixels: NDArray[Any], compression: Compression) -> bytes:
     if compression == Compression.DELTA_ZSTD:
         return _zstd(delta(pixels))
     if compression == Compression.PNG16:
-        return pictures.png16(pixels)
+        return images.png16(pixels)
     return _zstd(pixels)
 
 
@@ -49,9 +49,9 @@ def decompress(payload: memoryview, header: Header) -> NDArray[Any]:
             f"{header.topic}: {header.width}x{header.height} px, compressed, is more than {LARGEST_COMPRESSED_PX} px"
         )
     if header.compression == Compression.PNG16:
-        return pictures.from_png16(payload, header.height, header.width)
+        return images.from_png16(payload, header.height, header.width)
     if header.compression == Compression.JPEG:
-        return pictures.from_jpeg(payload, header.height, header.width)
+        return images.from_jpeg(payload, header.height, header.width)
     rows = _unzstd(payload, header.height * header.step)
     if header.compression == Compression.DELTA_ZSTD:
         return undelta(rows).reshape(header.height, header.width)

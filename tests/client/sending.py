@@ -16,8 +16,8 @@ import zmq
 from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import DepthMap, Floats, Frame, Intrinsics, Kind, Size
 from stream.wire.codes import Compression, Encoding
+from stream.wire.json_topics import pack_json
 from stream.wire.message import Sender, largest_message, pack_depth
-from stream.wire.slow import pack_json
 
 SIZE = Size(6, 8)
 OPTICS = Intrinsics(10.0, 12.0, 3.5, 2.5, SIZE)

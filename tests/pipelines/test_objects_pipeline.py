@@ -32,8 +32,8 @@ from stream.errors import SettingsError
 from stream.frames import Frame
 from stream.objects import Box
 from stream.runtime.pipeline import Pipeline
+from stream.wire.json_topics import parse_json
 from stream.wire.message import subscription
-from stream.wire.slow import parse_json
 from tests.boxes.interior import Interior
 
 CONFIG = Path(__file__).parents[2] / "configs" / "objects.toml"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipelines import serve
 from stream.core.config_file import parse
 from stream.frames import DepthMap, View
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 from tests.rigs.rtsp_camera import RtspCamera
 
 

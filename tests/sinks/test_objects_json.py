@@ -10,7 +10,7 @@ import pytest
 from stream.frames import Intrinsics, Kind, Size
 from stream.objects import Box, Mask, Objects, Ruler
 from stream.sinks.objects_json import MOST_RUNS, facts_of, runs_of
-from stream.wire.slow import LARGEST_JSON_BYTES, pack_json
+from stream.wire.json_topics import LARGEST_JSON_BYTES, pack_json
 from tests.boxes.interior import depth_map_of, interior
 
 SIZE = Size(60, 80)

@@ -18,8 +18,8 @@ from stream.errors import SinkError, WireError
 from stream.frames import DepthMap
 from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
+from stream.wire.json_topics import parse_json
 from stream.wire.message import parse, subscription
-from stream.wire.slow import parse_json
 from tests.boxes.interior import depth_map_of
 
 ANY_PORT = PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=400)

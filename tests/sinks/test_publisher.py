@@ -20,8 +20,8 @@ from stream.publisher import announcements, socket
 from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
 from stream.wire.codes import Encoding, WireKind
+from stream.wire.json_topics import parse_json
 from stream.wire.message import parse, subscription
-from stream.wire.slow import parse_json
 
 PATIENCE_S = 20.0
 NOW_NS = 10**15

@@ -17,7 +17,7 @@ from stream.publisher.publisher import Publisher
 from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
 from stream.sinks.stream_status import StreamStatus
-from stream.wire.slow import parse_json
+from stream.wire.json_topics import parse_json
 
 PATIENCE_S = 20.0
 START_NS = 77 * NS_PER_S

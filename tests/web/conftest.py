@@ -17,9 +17,9 @@ from stream.frames import DepthMap, Floats, Frame, Image, Kind, View
 from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
 from stream.web.app import build_app
-from stream.web.hub import WebSink
-from stream.web.parts import Parts
+from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
+from stream.web.services import Parts
 
 ANY_PORT = "127.0.0.1:0"
 NO_STATS = PipelineStats("test", 1.0, (), ())

@@ -21,7 +21,7 @@ from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
 from stream.settings import RenderSettings, WebSettings
 from stream.stages.render import Painter
-from stream.web.pictures import PictureService
+from stream.web.depth_api.routes import PictureService
 from stream.web.server import WebServer
 
 

@@ -23,8 +23,8 @@ from stream.sources.health import Health
 from stream.stages.publish import publish
 from stream.stages.render import render
 from stream.web.app import Parts, build_app
-from stream.web.hub import WebSink
-from stream.web.pictures import PictureService
+from stream.web.depth_api.routes import PictureService
+from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
 
 PASSWORD = "s3cr3t-pass"

@@ -14,7 +14,7 @@ from stream.errors import StageError
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import Spread
 from stream.web.api import Verdict
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 from stream.web.readiness import Readiness
 from tests.web.served import PASSWORD, TOKEN, Served, wait_until
 

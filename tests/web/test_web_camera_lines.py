@@ -7,8 +7,8 @@ import threading
 from dataclasses import replace
 
 from stream.runtime.stats import Account, CameraHealth, PipelineStats
-from stream.web.camera_lines import camera_lines
-from stream.web.hub import WebSink
+from stream.web.camera_status import camera_lines
+from stream.web.live.hub import WebSink
 from tests.web.web_client import WebClient
 
 FRONT = Account("show", "front", 100, 80, {"superseded (capture > depth)": 15})

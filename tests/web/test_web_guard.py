@@ -19,11 +19,11 @@ from websockets.exceptions import InvalidStatus
 from stream.core.log import RedactingFormatter
 from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
+from stream.web.access.guard import GuardedApp
+from stream.web.access.origin import is_own_host, is_same_origin
+from stream.web.access.token import token_for, without_token
 from stream.web.address import Address
-from stream.web.guard import GuardedApp
-from stream.web.origin import is_own_host, is_same_origin
 from stream.web.server import REFUSED_HANDSHAKE, WebServer
-from stream.web.token import token_for, without_token
 from tests.web.web_client import PATIENCE_S, WebClient
 
 TOKEN = "a-long-token-of-mine"

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.web.bell import Bell
-from stream.web.encoding import Encoder
-from stream.web.hub import KEPT, WebSink
+from stream.web.live.hub import KEPT, WebSink
+from stream.web.live.jpeg_encoder import Encoder
+from stream.web.live.notifier import Bell
 from stream.web.recent import Recent
 
 

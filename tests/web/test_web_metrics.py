@@ -18,8 +18,8 @@ from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
 from stream.runtime.stats import CameraGrade, CameraState
 from stream.settings import WebSettings
-from stream.web.metrics import PICTURE_COUNTS, PICTURE_ENDS, SINK_COUNTS
-from stream.web.pictures import PictureService
+from stream.web.depth_api.routes import PictureService
+from stream.web.prometheus.routes import PICTURE_COUNTS, PICTURE_ENDS, SINK_COUNTS
 from tests.web.served import Served, wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"

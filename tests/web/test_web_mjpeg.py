@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.web import live, mjpeg
-from stream.web.mjpeg import BOUNDARY
+from stream.web.live import mjpeg, session
+from stream.web.live.mjpeg import BOUNDARY
 from tests.web.web_client import PATIENCE_S, WebClient, eventually
 
 
@@ -168,7 +168,7 @@ def test_head_is_answered_without_pictures(serve) -> None:
 
 def test_readers_that_leave_are_forgotten(serve, web_view, monkeypatch) -> None:
     """Also when no picture comes that could fail to be sent; with all places taken the next one gets 503."""
-    monkeypatch.setattr(live, "MOST_VIEWERS", 1)
+    monkeypatch.setattr(session, "MOST_VIEWERS", 1)
     served = serve()
     with urlopen(f"{served.server.url}stream/front.mjpg", timeout=PATIENCE_S):
         eventually(lambda: served.sink.counts()["viewers"] == 1)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.web.http_errors import Refusal
 from stream.web.picture_cache import PictureCache
 from stream.web.picture_memory import Memory
-from stream.web.refusals import Refusal
 
 
 def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:

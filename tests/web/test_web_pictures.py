@@ -15,7 +15,7 @@ from stream.depth_png import decode_png16
 from stream.errors import EngineError, WeightsError
 from stream.frames import DepthMap, Frame, Image
 from stream.render.colormap import lut
-from stream.web.picture_answers import Depth, answer_with
+from stream.web.depth_api.responses import Depth, answer_with
 
 IMAGE = noise()
 PICTURE = encoded(IMAGE)

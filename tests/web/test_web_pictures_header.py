@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from picture_rig import Network, encoded, noise, serving
 
 from stream.frames import Size
-from stream.web.picture_decoding import decode
-from stream.web.picture_header import Header, check_claim, read_header
-from stream.web.refusals import Refusal
+from stream.web.depth_api.decoding import decode
+from stream.web.depth_api.image_header import Header, check_claim, read_header
+from stream.web.http_errors import Refusal
 
 ENDINGS = (".png", ".jpg", ".webp", ".bmp", ".tiff")
 HUGE = 60_000

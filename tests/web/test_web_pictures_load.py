@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from picture_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
 
+from stream.web.depth_api.upload import Upload
 from stream.web.picture_memory import Hold
-from stream.web.uploads import Upload
 
 PICTURES = [encoded(noise(seed=seed)) for seed in range(64)]
 
@@ -196,7 +196,7 @@ def test_too_many_bytes_are_refused_while_they_come(network: Network) -> None:
 @pytest.mark.slow
 def test_who_does_not_read_his_answer_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The 36 MB of it are held no longer, and the connection is closed."""
-    monkeypatch.setattr("stream.web.picture_response.STALL_S", 0.3)
+    monkeypatch.setattr("stream.web.depth_api.streaming.STALL_S", 0.3)
     picture, held = encoded(np.zeros((3000, 3000, 3), np.uint8)), list[int]()
     grow = Hold.grow
     monkeypatch.setattr(Hold, "grow", lambda hold, size: (held.append(size), grow(hold, size))[1])

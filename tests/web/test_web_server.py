@@ -24,9 +24,9 @@ from stream.settings import WebSettings
 from stream.web import connections
 from stream.web.address import Address
 from stream.web.app import build_app
-from stream.web.hub import WebSink
-from stream.web.parts import Parts
+from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
+from stream.web.services import Parts
 from tests.web.conftest import NO_STATS
 from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from stream.core.view_controls import COLORMAPS
-from stream.web import live
+from stream.web.live import session
 from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
 
 
@@ -272,7 +272,7 @@ def test_an_oversized_message_ends_the_connection(serve) -> None:
 
 def test_there_is_room_for_so_many_viewers(serve, monkeypatch) -> None:
     """One more is told to come back later; when somebody leaves there is a place."""
-    monkeypatch.setattr(live, "MOST_VIEWERS", 2)
+    monkeypatch.setattr(session, "MOST_VIEWERS", 2)
     served = serve()
     with WebClient(served.ws) as staying:
         staying.hear("hello")

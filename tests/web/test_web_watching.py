@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stream.web.hub import KEPT, WebSink
-from stream.web.watching import HELD_BYTES, UNDER_WAY, Watching
+from stream.web.live.flow_control import HELD_BYTES, UNDER_WAY, Watching
+from stream.web.live.hub import KEPT, WebSink
 
 
 def send_due(watching: Watching) -> tuple[str, int, tuple[str, ...]] | None:

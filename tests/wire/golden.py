@@ -14,8 +14,8 @@ import zstandard
 
 from stream.frames import Kind
 from stream.wire.header import Compression, Encoding, Header, WireKind
+from stream.wire.json_topics import pack_json
 from stream.wire.message import Sender, pack_preview
-from stream.wire.slow import pack_json
 from tests.wire.samples import PUBLISH_NS, SERVER_ID, depth_of, known_depth_of, map_of, packed, picture_of
 
 FOLDER = Path(__file__).with_name("golden")

@@ -10,8 +10,8 @@ import pytest
 from stream.errors import WireError
 from stream.frames import Intrinsics
 from stream.wire.header import Compression, Encoding, Flags, Header, WireKind
+from stream.wire.json_topics import parse_json
 from stream.wire.message import parse
-from stream.wire.slow import parse_json
 from tests.wire.golden import FOLDER, GOLDEN, INFO, LONGER_HEADER, golden
 from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, SERVER_ID, SIZE, depth_of, known_depth_of, picture_of
 

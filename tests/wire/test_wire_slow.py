@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import WireError
+from stream.wire.json_topics import LARGEST_JSON_BYTES, pack_json, parse_json
 from stream.wire.message import topic_bytes
-from stream.wire.slow import LARGEST_JSON_BYTES, pack_json, parse_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT

@@ -16,8 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from stream.core.view_controls import COLORMAPS
 from stream.errors import WireError
 from stream.web.allowance import Allowance
-from stream.web.live import Live
-from stream.web.messages import (
+from stream.web.live.flow_control import Due, Watching
+from stream.web.live.messages import (
     Choice,
     ClientMessage,
     Question,
@@ -29,7 +29,7 @@ from stream.web.messages import (
     read_message,
     to_json,
 )
-from stream.web.watching import Due, Watching
+from stream.web.live.session import Live
 
 MESSAGES_PER_S, MESSAGES_AT_ONCE = 200.0, 400.0
 """Besides acknowledgements of frames that are under way, which our own sending bounds."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
 from stream.frames import View
-from stream.web.probe import Probe, Readable
+from stream.web.live.probe import Probe, Readable
 from stream.web.recent import Recent
 
 KEPT = 8
@@ -30,7 +30,7 @@ class Shown:
     number: int
     """Counts the camera's views from 1."""
     jpegs: dict[ImageName, bytes] = field(default_factory=dict, compare=False, repr=False)
-    """What has been encoded already; ``stream.web.encoding`` fills it."""
+    """What has been encoded already; ``stream.web.live.jpeg_encoder`` fills it."""
 
 
 @dataclass(frozen=True, slots=True)

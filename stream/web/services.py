@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from stream.core.view_controls import ViewControls
 from stream.runtime.stats import PipelineStats
 from stream.settings import WebSettings
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 
 if TYPE_CHECKING:
-    from stream.web.pictures import PictureService
+    from stream.web.depth_api.routes import PictureService
 
 
 @dataclass(frozen=True, slots=True)

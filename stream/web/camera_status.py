@@ -8,7 +8,7 @@ from typing import Any
 
 from stream.core.log import redact
 from stream.runtime.stats import Account, CameraHealth, PipelineStats
-from stream.web.hub import WebSink
+from stream.web.live.hub import WebSink
 
 
 def camera_lines(stats: PipelineStats, sink: WebSink) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stream.web.hub import ImageName, Shown, WebSink
-from stream.web.messages import IMAGES, Mode
-from stream.web.probe import Probe, Readable
+from stream.web.live.hub import ImageName, Shown, WebSink
+from stream.web.live.messages import IMAGES, Mode
+from stream.web.live.probe import Probe, Readable
 
 UNDER_WAY = 2
 HELD_BYTES = 32 << 20

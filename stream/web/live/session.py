@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from time import monotonic_ns
 
 from stream.core.clock import NS_PER_S
-from stream.web.bell import Bell
-from stream.web.camera_lines import camera_lines
-from stream.web.encoding import Encoder
-from stream.web.hub import ImageName, Shown
-from stream.web.messages import to_json
-from stream.web.parts import Parts
+from stream.web.camera_status import camera_lines
+from stream.web.live.hub import ImageName, Shown
+from stream.web.live.jpeg_encoder import Encoder
+from stream.web.live.messages import to_json
+from stream.web.live.notifier import Bell
+from stream.web.services import Parts
 
 MOST_VIEWERS = 64
 """Pages and MJPEG readers together; each may hold some MB in the kernel's buffers."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream.frames import Size
 from stream.picture import MAX_SIDE_PX
-from stream.web.refusals import Refusal
+from stream.web.http_errors import Refusal
 
 MAX_SEGMENTS = 4096
 """Of a JPEG before its size; real ones have a few hundred at most (a large colour profile)."""

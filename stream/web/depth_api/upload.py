@@ -8,10 +8,10 @@ from hashlib import sha256
 
 from starlette.requests import Request
 
+from stream.web.depth_api.multipart import AROUND_BYTES, PART, Form
+from stream.web.http_errors import Refusal
 from stream.web.picture_memory import Hold
-from stream.web.refusals import Refusal
 from stream.web.upload_body import Body, too_large
-from stream.web.upload_form import AROUND_BYTES, PART, Form
 
 PATIENCE_S = 20.0
 HASHED_AT_ONCE = 1 << 20

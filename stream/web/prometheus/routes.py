@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stream.web.parts import Parts
 from stream.web.readiness import Readiness
+from stream.web.services import Parts
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -76,8 +76,8 @@ def registry_of(parts: Parts, readiness: Readiness) -> CollectorRegistry:
 
 
 def _families(parts: Parts, readiness: Readiness) -> Iterator[Metric]:
-    from stream.web.metric_families import pipeline_families
     from stream.web.metric_kinds import gauge
+    from stream.web.prometheus.families import pipeline_families
 
     stats = parts.stats()
     info = [((version("depthstream"), stats.name), 1.0)]

@@ -13,12 +13,12 @@ from typing import TypeAlias, cast
 from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError
 from stream.frames import DepthMap, Image
-from stream.web.picture_answers import Answer, Depth, Paint, answer_with
+from stream.web.depth_api.decoding import decode
+from stream.web.depth_api.image_header import Header
+from stream.web.depth_api.options import Asked
+from stream.web.depth_api.responses import Answer, Depth, Paint, answer_with
+from stream.web.http_errors import Refusal
 from stream.web.picture_cache import PictureCache
-from stream.web.picture_decoding import decode
-from stream.web.picture_header import Header
-from stream.web.picture_options import Asked
-from stream.web.refusals import Refusal
 
 log = logging.getLogger(__name__)
 

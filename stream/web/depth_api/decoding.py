@@ -12,8 +12,8 @@ import numpy as np
 from stream.errors import PictureError
 from stream.frames import Image
 from stream.picture import check_picture
-from stream.web.picture_header import Header
-from stream.web.refusals import Refusal
+from stream.web.depth_api.image_header import Header
+from stream.web.http_errors import Refusal
 
 MAX_SCANS = 100
 """Of a progressive JPEG; encoders write about 10. Each one passes over the whole picture, even to change nothing."""

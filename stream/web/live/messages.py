@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from stream.core.view_controls import ViewControls
 from stream.errors import WireError
 from stream.frames import View
-from stream.web.hub import ImageName
-from stream.web.probe import Probe
+from stream.web.live.hub import ImageName
+from stream.web.live.probe import Probe
 
 Mode: TypeAlias = Literal["both", "picture", "depth", "none"]
 Name: TypeAlias = Annotated[str, Field(max_length=200)]

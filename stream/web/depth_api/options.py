@@ -7,8 +7,8 @@ from typing import NamedTuple, cast
 
 from stream.core.suggest import nearest
 from stream.core.view_controls import COLORMAPS
-from stream.web.picture_answers import OUTPUTS, Output
-from stream.web.refusals import Refusal
+from stream.web.depth_api.responses import OUTPUTS, Output
+from stream.web.http_errors import Refusal
 
 OPTIONS = ("model", "output", "colormap")
 _NOT_OURS = frozenset({"token"})

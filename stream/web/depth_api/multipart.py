@@ -5,7 +5,7 @@ from __future__ import annotations
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, create_form_parser
 
-from stream.web.refusals import Refusal
+from stream.web.http_errors import Refusal
 
 PART = "picture"
 """Name of the part that is the picture."""

@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from stream.core.clock import Deadline
-from stream.web.hub import ImageName
-from stream.web.live import Live
+from stream.web.live.hub import ImageName
+from stream.web.live.session import Live
 
 BOUNDARY = "depthstream-next-picture"
 REPEAT_S = 5.0

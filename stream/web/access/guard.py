@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.settings import WebSettings
+from stream.web.access.origin import is_own_host, is_same_origin, machine_names, named
+from stream.web.access.token import carries, cookie_header, cookie_name, in_query, token_for, without_token
 from stream.web.address import Address
-from stream.web.origin import is_own_host, is_same_origin, machine_names, named
-from stream.web.token import carries, cookie_header, cookie_name, in_query, token_for, without_token
 
 OPEN_PATHS = frozenset({"/healthz"})
 PAGE = "/"

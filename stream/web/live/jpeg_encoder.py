@@ -10,7 +10,7 @@ from typing import Self
 
 from stream.errors import SinkError
 from stream.frames import Image
-from stream.web.hub import ImageName, Shown, WebSink
+from stream.web.live.hub import ImageName, Shown, WebSink
 
 THREADS = 2
 

@@ -12,9 +12,9 @@ from stream.errors import WireError
 from stream.frames import DepthMap, Image, Size
 from stream.wire.codes import BYTES_PER_PIXEL, ENCODINGS_OF, Compression, Encoding, Flags, WireIntegrity, WireKind
 from stream.wire.header import HEADER_BYTES, LARGEST_SIDE, Header
+from stream.wire.images import jpeg
 from stream.wire.names import FRAME_ID_BYTES, shortened
 from stream.wire.payload import compress, largest_payload
-from stream.wire.pictures import jpeg
 from stream.wire.values import DTYPES, MILLIMETRE, store
 
 ROS_ENCODINGS = {Encoding.F32: "32FC1", Encoding.U16: "16UC1"}

@@ -13,15 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stream.settings import WebSettings
-from stream.web.picture_answers import Answer, Paint
-from stream.web.picture_header import Header, check_claim, read_header
-from stream.web.picture_jobs import Full, Job, SharedJobs
+from stream.web.depth_api.image_header import Header, check_claim, read_header
+from stream.web.depth_api.jobs import Full, Job, SharedJobs
+from stream.web.depth_api.options import Asked, read_options
+from stream.web.depth_api.responses import Answer, Paint
+from stream.web.depth_api.streaming import PictureResponse, while_connected
+from stream.web.depth_api.upload import PATIENCE_S, UploadReader
+from stream.web.depth_api.work import Estimate, PictureWork
+from stream.web.http_errors import CLIENT_GONE, Refusal
 from stream.web.picture_memory import Memory
-from stream.web.picture_options import Asked, read_options
-from stream.web.picture_response import PictureResponse, while_connected
-from stream.web.picture_work import Estimate, PictureWork
-from stream.web.refusals import CLIENT_GONE, Refusal
-from stream.web.uploads import PATIENCE_S, UploadReader
 
 MB = 1_000_000
 LONGEST_RETRY_S = 60
