@@ -319,7 +319,8 @@ def test_missing_weights_are_an_error_that_says_how_to_get_them(
 def test_importing_the_segmenter_does_not_load_torch() -> None:
     """Nor does making one."""
     code = (
-        "import sys; from stream.segmentation.segmenter import Segmenter; from stream.segmentation.settings import SegmenterSettings;"
+        "import sys; from stream.segmentation.segmenter import Segmenter;"
+        "from stream.segmentation.settings import SegmenterSettings;"
         "Segmenter(SegmenterSettings()); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -54,7 +54,7 @@ def pack_boxes(stream: str, boxes: Sequence[Box], size: Size | None = None) -> b
 def parse_boxes(message: bytes | memoryview) -> tuple[str, BoxSet]:
     """Stream and boxes. Raises WireError, and nothing else, for bytes that are no such message.
 
-    Boxes that are empty, inverted or not finite are no mistake here: ``stream.detections.clipping`` drops them one by one.
+    Boxes that are empty, inverted or not finite are valid here: ``stream.detections.clipping`` drops them one by one.
     """
     if len(message) > LARGEST_BYTES:
         raise WireError(f"a message of {len(message)} bytes of boxes; at most {LARGEST_BYTES} are taken")

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 from stream.core.clock import NS_PER_MS
 from stream.frames import DepthMap
+from stream.publisher.stream_status import StreamStatus
 from stream.settings import PublishSettings
-from stream.sinks.stream_status import StreamStatus
 from stream.wire.message import topic_bytes
 
 Made: TypeAlias = Literal["previews", "raw messages", "objects"]

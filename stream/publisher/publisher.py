@@ -20,8 +20,8 @@ from stream.publisher.endpoints import check
 from stream.publisher.packing import Packing
 from stream.publisher.socket import PublisherSocket
 from stream.publisher.subscriptions import Subscriptions
+from stream.publisher.wait import ReadersWait
 from stream.settings import PublishSettings
-from stream.sinks.publisher_wait import ReadersWait
 from stream.wire.json_topics import pack_json
 from stream.wire.message import topic_bytes
 

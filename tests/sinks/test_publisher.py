@@ -16,7 +16,8 @@ import zmq
 from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError, WireError
 from stream.frames import DepthMap, Frame
-from stream.publisher import announcements, socket
+from stream.publisher import announcements
+from stream.publisher import socket as publisher_socket
 from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
 from stream.wire.codes import Encoding, WireKind
@@ -254,7 +255,7 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(
     make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cameras from two threads, one reader asleep, one awake; checksums are on, and each map holds its number."""
-    monkeypatch.setattr(socket, "HEARTBEAT_MS", 0)  # with them ZeroMQ may abort us: stream/client/link.py
+    monkeypatch.setattr(publisher_socket, "HEARTBEAT_MS", 0)  # with them ZeroMQ may abort us: stream/client/link.py
     with open_publisher(checksum=True) as publisher:
         _send_to_two(publisher, make_reader)
 

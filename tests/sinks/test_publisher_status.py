@@ -14,9 +14,9 @@ from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
 from stream.publisher.announcements import PAUSE_NS, SlowTopics
 from stream.publisher.publisher import Publisher
+from stream.publisher.stream_status import StreamStatus
 from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
-from stream.sinks.stream_status import StreamStatus
 from stream.wire.json_topics import parse_json
 
 PATIENCE_S = 20.0

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from stream.core.clock import Deadline
-from stream.publisher import socket
+from stream.publisher import socket as publisher_socket
 from stream.publisher.buffers import MOST_FREE, SendBuffers
 from stream.publisher.socket import PublisherSocket
 from stream.settings import PublishSettings
@@ -40,7 +40,7 @@ def make_socket() -> Iterator[MakeSocket]:
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[PublisherSocket]:
     """The real one: two messages a reader. With heartbeats ZeroMQ may abort us when a full reader wakes up."""
-    monkeypatch.setattr(socket, "HEARTBEAT_MS", 0)
+    monkeypatch.setattr(publisher_socket, "HEARTBEAT_MS", 0)
     with closing(PublisherSocket(PublishSettings(endpoints=("tcp://127.0.0.1:*",)))) as socket:
         yield socket
 

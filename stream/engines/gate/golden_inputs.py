@@ -59,7 +59,7 @@ def golden(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> Golden:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A second thread gains nothing here, and where threads spin (``stream.engines.cpu_setup``) it may cost a minute."""
+    """A second thread gains nothing here; where threads spin (``stream.engines.cpu_setup``) it may cost a minute."""
     import torch
 
     before = torch.get_num_threads()
