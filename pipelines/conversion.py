@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.estimation import add_depth
+from pipelines.components.depth import add_depth
 from stream.frames import View
 from stream.inference.estimator import Estimator
 from stream.runtime.pipeline import Pipeline

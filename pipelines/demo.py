@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from pipelines.broadcasting import add_publisher
-from pipelines.cameras import open_source
-from pipelines.estimation import add_depth
-from pipelines.preview import Preview
-from pipelines.scoring import RunningScore, score
+from pipelines.components.cameras import open_source
+from pipelines.components.depth import add_depth
+from pipelines.components.publisher import add_publisher
+from pipelines.components.scoring import RunningScore, score
+from pipelines.components.window import Preview
 from stream.core.view_controls import ViewControls
 from stream.frames import Size, View
 from stream.inference.open import estimator_for
@@ -37,7 +37,7 @@ from stream.stages.publish import publish
 from stream.stages.render import render
 
 if TYPE_CHECKING:
-    from pipelines.web import Web
+    from pipelines.components.web import Web
 
 
 class DemoSettings(Settings):

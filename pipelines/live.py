@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipelines.cameras import add_cameras
-from pipelines.estimation import add_depth
-from pipelines.preview import Preview
+from pipelines.components.cameras import add_cameras
+from pipelines.components.depth import add_depth
+from pipelines.components.window import Preview
 from stream.frames import View
 from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain
@@ -19,7 +19,7 @@ from stream.stages.publish import publish
 from stream.stages.render import render
 
 if TYPE_CHECKING:
-    from pipelines.web import Web
+    from pipelines.components.web import Web
 
 
 class LiveSettings(Settings):

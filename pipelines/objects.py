@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from pipelines.broadcasting import add_publisher
-from pipelines.cameras import add_cameras
-from pipelines.estimation import add_depth
-from pipelines.preview import Preview
+from pipelines.components.cameras import add_cameras
+from pipelines.components.depth import add_depth
+from pipelines.components.publisher import add_publisher
+from pipelines.components.window import Preview
 from stream.core.view_controls import ViewControls
 from stream.detections.detectors import Detector, FixedBoxes, all_of
 from stream.detections.rejections import Refusals

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.broadcasting import add_publisher
-from pipelines.cameras import add_cameras
-from pipelines.estimation import add_depth
+from pipelines.components.cameras import add_cameras
+from pipelines.components.depth import add_depth
+from pipelines.components.publisher import add_publisher
 from pipelines.live import LiveSettings
 from stream.errors import SettingsError
 from stream.frames import DepthMap, Dropped

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.components.window import Preview
 from pipelines.live import LiveSettings, build_live
-from pipelines.preview import Preview
 from stream.frames import View
 from stream.runtime.pipeline import Pipeline
 from stream.sinks.base import Sink
 
 if TYPE_CHECKING:
-    from pipelines.web import Web
+    from pipelines.components.web import Web
 
 
 class RtspSettings(LiveSettings):

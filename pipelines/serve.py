@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.broadcasting import add_publisher
-from pipelines.cameras import add_cameras
-from pipelines.estimation import add_depth
+from pipelines.components.cameras import add_cameras
+from pipelines.components.depth import add_depth
+from pipelines.components.publisher import add_publisher
+from pipelines.components.web import Web
 from pipelines.live import LiveSettings
-from pipelines.web import Web
 from stream.core.view_controls import ViewControls
 from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline, chain

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.cameras import add_cameras
-from pipelines.estimation import add_depth
+from pipelines.components.cameras import add_cameras
+from pipelines.components.depth import add_depth
 from stream.inference.open import estimator_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipelines.components.window import Preview
 from pipelines.live import LiveSettings, build_live
-from pipelines.preview import Preview
 from stream.frames import View
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, WebcamCamera
 from stream.sinks.base import Sink
 
 if TYPE_CHECKING:
-    from pipelines.web import Web
+    from pipelines.components.web import Web
 
 
 class WebcamSettings(LiveSettings):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.bundled import bundled, config_path, find_bundled
-from pipelines.recipes import RECIPES
+from pipelines.registry import RECIPES
 from stream.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.estimation import add_depth
+from pipelines.components.depth import add_depth
 from stream.core.machine import Machine
 from stream.engines.base import Engine
 from stream.engines.select import Choice

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from pipelines.cli import entry
+from pipelines.cli.json_log import set_up_json
 from stream.errors import SourceError
-from stream.log_json import set_up_json
 from stream.runtime.pipeline import Pipeline
 from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting

@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.suite import machine_line
 from stream.core.machine import probe
 from stream.engines.cpu_setup import wait_without_spinning
 from stream.engines.gate.gate import BOUNDS, judge

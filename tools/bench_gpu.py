@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from promises import Kept, Questions, answer
 
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.suite import machine_line
 from stream.core.atomic_write import write_whole
 from stream.core.machine import probe
 from stream.frames import Size

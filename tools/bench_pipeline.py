@@ -14,8 +14,8 @@ from pathlib import Path
 from bench_page import replace_measured
 from rich.console import Console
 
-from pipelines.benchmark.questions import QUESTIONS, ROUND_S, ROUNDS, Answer, machine_line
-from pipelines.cli.bench import answer, bench_table
+from pipelines.benchmark.suite import QUESTIONS, ROUND_S, ROUNDS, Answer, machine_line
+from pipelines.cli.bench.suite import answer, bench_table
 
 
 def main() -> int:

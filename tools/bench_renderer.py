@@ -19,7 +19,7 @@ from rich.table import Table
 from tiny_training.views import Recipe, draw_chunk
 from train_tiny import LARGE_VIEWS, SMALL_VIEWS
 
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.suite import machine_line
 from stream.frames import Size
 from stream.scenes.renderer.render import render
 from stream.scenes.world.tours import tour

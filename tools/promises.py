@@ -10,7 +10,7 @@ from bench_page import replace_measured
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.suite import machine_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 from time_code import burn
 
 from pipelines import serve
-from pipelines.estimation import add_depth
-from pipelines.web import Web
+from pipelines.components.depth import add_depth
+from pipelines.components.web import Web
 from stream.core.clock import Pacer, Stamp
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.benchmark.engine_curve import MIB, check_waited, peak_resident_mib
+from pipelines.benchmark.batch_curve import MIB, check_waited, peak_resident_mib
 from stream.core.clock import Stamp
 from stream.errors import EngineError
 from stream.frames import Frame, Size

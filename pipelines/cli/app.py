@@ -97,7 +97,7 @@ def options(
     ] = False,
 ) -> None:
     if log_json:
-        from stream.log_json import set_up_json as set_up
+        from pipelines.cli.json_log import set_up_json as set_up
     else:
         from stream.core.log import set_up
 
@@ -250,7 +250,7 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="One JSON line a frame.")] = False,
 ) -> None:
     """Read depth frames as a robot would: ages, gaps, state of each stream."""
-    from pipelines.cli.watch import KeyFiles, run_watch
+    from pipelines.cli.watch.command import KeyFiles, run_watch
 
     files = KeyFiles(keys, server_key, client_key)
     how: dict[str, Any] = {"count": count, "seconds": seconds, "max_age_ms": max_age, "as_json": json}
@@ -323,15 +323,15 @@ def bench(
     given = {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
     check_bench_options(given)
     if engine is not None:
-        from pipelines.cli.bench_engine import bench_engine
+        from pipelines.cli.bench.engine import bench_engine
 
         how: dict[str, Any] = {"precision": precision, "weights": weights, "seconds": seconds or 2.0, "json_file": json}
         raise typer.Exit(bench_engine(model, engine=engine, size=size, batch=batch, **how))
     if models:
-        from pipelines.cli.bench_models import run_bench_models
+        from pipelines.cli.bench.models import run_bench_models
 
         raise typer.Exit(run_bench_models(only, seconds=seconds or 5.0, json_file=json))
-    from pipelines.cli.bench import run_bench
+    from pipelines.cli.bench.suite import run_bench
 
     raise typer.Exit(run_bench(only, seconds=seconds or 60.0, json_file=json))
 

@@ -13,7 +13,7 @@ import tomli_w
 from rich.console import Console
 from rich.syntax import Syntax
 
-from pipelines.recipes import json_schema, load
+from pipelines.registry import json_schema, load
 from stream.core.config_file import SECRETS
 from stream.core.log import redact
 from stream.errors import SinkError

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipelines import conversion
 from pipelines.cli.inputs import Input, left_out, plan
 from pipelines.cli.table import stats_table
-from pipelines.runner import Ending, run
+from pipelines.process.runner import Ending, run
 from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
 from stream.frames import View

@@ -23,7 +23,7 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit status."""
     with ends_at_once():
         from pipelines.cli.app import app
-        from pipelines.interrupts import signals_interrupt
+        from pipelines.process.signals import signals_interrupt
         from stream.engines.cpu_setup import wait_without_spinning
     wait_without_spinning()
     try:

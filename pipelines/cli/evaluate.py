@@ -17,7 +17,7 @@ from pipelines.cli.json_file import check_writable, console_beside, write_json
 from pipelines.cli.scores import score_table
 from pipelines.evaluation.data_sets import open_data_set
 from pipelines.evaluation.flicker import FRAMES, Flicker, flicker
-from pipelines.evaluation.judgement import Judgement, judge
+from pipelines.evaluation.result import Judgement, judge
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.sheet import chosen_rows, sheet_row, write_sheet
 from pipelines.evaluation.summary import about_model, flicker_json, summary_json

@@ -9,8 +9,8 @@ import sys
 
 
 def interrupted(interrupt: KeyboardInterrupt) -> int:
-    """Say so; the exit status. A run that has begun says more, with its own figures (``pipelines.runner``)."""
-    from pipelines.interrupts import Terminated, status_of
+    """Say so; the exit status. A run that has begun says more, with its own figures (``pipelines.process.runner``)."""
+    from pipelines.process.signals import Terminated, status_of
 
     _say(f"ended by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted")
     return status_of(interrupt)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pipelines import rtsp, webcam
 from pipelines.cli.page import web_at
 from pipelines.cli.run import run_pipeline
+from pipelines.components.window import Preview
 from pipelines.live import LiveSettings
-from pipelines.preview import Preview
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.errors import UsageError

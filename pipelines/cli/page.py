@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from pipelines.web import Web
+from pipelines.components.web import Web
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.runtime.pipeline import Pipeline

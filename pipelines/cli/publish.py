@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.cli.run import err, run_pipeline
 from pipelines.objects import ObjectsSettings
-from pipelines.recipes import load
+from pipelines.registry import load
 from pipelines.robot import RobotSettings
 from stream.errors import SettingsError
 

@@ -17,11 +17,11 @@ from pipelines import demo, serve
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from pipelines.cli.page import shown_at, web_at
 from pipelines.cli.table import stats_table
-from pipelines.preview import Preview
-from pipelines.reader_process import ReaderProcess
-from pipelines.recipes import load
-from pipelines.runner import Ending, run, without_pictures
-from pipelines.web import Web
+from pipelines.components.web import Web
+from pipelines.components.window import Preview
+from pipelines.process.reader_process import ReaderProcess
+from pipelines.process.runner import Ending, run, without_pictures
+from pipelines.registry import load
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.runtime.pipeline import Pipeline

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipelines.evaluation.agreement import SHORT_SIDES_PX
 from pipelines.evaluation.flicker import Flicker
-from pipelines.evaluation.judgement import Judgement
+from pipelines.evaluation.result import Judgement
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.summary import FIGURES, by_group, means, medians
 from stream.inference.estimator import Estimator

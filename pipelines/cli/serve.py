@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli.run import run_loaded
-from pipelines.recipes import load
+from pipelines.registry import load
 from pipelines.serve import ServeSettings
 from stream.errors import SettingsError
 

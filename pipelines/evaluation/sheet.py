@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from pipelines.evaluation.agreement import SHORT_SIDES_PX
-from pipelines.evaluation.judgement import Judgement
+from pipelines.evaluation.result import Judgement
 from stream.core.atomic_write import write_whole
 from stream.errors import SinkError
 from stream.frames import DepthMap, Floats, Image

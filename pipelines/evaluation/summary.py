@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Any
 
 from pipelines.evaluation.flicker import Flicker
-from pipelines.evaluation.judgement import Figures, Judgement
+from pipelines.evaluation.result import Figures, Judgement
 from stream.inference.estimator import Estimator
 
 FIGURES = (

@@ -50,7 +50,7 @@ def set_up(
 ) -> None:
     """Send our log to ``handler`` (standard error by default): warnings, or everything when ``verbose``.
 
-    A ``formatter`` of one's own must redact; ``stream.log_json`` has one for machines.
+    A ``formatter`` of one's own must redact; ``pipelines.cli.json_log`` has one for machines.
     """
     handler = handler or logging.StreamHandler()
     handler.setFormatter(formatter or RedactingFormatter("%(levelname)s %(name)s: %(message)s"))

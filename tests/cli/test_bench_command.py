@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.benchmark.questions import QUESTIONS, Answer
-from pipelines.cli import bench_engine, bench_models
-from pipelines.cli.bench import bench_table
-from pipelines.cli.bench_models import run_bench_models
+from pipelines.benchmark.suite import QUESTIONS, Answer
+from pipelines.cli.bench import engine, models
+from pipelines.cli.bench.models import run_bench_models
+from pipelines.cli.bench.suite import bench_table
 
 Command = Callable[..., Any]
 
@@ -58,8 +58,8 @@ def test_the_caption_says_what_ran() -> None:
 
 def test_what_was_not_run_is_null_in_the_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A network that is too much for a CPU: its arithmetic is known, its time is not."""
-    monkeypatch.setattr(bench_models, "one_of_each", lambda: [bench_models.find("depth_anything_v2_large")])
-    monkeypatch.setattr(bench_models, "usable_gpu", lambda machine: None)
+    monkeypatch.setattr(models, "one_of_each", lambda: [models.find("depth_anything_v2_large")])
+    monkeypatch.setattr(models, "usable_gpu", lambda machine: None)
     assert run_bench_models(None, seconds=1.0, json_file=tmp_path / "a.json") == 0
     (model,) = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)["models"]
     assert (model["p50_ms"], model["memory_mib"]) == (None, None)
@@ -73,7 +73,7 @@ def test_a_cache_that_cannot_be_written_does_not_cost_the_figures(
     """The JSON that was asked for is there, and a line says that nothing was kept."""
     place = tmp_path / "is a file" / "x.bench.json"
     place.parent.write_text("")
-    monkeypatch.setattr(bench_engine, "_kept_at", lambda *what: place)
+    monkeypatch.setattr(engine, "_kept_at", lambda *what: place)
     how = ("--size", "96x64", "--batch", 1, "--seconds", 0.1, "--json", "curve.json")
     called = depthstream("bench", "--engine", "torchscript", *how)
     assert called.status == 0, called.err

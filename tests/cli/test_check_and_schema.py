@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.demo import DemoSettings
-from pipelines.recipes import RECIPES
+from pipelines.registry import RECIPES
 from stream.core.config_file import parse, read_toml
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -33,7 +33,8 @@ def interrupted_at(module: str, number: int) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    "module", ["pipelines.interrupts", "pipelines.cli.app", "typer.core", "pydantic.type_adapter", "pipelines.cli.live"]
+    "module",
+    ["pipelines.process.signals", "pipelines.cli.app", "typer.core", "pydantic.type_adapter", "pipelines.cli.live"],
 )
 def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str) -> None:
     """Wherever it falls: no traceback, status 130."""

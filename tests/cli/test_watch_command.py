@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipelines.cli import watch
-from pipelines.cli.watch import KeyFiles, run_watch
-from pipelines.cli.watch_table import Watched, watch_table
+from pipelines.cli.watch import command
+from pipelines.cli.watch.command import KeyFiles, run_watch
+from pipelines.cli.watch.table import Watched, watch_table
 from stream.client.subscriber import Subscriber
 from stream.errors import StaleFrame, UsageError
 from stream.wire.codes import Compression, Encoding
@@ -120,7 +120,7 @@ def test_a_stream_without_frames_is_watched_as_long_as_something_is_said_of_it(
     live: Callable[[Send], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A camera that is unplugged may be plugged in; no frame at all is a failure."""
-    monkeypatch.setattr(watch, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(command, "PATIENCE_S", 1.0)
     status = {"state": "OFFLINE", "reason": "camera unplugged"}
     endpoint = live(lambda sending, seq: sending.tell("status/front", status))
     assert run_watch(endpoint, ["front"], seconds=2.0, as_json=True) == 1
@@ -143,9 +143,9 @@ def test_silence_is_one_line_with_what_to_check(
     sending: Sending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody there; somebody there who says nothing; and, in time, a line for the person who waits."""
-    monkeypatch.setattr(watch, "PATIENCE_S", 1.0)
-    monkeypatch.setattr(watch, "SAY_SO_AFTER_S", 0.1)
-    monkeypatch.setattr(watch, "WORTH_SAYING_S", 0.0)
+    monkeypatch.setattr(command, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(command, "SAY_SO_AFTER_S", 0.1)
+    monkeypatch.setattr(command, "WORTH_SAYING_S", 0.0)
     nobody = "tcp://127.0.0.1:9"
     for streams in (["front"], []):
         with pytest.raises(StaleFrame, match=r"127\.0\.0\.1:9.*not connected: is the publisher running"):
@@ -161,7 +161,7 @@ def test_nobody_is_told_to_wait_for_less_than_a_second(
     sending: Sending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`watch --seconds 0.5`: what it ends with says the same."""
-    monkeypatch.setattr(watch, "SAY_SO_AFTER_S", 0.0)
+    monkeypatch.setattr(command, "SAY_SO_AFTER_S", 0.0)
     for streams in (["front"], []):
         with pytest.raises(StaleFrame):
             run_watch(sending.endpoint, streams, seconds=0.5)

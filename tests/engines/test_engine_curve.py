@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.benchmark.engine_curve import (
+from pipelines.benchmark.batch_curve import (
     WARM_UP,
     CpuBench,
     DeviceBench,
@@ -20,7 +20,7 @@ from pipelines.benchmark.engine_curve import (
     recommended,
     steps,
 )
-from pipelines.cli.bench_engine import bench_engine
+from pipelines.cli.bench.engine import bench_engine
 from stream.engines.eager import EagerEngine
 from stream.errors import EngineError, UsageError
 from stream.frames import Batch, Size

@@ -15,7 +15,7 @@ from time import monotonic
 import torch
 from torch import Tensor
 
-from pipelines.estimation import add_depth
+from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.fallback import GuardedEstimator

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.estimation import add_depth
+from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Frame, Image, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.estimator import Estimator

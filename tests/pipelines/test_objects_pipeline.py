@@ -22,9 +22,9 @@ import pytest
 import zmq
 
 from pipelines import objects
-from pipelines.preview import Preview
-from pipelines.recipes import RECIPES, load
-from pipelines.runner import run
+from pipelines.components.window import Preview
+from pipelines.process.runner import run
+from pipelines.registry import RECIPES, load
 from stream.client.subscriber import Subscriber
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines import demo, video
-from pipelines.runner import run
+from pipelines.process.runner import run
 from stream.settings import ImagesCamera, ModelSettings, RecordSettings, SyntheticCamera
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.runner import run
+from pipelines.process.runner import run
 from stream.errors import SourceError, StageError
 from stream.frames import Frame
 from stream.runtime.pipeline import Pipeline

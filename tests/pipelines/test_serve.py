@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from pipelines import demo, rtsp, serve, webcam
-from pipelines.recipes import load
-from pipelines.runner import run
-from pipelines.web import PictureNetworks, Web
+from pipelines.components.web import PictureNetworks, Web
+from pipelines.process.runner import run
+from pipelines.registry import load
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.errors import PictureError, SettingsError, UnknownModel

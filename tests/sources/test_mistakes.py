@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cameras import add_cameras
+from pipelines.components.cameras import add_cameras
 from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, NetworkCamera, WebcamCamera

@@ -8,7 +8,7 @@ import pytest
 from bench_page import BEGIN, END, replace_measured
 from bench_pipeline import rows
 
-from pipelines.benchmark.questions import Answer
+from pipelines.benchmark.suite import Answer
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.questions import QUESTIONS, Answer, ask, machine_line
+from pipelines.benchmark.suite import QUESTIONS, Answer, ask, machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.core.suggest import nearest
 from stream.errors import UsageError

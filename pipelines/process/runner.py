@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.interrupts import signals_interrupt, status_of
+from pipelines.process.signals import signals_interrupt, status_of
 from stream.core.clock import Deadline
 from stream.errors import DepthStreamError, SourceError, StageError
 from stream.runtime.pipeline import Pipeline

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Any
 
-from pipelines.estimation import FLICKER
+from pipelines.components.depth import FLICKER
 from stream.core.clock import NS_PER_S, NowNs
 from stream.publisher.publisher import Publisher
 from stream.runtime.pipeline import Pipeline

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gflop, in_a_process, one_of_each, skipped
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.suite import machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.core.machine import probe
 from stream.engines.select import usable_gpu

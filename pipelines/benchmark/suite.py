@@ -149,7 +149,7 @@ def _median_time(command: list[str], runs: int) -> float:
 
 
 def _contender(name: str, clip: Path, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "pipelines.benchmark.contenders", name, str(clip), str(seconds)]
+    command = [sys.executable, "-m", "pipelines.benchmark.workloads", name, str(clip), str(seconds)]
     result: dict[str, Any] = json.loads(_run(command).splitlines()[-1])
     return result
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pipelines.cli.watch_frame import frame_facts
-from pipelines.cli.watch_table import Watched, summary, watch_table
-from pipelines.interrupts import status_of
+from pipelines.cli.watch.frame import frame_facts
+from pipelines.cli.watch.table import Watched, summary, watch_table
+from pipelines.process.signals import status_of
 from stream.client.client_keys import ClientKeys
 from stream.client.discovery import find_streams
 from stream.client.stale import link_trouble, why_stale

@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: ``python -m pipelines.benchmark.contenders NAME CLIP SECONDS``.
+"""What is measured, each in a process of its own: ``python -m pipelines.benchmark.workloads NAME CLIP SECONDS``.
 
 Every contender prints one JSON object. All run MiDaS_small at 256x256 with random weights: the numbers are about speed
 only. A process of its own, because torch's threads, its allocator and the file caches of one would colour the next.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.estimation import add_depth
+from pipelines.components.depth import add_depth
 from stream.frames import Batch, Size, View
 from stream.inference.estimator import Estimator
 from stream.runtime.channel import Policy

@@ -12,8 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.engine_curve import WARM_UP, Bench, CpuBench, DeviceBench, Point, measure, recommended
-from pipelines.benchmark.questions import machine_line
+from pipelines.benchmark.batch_curve import WARM_UP, Bench, CpuBench, DeviceBench, Point, measure, recommended
+from pipelines.benchmark.suite import machine_line
 from pipelines.cli.build import network_input
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.errors import SinkError
