@@ -18,7 +18,7 @@ END_S = 5.0
 class ReaderProcess:
     """``depthstream watch`` on one stream, from ``with`` to its end; Ctrl-C does not reach it.
 
-    If this process is killed, the reader ends, too. In the end it removes ``folder`` (see ``pipelines.process.reader_child``).
+    If this process is killed, the reader ends too, and removes ``folder`` (see ``pipelines.process.reader_child``).
     """
 
     def __init__(self, endpoint: str, stream: str, folder: str) -> None:

@@ -1,6 +1,6 @@
 """Live pipelines in front of real RTSP cameras: what one camera does to the others, and what comes back.
 
-How long it takes is promised in docs/reliability.md and measured by `tools/bench_live.py`; no machine is too slow here.
+How long it takes is promised in docs/reliability.md and measured by `tools/bench/live.py`; no machine is too slow here.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_something_else_than_a_camera() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_silent_camera_is_a_stall(transport: str) -> None:
-    """Noticed after ``stall_s`` (how soon: tools/bench_live.py), which the message names."""
+    """Noticed after ``stall_s`` (how soon: tools/bench/live.py), which the message names."""
     with RtspCamera({"/cam": CLIP}) as camera:
         error = reading_error(network(camera.url("/cam"), transport=transport), camera.stall)
     assert isinstance(error, SourceStalled)

@@ -7,11 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bench_gpu
 import numpy as np
 import pytest
 import torch
-from gpu_figures import (
+
+from stream.frames import Size
+from stream.models.midas_small import MIDAS_SMALL
+from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
+from stream.models.tiny import TINY
+from stream.preprocess import cpu
+from stream.segmentation.segmenter import Segmenter
+from stream.segmentation.settings import SegmenterSettings
+from tools.bench import gpu as bench_gpu
+from tools.bench.lib.gpu_figures import (
     Rig,
     around_the_network,
     engine_only,
@@ -22,15 +30,7 @@ from gpu_figures import (
     rates,
     ratio,
 )
-from gpu_models import BOXES, boxes, steps_of
-
-from stream.frames import Size
-from stream.models.midas_small import MIDAS_SMALL
-from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
-from stream.models.tiny import TINY
-from stream.preprocess import cpu
-from stream.segmentation.segmenter import Segmenter
-from stream.segmentation.settings import SegmenterSettings
+from tools.bench.lib.gpu_models import BOXES, boxes, steps_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,14 +98,14 @@ def test_files_are_named_after_the_card() -> None:
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
     """And writes nothing."""
     done = subprocess.run(
-        [sys.executable, "tools/bench_gpu.py", "--folder", str(tmp_path / "out")],
+        [sys.executable, "-m", "tools.bench.gpu", "--folder", str(tmp_path / "out")],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == ["bench_gpu.py: no CUDA GPU that torch can use here: nothing is measured"]
+    assert done.stderr.splitlines() == ["tools.bench.gpu: no CUDA GPU that torch can use here: nothing is measured"]
     assert not (tmp_path / "out").exists()
 
 

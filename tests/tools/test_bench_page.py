@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_page import BEGIN, END, replace_measured
-from bench_pipeline import rows
 
 from pipelines.benchmark.suite import Answer
+from tools.bench.lib.markdown_page import BEGIN, END, replace_measured
+from tools.bench.pipeline import rows
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,11 +1,12 @@
-"""The time that tools/bench_web.py burns into its pictures."""
+"""The time that tools/bench/web.py burns into its pictures."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-import time_code
+
+from tools.bench.lib import time_code
 
 
 def read(image: np.ndarray) -> tuple[int, int]:

@@ -13,18 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_training.augment import _cut_size, batch_of, normalised
-from tiny_training.checkpoint import CHECKPOINT, WEIGHTS, atomically
-from tiny_training.curves import Curves
-from tiny_training.losses import depth_loss, standardised
-from tiny_training.pool import Pool, Window
-from tiny_training.resize import shrunk
-from tiny_training.schedule import LARGE, RATE, SMALL, Budget, learning_rate, picture_size
-from tiny_training.trainer import LOG_EVERY, Trainer
-from tiny_training.validate import HeldOut, held_out, validate
-from tiny_training.views import Recipe, draw_chunk, drawn
 from torch import Tensor
-from train_tiny import Stop
 
 from stream.errors import WeightsError
 from stream.frames import Size
@@ -33,6 +22,17 @@ from stream.models.networks import build
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state, random_state
 from stream.preprocess.cpu import to_network
+from tools.train.augment import _cut_size, batch_of, normalised
+from tools.train.checkpoint import CHECKPOINT, WEIGHTS, atomically
+from tools.train.curves import Curves
+from tools.train.losses import depth_loss, standardised
+from tools.train.pool import Pool, Window
+from tools.train.resize import shrunk
+from tools.train.schedule import LARGE, RATE, SMALL, Budget, learning_rate, picture_size
+from tools.train.train_tiny import Stop
+from tools.train.trainer import LOG_EVERY, Trainer
+from tools.train.validate import HeldOut, held_out, validate
+from tools.train.views import Recipe, draw_chunk, drawn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -261,13 +261,13 @@ def test_validation_tells_trained_weights_from_random_ones(views: HeldOut) -> No
 
 def test_the_program_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     """Nothing to resume, and a folder with a training in it: one line, no traceback."""
-    program = [sys.executable, str(ROOT / "tools/train_tiny.py"), "--device", "cpu", "--workers", "0", "--out"]
+    program = [sys.executable, "-m", "tools.train.train_tiny", "--device", "cpu", "--workers", "0", "--out"]
     (tmp_path / CHECKPOINT).write_bytes(b"something")
-    answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=False)
+    answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert answer.returncode == 2
     assert "--resume" in answer.stdout
     assert "Traceback" not in answer.stdout + answer.stderr
-    answer = subprocess.run([*program, "x", "--small", "1"], capture_output=True, text=True, check=False)
+    answer = subprocess.run([*program, "x", "--small", "1"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert answer.returncode == 2
     assert "1 is not a share from 0 up to 1" in answer.stderr
 

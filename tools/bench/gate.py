@@ -1,6 +1,6 @@
 """What bfloat16 gains on this CPU, and whether the engine gate accepts it: float32 and bfloat16 in turn, in one run.
 
-    python tools/bench_gate.py [--rounds 15] [--runs 8]
+    python -m tools.bench.gate [--rounds 15] [--runs 8]
 
 Nothing else should run on the machine meanwhile. MiDaS small runs with its official weights where they are in the
 cache, else with random ones, whose verdict says nothing about the official ones.

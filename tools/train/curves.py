@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import WeightsError
-from tiny_training.checkpoint import atomically
+from tools.train.checkpoint import atomically
 
 Point: TypeAlias = dict[str, float]
 """Named figures; "steps" is in all of them."""

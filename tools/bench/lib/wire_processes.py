@@ -1,4 +1,4 @@
-"""Processes of tools/bench_wire.py: who sends, who reads. Each is a function that runs until its pipe says "end"."""
+"""Processes of tools/bench/wire.py: who sends, who reads. Each is a function that runs until its pipe says "end"."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from time import monotonic, monotonic_ns, time_ns
 from typing import Any
 
 import numpy as np
-from memory import resident_mb
 
 from stream.core.clock import Pacer, Stamp
 from stream.frames import DepthMap, Frame, Size
 from stream.settings import PublishSettings
+from tools.bench.lib.memory import resident_mb
 
 SIZE = Size(480, 640)
 STREAM = "cam"

@@ -1,6 +1,6 @@
 """Measure the promises of docs/wire-benchmarks.md: publisher and readers in processes of their own, over loopback.
 
-    python tools/bench_wire.py [--only throughput slow frozen restart] [--write docs/wire-benchmarks.md]
+    python -m tools.bench.wire [--only throughput slow frozen restart] [--write docs/wire-benchmarks.md]
 
 Nothing else should run on the machine meanwhile. The exit status is 1 when a promise is not kept.
 """
@@ -24,8 +24,9 @@ from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
-import wire_roles as roles
-from promises import Kept, answer
+
+import tools.bench.lib.wire_processes as roles
+from tools.bench.lib.goals import Kept, answer
 
 ROUNDS, COUNT_S = 3, 4.0
 FROZEN_S, FREE_S = 30.0, 15.0

@@ -1,4 +1,4 @@
-"""The sending side of tools/bench_web.py: a client of the picture service, pictures to send, a look at its memory."""
+"""The sending side of tools/bench/web.py: a client of the picture service, pictures to send, a look at its memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from time import perf_counter
 from urllib.parse import urlsplit
 
 import numpy as np
-from memory import resident_mb
 
 from stream.frames import Size
+from tools.bench.lib.memory import resident_mb
 
 
 class Client:

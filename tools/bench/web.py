@@ -1,6 +1,6 @@
 """Measure the promises of docs/web-benchmarks.md: server, browser and viewers in processes of their own, over loopback.
 
-    python tools/bench_web.py [--only glass viewers pictures uploads] [--seconds 20] [--write docs/web-benchmarks.md]
+    python -m tools.bench.web [--only glass viewers pictures uploads] [--seconds 20] [--write docs/web-benchmarks.md]
 
 Needs chromium and chromedriver (``glass``). Nothing else should run on the machine meanwhile. The exit status is 1 when
 a promise is not kept.
@@ -19,15 +19,15 @@ from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
-import time_code
-import web_roles as roles
-from bench_wire import Started, playing
-from memory import resident_mb
-from promises import Kept, answer
-from web_uploads import Client, Peak, new_jpeg
 
+import tools.bench.lib.web_processes as roles
 from stream.frames import Size
 from tests.rigs.browser import browser
+from tools.bench.lib import time_code
+from tools.bench.lib.goals import Kept, answer
+from tools.bench.lib.memory import resident_mb
+from tools.bench.lib.web_uploads import Client, Peak, new_jpeg
+from tools.bench.wire import Started, playing
 
 ROUNDS, MANY = 3, 10
 SETTLE_S = 2.0

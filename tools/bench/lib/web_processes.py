@@ -1,4 +1,4 @@
-"""Processes of tools/bench_web.py: who serves, who looks. Each is a function that runs until its pipe says "end"."""
+"""Processes of tools/bench/web.py: who serves, who looks. Each is a function that runs until its pipe says "end"."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
-
-from time_code import burn
 
 from pipelines import serve
 from pipelines.components.depth import add_depth
@@ -27,6 +25,7 @@ from stream.settings import SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.publish import publish
 from stream.stages.render import render
+from tools.bench.lib.time_code import burn
 
 SIZE, FPS, CAMERA = Size(480, 640), 25.0, "bench"
 SCENES = 25

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stream.frames import Size
-from tiny_training.views import Recipe, ahead, chunks
+from tools.train.views import Recipe, ahead, chunks
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from stream.errors import EngineError
 from stream.models.networks import build
 from stream.models.spec import InputSpec
 from stream.models.weights import load_into
-from tiny_training import checkpoint
-from tiny_training.augment import batch_of, second_look
-from tiny_training.average import average_of, follow
-from tiny_training.checkpoint import Progress
-from tiny_training.curves import Curves
-from tiny_training.losses import Loss, depth_loss
-from tiny_training.pool import Pool
-from tiny_training.schedule import HEAD_START, RATE, SMALL_UNTIL, Budget, batch_size, learning_rate, picture_size
-from tiny_training.validate import HeldOut, Validation, validate
+from tools.train import checkpoint
+from tools.train.augment import batch_of, second_look
+from tools.train.average import average_of, follow
+from tools.train.checkpoint import Progress
+from tools.train.curves import Curves
+from tools.train.losses import Loss, depth_loss
+from tools.train.pool import Pool
+from tools.train.schedule import HEAD_START, RATE, SMALL_UNTIL, Budget, batch_size, learning_rate, picture_size
+from tools.train.validate import HeldOut, Validation, validate
 
 WEIGHT_DECAY, BETAS, CLIP_NORM = 0.02, (0.9, 0.99), 2.0
 LOG_EVERY = 20

@@ -1,6 +1,6 @@
 """What the GPU path promises, measured on this machine's GPU: ratios in one run, synchronised.
 
-    python tools/bench_gpu.py [--model depth_anything_v2_small] [--seconds 3] [--networks] [--page docs/PAGE.md]
+    python -m tools.bench.gpu [--model depth_anything_v2_small] [--seconds 3] [--networks] [--page docs/PAGE.md]
 
 Writes benchmarks/gpu-CARD.json. Nothing else should run on the card meanwhile. Random weights unless --trained: speed
 only. The fastest engine is TensorRT's in half precision where TensorRT is installed, else CUDA graphs of torch in half.
@@ -21,18 +21,16 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from promises import Kept, Questions, answer
-
 from pipelines.benchmark.suite import machine_line
 from stream.core.atomic_write import write_whole
 from stream.core.machine import probe
 from stream.frames import Size
 from stream.models.catalog import MODELS, find
+from tools.bench.lib.goals import Kept, Questions, answer
 
 if TYPE_CHECKING:
-    from gpu_figures import Rig
-
     from stream.engines.select import EngineName
+    from tools.bench.lib.gpu_figures import Rig
 
 FULL_HD, HD = Size(1080, 1920), Size(720, 1280)
 PREFERRED = ("depth_anything_v2_small", "midas_small")
@@ -46,9 +44,9 @@ def main() -> int:
     import torch
 
     if not torch.cuda.is_available():
-        print("bench_gpu.py: no CUDA GPU that torch can use here: nothing is measured", file=sys.stderr)
+        print("tools.bench.gpu: no CUDA GPU that torch can use here: nothing is measured", file=sys.stderr)
         return 2
-    from gpu_figures import Rig
+    from tools.bench.lib.gpu_figures import Rig
 
     rig = Rig(find(arguments.model), "trained" if arguments.trained else "random", HD)
     card, told = torch.cuda.get_device_name(), list[Kept]()
@@ -68,7 +66,7 @@ def main() -> int:
 
 def figures(rig: Rig, seconds: float) -> Iterator[Kept]:
     """Every promise of the GPU path with what was measured."""
-    from gpu_figures import rates, ratio
+    from tools.bench.lib.gpu_figures import rates, ratio
 
     frames = rig.frames(BATCH)
     with ExitStack() as opened:
@@ -86,7 +84,7 @@ def figures(rig: Rig, seconds: float) -> Iterator[Kept]:
 
 def _networks(arguments: argparse.Namespace) -> Iterator[Kept]:
     if arguments.networks:
-        from gpu_models import figures as of_networks
+        from tools.bench.lib.gpu_models import figures as of_networks
 
         yield from of_networks(arguments.seconds, _fastest("cuda"), "trained" if arguments.trained else "random")
 
@@ -96,7 +94,7 @@ def _fastest(device: str) -> EngineName:
 
 
 def _steps(rig: Rig, opened: ExitStack) -> tuple[dict[str, Any], str]:
-    from gpu_figures import engine_only, official, over_device
+    from tools.bench.lib.gpu_figures import engine_only, official, over_device
 
     name = _fastest(rig.device)
     plain = opened.enter_context(rig.estimator("cuda"))
@@ -114,7 +112,7 @@ def _steps(rig: Rig, opened: ExitStack) -> tuple[dict[str, Any], str]:
 
 
 def _times(rig: Rig, step: Any, seconds: float, batch: int) -> Iterator[Kept]:
-    from gpu_figures import around_the_network, host_ms, rate
+    from tools.bench.lib.gpu_figures import around_the_network, host_ms, rate
 
     host = host_ms(step, seconds)
     yield Kept(f"host's own time a frame, batches of {batch}, <= 0.5 ms", f"{host:.3f} ms", host <= 0.5)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_page import replace_measured
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.benchmark.suite import machine_line
+from tools.bench.lib.markdown_page import replace_measured
 
 
 @dataclass(frozen=True, slots=True)

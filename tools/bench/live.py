@@ -1,6 +1,6 @@
 """Measure the promises of docs/reliability.md in front of real RTSP cameras on this machine.
 
-    python tools/bench_live.py [--only notice back stop others many] [--seconds 180] [--write docs/reliability.md]
+    python -m tools.bench.live [--only notice back stop others many] [--seconds 180] [--write docs/reliability.md]
 
 Nothing else should run on the machine meanwhile. The exit status is 1 when a promise is not kept.
 """
@@ -19,8 +19,6 @@ from time import monotonic
 from typing import Any, Self
 
 import numpy as np
-from memory import resident_mb
-from promises import Kept, answer
 
 from pipelines import rtsp
 from stream.core.config_file import parse
@@ -28,6 +26,8 @@ from stream.frames import View
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
+from tools.bench.lib.goals import Kept, answer
+from tools.bench.lib.memory import resident_mb
 
 REPEATS = 5
 SETTLE_S, WATCH_S, WARM_UP_S = 3.0, 8.0, 20.0

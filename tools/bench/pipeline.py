@@ -1,6 +1,6 @@
 """Ask the questions of `depthstream bench` and write the answers to a Markdown page.
 
-    python tools/bench_pipeline.py --write docs/benchmarks.md
+    python -m tools.bench.pipeline --write docs/benchmarks.md
 
 Nothing else should run on the machine meanwhile. The exit status is 1 when a goal is missed.
 """
@@ -11,11 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench_page import replace_measured
 from rich.console import Console
 
 from pipelines.benchmark.suite import QUESTIONS, ROUND_S, ROUNDS, Answer, machine_line
 from pipelines.cli.bench.suite import answer, bench_table
+from tools.bench.lib.markdown_page import replace_measured
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from stream.frames import Size
-from tiny_training.resize import shrunk
+from tools.train.resize import shrunk
 
 CLAMP = 6.0
 """Targets end at so many mean deviations from the median: one thing at the lens must not decide a picture."""

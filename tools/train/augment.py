@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stream.frames import Size
 from stream.models.spec import InputSpec
-from tiny_training.resize import nearest, shrunk
+from tools.train.resize import nearest, shrunk
 
 SMALLEST_CUT, LARGEST_ENLARGEMENT = 0.6, 1.1
 """A cut keeps at least this share of each side that the batch's shape allows, and is not enlarged by more than this."""

@@ -15,9 +15,9 @@ from stream.metrics.ranks import spearman
 from stream.metrics.score import score_relative_inverse
 from stream.models.spec import InputSpec
 from stream.scenes.world.layouts import FAMILIES
-from tiny_training.augment import normalised
-from tiny_training.resize import nearest, shrunk
-from tiny_training.views import Recipe, drawn
+from tools.train.augment import normalised
+from tools.train.resize import nearest, shrunk
+from tools.train.views import Recipe, drawn
 
 HELD_OUT_SEED = 20_261_120
 """Far from the small seeds that people give trainings."""

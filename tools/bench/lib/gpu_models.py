@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_figures import Rig, Step, engine_only, rates, ratio
-from promises import Kept
 
 from stream.frames import Size
 from stream.models.catalog import find
 from stream.segmentation.network import SegmenterNetwork
 from stream.segmentation.segmenter import Encoded, Segmenter
 from stream.segmentation.settings import SegmenterSettings
+from tools.bench.lib.goals import Kept
+from tools.bench.lib.gpu_figures import Rig, Step, engine_only, rates, ratio
 
 BOXES = 47
 """As many as in the report that the wanted figure goes back to (mit-han-lab/efficientvit, issue 154)."""

@@ -1,6 +1,6 @@
 """How many views one core renders a second: those that training draws, and the synthetic camera's frames.
 
-    python tools/bench_renderer.py
+    python -m tools.bench.renderer
 
 Nothing else should run on the machine meanwhile. The kinds take turns, and the median round is printed.
 """
@@ -16,13 +16,13 @@ from time import perf_counter
 import torch
 from rich.console import Console
 from rich.table import Table
-from tiny_training.views import Recipe, draw_chunk
-from train_tiny import LARGE_VIEWS, SMALL_VIEWS
 
 from pipelines.benchmark.suite import machine_line
 from stream.frames import Size
 from stream.scenes.renderer.render import render
 from stream.scenes.world.tours import tour
+from tools.train.train_tiny import LARGE_VIEWS, SMALL_VIEWS
+from tools.train.views import Recipe, draw_chunk
 
 VIEWS = 16
 CAMERA = Size(240, 320)

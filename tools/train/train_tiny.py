@@ -1,8 +1,8 @@
 """Train the network that comes with the package, on rendered scenes only.
 
-    python tools/train_tiny.py --minutes 180 --out runs/a          # two cores
-    python tools/train_tiny.py --minutes 25 --out runs/b           # takes a CUDA GPU if there is one
-    python tools/train_tiny.py --minutes 180 --out runs/a --resume # go on after Ctrl-C or a power cut
+    python -m tools.train.train_tiny --minutes 180 --out runs/a          # two cores
+    python -m tools.train.train_tiny --minutes 25 --out runs/b           # takes a CUDA GPU if there is one
+    python -m tools.train.train_tiny --minutes 180 --out runs/a --resume # go on after Ctrl-C or a power cut
 
 OUT then holds tiny.safetensors (half precision, the running mean of the weights), checkpoint.pt, curves.json and
 curves.png. docs/training.md says what to expect.
@@ -20,18 +20,18 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from tiny_training.checkpoint import CHECKPOINT, WEIGHTS
-from tiny_training.pool import Pool, Window
-from tiny_training.schedule import RATE, SMALL_UNTIL, Budget
-from tiny_training.trainer import Trainer
-from tiny_training.validate import HeldOut, Validation, held_out
-from tiny_training.views import Recipe
 
 from stream.core.machine import probe
 from stream.errors import DepthStreamError, UsageError
 from stream.frames import Size
 from stream.models.checkpoint.reader import read_state
 from stream.models.tiny import TINY
+from tools.train.checkpoint import CHECKPOINT, WEIGHTS
+from tools.train.pool import Pool, Window
+from tools.train.schedule import RATE, SMALL_UNTIL, Budget
+from tools.train.trainer import Trainer
+from tools.train.validate import HeldOut, Validation, held_out
+from tools.train.views import Recipe
 
 SMALL_VIEWS = (Size(128, 168),) * 3 + (Size(168, 128), Size(128, 208))
 LARGE_VIEWS = (Size(224, 296),) * 3 + (Size(296, 224),)

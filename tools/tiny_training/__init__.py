@@ -1,1 +1,0 @@
-"""The parts of tools/train_tiny.py: one noun a file."""

@@ -1,0 +1,1 @@
+"""The parts of tools/train/train_tiny.py: one noun a file."""
