@@ -7,7 +7,7 @@ import pytest
 
 from stream.frames import Intrinsics, Kind, Size
 from stream.objects import Box, Mask, Ruler, SeenObject
-from tests.boxes.interior import depth_map_of, interior
+from tests.detections.interior import depth_map_of, interior
 
 SIZE = Size(60, 80)
 BOX = Box(20, 10, 40, 30, "crate", 0.5)

@@ -1,6 +1,6 @@
 """Cameras and boxes to objects: the whole pipeline, real sockets, detectors and readers in processes of their own.
 
-Most tests segment with ``tests.boxes.interior``, for which a box's pixels are the object: what is tested here is all
+Most tests segment with ``tests.detections.interior``, for which a box's pixels are the object: what is tested here is all
 that is around a segmenter. The last one runs the real network, with random weights.
 """
 
@@ -34,10 +34,10 @@ from stream.objects import Box
 from stream.runtime.pipeline import Pipeline
 from stream.wire.json_topics import parse_json
 from stream.wire.message import subscription
-from tests.boxes.interior import Interior
+from tests.detections.interior import Interior
 
 CONFIG = Path(__file__).parents[2] / "configs" / "objects.toml"
-DETECTOR = Path(__file__).parents[1] / "boxes" / "box_program.py"
+DETECTOR = Path(__file__).parents[1] / "detections" / "box_program.py"
 BOX = {"box": [10, 10, 50, 40], "label": "thing"}
 
 

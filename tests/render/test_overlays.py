@@ -8,7 +8,7 @@ import pytest
 from stream.frames import Kind, Size
 from stream.objects import Box, Objects, Ruler
 from stream.render.overlays import COLOURS_BGR, TINT, caption_of, draw_objects
-from tests.boxes.interior import depth_map_of, interior
+from tests.detections.interior import depth_map_of, interior
 
 SIZE = Size(240, 320)
 

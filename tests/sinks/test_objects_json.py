@@ -11,7 +11,7 @@ from stream.frames import Intrinsics, Kind, Size
 from stream.objects import Box, Mask, Objects, Ruler
 from stream.sinks.objects_json import MOST_RUNS, facts_of, runs_of
 from stream.wire.json_topics import LARGEST_JSON_BYTES, pack_json
-from tests.boxes.interior import depth_map_of, interior
+from tests.detections.interior import depth_map_of, interior
 
 SIZE = Size(60, 80)
 BOX = Box(20.25, 10, 40, 30, "crate", 0.5)

@@ -16,7 +16,7 @@ from stream.objects import Box, Objects
 from stream.settings import SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
 from stream.stages.objects import ObjectFinder, beside_depth, overlay
-from tests.boxes.interior import Interior, depth_map_of
+from tests.detections.interior import Interior, depth_map_of
 
 BOX = Box(2, 2, 12, 12, "cup")
 RANDOM = {"segmenter": "x", "segmenter_weights": "random"}

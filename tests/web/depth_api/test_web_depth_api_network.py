@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from picture_rig import encoded, serving
+from depth_api_rig import encoded, serving
 
 from stream.frames import DepthMap, Image
 from stream.inference.estimator import Estimator

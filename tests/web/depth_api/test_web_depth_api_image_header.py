@@ -9,9 +9,9 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from depth_api_rig import Network, encoded, noise, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_rig import Network, encoded, noise, serving
 
 from stream.frames import Size
 from stream.web.depth_api.decoding import decode

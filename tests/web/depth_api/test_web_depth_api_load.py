@@ -10,7 +10,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from picture_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
+from depth_api_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
 
 from stream.web.depth_api.upload import Upload
 from stream.web.picture_memory import Hold

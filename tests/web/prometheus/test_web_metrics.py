@@ -22,7 +22,7 @@ from stream.web.depth_api.routes import PictureService
 from stream.web.prometheus.routes import PICTURE_COUNTS, PICTURE_ENDS, SINK_COUNTS
 from tests.web.served import Served, wait_until
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DROPPED = "depthstream_frames_dropped_total"
 Labels: TypeAlias = tuple[str, ...]

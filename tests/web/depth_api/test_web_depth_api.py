@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from picture_rig import Client, Network, encoded, form, noise, serving
+from depth_api_rig import Client, Network, encoded, form, noise, serving
 
 from stream.depth_png import decode_png16
 from stream.errors import EngineError, WeightsError

@@ -19,8 +19,8 @@ from stream.detections.subscription import BoxTopic
 from stream.frames import Kind
 from stream.objects import Box, Objects, Ruler
 from stream.sinks.objects_json import facts_of
-from tests.boxes.interior import Interior, depth_map_of, interior
-from tests.boxes.test_box_topic import frame, until
+from tests.detections.interior import Interior, depth_map_of, interior
+from tests.detections.test_box_subscription import frame, until
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "objects.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from stream.publisher.publisher import Publisher
 from stream.settings import PublishSettings
 from stream.wire.json_topics import parse_json
 from stream.wire.message import parse, subscription
-from tests.boxes.interior import depth_map_of
+from tests.detections.interior import depth_map_of
 
 ANY_PORT = PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=400)
 NOW_NS = 10**15

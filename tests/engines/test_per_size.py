@@ -202,7 +202,7 @@ def test_a_program_that_closes_nothing_ends_all_the_same() -> None:
     """The thread is told at the interpreter's end, and waited for; a process of its own here."""
     code = """
 import threading, torch
-from tests.engines.test_sized_engines import WIDE, engines_of, factor
+from tests.engines.test_per_size import WIDE, engines_of, factor
 begun = threading.Event()
 def open_for(size, stopping):
     begun.set()

@@ -14,7 +14,7 @@ from pipelines.bundled import bundled, config_path, find_bundled
 from pipelines.registry import RECIPES
 from stream.errors import SettingsError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.toml"))
 
 
