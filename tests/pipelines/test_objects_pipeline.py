@@ -1,7 +1,7 @@
 """Cameras and boxes to objects: the whole pipeline, real sockets, detectors and readers in processes of their own.
 
-Most tests segment with ``tests.detections.interior``, for which a box's pixels are the object: what is tested here is all
-that is around a segmenter. The last one runs the real network, with random weights.
+Most tests segment with ``tests.detections.interior``, which takes all pixels of a box as the object: what is tested
+here surrounds the segmenter. The last one runs the real network, with random weights.
 """
 
 from __future__ import annotations
