@@ -17,7 +17,7 @@ from stream.core.suggest import nearest
 from stream.errors import SettingsError, UsageError
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ImagesCamera, McapSettings, RecordSettings, Settings, VideoCamera
-from stream.sinks.recording_path import recording_path
+from stream.sinks.video_file import recording_path
 
 
 @dataclass(frozen=True, slots=True)

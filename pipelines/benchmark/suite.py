@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.benchmark.clip import make_clip
+from pipelines.benchmark.workloads import make_clip
 from stream.errors import DepthStreamError
 
 ROUNDS = 3

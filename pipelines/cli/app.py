@@ -318,7 +318,7 @@ def bench(
     weights: Weights = "trained",
 ) -> None:
     """Measure this machine: the pipeline's promises; --models: each network; --engine: what batches cost one."""
-    from pipelines.cli.bench_options import check_bench_options
+    from pipelines.cli.bench.options import check_bench_options
 
     given = {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
     check_bench_options(given)

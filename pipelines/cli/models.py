@@ -5,18 +5,33 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from pipelines.cli.trained import ALL, Network, find
-from stream.errors import WeightsError
-from stream.models.base import DepthModel, Trained
+from stream.core.suggest import nearest
+from stream.errors import UnknownModel, WeightsError
+from stream.models.base import DepthModel, SegmenterModel, Trained
 from stream.models.cache import weights_path
+from stream.models.catalog import MODELS, SEGMENTERS
 from stream.models.download.licences import accepted_at, for_commerce, terms_of
+
+Network: TypeAlias = DepthModel | SegmenterModel
+
+ALL: tuple[Network, ...] = (*MODELS, *SEGMENTERS)
+"""In the order in which they are listed."""
+
+
+def find(name: str) -> Network:
+    """The network of that name. Raises UnknownModel naming the one that looks most like it."""
+    known = {model.name: model for model in ALL}
+    if name not in known:
+        raise UnknownModel(f'no model "{name}"{nearest(name, known)}')
+    return known[name]
+
 
 WORDS = {"metric": "metres", "relative_inverse": "relative"}
 LEGEND = """\

@@ -71,9 +71,9 @@ def _families() -> Iterator[str]:
 
 def _view(number: int, family: str, atlas: Atlas) -> Pictures:
     """The first view of this number's random sequence that is worth looking at."""
-    from stream.scenes.acceptance import worth_keeping
     from stream.scenes.renderer.render import render
     from stream.scenes.world.layouts import random_scene
+    from stream.scenes.world.staging import worth_keeping
 
     rng = np.random.default_rng((SEED, number))
     while True:  # every family's own test has at least 5 of 12 views kept

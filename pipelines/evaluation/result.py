@@ -9,11 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from pipelines.evaluation.agreement import at_both_sizes, self_agreement
-from pipelines.evaluation.prior import lower_is_nearer
 from pipelines.evaluation.sample import Sample
 from stream.core.clock import Stamp
 from stream.errors import PictureError
-from stream.frames import DepthMap, Floats, Frame, Kind
+from stream.frames import DepthMap, Floats, Frame, Kind, Size
 from stream.inference.estimator import Estimator
 from stream.metrics.edges import edge_share
 from stream.metrics.fit import fitted_inverse, known_pixels, nearness
@@ -74,3 +73,9 @@ def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
 
 def _step(depth: Floats) -> int:
     return max(1, math.ceil(math.sqrt(depth.size / MOST_PIXELS)))
+
+
+def lower_is_nearer(size: Size) -> Floats:
+    """(H, W) float32 relative inverse depth: the number of the row."""
+    rows = np.arange(size.height, dtype=np.float32)
+    return np.repeat(rows[:, None], size.width, axis=1)

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from stream.engines.batch_sizes import batch_sizes, padded
 from stream.engines.eager import EagerEngine, checked, device_name
-from stream.engines.graph_capture import captured, own_stream
-from stream.engines.streams import device_errors
+from stream.engines.streams import captured, device_errors, own_stream
 from stream.engines.torch_flags import FASTEST
 from stream.frames import Size
 

@@ -12,9 +12,8 @@ from typing import Any, TypeAlias
 import torch
 
 from stream.engines.base import Engine
-from stream.engines.graph_capture import aside
-from stream.engines.stopping import Stopped, Stopping
-from stream.engines.wrappers import Opened
+from stream.engines.streams import aside
+from stream.engines.wrappers import Opened, Stopped, Stopping
 from stream.errors import EngineError
 from stream.frames import Size
 

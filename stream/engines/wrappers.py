@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
 
 from stream.engines.base import Engine
+from stream.engines.streams import device_errors
+from stream.frames import Floats, Size
 
 EngineFactory: TypeAlias = Callable[[], Engine]
 
@@ -34,3 +39,66 @@ class Opened:
             if self._engine is not None:
                 self._engine.close()
             self._engine = None
+
+
+class Stopped(Exception):
+    """Nobody waits for the answer any more. No error of an engine: it says nothing about it."""
+
+
+class Stopping(threading.Event):
+    """Set by who does not want it any more; who works asks between its steps."""
+
+    def check(self) -> None:
+        """Raises Stopped if it is set."""
+        if self.is_set():
+            raise Stopped
+
+
+class Stoppable:
+    """An engine that raises Stopped instead of its next answer. Closing it closes the engine."""
+
+    def __init__(self, engine: Engine, stopping: Stopping) -> None:
+        self._engine, self._stopping = engine, stopping
+
+    @property
+    def max_batch(self) -> int:
+        return self._engine.max_batch
+
+    def infer(self, **inputs: Any) -> dict[str, Any]:
+        self._stopping.check()
+        return self._engine.infer(**inputs)
+
+    def prepare(self, size: Size) -> None:
+        self._stopping.check()
+        self._engine.prepare(size)
+
+    def describe(self) -> str:
+        return self._engine.describe()
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class NumpyEngine:
+    """Arrays in and out; every call waits until the answer is there. Closing it closes the engine."""
+
+    def __init__(self, engine: Engine, device: torch.device) -> None:
+        self.engine, self._device = engine, device
+
+    @property
+    def max_batch(self) -> int:
+        return self.engine.max_batch
+
+    def infer(self, **inputs: Floats) -> dict[str, Floats]:
+        with device_errors(self.describe()), torch.inference_mode():
+            tensors = {name: torch.from_numpy(np.array(value)).to(self._device) for name, value in inputs.items()}
+            return {name: output.cpu().numpy() for name, output in self.engine.infer(**tensors).items()}
+
+    def prepare(self, size: Size) -> None:
+        self.engine.prepare(size)
+
+    def describe(self) -> str:
+        return self.engine.describe()
+
+    def close(self) -> None:
+        self.engine.close()

@@ -18,11 +18,10 @@ from torch import Tensor
 from stream.core.clock import NS_PER_MS
 from stream.engines.select import Choice
 from stream.engines.streams import DeviceStreams, Mark, device_errors
-from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.frames import Batch, DepthMap, Floats, Frame, Size, check_picture
 from stream.inference.device_depth import DeviceDepth, host_memory
 from stream.inference.estimator import EngineOpener, Estimator
 from stream.inference.staging import Prepared, Slot, SlotRing, by_size, fill, runs
-from stream.picture import check_picture
 from stream.preprocess.gpu import decoded_, to_camera, to_network
 from stream.runtime.stats import Durations
 from stream.settings import ModelSettings

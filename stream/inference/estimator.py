@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from stream.core.clock import Stamp
 from stream.core.machine import probe
-from stream.engines.cpu_setup import wait_without_spinning
-from stream.engines.memory import keep_freed_memory
+from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.select import Choice, choose
 from stream.errors import SettingsError
-from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size
+from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size, check_picture
 from stream.models.base import DepthModel, Shot
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
 from stream.models.networks import build, code_version, outputs_of
 from stream.models.spec import InputSpec
 from stream.models.weights import load_into, load_state, locate, random_state, sha256_of
-from stream.picture import check_picture
 from stream.preprocess.cpu import to_camera, to_network
 from stream.preprocess.geometry import network_size, placement
 from stream.runtime.stats import Durations
@@ -201,7 +199,7 @@ def _open_engine(model: DepthModel, settings: ModelSettings, choice: Choice) -> 
     opened = partial(_torchscript, model, settings, choice, key)
     if choice.precision != "bf16" or settings.weights == "random":  # nothing can be judged by what means nothing
         return opened("bf16" if choice.precision == "bf16" else "fp32")
-    from stream.golden import gated
+    from stream.engines.gate.candidates import gated
 
     verdict = trace_folder() / f"{model.name}-bf16-{choice.threads}.verdict.json"
     made_from = {"weights": key, "code": code_version(model.name)}

@@ -20,11 +20,10 @@ from stream.engines.gate.candidates import Candidate, first_accepted, judged
 from stream.engines.per_size import SizedEngines
 from stream.engines.precision import half_of
 from stream.engines.select import Choice, default_threads
-from stream.engines.stopping import Stopping
 from stream.engines.tensorrt import api
 from stream.engines.tensorrt.store import StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.wrappers import Opened
+from stream.engines.wrappers import Opened, Stopping
 from stream.errors import MissingPackage
 from stream.frames import Size
 from stream.inference.estimator import network_of

@@ -12,13 +12,13 @@ import torch
 from stream.engines.eager import device_name
 from stream.engines.gate.candidates import Candidate
 from stream.engines.precision import Precision, half_of
-from stream.engines.stopping import Stopping
 from stream.engines.tensorrt import api, request
 from stream.engines.tensorrt.build import Profile
 from stream.engines.tensorrt.engine import TensorRTEngine
 from stream.engines.tensorrt.progress import Progress, logged
 from stream.engines.tensorrt.request import Order
 from stream.engines.tensorrt.store import EngineStore, StoredEngine
+from stream.engines.wrappers import Stopping
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.inference.estimator import network_of

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stream.decoding import Decoding
 from stream.models.base import DepthModel, Shot, WeightsFile
-from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Decoding, InputSpec
 
 # infer_image of the official code: Resize(518, 518, keep_aspect_ratio, ensure_multiple_of=14, "lower_bound",
 # INTER_CUBIC) and F.interpolate("bilinear", align_corners=True) back: 640x480 becomes 686x518, 1280x720 924x518

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from stream.decoding import Decoding
 from stream.errors import EngineError
 from stream.models.base import DepthModel, Shot, WeightsFile
-from stream.models.spec import InputSpec
+from stream.models.spec import Decoding, InputSpec
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
 """Official ``infer`` limits inverse depth to 1e-4..1e4 per metre."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from stream.frames import Size
-from stream.models.base import WeightsFile
-from stream.models.segmenter_model import SegmenterModel
+from stream.models.base import SegmenterModel, WeightsFile
 from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 
 BOX_FRAME_SIDE = 1024

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from stream.decoding import Decoding
 from stream.frames import Size
 from stream.models.base import DepthModel, Shot, WeightsFile
-from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, Decoding, InputSpec
 
 CANONICAL_PX = 1000.0
 """Focal length of the camera whose metres the network tells, pixels of the network's input; also what the official

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from stream.decoding import Decoding
 from stream.models.base import DepthModel, Shot, WeightsFile
-from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Decoding, InputSpec
 
 
 def decoding(shot: Shot) -> Decoding:

@@ -5,7 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stream.frames import Size
+import numpy as np
+
+from stream.frames import Floats, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Of one picture. In this order; NaN stays NaN. On a device: ``stream.preprocess.gpu.decoded_``."""
+
+    gain: float = 1.0
+    low: float | None = None
+    """Smaller values become this one."""
+    high: float | None = None
+    """Larger values become this one."""
+    reciprocal: bool = False
+    """At last, 1 / value."""
+
+    def decoded(self, raw: Floats) -> Floats:
+        """Depth of the network's numbers, both (H, W) float32; ``raw`` itself where there is nothing to do."""
+        depth = raw if self.gain == 1.0 else np.multiply(raw, np.float32(self.gain), dtype=np.float32)
+        for limit, bound in ((np.maximum, self.low), (np.minimum, self.high)):
+            if bound is not None:
+                depth = limit(depth, np.float32(bound), out=None if depth is raw else depth)
+        if self.reciprocal:
+            depth = np.reciprocal(depth, out=None if depth is raw else depth)
+        return depth
+
 
 Interpolation = Literal["nearest", "linear", "cubic", "area", "triangle", "linear_corners"]
 """OpenCV's names for OpenCV's filters. triangle: PIL's BILINEAR, which widens its filter when it shrinks (torchvision's

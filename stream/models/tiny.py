@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from stream.decoding import Decoding
 from stream.models.base import DepthModel, Shot, WeightsFile
-from stream.models.spec import InputSpec
+from stream.models.spec import Decoding, InputSpec
 
 
 def decoding(shot: Shot) -> Decoding:

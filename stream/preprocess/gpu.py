@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stream.decoding import Decoding
 from stream.frames import Size
-from stream.models.spec import InputSpec, Interpolation
+from stream.models.spec import Decoding, InputSpec, Interpolation
 from stream.preprocess import filters
 from stream.preprocess.geometry import Placement, placement
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypeAlias
+from time import time_ns
+from typing import Any, Literal, TypeAlias
 
-from stream.core.clock import NS_PER_MS
+from stream.core.clock import NS_PER_MS, NS_PER_S
 from stream.frames import DepthMap
-from stream.publisher.stream_status import StreamStatus
 from stream.settings import PublishSettings
 from stream.wire.message import topic_bytes
 
@@ -66,3 +66,78 @@ class Books:
 
     def figures(self) -> Mapping[str, float]:
         return {**self._counts, "MB": self._bytes / 1e6}
+
+
+State: TypeAlias = Literal["LIVE", "STALE", "OFFLINE"]
+Newest: TypeAlias = dict[str, str | int | float | None]
+
+OFFLINE_AFTER_S = 5.0
+RATE_OVER_S, RATE_OVER_FRAMES = 5.0, 64
+"""The rate is that of the last seconds, and of at most so many frames."""
+
+
+class StreamStatus:
+    """The record of one stream; its owner's lock guards it. Times are monotonic nanoseconds.
+
+    ``sent`` counts depth that was young enough, whether or not anybody listened.
+    """
+
+    def __init__(self, stream: str, server_id: int, max_age_ms: float, now_ns: int) -> None:
+        self.stream = stream
+        self._server_id, self._max_age_ms, self._since_ns = server_id, max_age_ms, now_ns
+        self._sent = self._too_old = 0
+        self._newest: Newest = {"integrity": None, "seq": None, "age_ms": None}
+        self._last_age_ms = 0.0
+        self._times_ns: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
+
+    def sent(self, depth_map: DepthMap, age_ms: float, now_ns: int) -> None:
+        """It went out."""
+        frame = depth_map.frame
+        self._sent += 1
+        self._last_age_ms = age_ms
+        self._newest = {"integrity": frame.integrity, "seq": frame.seq, "age_ms": round(age_ms, 1)}
+        self._times_ns.append(now_ns)
+
+    def too_old(self, age_ms: float) -> None:
+        """It was dropped for its age."""
+        self._too_old += 1
+        self._last_age_ms = age_ms
+
+    def facts(self, known: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
+        """``known`` is what the pipeline says of the stream, and is passed on.
+
+        If it has a "camera" that is not "live" (``stream.runtime.stats.CameraState``), the state is OFFLINE and
+        "trouble" is the reason.
+        """
+        state, reason = self._state(known, now_ns)
+        return {
+            **known,
+            "stream": self.stream,
+            "server_id": self._server_id,
+            "state": state,
+            "reason": reason,
+            **self._newest,
+            "max_age_ms": self._max_age_ms,
+            "fps": round(self._fps(now_ns), 2),
+            "sent": self._sent,
+            "too_old": self._too_old,
+            "time_ns": time_ns(),
+        }
+
+    def _state(self, known: Mapping[str, Any], now_ns: int) -> tuple[State, str]:
+        camera = known.get("camera", "live")
+        if camera != "live":
+            return "OFFLINE", f"the camera is {camera}" + (f": {known['trouble']}" if known.get("trouble") else "")
+        last_ns = self._times_ns[-1] if self._times_ns else self._since_ns
+        silent_s = (now_ns - last_ns) / NS_PER_S
+        if self._times_ns and silent_s * 1000 <= self._max_age_ms:
+            return "LIVE", ""
+        reason = f"no depth for {silent_s:.1f} s" if self._times_ns else "no depth yet"
+        if self._last_age_ms > self._max_age_ms:
+            reason = f"depth is {self._last_age_ms:.0f} ms old when it is there; max_age_ms = {self._max_age_ms:.0f}"
+        return ("OFFLINE" if silent_s > OFFLINE_AFTER_S else "STALE"), reason
+
+    def _fps(self, now_ns: int) -> float:
+        recent = [time for time in self._times_ns if now_ns - time <= RATE_OVER_S * NS_PER_S]
+        span_ns = recent[-1] - recent[0] if recent else 0
+        return (len(recent) - 1) * NS_PER_S / span_ns if span_ns > 0 else 0.0

@@ -18,9 +18,8 @@ from stream.publisher.announcements import SlowTopics
 from stream.publisher.buffers import SendBuffers
 from stream.publisher.endpoints import check
 from stream.publisher.packing import Packing
-from stream.publisher.socket import PublisherSocket
+from stream.publisher.socket import PublisherSocket, ReadersWait
 from stream.publisher.subscriptions import Subscriptions
-from stream.publisher.wait import ReadersWait
 from stream.settings import PublishSettings
 from stream.wire.json_topics import pack_json
 from stream.wire.message import topic_bytes

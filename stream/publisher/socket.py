@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import selectors
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from stream.settings import PublishSettings
 
 if TYPE_CHECKING:
     import zmq
+
 
 SEND_BUFFER_BYTES = 128 * 1024
 """Of the kernel. What waits there is old when a slow reader gets it; smaller ones cost throughput, and so does the
@@ -95,3 +98,32 @@ def _remove(path: Path, inode: int) -> None:
     with suppress(OSError):
         if path.stat().st_ino == inode:
             path.unlink()
+
+
+class ReadersWait:
+    """One thread waits, any thread wakes it. Needs ``close``."""
+
+    def __init__(self, fileno: int) -> None:
+        self._ring, self._bell = socket.socketpair()
+        for end in (self._ring, self._bell):
+            end.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(fileno, selectors.EVENT_READ)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until ``fileno`` is readable, ``wake`` is called (or was, since the last time), or the time is over."""
+        for key, _ in self._selector.select(timeout_s):
+            if key.fileobj is self._bell:
+                with suppress(BlockingIOError):
+                    self._bell.recv(4096)
+
+    def wake(self) -> None:
+        """End the present wait, or the next one."""
+        with suppress(BlockingIOError):  # so many calls wait there already
+            self._ring.send(b"!")
+
+    def close(self) -> None:
+        closing: tuple[Any, ...] = (self._selector, self._ring, self._bell)
+        for part in closing:
+            part.close()

@@ -20,17 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.core.machine import Machine, probe
-from stream.engines.cpu_setup import wait_without_spinning
-from stream.engines.memory import keep_freed_memory
+from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.select import default_threads, usable_gpu
 from stream.errors import BoxError, EngineError, PictureError, SettingsError
-from stream.frames import Floats, Image, Size
+from stream.frames import Floats, Image, Size, check_picture
+from stream.models.base import SegmenterModel
+from stream.models.catalog import find_segmenter
 from stream.models.networks import build
-from stream.models.segmenter_model import SegmenterModel
-from stream.models.segmenters import find_segmenter
 from stream.models.weights import load_into, load_state, random_state
 from stream.objects import Box, Mask
-from stream.picture import check_picture
 from stream.preprocess.cpu import to_network
 from stream.segmentation.prompts import framed, in_frame
 from stream.segmentation.settings import SegmenterSettings

@@ -20,12 +20,12 @@ from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import SinkError
 from stream.frames import Image, Size, View
 from stream.settings import RecordSettings
-from stream.sinks.finishing import finish_all
-from stream.sinks.recording_path import recording_path
+from stream.sinks.base import finish_all
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
+
 
 TICKS_PER_S = 90_000
 """The time base of our time stamps; 25, 29.97 and 30 fps are whole numbers of it."""
@@ -227,3 +227,8 @@ def _plays(path: Path) -> bool:
 def _advice(error: Exception) -> str:
     full = getattr(error, "errno", None) in {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}
     return "free some space and record again" if full else "choose a folder that you may write to"
+
+
+def recording_path(template: str, camera: str) -> Path:
+    """``{camera}`` in ``template`` stands for the camera's name, without slashes; ~ for the home folder."""
+    return Path(template.replace("{camera}", camera.replace("/", "_"))).expanduser()

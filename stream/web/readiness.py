@@ -22,7 +22,7 @@ from stream.runtime.stats import PipelineStats, StageStats
 from stream.web.live.hub import WebSink
 
 PATIENCE_S = 60.0
-"""A camera that restarts is away for about 30 s (``stream.sources.grade``)."""
+"""A camera that restarts is away for about 30 s (``stream.sources.health``)."""
 SLOW = 3
 """Times the p99 of the slowest step: the patience with steps that take longer than 20 s."""
 CAPTURE = "capture."

@@ -6,19 +6,36 @@ import asyncio
 import logging
 import socket
 import threading
+from asyncio.transports import BaseTransport
 from contextlib import suppress
 from typing import Self
 from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stream.errors import SinkError
 from stream.settings import WebSettings
 from stream.web.access.guard import GuardedApp
 from stream.web.access.token import PARAMETER
 from stream.web.address import Address, listen
-from stream.web.connections import Connection
+
+FIRST_REQUEST_S = 10.0
+"""For its line and headers; a body may take longer."""
+
+
+class Connection(H11Protocol):
+    """HTTP by h11; uvicorn itself waits for ever for what a connection has to say first."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self.loop.call_later(FIRST_REQUEST_S, self._cut_off_if_silent)
+
+    def _cut_off_if_silent(self) -> None:
+        if getattr(self, "scope", None) is None:  # by its type it never is
+            self.transport.abort()
+
 
 MESSAGE_BYTES = 32 << 10
 """The longest message a viewer may send; a list of 256 cameras fits."""

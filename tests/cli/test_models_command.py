@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import trained
-from pipelines.cli.trained import ALL
+from pipelines.cli import models as models_command
+from pipelines.cli.models import ALL
 from stream.models.cache import acceptance_path
 from stream.models.catalog import find
 
@@ -111,7 +111,7 @@ def test_what_is_fetched_is_told_before(depthstream: Command, monkeypatch: pytes
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         weights = replace(model.weights, url=f"http://127.0.0.1:{free.getsockname()[1]}/weights.pth")
-        monkeypatch.setattr(trained, "ALL", (replace(model, weights=weights),))
+        monkeypatch.setattr(models_command, "ALL", (replace(model, weights=weights),))
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         called = depthstream("models", "pull", model.name, "--accept-licence")
     assert called.status == 1

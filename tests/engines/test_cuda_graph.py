@@ -13,7 +13,7 @@ from torch import Tensor
 from stream.engines.batch_sizes import batch_sizes
 from stream.engines.cuda_graph import MAX_SIZES, WARM_UP_RUNS, CudaGraphEngine
 from stream.engines.eager import EagerEngine
-from stream.engines.graph_capture import captured, own_stream
+from stream.engines.streams import captured, own_stream
 from stream.errors import EngineError
 from stream.frames import Size
 from tests.engines.cuda_stand_in import POOL, Cuda, Stream

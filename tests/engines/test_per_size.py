@@ -15,8 +15,7 @@ import torch
 from stream.engines.base import Engine
 from stream.engines.eager import EagerEngine
 from stream.engines.per_size import MAX_SIZES, SizedEngines
-from stream.engines.stopping import Stopping
-from stream.engines.wrappers import Opened
+from stream.engines.wrappers import Opened, Stopping
 from stream.errors import EngineError
 from stream.frames import Size
 

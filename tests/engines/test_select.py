@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from stream.core.machine import Machine
-from stream.engines.memory import keep_freed_memory
+from stream.engines.cpu_setup import keep_freed_memory
 from stream.engines.select import Choice, choose, default_threads
 from stream.errors import SettingsError
 from stream.models.catalog import find

@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from pipelines.evaluation.flicker import FPS, flicker
-from pipelines.evaluation.prior import lower_is_nearer
-from pipelines.evaluation.result import figures
+from pipelines.evaluation.result import figures, lower_is_nearer
 from pipelines.evaluation.sample import Sample
 from pipelines.evaluation.sheet import chosen_rows
 from pipelines.evaluation.summary import means, medians

@@ -13,12 +13,12 @@ from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine
 from stream.engines.gate.gate import BOUNDS, judge
 from stream.engines.gate.golden_inputs import at_size, golden
-from stream.engines.numpy_engine import NumpyEngine
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
 from stream.engines.tensorrt import api
 from stream.engines.tensorrt.store import EngineStore
 from stream.engines.torchscript import TorchScriptEngine
+from stream.engines.wrappers import NumpyEngine
 from stream.errors import MissingPackage
 from stream.frames import Size
 from stream.inference.gpu_engines import GpuChain

@@ -47,7 +47,8 @@ def test_depth_has_the_pictures_size_and_says_what_it_is(height: int, width: int
 @pytest.mark.skipif(not probe().avx512_bf16, reason="this CPU does not multiply bfloat16")
 def test_bfloat16_is_used_once_the_gate_has_accepted_it(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The verdict is kept: the second start believes it."""
-    caplog.set_level("INFO", logger="stream.golden")  # "stream" itself may have been set up by a command
+    # "stream" itself may have been set up by a command
+    caplog.set_level("INFO", logger="stream.engines.gate.candidates")
     settings, image = ModelSettings(precision="bf16"), picture(48, 64)
     with Estimator(ModelSettings()) as exact:
         expected = exact(image).depth

@@ -21,13 +21,12 @@ from stream.engines.gate.candidates import Candidate, first_accepted
 from stream.engines.per_size import SizedEngines
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
-from stream.engines.stopping import Stopped, Stopping
 from stream.engines.tensorrt import api
 from stream.engines.tensorrt.build import Profile
 from stream.engines.tensorrt.request import Order, find, serving
 from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.wrappers import Opened
+from stream.engines.wrappers import Opened, Stopped, Stopping
 from stream.errors import EngineError, MissingPackage
 from stream.frames import Floats, Size
 from stream.inference.estimator import network_of

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from stream.decoding import Decoding
 from stream.frames import Floats, Intrinsics, Size
 from stream.models.base import DepthModel, Shot
 from stream.models.catalog import MODELS
+from stream.models.spec import Decoding
 from stream.preprocess.gpu import decoded_
 
 SIZE = Size(9, 7)

@@ -15,11 +15,11 @@ from torch.nn.functional import interpolate
 
 from stream.errors import UnknownModel
 from stream.frames import Size
+from stream.models.catalog import SEGMENTERS, find_segmenter
 from stream.models.networks import build
 from stream.models.networks.efficientvit_sam.image_encoder import LayerNorm2d, LinearAttention
 from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
 from stream.models.networks.efficientvit_sam.postprocess import masks_at
-from stream.models.segmenters import SEGMENTERS, find_segmenter
 from stream.preprocess.geometry import placement
 
 pytestmark = pytest.mark.usefixtures("one_thread")

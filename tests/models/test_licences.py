@@ -12,10 +12,9 @@ import pytest
 from stream.errors import UsageError
 from stream.models.base import DepthModel, Trained
 from stream.models.cache import acceptance_path
-from stream.models.catalog import MODELS
+from stream.models.catalog import MODELS, SEGMENTERS
 from stream.models.download.fetch import pull
 from stream.models.download.licences import UNKNOWN, accepted_at, for_commerce, terms_of
-from stream.models.segmenters import SEGMENTERS
 
 Offer = Callable[..., DepthModel]
 NON_COMMERCIAL = {"licence": "CC-BY-NC-4.0", "must_accept": True}

@@ -15,10 +15,9 @@ import torch
 
 from stream.errors import WeightsError
 from stream.models.base import DepthModel
-from stream.models.catalog import MODELS
+from stream.models.catalog import MODELS, SEGMENTERS
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks import build
-from stream.models.segmenters import SEGMENTERS
 from stream.models.tiny import TINY
 from stream.models.weights import build_empty, load_into, load_state, locate, random_state, sha256_of
 

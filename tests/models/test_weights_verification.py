@@ -14,9 +14,8 @@ from torch import Tensor
 
 from stream.errors import WeightsError
 from stream.models.base import DepthModel, Trained
-from stream.models.catalog import MODELS
+from stream.models.catalog import MODELS, SEGMENTERS
 from stream.models.checkpoint.verification import verify, verify_file
-from stream.models.segmenters import SEGMENTERS
 from stream.models.tiny import TINY
 from stream.models.weights import build_empty, load_state, random_state
 

@@ -12,9 +12,9 @@ import zmq
 from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
+from stream.publisher.accounting import StreamStatus
 from stream.publisher.announcements import PAUSE_NS, SlowTopics
 from stream.publisher.publisher import Publisher
-from stream.publisher.stream_status import StreamStatus
 from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
 from stream.wire.json_topics import parse_json

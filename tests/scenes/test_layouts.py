@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.acceptance import worth_keeping
 from stream.scenes.renderer.render import Pictures, render
 from stream.scenes.renderer.textures import Atlas, random_atlas
 from stream.scenes.world.layouts import FAMILIES, random_scene
+from stream.scenes.world.staging import worth_keeping
 
 SIZE = Size(48, 64)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from stream.frames import Size
-from stream.scenes.acceptance import worth_keeping
 from stream.scenes.camera.camera import Camera
 from stream.scenes.renderer.packing import pack
 from stream.scenes.renderer.raycast import FLOOR
@@ -14,6 +13,7 @@ from stream.scenes.renderer.render import render
 from stream.scenes.renderer.rotations import vector
 from stream.scenes.renderer.textures import random_atlas
 from stream.scenes.world.layouts import FAMILIES, random_scene
+from stream.scenes.world.staging import worth_keeping
 from stream.scenes.world.thin import bicycle, lattice, leaves, ring, rod, twigs
 
 SIZE = Size(48, 64)

@@ -23,9 +23,8 @@ from stream.render.panels import side_by_side
 from stream.settings import RenderSettings
 from stream.sinks.window.display_check import open_display
 from stream.sinks.window.layout import Layout, arrange, best_grid, panel_height, scaled
-from stream.sinks.window.sink import WindowSink
+from stream.sinks.window.sink import WindowSink, action_for
 from stream.sinks.window.tiles import Mosaic
-from stream.sinks.window_keys import action_for
 
 PAIR_4_3 = 8 / 3
 SCREEN = Layout(Size(900, 1600))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from stream.core.clock import NS_PER_S
 from stream.errors import AccessDenied, SourceError, SourceStalled
-from stream.sources.grade import SLOTS, LastHour, grade
-from stream.sources.health import Health
+from stream.sources.health import SLOTS, Health, LastHour, grade
 
 LOST = SourceError("connection reset")
 STALLED = SourceStalled("no picture for 1.8 s")

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from stream.settings import ImagesCamera
-from stream.sources.images import ImagesSource, read_picture
-from stream.sources.images_remarks import holds_several
+from stream.sources.images import ImagesSource, holds_several, read_picture
 
 GRAY = np.full((64, 80, 3), 90, np.uint8)
 

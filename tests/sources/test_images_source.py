@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stream.errors import PictureError, SourceError
-from stream.picture import check_picture
+from stream.frames import check_picture
 from stream.settings import ImagesCamera
 from stream.sources.images import MAX_SIDE_PX, ImagesSource, read_picture
 

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from stream.core.view_controls import ViewControls
 from stream.errors import SettingsError, SinkError
 from stream.settings import WebSettings
-from stream.web import connections
+from stream.web import server as server_module
 from stream.web.address import Address
 from stream.web.app import build_app
 from stream.web.live.hub import WebSink
@@ -231,7 +231,7 @@ def test_a_server_that_cannot_start_says_so(caplog) -> None:
 @pytest.mark.slow
 def test_silent_connections_give_up_their_place(serve, monkeypatch) -> None:
     """One that says nothing, and one that never comes to the end of its headers; whoever has asked may stay."""
-    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 1.5)
+    monkeypatch.setattr(server_module, "FIRST_REQUEST_S", 1.5)
     served = serve()
     with (
         socket.create_connection(("127.0.0.1", served.port), PATIENCE_S) as silent,

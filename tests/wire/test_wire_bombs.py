@@ -17,8 +17,8 @@ import zstandard
 from stream.errors import WireError
 from stream.frames import Size
 from stream.wire.header import HEADER_BYTES, Compression, Encoding, Header, WireKind
+from stream.wire.images import SIGNATURE, png_fault
 from stream.wire.message import Sender, pack_preview, parse
-from stream.wire.png_chunks import SIGNATURE, png_fault
 from tests.wire.golden import golden
 from tests.wire.samples import PUBLISH_NS, depth_of, map_of, picture_of
 

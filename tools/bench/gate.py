@@ -21,11 +21,10 @@ from rich.table import Table
 
 from pipelines.benchmark.suite import machine_line
 from stream.core.machine import probe
-from stream.engines.cpu_setup import wait_without_spinning
+from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.gate.gate import BOUNDS, judge
 from stream.engines.gate.golden_inputs import golden
 from stream.engines.gate.verdict import Verdict
-from stream.engines.memory import keep_freed_memory
 from stream.frames import Size
 from stream.models.base import DepthModel
 from stream.models.cache import weights_path

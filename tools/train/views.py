@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from stream.frames import Size
-from stream.scenes.acceptance import worth_keeping
 from stream.scenes.camera.film import random_shots, take
 from stream.scenes.renderer.render import colour, outlines
 from stream.scenes.renderer.textures import Atlas, random_atlas
 from stream.scenes.world.layouts import random_scene
+from stream.scenes.world.staging import worth_keeping
 
 TEXTURES = 384
 CPU_BATCH, CUDA_BATCH = 1, 64

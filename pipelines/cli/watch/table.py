@@ -10,9 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stream.client.health import ReaderHealth, number
+from stream.client.health import ReaderHealth, RecentRate, number
 from stream.client.link import LinkState
-from stream.client.rate import RecentRate
 from stream.client.stale import link_trouble, why_stale
 from stream.client.subscriber import Subscriber
 from stream.core.clock import NS_PER_S

@@ -99,9 +99,9 @@ def _pictures(size: Size) -> tuple[Image, ...]:
 
 def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Pictures:
     """The first random scene of ``family`` that is not blocked by one surface."""
-    from stream.scenes.acceptance import worth_keeping
     from stream.scenes.renderer.render import render
     from stream.scenes.world.layouts import random_scene
+    from stream.scenes.world.staging import worth_keeping
 
     while True:  # every family's own test has at least 5 of 12 views kept
         pictures = render([random_scene(rng, atlas.count, family)], atlas, size)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from stream.core.atomic_write import write_whole
 from stream.engines.batch_sizes import batch_sizes, padded
-from stream.engines.graph_capture import own_stream
 from stream.engines.onnx_export import INPUT
+from stream.engines.streams import own_stream
 from stream.engines.tensorrt.api import TensorRT
 from stream.engines.tensorrt.build import Profile
 from stream.engines.tensorrt.execution import Run, deserialized, output_shapes, runtime_options

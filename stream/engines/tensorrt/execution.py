@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from stream.engines.graph_capture import captured
 from stream.engines.onnx_export import INPUT, OUTPUT
+from stream.engines.streams import captured
 from stream.engines.tensorrt.api import TensorRT
 from stream.engines.tensorrt.build import Profile
 from stream.errors import EngineError

@@ -18,9 +18,9 @@ from stream.ros.definitions import CAMERA_INFO, IMAGE
 from stream.ros.messages import camera_info, depth_image
 from stream.ros.names import camera_info_topic, frame_id, image_topic
 from stream.settings import McapSettings
-from stream.sinks.finishing import finish_all
+from stream.sinks.base import finish_all
 from stream.sinks.mcap.file import McapFile, Recorded, disk_failure
-from stream.sinks.recording_path import recording_path
+from stream.sinks.video_file import recording_path
 
 
 class McapRecorder:

@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic_ns
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 from stream.core.view_controls import ViewControls
 from stream.frames import Image, Size, View
 from stream.sinks.window.display_check import open_display
 from stream.sinks.window.layout import NO_SIZE, Layout
 from stream.sinks.window.tiles import Mosaic, Row
-from stream.sinks.window_keys import Action, action_for
+
+Action: TypeAlias = Literal["end", "colormap", "range", "freeze", "help"]
+ESCAPE = 27
+ACTIONS: Mapping[str, Action] = {
+    "q": "end",
+    chr(ESCAPE): "end",
+    "c": "colormap",
+    "r": "range",
+    " ": "freeze",
+    "h": "help",
+}
+KEY_BITS = 0xFFFF
+"""GTK puts the modifiers (Num Lock, say) above these bits. Not 0xFF: the left arrow, 0xFF51, would become a Q."""
+
+
+def action_for(code: int) -> Action | None:
+    """What a key code of ``cv2.waitKeyEx`` asks for; capital letters count, too; None for every other key."""
+    code &= KEY_BITS
+    return ACTIONS.get(chr(code).lower()) if code < 128 else None
+
 
 POLL_MS = 20
 LIMIT = Size(900, 1600)

@@ -10,8 +10,7 @@ from typing import cast
 import numpy as np
 
 from stream.errors import PictureError
-from stream.frames import Image
-from stream.picture import check_picture
+from stream.frames import Image, check_picture
 from stream.web.depth_api.image_header import Header
 from stream.web.http_errors import Refusal
 

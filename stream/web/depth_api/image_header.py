@@ -10,8 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream.frames import Size
-from stream.picture import MAX_SIDE_PX
+from stream.frames import MAX_SIDE_PX, Size
 from stream.web.http_errors import Refusal
 
 MAX_SEGMENTS = 4096

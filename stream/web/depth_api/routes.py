@@ -19,9 +19,8 @@ from stream.web.depth_api.options import Asked, read_options
 from stream.web.depth_api.responses import Answer, Paint
 from stream.web.depth_api.streaming import PictureResponse, while_connected
 from stream.web.depth_api.upload import PATIENCE_S, UploadReader
-from stream.web.depth_api.work import Estimate, PictureWork
+from stream.web.depth_api.work import Estimate, Memory, PictureWork
 from stream.web.http_errors import CLIENT_GONE, Refusal
-from stream.web.picture_memory import Memory
 
 MB = 1_000_000
 LONGEST_RETRY_S = 60

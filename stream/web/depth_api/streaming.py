@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from stream.web.depth_api.work import Hold
 from stream.web.http_errors import CLIENT_GONE, Refusal
-from stream.web.picture_memory import Hold
 
 T = TypeVar("T")
 

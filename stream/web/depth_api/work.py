@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
-from typing import TypeAlias, cast
+from types import TracebackType
+from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 from stream.core.log import redact
 from stream.errors import DepthStreamError, PictureError
@@ -18,7 +21,98 @@ from stream.web.depth_api.image_header import Header
 from stream.web.depth_api.options import Asked
 from stream.web.depth_api.responses import Answer, Depth, Paint, answer_with
 from stream.web.http_errors import Refusal
-from stream.web.picture_cache import PictureCache
+
+T = TypeVar("T")
+
+
+class _Kept(NamedTuple, Generic[T]):
+    value: T
+    size: int
+
+
+class PictureCache(Generic[T]):
+    """Least recently used first out; ``limit`` bytes in all, 0 keeps nothing. For any number of threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, _Kept[T]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def size(self) -> int:
+        """Bytes kept, as their givers counted them."""
+        return self._size
+
+    def get(self, key: Hashable) -> T | None:
+        """What is kept under ``key``, which is the newest from now on."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                return None
+            self._kept.move_to_end(key)
+            return kept.value
+
+    def put(self, key: Hashable, value: T, size: int) -> None:
+        """Keep ``value``, of ``size`` bytes, and forget others for it; one larger than all room is not kept."""
+        with self._lock:
+            self._forget(key)
+            if size > self._limit:
+                return
+            self._kept[key] = _Kept(value, size)
+            self._size += size
+            while self._size > self._limit:
+                self._forget(next(iter(self._kept)))
+
+    def _forget(self, key: Hashable) -> None:
+        old = self._kept.pop(key, None)
+        self._size -= old.size if old else 0
+
+
+RETRY_S = 2
+"""When to come back: what is held is uploads and answers on their way, a matter of seconds."""
+
+
+class Memory:
+    """``limit`` bytes for everybody; who is alone gets what he asks for. For one thread, the event loop's."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.held = limit, 0
+
+    def hold(self) -> Hold:
+        """Nothing yet; what it grows to is free again when it is left."""
+        return Hold(self)
+
+
+class Hold:
+    """One request's share."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory, self.held = memory, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def grow(self, size: int) -> None:
+        """Hold ``size`` bytes more. Raises Refusal 429 when others hold too much."""
+        memory = self._memory
+        if memory.held > self.held and memory.held + size > memory.limit:
+            raise Refusal(429, "too many pictures are on their way at once: come back a little later", RETRY_S)
+        self.held += size
+        memory.held += size
+
+    def release(self) -> None:
+        """Let go of all; may be called again."""
+        self._memory.held -= self.held
+        self.held = 0
+
 
 log = logging.getLogger(__name__)
 

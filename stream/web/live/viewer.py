@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from time import monotonic_ns
 from typing import Any
 
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from stream.core.clock import NS_PER_S, NowNs
 from stream.core.view_controls import COLORMAPS
 from stream.errors import WireError
-from stream.web.allowance import Allowance
 from stream.web.live.flow_control import Due, Watching
 from stream.web.live.messages import (
     Choice,
@@ -30,6 +31,25 @@ from stream.web.live.messages import (
     to_json,
 )
 from stream.web.live.session import Live
+
+
+class Allowance:
+    """``burst`` things at once, ``per_s`` a second in the long run."""
+
+    def __init__(self, per_s: float, burst: float, now_ns: NowNs = monotonic_ns) -> None:
+        self._per_s, self._burst, self._now_ns = per_s, burst, now_ns
+        self._left, self._at_ns = burst, now_ns()
+
+    def take(self) -> bool:
+        """False when it is used up."""
+        now = self._now_ns()
+        self._left = min(self._burst, self._left + (now - self._at_ns) / NS_PER_S * self._per_s)
+        self._at_ns = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
 
 MESSAGES_PER_S, MESSAGES_AT_ONCE = 200.0, 400.0
 """Besides acknowledgements of frames that are under way, which our own sending bounds."""

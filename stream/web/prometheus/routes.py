@@ -76,8 +76,7 @@ def registry_of(parts: Parts, readiness: Readiness) -> CollectorRegistry:
 
 
 def _families(parts: Parts, readiness: Readiness) -> Iterator[Metric]:
-    from stream.web.metric_kinds import gauge
-    from stream.web.prometheus.families import pipeline_families
+    from stream.web.prometheus.families import gauge, pipeline_families
 
     stats = parts.stats()
     info = [((version("depthstream"), stats.name), 1.0)]
@@ -90,7 +89,7 @@ def _families(parts: Parts, readiness: Readiness) -> Iterator[Metric]:
 
 
 def _web_families(parts: Parts) -> Iterator[Metric]:
-    from stream.web.metric_kinds import gauge
+    from stream.web.prometheus.families import gauge
 
     shown = [(camera, parts.sink.newest(camera)) for camera in parts.sink.cameras]
     ages = [((name,), newest.view.depth_map.frame.stamp.age_s()) for name, newest in shown if newest]
@@ -99,7 +98,7 @@ def _web_families(parts: Parts) -> Iterator[Metric]:
 
 
 def _picture_families(counts: Mapping[str, float]) -> Iterator[Metric]:
-    from stream.web.metric_kinds import counter
+    from stream.web.prometheus.families import counter
 
     ends = [((end,), counts[end]) for end in PICTURE_ENDS]
     yield counter("pictures", "Requests to POST /api/depth, by what became of them.", ("result",), ends)
@@ -108,7 +107,7 @@ def _picture_families(counts: Mapping[str, float]) -> Iterator[Metric]:
 
 def _counted(named: Mapping[str, Named], counts: Mapping[str, float]) -> Iterator[Metric]:
     """Figures without labels, under the names and in the units of Prometheus."""
-    from stream.web.metric_kinds import counter, gauge
+    from stream.web.prometheus.families import counter, gauge
 
     for what, figure in named.items():
         family = counter if figure.is_total else gauge

@@ -12,13 +12,13 @@ import pytest
 from torch import nn
 
 from stream.engines.base import Engine
+from stream.engines.gate.candidates import gated
 from stream.engines.gate.gate import Precision
 from stream.engines.gate.golden_inputs import FAMILIES, FRAMES, at_size, golden
 from stream.engines.gate.verdict import Verdict
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Size
-from stream.golden import gated
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.networks import build
 from stream.models.spec import Canvas, InputSpec
@@ -127,7 +127,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def listening(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "stream.golden")
+    caplog.set_level(logging.INFO, "stream.engines.gate.candidates")
 
 
 def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.web.depth_api.work import Memory, PictureCache
 from stream.web.http_errors import Refusal
-from stream.web.picture_cache import PictureCache
-from stream.web.picture_memory import Memory
 
 
 def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:

@@ -13,7 +13,7 @@ import pytest
 from depth_api_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
 
 from stream.web.depth_api.upload import Upload
-from stream.web.picture_memory import Hold
+from stream.web.depth_api.work import Hold
 
 PICTURES = [encoded(noise(seed=seed)) for seed in range(64)]
 

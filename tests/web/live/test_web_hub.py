@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.web.live.hub import KEPT, WebSink
+from stream.web.live.hub import KEPT, Recent, WebSink
 from stream.web.live.jpeg_encoder import Encoder
 from stream.web.live.notifier import Bell
-from stream.web.recent import Recent
 
 
 def test_the_newest_view_of_each_camera_is_kept(web_view) -> None:
