@@ -18,13 +18,13 @@ END_S = 5.0
 class ReaderProcess:
     """``depthstream watch`` on one stream, from ``with`` to its end; Ctrl-C does not reach it.
 
-    If this process is killed, the reader ends too, and removes ``folder`` (see ``pipelines.process.reader_child``).
+    If this process is killed, the reader ends too, and removes ``folder`` (see ``pipelines.cli.reader_child``).
     """
 
     def __init__(self, endpoint: str, stream: str, folder: str) -> None:
         """``folder``: where the endpoint's socket lies, and nothing else."""
         watch = ["watch", endpoint, "--stream", stream, "--json"]
-        self._command = [sys.executable, "-m", "pipelines.process.reader_child", folder, *watch]
+        self._command = [sys.executable, "-m", "pipelines.cli.reader_child", folder, *watch]
         self._lock = threading.Lock()
         self._ages = Durations()
         self._read = self._gaps = 0

@@ -1,6 +1,6 @@
 """The reader's own process: `depthstream watch`, for as long as the process that started it is there.
 
-    python -m pipelines.process.reader_child FOLDER watch ENDPOINT ...
+    python -m pipelines.cli.reader_child FOLDER watch ENDPOINT ...
 
 The parent holds the other end of standard input and never writes. When it closes that, or the system does because the
 parent has ended (SIGKILL as well), this process removes FOLDER, which nobody needs any more, and ends.
