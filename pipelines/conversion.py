@@ -24,8 +24,8 @@ def build(
 ) -> Pipeline:
     """As many frames out as in, in order; the slowest stage sets the pace. ``optics``: of the camera, if known."""
     pipe = Pipeline("depth", stop_timeout_s=30.0)
-    pictures = capture(source)
-    frames = pipe.source("capture", with_intrinsics(pictures, optics) if optics else pictures)
+    images = capture(source)
+    frames = pipe.source("capture", with_intrinsics(images, optics) if optics else images)
     depth = add_depth(pipe, estimator, [frames], policy="block")
     views = pipe.stage("render", render(settings), after=[depth], capacity=2)
     pipe.stage("write", publish(*sinks), after=[views], capacity=2)

@@ -1,4 +1,4 @@
-"""Demo: a synthetic camera through the whole live pipeline; picture, depth and true depth side by side in an mp4."""
+"""Demo: a synthetic camera through the whole live pipeline; image, depth and true depth side by side in an mp4."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def build(settings: DemoSettings, preview: Preview | None = None, web: Web | Non
 
 
 def compose(settings: RenderSettings, controls: ViewControls) -> Body:
-    """Put the picture, its depth and the true depth side by side; the truth is painted as inverse depth, too."""
+    """Put the image, its depth and the true depth side by side; the truth is painted as inverse depth, too."""
 
     def body(views: Iterable[View]) -> Iterator[View]:
         true_range = range_for(settings)
         for view in views:
             depth_map, frame = view.depth_map, view.depth_map.frame
-            panels = [("picture", frame.image), (f"depth ({depth_map.model})", view.image)]
+            panels = [("image", frame.image), (f"depth ({depth_map.model})", view.image)]
             if frame.truth is not None:
                 inverse = (1.0 / frame.truth).astype(np.float32)
                 low, high = true_range.update(inverse, frame.image, frame.stamp)

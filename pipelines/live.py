@@ -1,4 +1,4 @@
-"""Live: cameras of any kind -> depth -> colour, newest picture first; what `webcam` and `rtsp` have in common."""
+"""Live: cameras of any kind -> depth -> colour, newest image first; what `webcam` and `rtsp` have in common."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class LiveSettings(Settings):
 def build_live(
     name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
 ) -> Pipeline:
-    """Drops in two places only: the newest picture of each camera waits for the network, the newest view for the sinks.
+    """Drops in two places only: the newest image of each camera waits for the network, the newest view for the sinks.
 
     Cameras take turns at the network, however fast each of them is; one that is slow or gone delays no other.
-    ``preview`` and ``web`` share their controls: one picture is painted for both.
+    ``preview`` and ``web`` share their controls: one image is painted for both.
     """
     pipe = Pipeline(name)
     cameras = add_cameras(pipe, settings.cameras)

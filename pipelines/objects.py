@@ -43,14 +43,14 @@ from stream.stages.publish import publish
 from stream.stages.render import Painter
 
 STOP_TIMEOUT_S = 30.0
-"""A CPU may be at the boxes of one picture for so long, and nothing ends that earlier."""
+"""A CPU may be at the boxes of one image for so long, and nothing ends that earlier."""
 
 
 class Boxed(Settings):
     """What a camera has here beside all that it has elsewhere."""
 
     boxes: tuple[BoxSettings, ...] = Field(
-        default=(), max_length=MOST_BOXES, description="looked at in every picture of this camera"
+        default=(), max_length=MOST_BOXES, description="looked at in every image of this camera"
     )
 
 
@@ -59,7 +59,7 @@ class BoxedVideo(VideoCamera, Boxed):
 
 
 class BoxedImages(ImagesCamera, Boxed):
-    """A folder of pictures, and boxes in them."""
+    """A folder of images, and boxes in them."""
 
 
 class BoxedSynthetic(SyntheticCamera, Boxed):
@@ -67,11 +67,11 @@ class BoxedSynthetic(SyntheticCamera, Boxed):
 
 
 class BoxedNetwork(NetworkCamera, Boxed):
-    """An IP camera, and boxes in its pictures."""
+    """An IP camera, and boxes in its images."""
 
 
 class BoxedWebcam(WebcamCamera, Boxed):
-    """A camera at this machine, and boxes in its pictures."""
+    """A camera at this machine, and boxes in its images."""
 
 
 BoxedCamera = Annotated[
@@ -107,7 +107,7 @@ def build(
     detect: Detector | None = None,
     segmenter: Boxes2Masks | None = None,
 ) -> Pipeline:
-    """Depth is published as it comes; objects follow in a branch of their own, the newest picture of each camera first.
+    """Depth is published as it comes; objects follow in a branch of their own, the newest image of each camera first.
 
     ``detect``: boxes of a detector in Python, beside those of the settings. ``segmenter``: another than the settings'.
     Raises SettingsError where nothing says where objects are, and for more boxes than are looked at.
@@ -175,7 +175,7 @@ def _check_boxes(settings: ObjectsSettings, detect: Detector | None) -> None:
     for number, camera in enumerate(settings.cameras):
         if len(camera.boxes) > most:
             raise SettingsError(
-                f"[cameras.{number}.boxes] {len(camera.boxes)} boxes, and at most {most} of a picture are looked at: "
+                f"[cameras.{number}.boxes] {len(camera.boxes)} boxes, and at most {most} of an image are looked at: "
                 f"leave some out, or raise objects.max_boxes (up to {MOST_BOXES})"
             )
     if detect is None and settings.boxes is None and not any(camera.boxes for camera in settings.cameras):

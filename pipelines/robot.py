@@ -1,4 +1,4 @@
-"""Robot: cameras -> depth -> ZeroMQ, newest picture first; readers on any machine, in any language (docs/wire.md)."""
+"""Robot: cameras -> depth -> ZeroMQ, newest image first; readers on any machine, in any language (docs/wire.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RTSP: IP cameras, and any other stream that FFmpeg reads, to depth; the newest picture of each first."""
+"""RTSP: IP cameras, and any other stream that FFmpeg reads, to depth; the newest image of each first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve: cameras -> depth -> the browser, and ZeroMQ where asked; pictures that people send (docs/web.md)."""
+"""Serve: cameras -> depth -> the browser, and ZeroMQ where asked; images that people send (docs/web.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
 from stream.stages.render import render
 
-PICTURES = "pictures"
+IMAGES = "images"
 """The one stage where there is no camera: it waits for the end."""
 
 
@@ -29,7 +29,7 @@ class ServeSettings(LiveSettings):
     """Depth for whoever has a browser."""
 
     pipeline: Literal["serve"]
-    cameras: tuple[Camera, ...] = Field(default=(), description="none: the picture service only")
+    cameras: tuple[Camera, ...] = Field(default=(), description="none: the image service only")
     publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
     web: WebSettings = WebSettings()
 
@@ -37,8 +37,8 @@ class ServeSettings(LiveSettings):
     def _there_is_something_to_serve(self) -> ServeSettings:
         if self.cameras:
             return self
-        if not self.web.pictures:
-            raise ValueError("nothing to serve: give [[cameras]], or web.pictures = true")
+        if not self.web.images:
+            raise ValueError("nothing to serve: give [[cameras]], or web.images = true")
         for name in ("publish", "record"):
             if getattr(self, name) is not None:
                 raise ValueError(f"[{name}] has nothing to work with: give [[cameras]], or leave it out")
@@ -50,7 +50,7 @@ def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
     web = web or web_for(settings)
     pipe = Pipeline("serve")
     if not settings.cameras:
-        pipe.source(PICTURES, until_stopped)
+        pipe.source(IMAGES, until_stopped)
         return pipe
     cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)

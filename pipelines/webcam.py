@@ -1,4 +1,4 @@
-"""Webcam: cameras at this machine to depth; the newest picture of each first."""
+"""Webcam: cameras at this machine to depth; the newest image of each first."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FORMULA = "depth = offset + scale * value"
 METRES_PER_STEP = 0.001
 LAST = 65535
 STRIP_PX = 1 << 18
-"""Pixels to encode at a time: float64 of so many takes 2 MB, of a whole picture of 40 megapixels 320 MB."""
+"""Pixels to encode at a time: float64 of so many takes 2 MB, of a whole image of 40 megapixels 320 MB."""
 MEANING: Mapping[Kind, str] = {
     "metric": "metres along the optical axis",
     "relative_inverse": "inverse depth, larger is nearer; scale and shift are unknown and differ from frame to frame",

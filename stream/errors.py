@@ -6,10 +6,10 @@ DepthStreamError
 │   ├── UnknownModel        no network of that name (the near one is named)
 │   └── MissingPackage      an optional package is not installed
 ├── SourceError             a camera, file or folder could not be opened or ended badly
-│   ├── SourceStalled       a live camera gave no picture for longer than it may
+│   ├── SourceStalled       a live camera gave no image for longer than it may
 │   └── AccessDenied        a camera refused the user name or the password
-├── PictureError            a picture that no depth network can take (too small, too large, not 8-bit BGR)
-├── BoxError                a box that is not in its picture, empty or no number
+├── ImageError            an image that no depth network can take (too small, too large, not 8-bit BGR)
+├── BoxError                a box that is not in its image, empty or no number
 ├── SinkError               the output could not be written
 ├── WireError               bytes that are no message of ours, or something that does not fit into one
 ├── StaleFrame              the newest depth frame is older than the reader accepts
@@ -52,19 +52,19 @@ class SourceError(DepthStreamError):
 
 
 class SourceStalled(SourceError):
-    """A live camera is connected, or was, and gives no picture."""
+    """A live camera is connected, or was, and gives no image."""
 
 
 class AccessDenied(SourceError):
     """The camera wants another user name or password; asking often may lock the account."""
 
 
-class PictureError(DepthStreamError):
-    """A picture that no depth network can take."""
+class ImageError(DepthStreamError):
+    """An image that no depth network can take."""
 
 
 class BoxError(DepthStreamError):
-    """A box is not in its picture, empty, or not made of numbers."""
+    """A box is not in its image, empty, or not made of numbers."""
 
 
 class SinkError(DepthStreamError):

@@ -1,6 +1,6 @@
 """The values that travel through the pipeline: frozen, each field with its shape, dtype and unit.
 
-Those with arrays are equal to themselves only, and printed without them. Outside a model pictures are BGR; RGB exists
+Those with arrays are equal to themselves only, and printed without them. Outside a model images are BGR; RGB exists
 only inside a network's input tensor. Everything that travels knows the ``frames`` it was made from, so that edges and
 stages can account for every one of them.
 """
@@ -15,24 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.core.clock import Stamp
-from stream.errors import PictureError
+from stream.errors import ImageError
 
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 16384
 """JPEG, H.264 and the wire's header end at 16 bits or before."""
 
 
-def check_picture(image: Image, name: str = "the picture") -> None:
-    """Raise PictureError unless ``image`` is (H, W, 3) uint8 with sides of 8 to 16384 pixels."""
+def check_image(image: Image, name: str = "the image") -> None:
+    """Raise ImageError unless ``image`` is (H, W, 3) uint8 with sides of 8 to 16384 pixels."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         hint = ": cv2.imread gives None for a file that it cannot read" if image is None else ""
-        raise PictureError(f"{name}: must be a uint8 array (H, W, 3) in BGR order, got {got}{hint}")
+        raise ImageError(f"{name}: must be a uint8 array (H, W, 3) in BGR order, got {got}{hint}")
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
-        raise PictureError(f"{name}: {width}x{height} px is too small: sides of at least {MIN_SIDE_PX} px are needed")
+        raise ImageError(f"{name}: {width}x{height} px is too small: sides of at least {MIN_SIDE_PX} px are needed")
     if max(height, width) > MAX_SIDE_PX:
-        raise PictureError(f"{name}: {width}x{height} px is too large: scale it down to {MAX_SIDE_PX} px a side first")
+        raise ImageError(f"{name}: {width}x{height} px is too large: scale it down to {MAX_SIDE_PX} px a side first")
 
 
 Image: TypeAlias = NDArray[np.uint8]
@@ -46,7 +46,7 @@ Integrity: TypeAlias = Literal["clean", "tainted", "frozen", "black"]
 
 
 class Size(NamedTuple):
-    """A picture's size in pixels, height first as in array shapes."""
+    """An image's size in pixels, height first as in array shapes."""
 
     height: int
     width: int
@@ -64,7 +64,7 @@ class Intrinsics:
     cx_px: float
     cy_px: float
     size: Size
-    """The picture size these numbers belong to."""
+    """The image size these numbers belong to."""
     calibrated: bool = False
     """Measured with this camera, not taken from a data sheet."""
 
@@ -75,7 +75,7 @@ class Intrinsics:
         return cls(focal_px, focal_px, 0.5 * (size.width - 1), 0.5 * (size.height - 1), size)
 
     def scaled_to(self, size: Size) -> Intrinsics:
-        """Of the same camera's pictures when they are resized; pixel edges, not centres, keep their places."""
+        """Of the same camera's images when they are resized; pixel edges, not centres, keep their places."""
         x, y = size.width / self.size.width, size.height / self.size.height
         centre = ((self.cx_px + 0.5) * x - 0.5, (self.cy_px + 0.5) * y - 0.5)
         return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size, self.calibrated)
@@ -83,7 +83,7 @@ class Intrinsics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of one camera."""
+    """One image of one camera."""
 
     image: Image = field(repr=False)
     """(H, W, 3) uint8 BGR, read-only."""
@@ -166,7 +166,7 @@ class DepthMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A picture made to be looked at, and the depth it shows."""
+    """An image made to be looked at, and the depth it shows."""
 
     image: Image = field(repr=False)
     """(H', W', 3) uint8 BGR."""

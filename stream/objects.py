@@ -15,19 +15,19 @@ Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 Point: TypeAlias = tuple[float, float, float]
 Place: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a rectangle in a picture; without any for nothing."""
+"""Rows and columns of a rectangle in an image; without any for nothing."""
 
 NEAR_SHARE = 0.1
 """Of an object's pixels, so many are nearer than ``near``: its near side, and not its one nearest, doubtful pixel."""
 MOST_MEASURED = 1 << 14
 """Pixels of an object, evenly over it, that are looked at: a larger one has no other median."""
 MOST_RANKED = 1 << 16
-"""Pixels of a picture, evenly over it, among which ranks are counted: sorting all of 1080p takes 100 times as long."""
+"""Pixels of an image, evenly over it, among which ranks are counted: sorting all of 1080p takes 100 times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where something is, in pixels of the camera's picture: (0, 0) is the top left corner, x1 and y1 are outside."""
+    """Where something is, in pixels of the camera's image: (0, 0) is the top left corner, x1 and y1 are outside."""
 
     x0: float
     y0: float
@@ -45,7 +45,7 @@ class SeenObject:
 
     box: Box
     mask: Mask
-    """(H, W), the picture's size: the pixels that belong to it."""
+    """(H, W), the image's size: the pixels that belong to it."""
     place: Place
     """The rectangle around them."""
     mask_score: float
@@ -55,7 +55,7 @@ class SeenObject:
     known: float
     """The share of them whose depth is known, 0..1; 0 also for an empty mask."""
     median: float | None
-    """Metric depth: metres along the optical axis. Relative: nearness, the rank among the picture's pixels, 0 the
+    """Metric depth: metres along the optical axis. Relative: nearness, the rank among the image's pixels, 0 the
     farthest and 1 the nearest. None: nothing is known."""
     near: float | None
     """As ``median``, of its near side: a tenth of its pixels are nearer."""
@@ -66,7 +66,7 @@ class SeenObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """All objects of one picture."""
+    """All objects of one image."""
 
     depth_map: DepthMap
     objects: tuple[SeenObject, ...]
@@ -108,7 +108,7 @@ class Ruler:
         return (1.0 - ranks[0], 1.0 - ranks[1]) if nearer_is_less else ranks
 
     def _rank(self, value: float) -> float:
-        """0..1: the share of the picture that is less; what is equal counts by half."""
+        """0..1: the share of the image that is less; what is equal counts by half."""
         if self._sorted is None:
             self._sorted = _sorted_sample(self._map.depth)
         ends = (int(np.searchsorted(self._sorted, np.float32(value), side)) for side in ("left", "right"))

@@ -27,9 +27,9 @@ Name = Annotated[str, AfterValidator(_printable)]
 
 
 class IntrinsicsSettings(Settings):
-    """What a camera's lens does: measured numbers at a stated picture size, or a field of view from a data sheet.
+    """What a camera's lens does: measured numbers at a stated image size, or a field of view from a data sheet.
 
-    Metric networks need it for metres. Pictures of another size and the same shape are the same camera's, resized.
+    Metric networks need it for metres. Images of another size and the same shape are the same camera's, resized.
     """
 
     fov_deg: float | None = Field(
@@ -37,9 +37,9 @@ class IntrinsicsSettings(Settings):
     )
     fx: float | None = Field(default=None, gt=0, description="pixels; fx, fy, cx, cy are OpenCV's camera matrix")
     fy: float | None = Field(default=None, gt=0, description="unset: as fx")
-    cx: float | None = Field(default=None, description="unset: the middle of the picture")
-    cy: float | None = Field(default=None, description="unset: the middle of the picture")
-    width: int | None = Field(default=None, ge=1, description="of the pictures that were measured, pixels")
+    cx: float | None = Field(default=None, description="unset: the middle of the image")
+    cy: float | None = Field(default=None, description="unset: the middle of the image")
+    width: int | None = Field(default=None, ge=1, description="of the images that were measured, pixels")
     height: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -48,7 +48,7 @@ class IntrinsicsSettings(Settings):
         if self.fov_deg is not None and any(number is not None for number in measured):
             raise ValueError("give fov_deg alone, or fx with width and height")
         if self.fov_deg is None and (self.fx is None or self.width is None or self.height is None):
-            raise ValueError("give fov_deg, or fx with the width and height of the pictures it was measured in")
+            raise ValueError("give fov_deg, or fx with the width and height of the images it was measured in")
         return self
 
 
@@ -73,7 +73,7 @@ class VideoCamera(KnownCamera):
 
 
 class ImagesCamera(KnownCamera):
-    """A folder of pictures, in the order of their names, or one picture."""
+    """A folder of images, in the order of their names, or one image."""
 
     source: Literal["images"]
     name: Name = "images"
@@ -99,26 +99,26 @@ class SyntheticCamera(Settings):
 
 
 OnFault = Literal["pass", "drop", "hold"]
-"""pass: go on, flagged; drop: leave out, counted; hold: the last good picture in its place, with its own time."""
+"""pass: go on, flagged; drop: leave out, counted; hold: the last good image in its place, with its own time."""
 
 
 class IntegritySettings(Settings):
-    """What becomes of pictures that are not what the camera saw."""
+    """What becomes of images that are not what the camera saw."""
 
     tainted: OnFault = Field(default="pass", description="damaged by loss, until the next key frame")
-    frozen: OnFault = Field(default="pass", description="the same picture again and again")
+    frozen: OnFault = Field(default="pass", description="the same image again and again")
     black: OnFault = Field(default="pass", description="nothing but black")
     frozen_after_s: float = Field(
         default=3.0,
         gt=0,
-        description="the same picture for so long is frozen; longer than the camera's key frame interval",
+        description="the same image for so long is frozen; longer than the camera's key frame interval",
     )
 
 
 class LiveCamera(KnownCamera):
     """What all live cameras share."""
 
-    stall_s: float = Field(default=1.8, ge=0.3, le=60, description="no picture for so long: connect again")
+    stall_s: float = Field(default=1.8, ge=0.3, le=60, description="no image for so long: connect again")
     open_s: float = Field(default=5.0, ge=0.5, le=120, description="give up opening after so long, and try again later")
     max_fps: float | None = Field(default=None, gt=0, le=1000, description="leave out what comes faster; unset: all")
     integrity: IntegritySettings = IntegritySettings()
@@ -198,14 +198,14 @@ class ModelSettings(Settings):
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )
     side: int | None = Field(
-        default=None, ge=32, le=2048, description="network size to fit pictures to; unset: the network's own"
+        default=None, ge=32, le=2048, description="network size to fit images to; unset: the network's own"
     )
-    keep_aspect: bool = Field(default=True, description="false: side x side whatever the picture's shape")
+    keep_aspect: bool = Field(default=True, description="false: side x side whatever the image's shape")
     max_batch: int = Field(
-        default=1, ge=1, le=256, description="pictures in one run of the network; on a CPU more save nothing"
+        default=1, ge=1, le=256, description="images in one run of the network; on a CPU more save nothing"
     )
     grace_ms: float = Field(
-        default=3.0, ge=0, le=1000, description="how long a picture waits for company, with max_batch above 1"
+        default=3.0, ge=0, le=1000, description="how long an image waits for company, with max_batch above 1"
     )
     fallback: str | None = Field(
         default=None,
@@ -219,7 +219,7 @@ class ModelSettings(Settings):
 
 
 class SteadySettings(Settings):
-    """Relative depth that keeps its scale and shift from one picture to the next (docs/steadiness.md)."""
+    """Relative depth that keeps its scale and shift from one image to the next (docs/steadiness.md)."""
 
     half_life_s: float = Field(
         default=2.0, gt=0, description="half of a lasting change of scale or shift is let through after so long"
@@ -311,7 +311,7 @@ class PublishSettings(Settings):
 
 
 class WebSettings(Settings):
-    """A page that shows every camera, and a service that takes pictures (docs/web.md)."""
+    """A page that shows every camera, and a service that takes images (docs/web.md)."""
 
     address: str = Field(
         default="127.0.0.1:8080", description="HOST:PORT; 127.0.0.1: this machine only; 0.0.0.0: every network card"
@@ -322,15 +322,13 @@ class WebSettings(Settings):
     open: bool = Field(default=False, description="let anybody in without a token, on any address")
     hosts: tuple[str, ...] = Field(default=(), description="names under which browsers may reach the page, besides")
     jpeg_quality: int = Field(default=75, ge=1, le=100)
-    pictures: bool = Field(default=True, description="take pictures (POST /api/depth)")
-    models: tuple[str, ...] = Field(default=(), description="for pictures; unset: the pipeline's own network")
+    images: bool = Field(default=True, description="take images (POST /api/depth)")
+    models: tuple[str, ...] = Field(default=(), description="for images; unset: the pipeline's own network")
     max_upload_mb: float = Field(default=20.0, gt=0, le=1000)
     max_megapixels: float = Field(default=40.0, gt=0, le=1000)
     cache_mb: float = Field(default=256.0, ge=0, le=100_000, description="of results; 0: none")
-    picture_workers: int = Field(default=1, ge=1, le=64, description="pictures that are worked on at a time")
-    picture_queue: int = Field(
-        default=8, ge=0, le=1000, description="pictures that may wait; more are told to come back"
-    )
+    image_workers: int = Field(default=1, ge=1, le=64, description="images that are worked on at a time")
+    image_queue: int = Field(default=8, ge=0, le=1000, description="images that may wait; more are told to come back")
 
 
 class McapSettings(Settings):

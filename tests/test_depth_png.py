@@ -1,4 +1,4 @@
-"""Depth as 16-bit integers, strip by strip: the same numbers as of the whole picture at once, in little memory."""
+"""Depth as 16-bit integers, strip by strip: the same numbers as of the whole image at once, in little memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def depth_map(depth: Floats, kind: Kind) -> DepthMap:
 
 
 def at_once(depth: Floats, kind: Kind) -> Png16:
-    """The formula as it reads, over the whole picture in float64."""
+    """The formula as it reads, over the whole image in float64."""
     wide = depth.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -82,7 +82,7 @@ def test_strips_without_a_finite_depth_give_nothing_to_the_range(kind: Kind, val
     strip_px=st.integers(1, 40),
 )
 def test_whatever_the_depth_and_the_strips(kind: Kind, depth: Floats, strip_px: int) -> None:
-    """Also strips of a single row, numbers as large as float32 has, and pictures without any depth."""
+    """Also strips of a single row, numbers as large as float32 has, and images without any depth."""
     finite = depth[np.isfinite(depth)].astype(np.float64)
     assume(kind == "metric" or (finite.size and np.ptp(finite) > 0))  # flat ones: tests/sinks/test_depth_files.py
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def test_whatever_the_depth_and_the_strips(kind: Kind, depth: Floats, strip_px: 
         assert_same(depth, kind)
 
 
-def test_a_picture_turned_or_cut_out_is_encoded_as_its_copy() -> None:
+def test_a_image_turned_or_cut_out_is_encoded_as_its_copy() -> None:
     """Rows that do not lie one after the other in memory."""
     depth = scene(TALL)
     for view in (depth.T, depth[::-1, 3:200], depth[::2, ::3]):
@@ -100,7 +100,7 @@ def test_a_picture_turned_or_cut_out_is_encoded_as_its_copy() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_large_picture_takes_little_more_than_its_integers(kind: Kind) -> None:
+def test_a_large_image_takes_little_more_than_its_integers(kind: Kind) -> None:
     """2 bytes a pixel and what some strips take, where float64 of the whole would be 8 bytes each time."""
     depth = np.tile(scene((1000, 3000)), (2, 1))
     tracemalloc.start()
@@ -109,8 +109,8 @@ def test_a_large_picture_takes_little_more_than_its_integers(kind: Kind) -> None
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    picture = depth.size * 3
-    assert peak - picture < depth.size * 2 + STRIP_PX * 50
+    image = depth.size * 3
+    assert peak - image < depth.size * 2 + STRIP_PX * 50
 
 
 def test_the_files_read_back() -> None:

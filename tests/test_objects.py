@@ -52,8 +52,8 @@ def test_nothing_known_is_said(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["relative", "relative_inverse"])
-def test_relative_depth_becomes_nearness_among_the_pictures_pixels(kind: Kind) -> None:
-    """1 is the nearest of the picture whichever way its numbers run; the near side is nearer than the middle."""
+def test_relative_depth_becomes_nearness_among_the_images_pixels(kind: Kind) -> None:
+    """1 is the nearest of the image whichever way its numbers run; the near side is nearer than the middle."""
     nearness = np.arange(SIZE.height * SIZE.width).reshape(SIZE) / (SIZE.height * SIZE.width)
     depth = nearness if kind == "relative_inverse" else 7 - 3 * nearness
     mask = interior(BOX, SIZE)
@@ -74,11 +74,11 @@ def test_ranks_do_not_depend_on_scale_shift_or_outliers() -> None:
     assert one.near == pytest.approx(other.near, abs=1e-3)
 
 
-def test_a_flat_picture_is_neither_near_nor_far() -> None:
+def test_a_flat_image_is_neither_near_nor_far() -> None:
     assert measured(np.ones(SIZE), interior(BOX, SIZE), "relative").median == 0.5
 
 
-def test_a_large_pictures_ranks_are_those_of_all_pixels() -> None:
+def test_a_large_images_ranks_are_those_of_all_pixels() -> None:
     """A sample stands for them: within a hundredth."""
     size = Size(720, 1280)
     depth = np.random.default_rng(2).normal(size=size).astype(np.float32)

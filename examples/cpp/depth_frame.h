@@ -29,7 +29,7 @@ enum Encoding : std::uint8_t { kF32 = 1, kU16 = 2, kF16 = 3, kU8x3 = 4 };
 enum Compression : std::uint8_t { kRaw = 0, kZstd = 1, kDeltaZstd = 2, kPng16 = 3, kJpeg = 5 };
 enum Kind : std::uint8_t { kMetric = 1, kRelativeInverse = 2, kRelative = 3, kConfidence = 4, kColour = 5 };
 enum Flag : std::uint8_t {
-  kHostArrival = 1,            // capture_ns is when the picture reached the publisher's machine
+  kHostArrival = 1,            // capture_ns is when the image reached the publisher's machine
   kRtcp = 2,                   // capture_ns is by the camera's clock
   kClockVerified = 4,
   kIntrinsicsCalibrated = 8,   // fx, fy, cx, cy were measured
@@ -91,10 +91,10 @@ struct Frame {
     if (!metric()) return "not metres";
     if (random()) return "random weights, a speed test: the numbers mean nothing";
     if (guessed()) return "the metres are a guess: give the camera's intrinsics to the publisher";
-    return header.integrity == kClean ? nullptr : "the camera's picture was damaged, frozen or black";
+    return header.integrity == kClean ? nullptr : "the camera's image was damaged, frozen or black";
   }
 
-  // Metres along the optical axis; NaN where they are unknown, outside the picture, and for every kind but metric:
+  // Metres along the optical axis; NaN where they are unknown, outside the image, and for every kind but metric:
   // relative depth has no unit. They may still be a guess, or of random weights: see metres_fault.
   float metres(std::uint32_t column, std::uint32_t row) const {
     if (!metric() || column >= header.width || row >= header.height || unreadable()) return kUnknown;
@@ -113,7 +113,7 @@ struct Frame {
   const char* unreadable() const {
     if (header.compression != kRaw) return "compressed: this reader takes raw only (publish.compression = \"raw\")";
     if (header.encoding == kF16) return "f16: this reader takes f32 and u16 (publish.encoding)";
-    return header.encoding == kU8x3 ? "a colour picture, not depth" : nullptr;
+    return header.encoding == kU8x3 ? "a colour image, not depth" : nullptr;
   }
 
   // Compares the payload with the header's CRC-32, if the publisher sends one (publish.checksum); nullptr if it is whole

@@ -46,7 +46,7 @@ def next_frame(
 ) -> Frame | str:
     """The next frame, or why there is none to publish now. Raises NotMetres.
 
-    ``frame``: the frame id, if not the stream's own; ``damaged``: also frames of damaged, frozen or black pictures;
+    ``frame``: the frame id, if not the stream's own; ``damaged``: also frames of damaged, frozen or black images;
     ``guessed``: also metres that are a guess.
     """
     try:
@@ -58,7 +58,7 @@ def next_frame(
     if (age_ms := subscriber.age_ms(message)) > max_age_ms:
         return f"{header.topic} {header.seq}: {age_ms:.0f} ms old, more than max_age_ms = {max_age_ms:g}; left out"
     if header.integrity != WireIntegrity.CLEAN and not damaged:
-        return f"{header.topic} {header.seq}: the picture was {header.integrity.name.lower()}; left out"
+        return f"{header.topic} {header.seq}: the image was {header.integrity.name.lower()}; left out"
     if Flags.SCALE_GUESSED in header.flags and not guessed:
         return (
             f"{header.topic} {header.seq}: its metres are a guess; left out: give the camera's intrinsics to the "

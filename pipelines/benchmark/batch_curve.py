@@ -22,7 +22,7 @@ WARM_UP = 3
 MOST_SINGLE_STEPS = 8
 """Up to here every batch is measured; beyond, powers of two and the largest."""
 GOOD_ENOUGH = 0.95
-"""Of the most pictures a second: what a larger batch would add is not worth its wait."""
+"""Of the most images a second: what a larger batch would add is not worth its wait."""
 CLOCKS_AGREE = 0.9
 """The host cannot have waited for less time than this share of what the device says it worked."""
 MIB = 1 << 20
@@ -42,7 +42,7 @@ class Point:
 
     @property
     def fps(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return 1e3 * self.batch / self.p50_ms
 
 
@@ -53,7 +53,7 @@ class Bench(Protocol):
     """How it is known that a run is over."""
 
     def time_ms(self, batch: int) -> float:
-        """One run of so many pictures."""
+        """One run of so many images."""
         ...
 
     def memory_mib(self) -> float:
@@ -84,7 +84,7 @@ def steps(most: int) -> tuple[int, ...]:
 
 
 def recommended(points: Sequence[Point]) -> int:
-    """The smallest batch that gives nearly as many pictures a second as the best."""
+    """The smallest batch that gives nearly as many images a second as the best."""
     best = max(point.fps for point in points)
     return min(point.batch for point in points if point.fps >= GOOD_ENOUGH * best)
 

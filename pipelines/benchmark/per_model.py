@@ -1,4 +1,4 @@
-"""What each network costs here: arithmetic, time and memory for a 1280x720 picture, each in a process of its own.
+"""What each network costs here: arithmetic, time and memory for a 1280x720 image, each in a process of its own.
 
 python -m pipelines.benchmark.per_model tiny --seconds 5      # one network, as JSON
 """
@@ -27,10 +27,10 @@ from stream.models.catalog import MODELS, find
 from stream.preprocess.geometry import network_size
 from stream.settings import ModelSettings
 
-PICTURE = Size(720, 1280)
+IMAGE = Size(720, 1280)
 WARM_UP, FEWEST_RUNS = 2, 3
 CPU_GFLOP = 400.0
-"""A network of more takes seconds a picture on a CPU: measured only when it is named."""
+"""A network of more takes seconds an image on a CPU: measured only when it is named."""
 BATCHES = (1, 2, 4)
 
 
@@ -40,26 +40,26 @@ class Cost:
 
     name: str
     size: Size
-    """The network's input for a picture of 1280x720."""
+    """The network's input for an image of 1280x720."""
     parameters: int
     gflop: float
-    """Multiplications and additions of one picture, counted by torch on tensors without memory."""
+    """Multiplications and additions of one image, counted by torch on tensors without memory."""
     engine: str
     scope: str
     p50_ms: float
-    """Of one picture: preprocess, network, resize back; NaN where it was not measured."""
+    """Of one image: preprocess, network, resize back; NaN where it was not measured."""
     p95_ms: float
     runs: int
     memory_mib: float
     """The process's largest resident size, or what is in use on the device."""
     batches: dict[int, float]
-    """Milliseconds a picture, by the number of pictures at once."""
+    """Milliseconds an image, by the number of images at once."""
     skipped: str = ""
     """Why it was not measured."""
 
 
 def gflop(name: str, size: Size) -> float:
-    """Of one picture of that network size; nothing is computed."""
+    """Of one image of that network size; nothing is computed."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -83,9 +83,9 @@ def one_of_each(models: Sequence[DepthModel] = MODELS) -> list[DepthModel]:
 def measure(name: str, seconds: float) -> Cost:
     """Here and now. Raises EngineError for a time that was taken before the device had done the work."""
     model = find(name)
-    size = network_size(PICTURE, model.spec)
+    size = network_size(IMAGE, model.spec)
     settings = ModelSettings(name=name, weights="random", max_batch=max(BATCHES))
-    frame = Frame(np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8), "bench", 0, Stamp.now())
+    frame = Frame(np.random.default_rng(0).integers(0, 256, (*IMAGE, 3), np.uint8), "bench", 0, Stamp.now())
     with estimator_for(settings, waits=True) as estimator:
         on_device = not estimator.describe().count("on the CPU")
         times = _times(estimator, [frame], seconds)
@@ -104,7 +104,7 @@ def measure(name: str, seconds: float) -> Cost:
 
 def skipped(model: DepthModel, why: str) -> Cost:
     """What is known of a network without running it."""
-    size, nan = network_size(PICTURE, model.spec), float("nan")
+    size, nan = network_size(IMAGE, model.spec), float("nan")
     operations = gflop(model.name, size)
     return Cost(model.name, size, model.parameters, operations, "-", "-", nan, nan, 0, nan, {}, why)
 

@@ -76,7 +76,7 @@ def _file(rounds: list[dict[str, Any]]) -> Answer:
     """Against the better of the two ways to use the same number of threads without any pipeline."""
     ratio = median(r["pipeline"]["fps"] / max(r["engine"]["fps"], r["lanes"]["fps"]) for r in rounds)
     one, side_by_side, all_of_it = (median(r[name]["fps"] for r in rounds) for name in ("engine", "lanes", "pipeline"))
-    engine = f"engine alone {one:.1f} fps one picture at a time, {side_by_side:.1f} side by side"
+    engine = f"engine alone {one:.1f} fps one image at a time, {side_by_side:.1f} side by side"
     measured = f"{ratio:.2f} (pipeline {all_of_it:.1f} fps; {engine})"
     return Answer("file mode: pipeline fps / engine fps", measured, ratio, ">= 0.90", ratio >= 0.90, {"rounds": rounds})
 
@@ -122,20 +122,20 @@ def _start(folder: Path, on_progress: OnProgress) -> Iterator[Answer]:
     yield Answer("import stream", f"{imported:.2f} s", imported, "< 0.3 s", imported < 0.3, {})
     shown = _median_time([sys.executable, "-m", "pipelines", "--help"], runs=5)
     yield Answer("depthstream --help, whole process", f"{shown:.2f} s", shown, "< 0.5 s", shown < 0.5, {})
-    picture = folder / "picture.png"
-    _write_picture(picture)
-    command = [sys.executable, "-m", "pipelines", "depth", str(picture), "-o", str(folder / "out")]
+    image = folder / "image.png"
+    _write_image(image)
+    command = [sys.executable, "-m", "pipelines", "depth", str(image), "-o", str(folder / "out")]
     first = _median_time(command, runs=3)
-    question = "depthstream depth of one picture, whole process, trace on disk"
+    question = "depthstream depth of one image, whole process, trace on disk"
     yield Answer(question, f"{first:.2f} s", first, "<= 4 s", first <= 4, {})
 
 
-def _write_picture(path: Path) -> None:
+def _write_image(path: Path) -> None:
     import cv2
 
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     if not cv2.imwrite(str(path), noise):
-        raise DepthStreamError(f"{path}: the picture for the benchmark could not be written")
+        raise DepthStreamError(f"{path}: the image for the benchmark could not be written")
 
 
 def _median_time(command: list[str], runs: int) -> float:

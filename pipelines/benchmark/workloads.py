@@ -64,7 +64,7 @@ def model_settings(layout: str) -> ModelSettings:
 def engine(clip: Path, seconds: float) -> Result:
     """The bare engine: one input that is there already, one output that nobody looks at."""
     estimator = Estimator(model_settings("latency")).load()
-    batch = estimator.prepare([next(_pictures(clip))])
+    batch = estimator.prepare([next(_images(clip))])
     times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _for(seconds)]
     return {"fps": 1 / median(times), "ms": 1e3 * median(times), "runs": len(times), "engine": estimator.describe()}
 
@@ -81,9 +81,9 @@ def networks(clip: Path, seconds: float) -> Result:
 
 
 def lanes(clip: Path, seconds: float) -> Result:
-    """The bare engine with one picture a thread, as the pipeline's layout for throughput uses it."""
+    """The bare engine with one image a thread, as the pipeline's layout for throughput uses it."""
     estimator = Estimator(model_settings("throughput")).load()
-    batch = estimator.prepare([next(_pictures(clip))])
+    batch = estimator.prepare([next(_images(clip))])
     estimator.infer_raw(batch)
     with ThreadPoolExecutor(estimator.lanes) as pool:
         start = perf_counter()
@@ -124,10 +124,10 @@ def tutorial(clip: Path, seconds: float) -> Result:
         if not there:
             reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
             continue
-        picture: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
-        picture = (cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) - mean) / std
+        normalised: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
+        normalised = (cv2.resize(normalised, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) - mean) / std
         with torch.no_grad():
-            pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))[None]
+            pixels = torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1), np.float32))[None]
             inverse = torch.nn.functional.interpolate(
                 network(pixels)[:, None], size=image.shape[:2], mode="bicubic", align_corners=False
             )[0, 0].numpy()
@@ -194,7 +194,7 @@ def _build(
     return pipe, estimator
 
 
-def _pictures(clip: Path) -> Iterator[Any]:
+def _images(clip: Path) -> Iterator[Any]:
     with VideoSource(VideoCamera(source="video", path=str(clip))) as source:
         yield from source.frames(threading.Event())
 

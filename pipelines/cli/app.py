@@ -71,7 +71,7 @@ JsonFile = Annotated[
 ]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this many seconds.")]
 StatsEvery = Annotated[float | None, typer.Option(min=0.1, help="Print the table every so many seconds.")]
-Window = Annotated[bool, typer.Option("--window", help="Show the pictures (h: keys, q: end).")]
+Window = Annotated[bool, typer.Option("--window", help="Show the images (h: keys, q: end).")]
 Model = Annotated[str, typer.Option(help="Which network (see: depthstream models list).")]
 FieldOfView = Annotated[
     float | None,
@@ -128,7 +128,7 @@ def demo(
 @app.command()
 def depth(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", parser=_path, help="Pictures, videos, folders of them.")
+        list[Path], typer.Argument(metavar="INPUT...", parser=_path, help="Images, videos, folders of them.")
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", parser=_path, help="Folder for the results.")
@@ -141,7 +141,7 @@ def depth(
     weights: Weights = "trained",
     fov: FieldOfView = None,
 ) -> None:
-    """Estimate the depth of pictures and videos."""
+    """Estimate the depth of images and videos."""
     from pipelines.cli.depth import run_depth
 
     how: dict[str, Any] = {"form": format, "colormap": colormap, "weights": weights, "fov_deg": fov}
@@ -175,7 +175,7 @@ def rtsp(
     stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
-    """Watch IP cameras, or any streams that FFmpeg reads: depth of the newest picture of each, until Ctrl-C."""
+    """Watch IP cameras, or any streams that FFmpeg reads: depth of the newest image of each, until Ctrl-C."""
     from pipelines.cli.live import run_rtsp
 
     how: dict[str, Any] = {"seconds": seconds, "stats_every_s": stats, "json_file": json}
@@ -198,7 +198,7 @@ def webcam(
     stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
-    """Watch cameras at this machine: depth of the newest picture of each, until Ctrl-C."""
+    """Watch cameras at this machine: depth of the newest image of each, until Ctrl-C."""
     from pipelines.cli.live import Asked, run_webcam
 
     asked = Asked(size, fps, pixel_format)
@@ -215,7 +215,7 @@ def serve(
     stats: StatsEvery = None,
     json: JsonFile = None,
 ) -> None:
-    """Show cameras and their depth in the browser, and take pictures, until Ctrl-C (see: depthstream config serve)."""
+    """Show cameras and their depth in the browser, and take images, until Ctrl-C (see: depthstream config serve)."""
     from pipelines.cli.serve import run_serve
 
     raise typer.Exit(run_serve(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
@@ -346,11 +346,11 @@ def evaluate(
     views: Annotated[int, typer.Option(min=1, max=10_000, help="Number of rendered views (synthetic).")] = 60,
     json: JsonFile = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Write picture, truth, prediction and error side by side.")
+        Path | None, typer.Option(metavar="FILE.png", help="Write image, truth, prediction and error side by side.")
     ] = None,
     weights: Weights = "trained",
 ) -> None:
-    """Measure how good a network's depth is on pictures whose depth is known."""
+    """Measure how good a network's depth is on images whose depth is known."""
     from pipelines.cli.evaluate import run_eval
 
     chosen = data or ["synthetic"]

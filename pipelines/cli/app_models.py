@@ -57,7 +57,7 @@ def models_build(
     name: str,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the network's input: width x height.")],
     engine: Annotated[Literal["tensorrt"], typer.Option()] = "tensorrt",
-    batch: Annotated[int, typer.Option(min=1, max=64, help="The most pictures at once.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="The most images at once.")] = 1,
     precision: Annotated[Literal["fp32", "fp16", "mixed"], typer.Option()] = "fp16",
     weights: Weights = "trained",
     float32: Annotated[list[str] | None, typer.Option(metavar="PART", help="mixed: a submodule left in fp32.")] = None,

@@ -45,7 +45,7 @@ def build_engine(
     model = find_model(name)
     wanted = network_input(size, model)
     if batch < 1:
-        raise UsageError(f"--batch {batch}: an engine takes at least one picture")
+        raise UsageError(f"--batch {batch}: an engine takes at least one image")
     stored, seconds = _found_or_made(model, wanted, batch, precision, weights, tuple(float32_parts), rebuild, folder)
     print(stored.path)
     took = "was there already" if seconds is None else f"built in {seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""`depthstream depth`: pictures, folders and videos to depth; an input that cannot be read stops no other."""
+"""`depthstream depth`: images, folders and videos to depth; an input that cannot be read stops no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.cli.inputs import Input, left_out, plan
 from pipelines.cli.table import stats_table
 from pipelines.process.runner import Ending, run
 from stream.core.log import redact
-from stream.errors import DepthStreamError, PictureError, SinkError, SourceError, UsageError
+from stream.errors import DepthStreamError, ImageError, SinkError, SourceError, UsageError
 from stream.frames import View
 from stream.inference.estimator import Estimator
 from stream.inference.open import estimator_for
@@ -94,7 +94,7 @@ def _convert_all(
 
 def _goes_on(ending: Ending) -> bool:
     """After a bad input the others still have their turn; a full disk or missing weights would meet them all."""
-    return ending.exit_status == 0 or isinstance(ending.error, SourceError | PictureError)
+    return ending.exit_status == 0 or isinstance(ending.error, SourceError | ImageError)
 
 
 def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[View]]:

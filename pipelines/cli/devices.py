@@ -34,11 +34,11 @@ def print_devices(as_json: bool) -> int:
 
 def _table(devices: Sequence[Device]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("device", "name", "pictures"):
+    for heading in ("device", "name", "images"):
         table.add_column(heading)
     for device in devices:
-        pictures = device.trouble or "\n".join(_lines(device))
-        table.add_row(*(Text(cell) for cell in (device.path, device.name, pictures)))  # Text: a "[" is no markup
+        images = device.trouble or "\n".join(_lines(device))
+        table.add_row(*(Text(cell) for cell in (device.path, device.name, images)))  # Text: a "[" is no markup
     table.caption = 'in settings: source = "webcam", device = "..."    every size and rate: --json'
     table.caption_justify = "left"
     return table

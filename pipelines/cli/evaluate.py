@@ -30,7 +30,7 @@ from stream.settings import ModelSettings
 err = Console(stderr=True)
 
 Advance = Callable[[str], object]
-"""Told what comes next; called after every picture."""
+"""Told what comes next; called after every image."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Results:
     """What is known so far: an interrupt may come at any moment."""
 
     judgements: dict[str, list[Judgement]] = field(default_factory=dict)
-    """By data set, without their pictures."""
+    """By data set, without their images."""
     flicker: list[Flicker] = field(default_factory=list)
     rows: list[Image] = field(default_factory=list)
     """Of the contact sheet."""
@@ -67,7 +67,7 @@ def run_eval(
     try:
         with _progress(sum(map(len, data_sets)) + _clip_frames(data_sets)) as advance:
             evaluate(estimator, data_sets, results, advance, with_sheet=sheet is not None)
-    finally:  # a picture that cannot be read does not take the others' figures with it
+    finally:  # an image that cannot be read does not take the others' figures with it
         _report(estimator, data_sets, results, json_file, sheet)
     return 130 if results.interrupted else 0
 
@@ -76,8 +76,8 @@ def evaluate(
     estimator: Estimator, data_sets: Sequence[DataSet], results: Results, advance: Advance, *, with_sheet: bool
 ) -> None:
     """Fill ``results``; Ctrl-C ends it early and is noted there."""
-    *starts, pictures = accumulate(map(len, data_sets), initial=0)
-    on_sheet = chosen_rows(pictures) | set(starts)  # something of every data set
+    *starts, images = accumulate(map(len, data_sets), initial=0)
+    on_sheet = chosen_rows(images) | set(starts)  # something of every data set
     try:
         with estimator:
             results.engine = estimator.describe()
@@ -133,7 +133,7 @@ def _report(
         out.print(f"Wrote {sheet}.", highlight=False, markup=False, soft_wrap=True)
     if results.interrupted:
         scored, wanted = sum(len(judgements) for _, judgements in done), sum(map(len, data_sets))
-        err.print(f"depthstream: interrupted after {scored} of {wanted} pictures")
+        err.print(f"depthstream: interrupted after {scored} of {wanted} images")
     if estimator.settings.weights == "random":
         err.print("depthstream: random weights: these figures say nothing about a trained network")
 

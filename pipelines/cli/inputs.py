@@ -13,7 +13,7 @@ from pipelines.paths import identity, is_address
 from stream.errors import SourceError, UsageError
 from stream.frames import Frame
 from stream.settings import ImagesCamera, VideoCamera
-from stream.sources.images import SUFFIXES, ImagesSource, pictures_at
+from stream.sources.images import SUFFIXES, ImagesSource, images_at
 from stream.sources.video import VideoSource
 
 VIDEO_SUFFIXES = (
@@ -27,16 +27,16 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One picture, the pictures of a folder, or one video, and where the results go."""
+    """One image, the images of a folder, or one video, and where the results go."""
 
     path: Path
     source: ImagesSource | VideoSource
     files: tuple[Path, ...]
     """What is read, as far as it is known before."""
     folder: Path
-    """For single files: 16-bit PNGs, arrays and coloured pictures."""
+    """For single files: 16-bit PNGs, arrays and coloured images."""
     video: Path | None
-    """For a coloured video; None for pictures."""
+    """For a coloured video; None for images."""
     name: Callable[[Frame], str]
     """A frame's file name without suffix."""
     stems: tuple[str, ...]
@@ -53,10 +53,10 @@ class Input:
 
 
 def plan(paths: Sequence[Path], output: Path, suffixes: Iterable[str] = ()) -> list[Input]:
-    """An ``Input`` for each path, in order; for a folder one for its pictures, and one for each of its videos.
+    """An ``Input`` for each path, in order; for a folder one for its images, and one for each of its videos.
 
-    A picture's results lie in ``output`` itself, those of a folder or of a video's frames in a folder of its name.
-    ``suffixes``: what will be written of a picture. Raises UsageError for a path that does not exist, for two that
+    An image's results lie in ``output`` itself, those of a folder or of a video's frames in a folder of its name.
+    ``suffixes``: what will be written of an image. Raises UsageError for a path that does not exist, for two that
     would write to the same place, and for results that would take the place of an input. What cannot be read is left to
     its source to tell, when it is its turn.
     """
@@ -69,14 +69,14 @@ def plan(paths: Sequence[Path], output: Path, suffixes: Iterable[str] = ()) -> l
 
 
 def left_out(path: Path) -> str | None:
-    """Of a folder the line that says what in it is neither picture nor video; None if everything is used."""
+    """Of a folder the line that says what in it is neither image nor video; None if everything is used."""
     if not _is_folder(path):
         return None
     with suppress(OSError):
         others = sorted(each.name + "/" * each.is_dir() for each in path.iterdir() if _is_left_out(each))
         if others:
             named = ", ".join(others[:NAMED]) + ", ..." * (len(others) > NAMED)
-            return f"{path}: left out: {len(others)} ({named}): only its own pictures and videos are used"
+            return f"{path}: left out: {len(others)} ({named}): only its own images and videos are used"
     return None
 
 
@@ -87,23 +87,23 @@ def _is_left_out(path: Path) -> bool:
 
 def _inputs(path: Path, name: str, output: Path) -> Iterator[Input]:
     if not _is_folder(path):
-        yield _picture(path, name, output) if path.suffix.lower() in SUFFIXES else _video(path, name, output)
+        yield _image(path, name, output) if path.suffix.lower() in SUFFIXES else _video(path, name, output)
         return
     videos = _videos(path)
     try:
-        pictures = tuple(pictures_at(path))
+        images = tuple(images_at(path))
     except SourceError:
-        pictures = ()
-    if pictures or not videos:  # of a folder with nothing in it the source tells what is wrong
+        images = ()
+    if images or not videos:  # of a folder with nothing in it the source tells what is wrong
         source = ImagesSource(ImagesCamera(source="images", path=str(path), name=name))
         folder = output / name
-        stems = tuple(_names(pictures)) if pictures else ()
-        yield Input(path, source, pictures, folder, None, lambda frame: _names(source.paths)[frame.seq], stems)
+        stems = tuple(_names(images)) if images else ()
+        yield Input(path, source, images, folder, None, lambda frame: _names(source.paths)[frame.seq], stems)
     for video, its_name in zip(videos, _names(videos), strict=True):
         yield _video(video, its_name, output / name)
 
 
-def _picture(path: Path, name: str, output: Path) -> Input:
+def _image(path: Path, name: str, output: Path) -> Input:
     source = ImagesSource(ImagesCamera(source="images", path=str(path), name=name))
     return Input(path, source, (path,), output, None, lambda frame: name, (name,))
 
@@ -142,8 +142,8 @@ def _check_kept(inputs: Sequence[Input], suffixes: tuple[str, ...]) -> None:
     """Raise UsageError if a result would be written over a file that is to be read."""
     read = {found: path for each in inputs for path in each.files if (found := identity(path))}
     for each in inputs:
-        pictures = (each.folder / f"{stem}{suffix}" for stem in each.stems for suffix in suffixes)
-        for result in (*pictures, *([each.video] if each.video and ".color.png" in suffixes else [])):
+        images = (each.folder / f"{stem}{suffix}" for stem in each.stems for suffix in suffixes)
+        for result in (*images, *([each.video] if each.video and ".color.png" in suffixes else [])):
             if source := read.get(identity(result) or (-1, -1)):
                 raise UsageError(
                     f"{source}: is an input, and the result of {each.path} would take its place ({result}); "

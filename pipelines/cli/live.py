@@ -89,7 +89,7 @@ def _run(
     web_address: str | None = None,
     **how: Any,
 ) -> int:
-    """With a window or a page for the pictures, both, or neither; the exit status."""
+    """With a window or a page for the images, both, or neither; the exit status."""
     controls, cameras = ViewControls(settings.render.colormap), [camera.name for camera in settings.cameras]
     preview = Preview(controls) if window else None
     loop = preview.window(title, cameras) if preview else None

@@ -20,7 +20,7 @@ from pipelines.cli.table import stats_table
 from pipelines.components.web import Web
 from pipelines.components.window import Preview
 from pipelines.process.reader_process import ReaderProcess
-from pipelines.process.runner import Ending, run, without_pictures
+from pipelines.process.runner import Ending, run, without_images
 from pipelines.registry import load
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
@@ -86,7 +86,7 @@ def run_demo(
             how: dict[str, Any] = {"stats_every_s": None, "json_file": json_file}
             status = run_pipeline(pipe, seconds=seconds, window=loop, web=web, **how)
     if output.exists() and not status:
-        words = f"Wrote {output} (picture, depth and true depth side by side)."
+        words = f"Wrote {output} (image, depth and true depth side by side)."
         console_beside(json_file).print(words, markup=False, soft_wrap=True)
     return status
 
@@ -121,7 +121,7 @@ def _tell(ending: Ending, json_file: Path | None) -> None:
     """The figures first: the file is there whatever becomes of the table."""
     if json_file is not None:
         write_json(json_file, _result(ending))
-    why = without_pictures(ending.stats)
+    why = without_images(ending.stats)
     if ending.error is None and why:  # interrupted: a table of zeros would hide it
         err.print(f"depthstream: {why}", markup=False, highlight=False, soft_wrap=True)
     elif ending.stats.accounts or ending.error is None:
@@ -150,7 +150,7 @@ def _status(stats: PipelineStats) -> Text:
         f"{stage.name} {sum(stage.passed.values())} frames, {stage.fps:.1f} fps, age {1e3 * stage.age.p50_s:.0f} ms"
         for stage in terminals(stats)
     ]
-    busy = [s.name for s in stats.stages if s.state.startswith("busy") and s.name != serve.PICTURES]
+    busy = [s.name for s in stats.stages if s.state.startswith("busy") and s.name != serve.IMAGES]
     opening = f"opening: {', '.join(busy)}" if busy else "ready"
     absent = "".join(f"  {c.name}: {c.state}" for c in stats.cameras if c.state != "live")
     line = f"{stats.name} {stats.running_s:5.1f} s  {'  '.join(published) or opening}{absent}  (Ctrl-C ends)"

@@ -49,7 +49,7 @@ def score_table(estimator: Estimator, done: Done, clips: Sequence[Flicker]) -> G
         columns = (means(model), medians(model), means(prior), medians(prior))
         for figure in FIGURES:
             if all(math.isnan(column[figure]) for column in columns):
-                continue  # pictures without truth have but one figure
+                continue  # images without truth have but one figure
             table.add_row(f"  {_label(figure)}", *(_cell(column[figure]) for column in columns))
     return Group(table, *(Text(line) for line in _lines(estimator, done, clips)))
 
@@ -76,8 +76,8 @@ def _name(estimator: Estimator) -> str:
 def _count(judgements: list[Judgement], data_set: DataSet) -> str:
     wanted = len(data_set)
     if len(judgements) < wanted:
-        return f"only {len(judgements)} of {wanted} pictures"
-    return f"{wanted} picture{'s' * (wanted != 1)}"
+        return f"only {len(judgements)} of {wanted} images"
+    return f"{wanted} image{'s' * (wanted != 1)}"
 
 
 def _lines(estimator: Estimator, done: Done, clips: Sequence[Flicker]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`depthstream serve`: cameras to the browser, and a service that takes pictures, from a config file, until Ctrl-C."""
+"""`depthstream serve`: cameras to the browser, and a service that takes images, from a config file, until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def add_depth(
 ) -> Worker:
     """Frames to depth maps: in one thread ("latency"), or in two with a queue of one between them ("throughput").
 
-    ``expect``: picture sizes that will come, so that the network is ready for them before the first is captured.
+    ``expect``: image sizes that will come, so that the network is ready for them before the first is captured.
     """
     pipe.add_figures("network", estimator.figures)
     pipe.add_note(estimator.describe)

@@ -79,12 +79,12 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
         "reconnects": health.reconnects,
         "stalls": health.stalls,
         "trouble": health.trouble,
-        "pictures": dict(health.integrity),
+        "images": dict(health.integrity),
     }
 
 
 def _flicker(stats: PipelineStats, camera: str) -> dict[str, Any]:
-    """Where depth is steadied: how much of it moves where the picture does not, in 255ths of its range."""
+    """Where depth is steadied: how much of it moves where the image does not, in 255ths of its range."""
     levels = stats.figures.get(FLICKER, {})
     named = {"flicker": levels.get(f"{camera} steady"), "flicker_raw": levels.get(f"{camera} raw")}
     return {name: round(level, 2) for name, level in named.items() if level is not None and math.isfinite(level)}

@@ -19,7 +19,7 @@ from stream.stages.render import Painter
 from stream.web.live.hub import WebSink
 
 if TYPE_CHECKING:
-    from stream.web.depth_api.routes import PictureService
+    from stream.web.depth_api.routes import ImageService
 
 
 class Web:
@@ -33,16 +33,14 @@ class Web:
         self, settings: WebSettings, model: ModelSettings, cameras: Sequence[str], controls: ViewControls
     ) -> None:
         from stream.web.address import Address
-        from stream.web.depth_api.routes import PictureService
+        from stream.web.depth_api.routes import ImageService
 
         Address.parse(settings.address)  # now: not when the cameras run
         self.settings, self.controls = settings, controls
         self.sink = WebSink(cameras)
-        self._networks = PictureNetworks(model, settings.models or (model.name,)) if settings.pictures else None
-        self.pictures = (
-            PictureService(self._networks, self._networks.names, settings, paint=paint_alone)
-            if self._networks
-            else None
+        self._networks = ImageNetworks(model, settings.models or (model.name,)) if settings.images else None
+        self.images = (
+            ImageService(self._networks, self._networks.names, settings, paint=paint_alone) if self._networks else None
         )
 
     @contextmanager
@@ -55,20 +53,20 @@ class Web:
         from stream.web.server import WebServer
         from stream.web.services import Parts
 
-        if self.pictures:
-            pipe.add_figures("pictures", partial(_asked, self.pictures))
+        if self.images:
+            pipe.add_figures("images", partial(_asked, self.images))
         required = stages_of(pipe)
-        app = build_app(Parts(self.sink, self.controls, pipe.stats, required, self.pictures, self.settings))
+        app = build_app(Parts(self.sink, self.controls, pipe.stats, required, self.images, self.settings))
         with ExitStack() as stack:
-            if self._networks and self.pictures:
+            if self._networks and self.images:
                 stack.enter_context(closing(self._networks))
-                stack.enter_context(self.pictures)
+                stack.enter_context(self.images)
             yield stack.enter_context(WebServer(app, self.settings)).url
 
 
-def _asked(pictures: PictureService) -> Mapping[str, float]:
+def _asked(images: ImageService) -> Mapping[str, float]:
     """For a pipeline's table: what became of the requests; /metrics has the rest."""
-    counts = pictures.counts()
+    counts = images.counts()
     return {name: counts[name] for name in ("miss", "hit", "shared", "busy", "refused")}
 
 
@@ -78,16 +76,16 @@ def stages_of(pipe: Pipeline) -> tuple[str, ...]:
 
 
 def paint_alone(depth_map: DepthMap, colormap: str) -> View:
-    """Over the range of this one picture, whatever the cameras' is."""
+    """Over the range of this one image, whatever the cameras' is."""
     return Painter(RenderSettings(), ViewControls(colormap))(depth_map)
 
 
-class PictureNetworks:
-    """Networks for pictures that people send, each loaded when it is first asked for.
+class ImageNetworks:
+    """Networks for images that people send, each loaded when it is first asked for.
 
     They are not the cameras' network, even where the name is the same. An estimator may be called by several threads,
-    but a picture of a new shape is compiled while every other call waits, and a ninth shape drops the first one (the
-    cameras'): a stranger's pictures would halt the cameras.
+    but an image of a new shape is compiled while every other call waits, and a ninth shape drops the first one (the
+    cameras'): a stranger's images would halt the cameras.
     """
 
     def __init__(self, model: ModelSettings, names: Sequence[str]) -> None:
@@ -95,9 +93,9 @@ class PictureNetworks:
         self._networks = {name: _Network(estimator_for(_settings(model, name))) for name in self.names}
 
     def __call__(self, name: str, image: Image) -> DepthMap:
-        """Depth of one picture, (H, W, 3) uint8 BGR; called by any thread. KeyError for a name that is not here.
+        """Depth of one image, (H, W, 3) uint8 BGR; called by any thread. KeyError for a name that is not here.
 
-        Raises PictureError, and WeightsError and EngineError of a network that cannot be loaded or run.
+        Raises ImageError, and WeightsError and EngineError of a network that cannot be loaded or run.
         """
         return self._networks[name].estimate(image)
 
@@ -106,13 +104,13 @@ class PictureNetworks:
         return self._networks[name].settings
 
     def close(self) -> None:
-        """Let go of what was loaded; the next picture loads it again."""
+        """Let go of what was loaded; the next image loads it again."""
         for network in self._networks.values():
             network.close()
 
 
 class _Network:
-    """As many pictures at a time as gain by it: a GPU's estimator has room for few."""
+    """As many images at a time as gain by it: a GPU's estimator has room for few."""
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
@@ -125,7 +123,7 @@ class _Network:
                 self._estimator.load()
                 self._loaded = True
         with self._places:
-            (batch,) = self._estimator.batches([Frame(image, "picture", 0, Stamp.now())])
+            (batch,) = self._estimator.batches([Frame(image, "image", 0, Stamp.now())])
             return self._estimator.estimate(batch)[0]
 
     @property

@@ -1,4 +1,4 @@
-"""Does a network see the same depth in a smaller copy of the same picture? No truth is needed for that."""
+"""Does a network see the same depth in a smaller copy of the same image? No truth is needed for that."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stream.metrics.ranks import spearman
 from stream.preprocess.cpu import to_camera, to_network
 
 SHORT_SIDES_PX = (128, 192)
-"""Network pixels; both multiples of 32, the long side follows the picture's shape."""
+"""Network pixels; both multiples of 32, the long side follows the image's shape."""
 
 
 def at_both_sizes(estimator: Estimator, frame: Frame) -> tuple[Floats, Floats]:
-    """Depth (H, W) of the picture when the network gets it at a short side of 128 px, and of 192 px."""
+    """Depth (H, W) of the image when the network gets it at a short side of 128 px, and of 192 px."""
     small, large = (_at(side, estimator, frame) for side in SHORT_SIDES_PX)
     return small, large
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.evaluation.folder import PicturesFolder
+from pipelines.evaluation.folder import ImagesFolder
 from pipelines.evaluation.held_out import HeldOutViews
 from pipelines.evaluation.motorcycle import Motorcycle
 from pipelines.evaluation.sample import DataSet
@@ -23,4 +23,4 @@ def open_data_set(name: str, *, views: int) -> DataSet:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise UsageError(f"--data {name}: no such folder and no data set of that name{nearest(name, NAMES)}")
-    return PicturesFolder(folder)
+    return ImagesFolder(folder)

@@ -1,4 +1,4 @@
-"""A folder of somebody's own pictures: ``name.png`` or ``name.jpg``, with depth where ``name.npy`` lies beside."""
+"""A folder of somebody's own images: ``name.png`` or ``name.jpg``, with depth where ``name.npy`` lies beside."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipelines.evaluation.sample import Sample
 from stream.errors import SourceError
 from stream.frames import Floats
 from stream.metrics.fit import DEPTH_CAP_M
-from stream.sources.images import read_picture
+from stream.sources.images import read_image
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 FORM = "name.png or name.jpg, and for each where depth is known name.npy: (H, W) metres, NaN where unknown"
 
 
-class PicturesFolder:
-    """Pictures in the order of their names; in depth NaN, 0 and below count as unknown, inf as sky.
+class ImagesFolder:
+    """Images in the order of their names; in depth NaN, 0 and below count as unknown, inf as sky.
 
-    Raises SourceError, naming the file, for a folder without pictures or with depth that lacks its picture; and when
-    reading, for depth that is not (H, W) numbers of the picture's size or not known anywhere.
+    Raises SourceError, naming the file, for a folder without images or with depth that lacks its image; and when
+    reading, for depth that is not (H, W) numbers of the image's size or not known anywhere.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,16 +34,16 @@ class PicturesFolder:
     @property
     def about(self) -> str:
         known = sum(depth is not None for _, depth in self._pairs)
-        return f"{self._folder}: {len(self)} picture{'s' * (len(self) != 1)}, {known or 'none'} with depth"
+        return f"{self._folder}: {len(self)} image{'s' * (len(self) != 1)}, {known or 'none'} with depth"
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __iter__(self) -> Iterator[Sample]:
-        for picture, depth in self._pairs:
-            image = read_picture(picture)
-            truth = None if depth is None else _read_depth(depth, picture, image.shape[:2])
-            yield Sample(picture.stem, self.name, image, truth)
+        for image_path, depth in self._pairs:
+            image = read_image(image_path)
+            truth = None if depth is None else _read_depth(depth, image_path, image.shape[:2])
+            yield Sample(image_path.stem, self.name, image, truth)
 
 
 def _pairs(folder: Path) -> list[tuple[Path, Path | None]]:
@@ -51,29 +51,31 @@ def _pairs(folder: Path) -> list[tuple[Path, Path | None]]:
         files = sorted(child for child in folder.iterdir() if child.is_file())
     except OSError as error:
         raise SourceError(f"{folder}: cannot be read: {error.strerror}; give a folder with {FORM}") from error
-    pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+    image_paths = [file for file in files if file.suffix.lower() in SUFFIXES]
     depths = {file.stem: file for file in files if file.suffix.lower() == ".npy"}
-    if not pictures and not depths:
+    if not image_paths and not depths:
         raise SourceError(f"{folder}: nothing to evaluate in it; it should hold {FORM}")
     by_stem: dict[str, Path] = {}
-    for picture in pictures:
-        if picture.stem in by_stem:
-            raise SourceError(f"{picture}: {by_stem[picture.stem].name} has the same depth file; rename one of them")
-        by_stem[picture.stem] = picture
+    for image_path in image_paths:
+        if image_path.stem in by_stem:
+            raise SourceError(
+                f"{image_path}: {by_stem[image_path.stem].name} has the same depth file; rename one of them"
+            )
+        by_stem[image_path.stem] = image_path
     for stem, depth in depths.items():
         if stem not in by_stem:
-            raise SourceError(f"{depth}: its picture is missing; expected {FORM}")
-    return [(picture, depths.get(stem)) for stem, picture in by_stem.items()]
+            raise SourceError(f"{depth}: its image is missing; expected {FORM}")
+    return [(image_path, depths.get(stem)) for stem, image_path in by_stem.items()]
 
 
-def _read_depth(path: Path, picture: Path, size: tuple[int, ...]) -> Floats:
+def _read_depth(path: Path, image_path: Path, size: tuple[int, ...]) -> Floats:
     try:
         depth = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"{path}: not a NumPy array file: {error}; write it with numpy.save") from error
     if not isinstance(depth, np.ndarray) or depth.shape != size or depth.dtype.kind not in "fiu":
         got = f"{depth.shape} {depth.dtype}" if isinstance(depth, np.ndarray) else "several arrays"
-        raise SourceError(f"{path}: expected {size} numbers in metres, as {picture.name} has pixels; got {got}")
+        raise SourceError(f"{path}: expected {size} numbers in metres, as {image_path.name} has pixels; got {got}")
     truth: Floats = depth.astype(np.float32)
     if ((truth > 0) & (truth < DEPTH_CAP_M)).sum() < 2:
         raise SourceError(f"{path}: no depth from 0 to {DEPTH_CAP_M:g} m is in it, so nothing can be scored")

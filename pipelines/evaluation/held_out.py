@@ -17,7 +17,7 @@ from pipelines.evaluation.sample import Sample
 from stream.frames import Size
 
 if TYPE_CHECKING:
-    from stream.scenes.renderer.render import Pictures
+    from stream.scenes.renderer.render import Images
     from stream.scenes.renderer.textures import Atlas
 
 SEED = 20_161_107
@@ -29,7 +29,7 @@ SOFTNESS, GRAIN = 0.08, 1.2
 
 
 class HeldOutViews:
-    """``views`` rendered pictures with exact depth, each family as often as training scenes have it.
+    """``views`` rendered images with exact depth, each family as often as training scenes have it.
 
     Views without depth or blocked by one surface are drawn again, as for training.
     """
@@ -52,8 +52,8 @@ class HeldOutViews:
 
         atlas, grain = random_atlas(SEED, TEXTURES), Grain(SEED, SIZE, GRAIN)
         for number, family in zip(range(self._views), _families(), strict=False):
-            pictures = _view(number, family, atlas)
-            image, truth = to_bgr(pictures.rgb, grain.of_frame(number))[0].numpy(), pictures.depth[0].numpy()
+            images = _view(number, family, atlas)
+            image, truth = to_bgr(images.rgb, grain.of_frame(number))[0].numpy(), images.depth[0].numpy()
             yield Sample(f"{family} {number}", family, image, truth)
 
 
@@ -69,7 +69,7 @@ def _families() -> Iterator[str]:
         yield chosen
 
 
-def _view(number: int, family: str, atlas: Atlas) -> Pictures:
+def _view(number: int, family: str, atlas: Atlas) -> Images:
     """The first view of this number's random sequence that is worth looking at."""
     from stream.scenes.renderer.render import render
     from stream.scenes.world.layouts import random_scene
@@ -77,6 +77,6 @@ def _view(number: int, family: str, atlas: Atlas) -> Pictures:
 
     rng = np.random.default_rng((SEED, number))
     while True:  # every family's own test has at least 5 of 12 views kept
-        pictures = render([random_scene(rng, atlas.count, family)], atlas, SIZE, softness=SOFTNESS)
-        if bool(worth_keeping(pictures.depth, pictures.ident)):
-            return pictures
+        images = render([random_scene(rng, atlas.count, family)], atlas, SIZE, softness=SOFTNESS)
+        if bool(worth_keeping(images.depth, images.ident)):
+            return images

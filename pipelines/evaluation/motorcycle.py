@@ -1,6 +1,6 @@
 """The motorcycle of the Middlebury 2014 stereo data set (Scharstein et al.), as scikit-image's wheel carries it.
 
-A real picture with measured depth; it is a test and nothing may be trained or chosen on it. The files are read where
+A real image with measured depth; it is a test and nothing may be trained or chosen on it. The files are read where
 the wheel put them: ``skimage.data.stereo_motorcycle`` would do the same but imports much and may ask the network.
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 from pipelines.evaluation.sample import Sample
 from stream.errors import MissingPackage
 from stream.frames import Floats
-from stream.sources.images import read_picture
+from stream.sources.images import read_image
 
 FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
 """The pair's calibration at this size (docstring of ``stereo_motorcycle``); the offset lies between the two centres."""
 
 
 class Motorcycle:
-    """One picture, 741x500, 2.1 to 5.0 m; 7% of its pixels are unknown. Raises MissingPackage without the wheel."""
+    """One image, 741x500, 2.1 to 5.0 m; 7% of its pixels are unknown. Raises MissingPackage without the wheel."""
 
     name = "motorcycle"
     about = "Middlebury 2014 motorcycle, left view, 741x500, from the scikit-image wheel"
@@ -36,7 +36,7 @@ class Motorcycle:
     def __iter__(self) -> Iterator[Sample]:
         with np.load(self._folder / "motorcycle_disp.npz") as file:
             truth = metres(file[file.files[0]])
-        yield Sample("motorcycle", "motorcycle", read_picture(self._folder / "motorcycle_left.png"), truth)
+        yield Sample("motorcycle", "motorcycle", read_image(self._folder / "motorcycle_left.png"), truth)
 
 
 def metres(disparity_px: Floats) -> Floats:

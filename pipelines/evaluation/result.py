@@ -1,4 +1,4 @@
-"""One picture judged: the network's figures, the guess's figures, and what a contact sheet shows of it."""
+"""One image judged: the network's figures, the guess's figures, and what a contact sheet shows of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.evaluation.agreement import at_both_sizes, self_agreement
 from pipelines.evaluation.sample import Sample
 from stream.core.clock import Stamp
-from stream.errors import PictureError
+from stream.errors import ImageError
 from stream.frames import DepthMap, Floats, Frame, Kind, Size
 from stream.inference.estimator import Estimator
 from stream.metrics.edges import edge_share
@@ -20,7 +20,7 @@ from stream.metrics.ordinal import ordinal_error
 from stream.metrics.score import score
 
 Figures: TypeAlias = dict[str, float]
-"""By name; NaN where a picture has no such figure."""
+"""By name; NaN where an image has no such figure."""
 
 MOST_PIXELS = 400_000
 """Figures look at no more pixels than this, on a regular grid; edges are looked for at full size."""
@@ -28,7 +28,7 @@ MOST_PIXELS = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What came of one picture."""
+    """What came of one image."""
 
     name: str
     group: str
@@ -43,7 +43,7 @@ class Judgement:
 
 
 def judge(estimator: Estimator, sample: Sample) -> Judgement:
-    """Run the network and score it. Raises PictureError for a picture whose truth is nowhere nearer than 80 m."""
+    """Run the network and score it. Raises ImageError for an image whose truth is nowhere nearer than 80 m."""
     frame = Frame(sample.image, sample.name, 0, Stamp.now("file"))
     (depth_map,) = estimator.estimate(estimator.prepare([frame]))
     both = at_both_sizes(estimator, frame)
@@ -56,7 +56,7 @@ def judge(estimator: Estimator, sample: Sample) -> Judgement:
 def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
     """All figures of a prediction (H, W) against the sample's truth; none without truth.
 
-    Raises PictureError as ``judge`` does.
+    Raises ImageError as ``judge`` does.
     """
     if sample.truth is None:
         return {}
@@ -64,7 +64,7 @@ def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
     few, truth = prediction[::step, ::step], sample.truth[::step, ::step]
     scored = score(few, truth, kind)
     if scored is None:
-        raise PictureError(f"{sample.name}: cannot be scored: fewer than two pixels known to be nearer than 80 m")
+        raise ImageError(f"{sample.name}: cannot be scored: fewer than two pixels known to be nearer than 80 m")
     known = known_pixels(few, truth)
     ordinal = ordinal_error(nearness(few[known], kind), truth[known].astype(np.float64))
     edges = edge_share(fitted_inverse(prediction, sample.truth, kind), sample.truth)

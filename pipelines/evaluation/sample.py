@@ -1,4 +1,4 @@
-"""A picture, mostly one whose depth is known, and what every data set offers."""
+"""An image, mostly one whose depth is known, and what every data set offers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stream.frames import Floats, Image
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture and its truth, where there is one."""
+    """One image and its truth, where there is one."""
 
     name: str
     """Unique in its data set."""
     group: str
-    """What kind of picture it is; the data set's name where there is only one kind."""
+    """What kind of image it is; the data set's name where there is only one kind."""
     image: Image
     """(H, W, 3) uint8 BGR."""
     truth: Floats | None
@@ -24,14 +24,14 @@ class Sample:
 
 
 class DataSet(Protocol):
-    """Pictures one at a time, the same ones in the same order every time."""
+    """Images one at a time, the same ones in the same order every time."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def about(self) -> str:
-        """Where the pictures come from, in one line: enough to get the same ones again."""
+        """Where the images come from, in one line: enough to get the same ones again."""
         ...
 
     def __len__(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The contact sheet: picture, truth, prediction and error below each other for some pictures, to be judged by eye."""
+"""The contact sheet: image, truth, prediction and error below each other for some images, to be judged by eye."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WORST_RATIO = 1.25**3
 """The error panel's last colour: what delta3 counts as wrong."""
 
 
-def chosen_rows(pictures: int, rows: int = ROWS) -> frozenset[int]:
-    """Numbers of the pictures on the sheet, evenly spaced, the first and the last among them."""
-    return frozenset(round(number) for number in np.linspace(0, pictures - 1, min(rows, pictures)))
+def chosen_rows(images: int, rows: int = ROWS) -> frozenset[int]:
+    """Numbers of the images on the sheet, evenly spaced, the first and the last among them."""
+    return frozenset(round(number) for number in np.linspace(0, images - 1, min(rows, images)))
 
 
 def sheet_row(judgement: Judgement) -> Image:
-    """(h, 4 panels, 3) uint8 BGR: picture, truth, depth, error; without truth picture, depth, and depth at two sizes.
+    """(h, 4 panels, 3) uint8 BGR: image, truth, depth, error; without truth image, depth, and depth at two sizes.
 
     Depth is painted near to far by each map's own 2nd to 98th percentile. The error is the ratio of the fitted depth
     and the truth, either way round, from 1 to 1.25^3.

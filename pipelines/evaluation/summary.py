@@ -20,7 +20,7 @@ FIGURES = (
 
 
 def means(figures: Sequence[Figures]) -> Figures:
-    """Over the pictures that have the figure; NaN where none has."""
+    """Over the images that have the figure; NaN where none has."""
     return {name: fmean(values) if (values := _finite(figures, name)) else math.nan for name in FIGURES}
 
 
@@ -36,13 +36,13 @@ def by_group(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
     return dict(sorted(groups.items()))
 
 
-def summary_json(name: str, about: str, judgements: Sequence[Judgement], pictures: int) -> dict[str, Any]:
-    """One data set of so many ``pictures``: means, medians, means by group, and every picture that was scored."""
+def summary_json(name: str, about: str, judgements: Sequence[Judgement], images: int) -> dict[str, Any]:
+    """One data set of so many ``images``: means, medians, means by group, and every image that was scored."""
     model, prior = [j.model for j in judgements], [j.prior for j in judgements]
     return {
         "name": name,
         "about": about,
-        "size": pictures,
+        "size": images,
         "scored": len(judgements),
         "model": {"mean": _json(means(model)), "median": _json(medians(model))},
         "lower_is_nearer": {"mean": _json(means(prior)), "median": _json(medians(prior))},
@@ -50,7 +50,7 @@ def summary_json(name: str, about: str, judgements: Sequence[Judgement], picture
             group: {"scored": len(members), "mean": _json(means([j.model for j in members]))}
             for group, members in by_group(judgements).items()
         },
-        "pictures": [
+        "images": [
             {"name": j.name, "group": j.group, "model": _json(j.model), "lower_is_nearer": _json(j.prior)}
             for j in judgements
         ],

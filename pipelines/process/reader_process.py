@@ -54,7 +54,7 @@ class ReaderProcess:
         self._thread.join()
 
     def figures(self) -> Mapping[str, float]:
-        """Frames read, pictures left out between them (the publisher's drops included), and their age when read."""
+        """Frames read, images left out between them (the publisher's drops included), and their age when read."""
         with self._lock:
             age = self._ages.spread()
             return {

@@ -20,7 +20,7 @@ class Ending:
 
     stats: PipelineStats
     error: DepthStreamError | None
-    """What went wrong: the first failing stage's own error if it is one of ours; that no camera gave a picture."""
+    """What went wrong: the first failing stage's own error if it is one of ours; that no camera gave an image."""
     exit_status: int
     """0, the error's, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
 
@@ -39,7 +39,7 @@ def run(
 
     The first Ctrl-C (SIGTERM, SIGHUP) drains: sources end and what was captured is still delivered. The second aborts.
 
-    A run that nobody interrupted, and that in all its time had no picture of any camera, has failed.
+    A run that nobody interrupted, and that in all its time had no image of any camera, has failed.
     """
     error, status = None, 0
     try:
@@ -54,18 +54,18 @@ def run(
         error = root_cause(failure)
         status = error.exit_status
     stats = pipe.stats()
-    if error is None and status == 0 and (why := without_pictures(stats)):
+    if error is None and status == 0 and (why := without_images(stats)):
         error = SourceError(why)
         status = error.exit_status
     return Ending(stats, error, status)
 
 
-def without_pictures(stats: PipelineStats) -> str:
-    """Why no camera has delivered a single picture; empty if one has, or if there is no live camera."""
+def without_images(stats: PipelineStats) -> str:
+    """Why no camera has delivered a single image; empty if one has, or if there is no live camera."""
     if not stats.cameras or any(account.captured for account in stats.accounts):
         return ""
     reasons = [f"{camera.name}: {camera.trouble or f'still {camera.state}'}" for camera in stats.cameras]
-    return f"no camera delivered a picture: {'; '.join(reasons)}"
+    return f"no camera delivered an image: {'; '.join(reasons)}"
 
 
 def root_cause(failure: StageError) -> DepthStreamError:

@@ -1,6 +1,6 @@
 """How old a frame is, although the clocks of two machines may differ: the whole rule, in one place.
 
-A message says when its picture was captured (C) and when it was sent (P), by the publisher's clock; P - C is right
+A message says when its image was captured (C) and when it was sent (P), by the publisher's clock; P - C is right
 whatever that clock shows, because the publisher measures it with a monotonic one. What is left is the time since P:
 
     age = (P - C) + late        late: the way here, and the time that the message waited to be read

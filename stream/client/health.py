@@ -39,7 +39,7 @@ class ReaderHealth:
     """Of the newest frame, now, since capture; None before the first."""
     received: int
     gaps: int
-    """Pictures between those received that never came: dropped by the pipeline, the publisher or the network, and,
+    """Images between those received that never came: dropped by the pipeline, the publisher or the network, and,
     with latest=True, those that were overtaken before anybody here asked for them."""
     restarts: int
     """Other publishers than before answered at the endpoint."""

@@ -1,4 +1,4 @@
-"""What somebody who looks has chosen: colours, and a range to hold; the render stage reads it before each picture."""
+"""What somebody who looks has chosen: colours, and a range to hold; the render stage reads it before each image."""
 
 from __future__ import annotations
 

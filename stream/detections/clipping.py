@@ -1,4 +1,4 @@
-"""What becomes of boxes from anywhere before they are segmented: inside of the picture, whole, and not too many."""
+"""What becomes of boxes from anywhere before they are segmented: inside of the image, whole, and not too many."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST_SIDE_PX = 1.0
 
 
 class Fitted(NamedTuple):
-    """Boxes of one picture that can be segmented, and how many others there were."""
+    """Boxes of one image that can be segmented, and how many others there were."""
 
     boxes: tuple[Box, ...]
     dropped: Counter[str]
@@ -27,7 +27,7 @@ class Fitted(NamedTuple):
 
 
 def fit(boxes: Iterable[Box], size: Size, max_boxes: int) -> Fitted:
-    """The first ``max_boxes`` that have pixels in a picture of ``size``, cut at its edges.
+    """The first ``max_boxes`` that have pixels in an image of ``size``, cut at its edges.
 
     Raises UsageError for what is no Box: somebody's detector is not what it should be.
     """
@@ -38,7 +38,7 @@ def fit(boxes: Iterable[Box], size: Size, max_boxes: int) -> Fitted:
             raise UsageError(f"a detector gave {type(box).__name__} instead of stream.objects.Box: {box!r:.80}")
         inside = box if why_unfit(box) else clipped(box, size)
         if why := why_unfit(inside):
-            dropped[why if inside is box else "outside of the picture"] += 1
+            dropped[why if inside is box else "outside of the image"] += 1
         elif len(kept) == max_boxes:
             dropped["too many"] += 1
         else:
@@ -47,7 +47,7 @@ def fit(boxes: Iterable[Box], size: Size, max_boxes: int) -> Fitted:
 
 
 def why_unfit(box: Box) -> str:
-    """What is wrong with it whatever the picture; "" if nothing is."""
+    """What is wrong with it whatever the image; "" if nothing is."""
     if not all(math.isfinite(number) for number in (box.x0, box.y0, box.x1, box.y1)):
         return "not finite"
     if box.x1 < box.x0 or box.y1 < box.y0:
@@ -58,7 +58,7 @@ def why_unfit(box: Box) -> str:
 
 
 def clipped(box: Box, size: Size) -> Box:
-    """Its part inside of the picture; inverted or empty where there is none."""
+    """Its part inside of the image; inverted or empty where there is none."""
     left, top = max(0.0, float(box.x0)), max(0.0, float(box.y0))
     right, bottom = min(float(size.width), float(box.x1)), min(float(size.height), float(box.y1))
     return Box(left, top, right, bottom, box.label, box.score)

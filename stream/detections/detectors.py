@@ -17,7 +17,7 @@ Detector: TypeAlias = Callable[[Frame], Sequence[Box]]
 class FixedBoxes:
     """Those of the config, by camera.
 
-    Raises SettingsError for a box that has no pixel in the first picture of its camera: that one cannot be meant. When
+    Raises SettingsError for a box that has no pixel in the first image of its camera: that one cannot be meant. When
     the camera changes its size later, such boxes are dropped like anybody's.
     """
 
@@ -43,6 +43,6 @@ def _check_inside(box: Box, number: int, frame: Frame) -> None:
     if why_unfit(clipped(box, frame.size)):
         sides = [box.x0, box.y0, box.x1, box.y1]
         raise SettingsError(
-            f'[cameras.boxes.{number}] box = {sides} is outside of the pictures of "{frame.camera}", which are '
+            f'[cameras.boxes.{number}] box = {sides} is outside of the images of "{frame.camera}", which are '
             f"{frame.size} px: move it, or leave it out"
         )

@@ -2,7 +2,7 @@
 
 {"boxes": [{"box": [x0, y0, x1, y1], "label": "person", "score": 0.9}, ...], "width": 640, "height": 480}
 
-``label`` and ``score`` may be missing. ``width`` and ``height`` are those of the picture in which the boxes were found;
+``label`` and ``score`` may be missing. ``width`` and ``height`` are those of the image in which the boxes were found;
 without them it is the camera's own size.
 """
 
@@ -29,10 +29,10 @@ class BoxSet:
 
     boxes: tuple[Box, ...]
     size: Size | None
-    """Of the picture that they were found in; None: the camera's own."""
+    """Of the image that they were found in; None: the camera's own."""
 
     def at(self, size: Size) -> Sequence[Box]:
-        """The boxes in pixels of a picture of ``size``."""
+        """The boxes in pixels of an image of ``size``."""
         if self.size is None or self.size == size:
             return self.boxes
         x, y = size.width / self.size.width, size.height / self.size.height
@@ -89,7 +89,7 @@ def _number(topic: str, key: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise WireError(f'{topic}: a number in "{key}" is beyond all pictures') from error
+        raise WireError(f'{topic}: a number in "{key}" is beyond all images') from error
 
 
 def _size(topic: str, data: Mapping[str, Any]) -> Size | None:

@@ -10,14 +10,14 @@ from stream.objects import Box
 from stream.settings import Settings
 
 MOST_BOXES = 512
-"""More in one picture would not fit a message with all that is said of each."""
+"""More in one image would not fit a message with all that is said of each."""
 
 
 class BoxSettings(Settings):
-    """A box that is looked at in every picture of a camera."""
+    """A box that is looked at in every image of a camera."""
 
     box: tuple[float, float, float, float] = Field(
-        description="left, top, right, bottom: pixels of the camera's picture from its top left corner"
+        description="left, top, right, bottom: pixels of the camera's image from its top left corner"
     )
     label: str = Field(default="", max_length=LONGEST_LABEL, description="what it is called; free text")
 
@@ -58,8 +58,8 @@ class FindSettings(Settings):
     """How many boxes are looked at, and what is told of them."""
 
     max_boxes: int = Field(
-        default=64, ge=1, le=MOST_BOXES, description="of one picture; further ones are left out and counted"
+        default=64, ge=1, le=MOST_BOXES, description="of one image; further ones are left out and counted"
     )
-    max_batch: int = Field(default=8, ge=1, le=64, description="pictures that are encoded together")
-    grace_ms: float = Field(default=3.0, ge=0, le=1000, description="how long a picture waits for company")
+    max_batch: int = Field(default=8, ge=1, le=64, description="images that are encoded together")
+    grace_ms: float = Field(default=3.0, ge=0, le=1000, description="how long an image waits for company")
     masks: bool = Field(default=True, description="publish the masks, too, not the numbers alone")

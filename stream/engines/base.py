@@ -12,7 +12,7 @@ class Engine(Protocol):
 
     @property
     def max_batch(self) -> int:
-        """The most pictures that one call takes."""
+        """The most images that one call takes."""
         ...
 
     def infer(self, **inputs: Any) -> dict[str, Any]:

@@ -11,5 +11,5 @@ def batch_sizes(max_batch: int) -> tuple[int, ...]:
 
 
 def padded(n: int, sizes: Sequence[int]) -> int:
-    """The smallest of ``sizes``, in rising order, that holds ``n`` pictures."""
+    """The smallest of ``sizes``, in rising order, that holds ``n`` images."""
     return next(size for size in sizes if size >= n)

@@ -87,7 +87,7 @@ def some_size(spec: InputSpec) -> Size:
 
 
 def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:
-    """The pictures in ``inputs``. Raises EngineError unless they are what the engine takes."""
+    """The images in ``inputs``. Raises EngineError unless they are what the engine takes."""
     pixels = inputs.get("pixels")
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
@@ -95,7 +95,7 @@ def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batc
         found = f"{tuple(pixels.shape)} {pixels.dtype} on {pixels.device}"
         raise EngineError(f"{name} takes (N, 3, h, w) float32 on {device}; got {found}")
     if not 1 <= len(pixels) <= max_batch:
-        raise EngineError(f"{name} takes 1 to {max_batch} pictures at once; got {len(pixels)}")
+        raise EngineError(f"{name} takes 1 to {max_batch} images at once; got {len(pixels)}")
     return pixels
 
 

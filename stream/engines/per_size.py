@@ -48,7 +48,7 @@ class SizedEngines:
         """``meanwhile`` takes any size, in float32; ``shared`` is what ``open_for`` opens for several sizes, or none.
 
         All are closed with the others. ``waits``: ``infer`` waits as ``prepare`` does, so that one engine does all
-        pictures of a size: for files, where nobody waits for the newest.
+        images of a size: for files, where nobody waits for the newest.
         """
         self.name, self._max_batch, self._open_for = name, max_batch, open_for
         self._meanwhile, self._shared = meanwhile, (*shared, meanwhile)
@@ -71,7 +71,7 @@ class SizedEngines:
         if pixels is None or len(inputs) != 1 or pixels.ndim != 4:
             raise EngineError(f'{self.name} takes one input, "pixels" (N, 3, h, w); got: {", ".join(inputs) or "none"}')
         if not 1 <= len(pixels) <= self._max_batch:
-            raise EngineError(f"{self.name} takes 1 to {self._max_batch} pictures at once; got {len(pixels)}")
+            raise EngineError(f"{self.name} takes 1 to {self._max_batch} images at once; got {len(pixels)}")
         size = Size(*pixels.shape[2:])
         if self._waits and size not in self._met:
             self._wait_for(size)
@@ -129,7 +129,7 @@ class SizedEngines:
             self._tell_that_none_opens(size, error)
 
     def _until_then(self, size: Size) -> Engine:
-        """What runs pictures of a size that has no engine of its own; it is asked for when the first one comes."""
+        """What runs images of a size that has no engine of its own; it is asked for when the first one comes."""
         with self._lock:
             self._check_open()
             if size not in self._met:
@@ -162,7 +162,7 @@ class SizedEngines:
                 self._open(size)
             except Stopped:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is: pictures go on without this engine
+            except Exception as error:  # noqa: BLE001 - whatever it is: images go on without this engine
                 self._tell_that_none_opens(size, error)
 
     def _tell_that_none_opens(self, size: Size, error: Exception) -> None:

@@ -25,7 +25,7 @@ class Choice:
 
     engine: EngineName
     lanes: int
-    """Pictures that are in the network at the same time, each on threads of its own; on a GPU see DeviceEstimator."""
+    """Images that are in the network at the same time, each on threads of its own; on a GPU see DeviceEstimator."""
     threads: int
     """CPU threads of each lane."""
     reason: str
@@ -37,8 +37,8 @@ def choose(machine: Machine, settings: ModelSettings, parameters: int, *, built:
     """The engine for ``settings`` and a network of so many ``parameters`` on ``machine``, and its threads.
 
     On a GPU the fastest: TensorRT, where it is installed and engines of this network were ``built``; else CUDA graphs.
-    On the CPU: for latency all threads work on one picture. For throughput each has a picture of its own: threads that
-    need not wait for each other at every layer finish a third more pictures
+    On the CPU: for latency all threads work on one image. For throughput each has an image of its own: threads that
+    need not wait for each other at every layer finish a third more images
     (docs/decisions/0004-threads-of-the-network.md). Raises SettingsError where a GPU is asked for and none is usable.
     """
     if settings.engine != "torchscript" and (gpu := usable_gpu(machine)):
@@ -50,7 +50,7 @@ def choose(machine: Machine, settings: ModelSettings, parameters: int, *, built:
         raise SettingsError(f'[model] engine = "{settings.engine}": {_why_no_gpu(machine)}; "auto" takes what there is')
     lanes, threads = _lanes_and_threads(machine.cores, settings, parameters)
     asked = "as asked for" if settings.threads else f"on {machine.cores} core{'s' * (machine.cores > 1)}"
-    number = f"{threads} thread{'s' * (threads > 1)}" if lanes == 1 else f"{lanes} pictures at a time"
+    number = f"{threads} thread{'s' * (threads > 1)}" if lanes == 1 else f"{lanes} images at a time"
     precision, words = _on_cpu(machine, settings)
     reason = f"torchscript on the CPU, {number} {asked}{words}: {_why(machine, settings)}"
     return Choice("torchscript", lanes, threads, reason, precision)
@@ -63,7 +63,7 @@ def usable_gpu(machine: Machine) -> str | None:
 
 
 def default_threads(cores: int, parameters: int) -> int:
-    """Threads for one picture: one for a small network, else as many as there are cores.
+    """Threads for one image: one for a small network, else as many as there are cores.
 
     For threads that wait without spinning (``threads.wait_without_spinning``), measured on two cores, p50 in ms with
     one and two threads: MiDaS small 125 and 85 alone, 133 and 115 beside a decoder and an encoder at 25 frames a

@@ -63,7 +63,7 @@ def float32_products(matmul: Any) -> Undo:
 
 
 def fastest_convolutions(cudnn: Any) -> Undo:
-    """cuDNN tries out all that it has at the first picture of a shape, in each thread anew, and says what failed."""
+    """cuDNN tries out all that it has at the first image of a shape, in each thread anew, and says what failed."""
     warnings.filterwarnings("ignore", message=r".*Plan failed with a cudnn", category=UserWarning)
     before = cudnn.benchmark
     cudnn.benchmark = True
@@ -102,5 +102,5 @@ FULL_FLOAT32 = Held(_full_float32)
 """float32 without TF32, in convolutions and products of matrices."""
 
 FASTEST = Held(lambda: fastest_convolutions(torch.backends.cudnn))
-"""For what is captured: the graph keeps what was found. Elsewhere every thread would search again, with pictures
+"""For what is captured: the graph keeps what was found. Elsewhere every thread would search again, with images
 waiting: cuDNN's findings belong to a thread and a shape."""

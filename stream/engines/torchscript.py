@@ -26,14 +26,14 @@ WARM_UP_RUNS = 3
 """The executor specialises itself in its first runs: the first takes 2.5 times, the second 1.3 times a frame's time."""
 
 MAX_SIZES = 8
-"""Compiled networks in memory; more only if pictures of many shapes arrive, which then costs a load from disk."""
+"""Compiled networks in memory; more only if images of many shapes arrive, which then costs a load from disk."""
 
 _VERSION = 1
 """Counts changes in how this file compiles networks."""
 
 
 class TorchScriptEngine:
-    """One network for any picture size it takes; each size is compiled when it is first seen and kept on disk.
+    """One network for any image size it takes; each size is compiled when it is first seen and kept on disk.
 
     ``network_factory`` is only called when a size is not on disk; ``weights_key`` (the weights' SHA-256) and
     ``code_version`` say what it would return.
@@ -65,7 +65,7 @@ class TorchScriptEngine:
 
     @property
     def max_batch(self) -> int:
-        """1 unless asked otherwise: on a CPU a batch of four takes as long as four pictures."""
+        """1 unless asked otherwise: on a CPU a batch of four takes as long as four images."""
         return self._max_batch
 
     def infer(self, **inputs: Floats) -> dict[str, Floats]:
@@ -77,7 +77,7 @@ class TorchScriptEngine:
         return {name: result.float().numpy() for name, result in zip(self.outputs, results, strict=True)}
 
     def prepare(self, size: Size) -> None:
-        """Compile for this network size now, so that the first picture does not wait for it. Raises EngineError."""
+        """Compile for this network size now, so that the first image does not wait for it. Raises EngineError."""
         self._network_for(size)
 
     def describe(self) -> str:
@@ -100,7 +100,7 @@ class TorchScriptEngine:
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.float32:
             raise EngineError(f"{self.name} takes (N, 3, h, w) float32; got {pixels.shape} {pixels.dtype}")
         if not 1 <= len(pixels) <= self._max_batch:
-            raise EngineError(f"{self.name} takes 1 to {self._max_batch} pictures at once; got {len(pixels)}")
+            raise EngineError(f"{self.name} takes 1 to {self._max_batch} images at once; got {len(pixels)}")
         return pixels
 
     def _network_for(self, size: Size) -> Any:
@@ -152,7 +152,7 @@ class TorchScriptEngine:
 
 
 def trace(network: nn.Module, size: Size, name: str) -> Any:
-    """The frozen trace of ``network`` for pictures of ``size``, any number at once.
+    """The frozen trace of ``network`` for images of ``size``, any number at once.
 
     Raises EngineError if the network does not take this size or if the trace answers otherwise than the network.
     """

@@ -14,7 +14,7 @@ from stream.render.colormap_gpu import lut_on, paint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceDepth:
-    """One picture's (``stream.frames.OnDevice``)."""
+    """One image's (``stream.frames.OnDevice``)."""
 
     depth: Floats
     there: Tensor

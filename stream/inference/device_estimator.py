@@ -1,4 +1,4 @@
-"""Preprocess, network and resize back on one device: only bytes of pictures go in, and depth comes out.
+"""Preprocess, network and resize back on one device: only bytes of images go in, and depth comes out.
 
 Copies in, preprocessing, work and copies out are queues of their own (``streams``), so that with the layout for
 throughput the next batch is made ready while the last one is read. No call waits for the whole device.
@@ -18,7 +18,7 @@ from torch import Tensor
 from stream.core.clock import NS_PER_MS
 from stream.engines.select import Choice
 from stream.engines.streams import DeviceStreams, Mark, device_errors
-from stream.frames import Batch, DepthMap, Floats, Frame, Size, check_picture
+from stream.frames import Batch, DepthMap, Floats, Frame, Size, check_image
 from stream.inference.device_depth import DeviceDepth, host_memory
 from stream.inference.estimator import EngineOpener, Estimator
 from stream.inference.staging import Prepared, Slot, SlotRing, by_size, fill, runs
@@ -27,7 +27,7 @@ from stream.runtime.stats import Durations
 from stream.settings import ModelSettings
 
 SLOTS = 4
-"""Batches of pictures that may be on their way to the device before one waits for another."""
+"""Batches of images that may be on their way to the device before one waits for another."""
 STEPS = {"preprocess": ("begun", "ready"), "network": ("started", "worked"), "copy out": ("worked", "there")}
 """What is timed by the device's clock: from which mark to which."""
 
@@ -84,9 +84,9 @@ class DeviceEstimator(Estimator):
         self._ring = SlotRing(SLOTS)
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
-        """Pictures are copied to the device and made ready there; nothing waits for that."""
+        """Images are copied to the device and made ready there; nothing waits for that."""
         for frame in frames:
-            check_picture(frame.image)
+            check_image(frame.image)
         together = by_size(tuple(frames))
         slot, streams = self._ring.next(), self._opened()
         with slot.lock, device_errors(self.model.name):
@@ -110,7 +110,7 @@ class DeviceEstimator(Estimator):
             marks["worked"] = streams.mark("work")
             streams.after("copy out", marks["worked"])
             with streams.on("copy out"):
-                depth = tuple(self._copied_out(picture) for picture in there)
+                depth = tuple(self._copied_out(image) for image in there)
                 scalars = {name: self._copied_out(said) for name, said in beside.items()}
             marks["there"] = streams.mark("copy out")
         return Ticket(batch.frames, depth, there, scalars, marks, (prepared.pixels, *beside.values()))
@@ -120,7 +120,7 @@ class DeviceEstimator(Estimator):
         with device_errors(self.model.name):
             ticket.marks["there"].wait()
             self._note_times(ticket.marks)
-        depth = [picture.numpy() for picture in ticket.depth]
+        depth = [image.numpy() for image in ticket.depth]
         if ticket.scalars:
             return [self._decoded_here(*each, ticket) for each in zip(count(), depth, ticket.frames)]
         return [self._with_device(*each, ticket) for each in zip(depth, ticket.frames, ticket.there, strict=True)]
@@ -143,17 +143,17 @@ class DeviceEstimator(Estimator):
         return {**super().figures(), **{f"{step} p50 ms": 1e3 * spread.p50_s for step, spread in spreads.items()}}
 
     def _uploaded(self, slot: Slot, frames: tuple[Frame, ...], streams: DeviceStreams) -> Tensor:
-        """(N, 3, h, w): each size's pictures by one copy, preprocessed together."""
+        """(N, 3, h, w): each size's images by one copy, preprocessed together."""
         parts = []
         for size, where in runs(tuple(frame.size for frame in frames)):
             number = where.stop - where.start
             with streams.on("copy in"):
                 group = slot.group(size, number, self._device)
                 fill(group.host, [frame.image for frame in frames[where]])
-                group.pictures[:number].copy_(group.host[:number], non_blocking=True)
+                group.images[:number].copy_(group.host[:number], non_blocking=True)
             streams.after("preprocess", streams.mark("copy in"))
             with streams.on("preprocess"), torch.inference_mode():
-                parts.append(to_network(group.pictures[:number], self.spec))
+                parts.append(to_network(group.images[:number], self.spec))
         if len(parts) == 1:
             return parts[0]
         with streams.on("preprocess"), torch.inference_mode():
@@ -162,14 +162,14 @@ class DeviceEstimator(Estimator):
     def _run(
         self, prepared: Prepared, frames: Sequence[Frame], streams: DeviceStreams
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """(H, W) for each picture, and (N,) of what else the network says; none of it is the engine's own memory."""
+        """(H, W) for each image, and (N,) of what else the network says; none of it is the engine's own memory."""
         with streams.on("work"), torch.inference_mode():
             outputs = dict(self._ready().infer(pixels=prepared.pixels))
             depth = outputs.pop("depth")
             parts = [where for _, where in runs(prepared.sizes)]
             at_camera = [self._at_camera(depth[where], frames[where], decode=not outputs) for where in parts]
             beside = {name: said.float().clone() for name, said in outputs.items()}
-            return tuple(picture for run in at_camera for picture in run), beside
+            return tuple(image for run in at_camera for image in run), beside
 
     def _at_camera(self, output: Tensor, frames: Sequence[Frame], *, decode: bool) -> Tensor:
         at_camera = to_camera(output, frames[0].size, self.spec)

@@ -1,4 +1,4 @@
-"""One depth network on one engine: pictures in, depth maps out."""
+"""One depth network on one engine: images in, depth maps out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.core.machine import probe
 from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.select import Choice, choose
 from stream.errors import SettingsError
-from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size, check_picture
+from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size, check_image
 from stream.models.base import DepthModel, Shot
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
@@ -38,7 +38,7 @@ EngineOpener: TypeAlias = "Callable[[DepthModel, ModelSettings, Choice], Engine]
 
 
 class Estimator:
-    """The CPU's way from pictures to depth (``open_estimator`` says which way is this machine's).
+    """The CPU's way from images to depth (``open_estimator`` says which way is this machine's).
 
     Knows the network from the start and loads it on ``load`` or first use, from whichever thread comes first.
     Raises UnknownModel and SettingsError when made, WeightsError and EngineError when loaded. ``prepare`` and
@@ -71,7 +71,7 @@ class Estimator:
         self.close()
 
     def load(self, expect: Sequence[Size] = ()) -> Self:
-        """Load the weights and make the engine ready, also for pictures of the sizes ``expect``."""
+        """Load the weights and make the engine ready, also for images of the sizes ``expect``."""
         engine = self._ready()
         for size in expect:
             engine.prepare(self.network_size(size))
@@ -85,7 +85,7 @@ class Estimator:
             self._engine = None
 
     def shrink(self, max_batch: int) -> None:
-        """Give the engine no more pictures at once from now on: it is closed, and opened anew on the next use."""
+        """Give the engine no more images at once from now on: it is closed, and opened anew on the next use."""
         self.close()
         self._engine_settings = self.settings.model_copy(update={"max_batch": max_batch})
 
@@ -95,25 +95,25 @@ class Estimator:
         what = engine.describe() if engine else f"{self.model.name}, not loaded yet"
         return f"{what}; RANDOM WEIGHTS: speed only" if self.settings.weights == "random" else what
 
-    def network_size(self, picture: Size) -> Size:
-        """The size at which the network sees such a picture."""
-        return network_size(picture, self.spec)
+    def network_size(self, image: Size) -> Size:
+        """The size at which the network sees such an image."""
+        return network_size(image, self.spec)
 
     def __call__(self, image: Image, intrinsics: Intrinsics | None = None) -> DepthMap:
-        """Depth of one picture, (H, W, 3) uint8 BGR. Raises PictureError for anything else.
+        """Depth of one image, (H, W, 3) uint8 BGR. Raises ImageError for anything else.
 
         ``intrinsics``: of the camera, at any size; without them the metres of networks that need them are a guess
         (``DepthMap.scale_guessed``).
         """
-        check_picture(image)
+        check_image(image)
         scaled = intrinsics and intrinsics.scaled_to(Size(*image.shape[:2]))
         (batch,) = self.batches([Frame(image, "image", 0, Stamp.now(), scaled)])
         return self.estimate(batch)[0]
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
-        """Network input for frames that share one network size. Raises PictureError for a picture no network takes."""
+        """Network input for frames that share one network size. Raises ImageError for an image no network takes."""
         for frame in frames:
-            check_picture(frame.image)
+            check_image(frame.image)
         return Batch(to_network([frame.image for frame in frames], self.spec), tuple(frames), self)
 
     def batches(self, frames: Sequence[Frame]) -> Iterator[Batch]:

@@ -75,8 +75,8 @@ class GuardedEstimator(Estimator):
     def figures(self) -> Mapping[str, float]:
         return self._working.figures()
 
-    def network_size(self, picture: Size) -> Size:
-        return self._working.network_size(picture)
+    def network_size(self, image: Size) -> Size:
+        return self._working.network_size(image)
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         """Not guarded: one batch cannot become several, or one of another network (``batches``)."""
@@ -144,7 +144,7 @@ class GuardedEstimator(Estimator):
             self.shrink(self._most)
 
     def _in_pieces(self, batch: Batch) -> list[DepthMap]:
-        """At most as many pictures at a time as have been found to fit."""
+        """At most as many images at a time as have been found to fit."""
         count = len(batch.frames)
         while True:
             most = self._most
@@ -159,7 +159,7 @@ class GuardedEstimator(Estimator):
             self._switch(error)
 
     def _halved(self, error: OutOfDeviceMemory, count: int) -> bool:
-        """``count`` pictures at once are too many; False: one is."""
+        """``count`` images at once are too many; False: one is."""
         if count < 2:
             return False
         self._most = min(self._most, count // 2)  # two threads may find out at once

@@ -28,7 +28,7 @@ CPU_PARAMETERS = 25_000_000
 def open_model(
     name: str = "tiny", *, weights: Literal["trained", "random"] = "trained", threads: int | None = None
 ) -> Estimator:
-    """A loaded network, ready to be called with pictures.
+    """A loaded network, ready to be called with images.
 
     Raises UnknownModel for a name that does not exist, SettingsError for other values that cannot be, and WeightsError
     when its weights are not here or are damaged.
@@ -40,7 +40,7 @@ def open_model(
 def estimator_for(settings: ModelSettings, machine: Machine | None = None, *, waits: bool = False) -> Estimator:
     """On a GPU where there is one, guarded by a network on the CPU; on the CPU guarded where ``fallback`` names one.
 
-    ``waits``: a picture of a new shape waits for the engine that is right for it, instead of being run at once by
+    ``waits``: an image of a new shape waits for the engine that is right for it, instead of being run at once by
     another: for files, whose depth then comes from one engine. Opens nothing. Raises UnknownModel and SettingsError.
     """
     model = find(settings.name)

@@ -1,4 +1,4 @@
-"""Memory for pictures on their way to a device: a ring that is filled over and over.
+"""Memory for images on their way to a device: a ring that is filled over and over.
 
 Nothing is allocated for a frame of a size that comes often, and nothing that the device still reads is written to.
 """
@@ -17,16 +17,16 @@ from stream.engines.streams import Mark
 from stream.frames import Frame, Image, Size
 
 KEPT_SIZES = 4
-"""Sizes of pictures whose memory a slot keeps; of others it is allocated anew."""
+"""Sizes of images whose memory a slot keeps; of others it is allocated anew."""
 
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Buffers for the pictures of one size in a slot."""
+    """Buffers for the images of one size in a slot."""
 
     host: Tensor
     """(n, H, W, 3) uint8, page-locked where there is a GPU."""
-    pictures: Tensor
+    images: Tensor
     """The same on the device."""
 
 
@@ -49,9 +49,9 @@ class Slot:
             self.groups.popitem(last=False)
 
     def group(self, size: Size, count: int, device: torch.device) -> Group:
-        """Memory for ``count`` pictures of this size: what is there, or if that is less, more."""
+        """Memory for ``count`` images of this size: what is there, or if that is less, more."""
         known = self.groups.pop(size, None)
-        if known is None or len(known.pictures) < count:
+        if known is None or len(known.images) < count:
             shape = (count, *size, 3)
             known = Group(
                 torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda"),
@@ -83,7 +83,7 @@ class Prepared:
     pixels: Tensor
     """(N, 3, h, w); may still be in the making."""
     sizes: tuple[Size, ...]
-    """Of the pictures; those of one size lie side by side."""
+    """Of the images; those of one size lie side by side."""
     begun: Mark
     ready: Mark
 
@@ -107,7 +107,7 @@ def by_size(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
 
 
 def fill(host: Tensor, images: list[Image]) -> None:
-    """Copy pictures (H, W, 3) uint8 into page-locked memory."""
+    """Copy images (H, W, 3) uint8 into page-locked memory."""
     array = host.numpy()
     for place, image in enumerate(images):
         array[place] = image

@@ -21,7 +21,7 @@ from stream.metrics.fit import DEPTH_CAP_M, Array
 
 RATIO = 1.25
 WIDTH_PER_PX = 160
-"""r is one pixel for every so many of the picture's width: 2 at 320, so that pictures of all sizes compare."""
+"""r is one pixel for every so many of the image's width: 2 at 320, so that images of all sizes compare."""
 FEWEST = 50
 """With fewer edges there is no figure."""
 
@@ -29,7 +29,7 @@ FEWEST = 50
 def edge_share(inverse: Array, truth_m: NDArray[np.floating]) -> float:
     """Mean share of the true jumps, 0..1, made by fitted inverse depth (H, W), 1/m; truth in metres, NaN unknown.
 
-    NaN for a picture with fewer than 50 edges that are known on both sides.
+    NaN for an image with fewer than 50 edges that are known on both sides.
     """
     reach = max(1, round(truth_m.shape[1] / WIDTH_PER_PX))
     metres = np.where(truth_m > 0, np.minimum(truth_m, DEPTH_CAP_M), np.nan)

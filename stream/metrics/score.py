@@ -1,4 +1,4 @@
-"""One picture's depth against its truth, in all figures that look at pixels one by one."""
+"""One image's depth against its truth, in all figures that look at pixels one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.metrics.ratios import abs_rel, delta, rmse
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One picture against its truth; relative depth after its fit (``stream.metrics.fit``), metric depth as it is."""
+    """One image against its truth; relative depth after its fit (``stream.metrics.fit``), metric depth as it is."""
 
     spearman: float
     """Rank correlation of inverse depth, -1..1; needs no fit. NaN when either side is flat."""

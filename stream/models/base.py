@@ -64,16 +64,16 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What decoding may know of the picture that the network saw."""
+    """What decoding may know of the image that the network saw."""
 
     size: Size
-    """The camera's picture."""
+    """The camera's image."""
     scale: float = 1.0
     """Network pixels per camera pixel."""
     intrinsics: Intrinsics | None = None
-    """Of the camera's picture; None: unknown."""
+    """Of the camera's image; None: unknown."""
     scalars: Mapping[str, float] = field(default_factory=dict)
-    """Further outputs of the network for this picture, by name."""
+    """Further outputs of the network for this image, by name."""
 
 
 @dataclass(frozen=True, slots=True)

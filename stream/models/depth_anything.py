@@ -100,10 +100,10 @@ def _relative(version: int, size: str) -> DepthModel:
     free = variant.free or version == 1
     if version == 1:
         folder, filename = V1_FOLDER, f"depth_anything_{variant.official}14.pth"
-        source = "Lihe Yang and others (LiheYoung/Depth-Anything), trained on 1.5 M labelled and 62 M other pictures"
+        source = "Lihe Yang and others (LiheYoung/Depth-Anything), trained on 1.5 M labelled and 62 M other images"
     else:
         folder, filename = V2_FOLDER.format(size.capitalize()), f"depth_anything_v2_{variant.official}.pth"
-        source = "Lihe Yang and others (DepthAnything/Depth-Anything-V2), trained on rendered pictures and 62 M others"
+        source = "Lihe Yang and others (DepthAnything/Depth-Anything-V2), trained on rendered images and 62 M others"
     return DepthModel(
         name=f"depth_anything_v{version}_{size}",
         title=f"Depth Anything V{version} {size}",

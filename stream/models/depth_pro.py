@@ -1,4 +1,4 @@
-"""Depth Pro (Bochkovskii et al., ICLR 2025): metres from one picture, and the focal length where nobody knows it."""
+"""Depth Pro (Bochkovskii et al., ICLR 2025): metres from one image, and the focal length where nobody knows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NARROWEST_DEG, WIDEST_DEG = 0.1, 179.9
 
 
 def focal_px(shot: Shot) -> float:
-    """The focal length, horizontally, in pixels of the camera's picture: the camera's own, else the network's estimate.
+    """The focal length, horizontally, in pixels of the camera's image: the camera's own, else the network's estimate.
 
     NaN if the network's estimate is. Raises EngineError if there is neither.
     """
@@ -24,7 +24,7 @@ def focal_px(shot: Shot) -> float:
         return shot.intrinsics.scaled_to(shot.size).fx_px
     if "fov_deg" not in shot.scalars:
         raise EngineError(
-            f'depth_pro: a {shot.size} picture without intrinsics, and the engine gave no "fov_deg": '
+            f'depth_pro: a {shot.size} image without intrinsics, and the engine gave no "fov_deg": '
             "set the camera's intrinsics, or run the network with an engine that returns all its outputs"
         )
     degrees = min(max(shot.scalars["fov_deg"], NARROWEST_DEG), WIDEST_DEG)
@@ -43,7 +43,7 @@ DEPTH_PRO = DepthModel(
     name="depth_pro",
     title="Depth Pro",
     kind="metric",
-    # torch's bilinear without antialias, both ways; the picture's shape is ignored
+    # torch's bilinear without antialias, both ways; the image's shape is ignored
     spec=InputSpec(
         side=1536,
         bound="upper",

@@ -12,7 +12,7 @@ URL = "https://huggingface.co/mit-han-lab/efficientvit-sam/resolve/main"
 
 
 def _square(side: int) -> InputSpec:
-    """The longer side of the picture becomes ``side``; the rest is zero after normalising.
+    """The longer side of the image becomes ``side``; the rest is zero after normalising.
 
     efficientvit/models/efficientvit/sam.py: SamResize (bytes, by PIL with antialias), ToTensor, Normalize, SamPad.
     """

@@ -1,4 +1,4 @@
-"""Metric3D v2 (Hu et al., TPAMI 2024): metres from one picture and the camera's focal length."""
+"""Metric3D v2 (Hu et al., TPAMI 2024): metres from one image and the camera's focal length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, Decoding, In
 
 CANONICAL_PX = 1000.0
 """Focal length of the camera whose metres the network tells, pixels of the network's input; also what the official
-test code (mono/utils/do_test.py) takes for a camera of which nothing is known, then in pixels of its picture."""
+test code (mono/utils/do_test.py) takes for a camera of which nothing is known, then in pixels of its image."""
 FARTHEST_M = 300.0
 
 URL = "https://huggingface.co/JUGGHM/Metric3D/resolve/main"
@@ -25,7 +25,7 @@ def decoding(shot: Shot) -> Decoding:
     return Decoding(focal_px * shot.scale / CANONICAL_PX, 0.0, FARTHEST_M)
 
 
-# hubconf.py: the picture's bytes are resized, sides rounded down, and the border is written as bytes as well, so that
+# hubconf.py: the image's bytes are resized, sides rounded down, and the border is written as bytes as well, so that
 # OpenCV rounds the mean colour (123.675, 116.28, 103.53); then all is normalised together
 SPEC = InputSpec(
     side=1064,
@@ -49,7 +49,7 @@ def _model(size: str, parameters: int, size_bytes: int, sha256: str) -> DepthMod
         sha256=sha256,
         # the repository's; nothing else is said of the files, and the authors ask to be written to about commercial use
         licence="BSD-2-Clause",
-        source="Wei Yin, Mu Hu and others (YvanYin/Metric3D), DINOv2 tuned on 16 million pictures",
+        source="Wei Yin, Mu Hu and others (YvanYin/Metric3D), DINOv2 tuned on 16 million images",
         entry="model_state_dict",
         extra_names=True,  # hubconf.py loads with strict=False
     )

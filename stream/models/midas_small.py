@@ -15,7 +15,7 @@ MIDAS_SMALL = DepthModel(
     name="midas_small",
     title="MiDaS v2.1 small",
     kind="relative_inverse",
-    # hubconf.py, transforms.small_transform: 16:9 pictures become 256x128, 4:3 ones 256x192
+    # hubconf.py, transforms.small_transform: 16:9 images become 256x128, 4:3 ones 256x192
     spec=InputSpec(
         side=256,
         bound="upper",

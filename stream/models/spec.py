@@ -1,4 +1,4 @@
-"""What a network wants of a picture, as plain numbers; preprocessing obeys it, models state it."""
+"""What a network wants of an image, as plain numbers; preprocessing obeys it, models state it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream.frames import Floats, Size
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """Of one picture. In this order; NaN stays NaN. On a device: ``stream.preprocess.gpu.decoded_``."""
+    """Of one image. In this order; NaN stays NaN. On a device: ``stream.preprocess.gpu.decoded_``."""
 
     gain: float = 1.0
     low: float | None = None
@@ -44,24 +44,24 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A network input of one size for all pictures, which lie somewhere in it."""
+    """A network input of one size for all images, which lie somewhere in it."""
 
     size: Size
-    """Pictures are fitted into it; takes the place of ``InputSpec.side`` and ``bound``."""
+    """Images are fitted into it; takes the place of ``InputSpec.side`` and ``bound``."""
     at: Literal["centre", "top_left"]
-    """Where the picture lies; centre: where a side is odd, the smaller half comes first."""
+    """Where the image lies; centre: where a side is odd, the smaller half comes first."""
     rounding: Literal["down", "half_up"]
-    """Of the picture's scaled sides to whole pixels."""
+    """Of the image's scaled sides to whole pixels."""
     border: tuple[float, float, float]
-    """RGB, 0..255: the colour around the picture, normalised as the picture is."""
+    """RGB, 0..255: the colour around the image, normalised as the image is."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a picture becomes a network's input: ``(value / 255 - mean) / std`` of the resized RGB picture."""
+    """How an image becomes a network's input: ``(value / 255 - mean) / std`` of the resized RGB image."""
 
     side: int
-    """The square the resized picture is fitted into (``upper``) or around (``lower``), network pixels."""
+    """The square the resized image is fitted into (``upper``) or around (``lower``), network pixels."""
     bound: Literal["upper", "lower"]
     """upper: neither side exceeds ``side`` (MiDaS). lower: neither side falls below it (Depth Anything)."""
     multiple: int
@@ -71,14 +71,14 @@ class InputSpec:
     std: tuple[float, float, float]
     """RGB, on a 0..1 scale."""
     resize: Interpolation = "cubic"
-    """Camera picture to network input."""
+    """Camera image to network input."""
     restore: Interpolation = "cubic"
     """Network output back to the camera's size."""
     keep_aspect: bool = True
-    """False: every picture becomes ``side`` x ``side``."""
+    """False: every image becomes ``side`` x ``side``."""
     canvas: Canvas | None = None
-    """None: the network takes pictures of any size (in multiples)."""
+    """None: the network takes images of any size (in multiples)."""
     whole_values: bool = False
-    """The resized picture is rounded to 8 bits before it is normalised, as official code does that resizes bytes."""
+    """The resized image is rounded to 8 bits before it is normalised, as official code does that resizes bytes."""
     fixed: bool = False
     """The network takes no other size than this."""

@@ -15,7 +15,7 @@ TINY = DepthModel(
     name="tiny",
     title="Tiny, trained on rendered scenes",
     kind="relative_inverse",
-    # trained on pictures without aliasing: "cubic" costs 0.02 to 0.05 of Spearman on a real picture (docs/models)
+    # trained on images without aliasing: "cubic" costs 0.02 to 0.05 of Spearman on a real image (docs/models)
     spec=InputSpec(
         side=256,
         bound="upper",

@@ -132,7 +132,7 @@ def random_state(model: Fed, seed: int = 0) -> dict[str, Tensor]:
 
 
 def _noise(spec: InputSpec) -> Tensor:
-    """Pictures of nothing, at a small size that the network takes."""
+    """Images of nothing, at a small size that the network takes."""
     import torch
 
     if spec.canvas or spec.fixed:

@@ -1,7 +1,7 @@
-"""Pictures to network input and depth back to camera size on the CPU, by OpenCV and, for what it lacks, ``separable``.
+"""Images to network input and depth back to camera size on the CPU, by OpenCV and, for what it lacks, ``separable``.
 
 MiDaS' official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. Ours resizes
-float32 BGR and does the rest in one ``cv2.transform`` of the small picture: the same numbers within 5e-4 (normalised),
+float32 BGR and does the rest in one ``cv2.transform`` of the small image: the same numbers within 5e-4 (normalised),
 in 0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores, EPYC).
 Integers would be resized faster still but round (0.009 off) and, in uint8, lose what a cubic overshoots at hard edges:
 only networks whose official code does so get ``whole_values``.
@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.errors import PictureError
+from stream.errors import ImageError
 from stream.frames import Floats, Image, Size
 from stream.models.spec import InputSpec, Interpolation
 from stream.preprocess import filters, separable
@@ -29,10 +29,10 @@ SEPARABLE: dict[Interpolation, filters.Taps] = {
 
 
 def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
-    """(N, 3, h, w) float32 normalised RGB of N pictures (H, W, 3) uint8 BGR that share one network size.
+    """(N, 3, h, w) float32 normalised RGB of N images (H, W, 3) uint8 BGR that share one network size.
 
     Their own sizes may differ; what is made of one does not depend on the others. The memory is NHWC and the result a
-    transposed view of it: torch sees ``channels_last`` without a copy. Raises PictureError for a picture that is not
+    transposed view of it: torch sees ``channels_last`` without a copy. Raises ImageError for an image that is not
     8-bit BGR.
     """
     import cv2
@@ -42,7 +42,7 @@ def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
     places = [placement(Size(*image.shape[:2]), spec) for image in images]
     nhwc, matrix = _canvases(places, spec), _bgr_to_normalised_rgb(spec)
     for image, place, canvas in zip(images, places, nhwc, strict=True):
-        resized = _resized_picture(image, place.size, spec)
+        resized = _resized_image(image, place.size, spec)
         cv2.transform(resized, matrix, dst=canvas[place.rows, place.columns])
     return nhwc.transpose(0, 3, 1, 2)
 
@@ -60,13 +60,13 @@ def to_camera(depth: Floats, size: Size, spec: InputSpec) -> Floats:
 def _check(image: Image) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         shape = "x".join(str(side) for side in image.shape)
-        raise PictureError(f"a picture must be (H, W, 3) uint8 BGR, not {shape} {image.dtype}; convert it first")
+        raise ImageError(f"an image must be (H, W, 3) uint8 BGR, not {shape} {image.dtype}; convert it first")
 
 
 def _canvases(places: Sequence[Placement], spec: InputSpec) -> Floats:
-    """(N, h, w, 3) float32: the border's colour where one is needed, anything where the picture fills it all."""
+    """(N, h, w, 3) float32: the border's colour where one is needed, anything where the image fills it all."""
     sizes = {place.canvas for place in places}
-    assert len(sizes) == 1, f"a batch holds pictures of one network size, not {sizes}"
+    assert len(sizes) == 1, f"a batch holds images of one network size, not {sizes}"
     (size,) = sizes
     nhwc = np.empty((len(places), *size, 3), np.float32)
     for place, canvas in zip(places, nhwc, strict=True):
@@ -77,7 +77,7 @@ def _canvases(places: Sequence[Placement], spec: InputSpec) -> Floats:
     return nhwc
 
 
-def _resized_picture(image: Image, size: Size, spec: InputSpec) -> Floats:
+def _resized_image(image: Image, size: Size, spec: InputSpec) -> Floats:
     """BGR, 0..255, not normalised yet."""
     if not spec.whole_values:
         return _resized(image.astype(np.float32), size, spec.resize)

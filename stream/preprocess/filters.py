@@ -1,6 +1,6 @@
 """Resize filters as plain numbers: which input pixels an output pixel is made of, and in which shares.
 
-Positions are exact, in float64. (torch's own bicubic rounds them in float32: at hard edges of large pictures it is 1e-3
+Positions are exact, in float64. (torch's own bicubic rounds them in float32: at hard edges of large images it is 1e-3
 of normalised values off OpenCV's, and these 4e-4, which is OpenCV's own rounding.) Filters are OpenCV's, but for
 ``triangle``, which is PIL's, and ``linear_corners``, which is torch's.
 """

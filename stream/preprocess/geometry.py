@@ -1,8 +1,8 @@
-"""Where a camera's picture lies in a network's input, as pure arithmetic.
+"""Where a camera's image lies in a network's input, as pure arithmetic.
 
 Without a canvas this is the official ``Resize`` rule of isl-org/MiDaS (midas/transforms.py), used unchanged by Depth
 Anything: sides are rounded half to even (``np.round``), so that 1280x720 becomes 256x128 for MiDaS_small and not
-256x160. With one, the picture keeps its shape and a border fills the rest (Metric3D, Segment Anything).
+256x160. With one, the image keeps its shape and a border fills the rest (Metric3D, Segment Anything).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from stream.models.spec import Canvas, InputSpec
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a resized picture lies."""
+    """Where a resized image lies."""
 
     canvas: Size
     """The network's input."""
     size: Size
-    """The resized picture in it."""
+    """The resized image in it."""
     top: int
     left: int
     scale: float
@@ -42,15 +42,15 @@ class Placement:
 
 
 def network_size(camera: Size, spec: InputSpec) -> Size:
-    """The network's input for a ``camera`` picture; both sides are multiples of ``spec.multiple``, at least one."""
+    """The network's input for a ``camera`` image; both sides are multiples of ``spec.multiple``, at least one."""
     return placement(camera, spec).canvas
 
 
 def placement(camera: Size, spec: InputSpec) -> Placement:
-    """Where pictures of the size ``camera`` lie.
+    """Where images of the size ``camera`` lie.
 
     ``upper``: fitted into ``spec.side`` x ``spec.side``; ``lower``: around it. The official rule makes a side of 0 of
-    pictures more than 16 times as long as high (MiDaS_small); here it stays one multiple.
+    images more than 16 times as long as high (MiDaS_small); here it stays one multiple.
     """
     if spec.canvas is not None:
         return _on_canvas(camera, spec.canvas)

@@ -1,6 +1,6 @@
-"""Pictures to network input and depth back to camera size in torch: on a GPU, or on the CPU with the same numbers.
+"""Images to network input and depth back to camera size in torch: on a GPU, or on the CPU with the same numbers.
 
-Pictures travel as they are, one byte a sample, and become float only where they are resized. Filters are those of
+Images travel as they are, one byte a sample, and become float only where they are resized. Filters are those of
 ``filters``, applied side by side: a few shifted sums, or for INTER_AREA two matrix products.
 """
 
@@ -31,19 +31,19 @@ TAPS: dict[Tapped, filters.Taps] = {
 }
 
 
-def to_network(pictures: Tensor, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, H, W, 3) uint8 BGR of one size -> (N, 3, h, w) normalised RGB in ``dtype``, on the pictures' device.
+def to_network(images: Tensor, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, H, W, 3) uint8 BGR of one size -> (N, 3, h, w) normalised RGB in ``dtype``, on the images' device.
 
     In channels-last memory. Within 5e-4 of the official float64 path of OpenCV (in float32). For networks that see
     ``whole_values``: exactly PIL's bytes for "triangle", at most one level beside OpenCV's for the others.
     """
-    place = placement(Size(*pictures.shape[1:3]), spec)
-    planes = pictures.permute(0, 3, 1, 2).flip(1)
+    place = placement(Size(*images.shape[1:3]), spec)
+    planes = images.permute(0, 3, 1, 2).flip(1)
     if spec.whole_values:
         planes = _resized_bytes(planes, place.size, spec.resize)
     else:
         planes = resized(planes.float(), place.size, spec.resize)
-    mean, factor = _normalisation(spec, pictures.device)
+    mean, factor = _normalisation(spec, images.device)
     return _placed(planes.sub_(mean).mul_(factor), place, spec, dtype)
 
 
@@ -55,11 +55,11 @@ def to_camera(depth: Tensor, size: Size, spec: InputSpec) -> Tensor:
 
 
 def decoded_(depth: Tensor, decodings: Sequence[Decoding]) -> Tensor:
-    """``Decoding.decoded`` of each picture of (N, H, W) float32, in place."""
+    """``Decoding.decoded`` of each image of (N, H, W) float32, in place."""
     if len(set(decodings)) == 1:
         return _decoded_(depth, decodings[0])
-    for picture, decoding in zip(depth, decodings, strict=True):
-        _decoded_(picture, decoding)
+    for image, decoding in zip(depth, decodings, strict=True):
+        _decoded_(image, decoding)
     return depth
 
 
@@ -169,7 +169,7 @@ def _normalisation(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tenso
 
 @lru_cache(maxsize=KEPT)
 def _border(spec: InputSpec, device: torch.device) -> Tensor:
-    """(3, 1, 1) float32: the normalised colour around the picture."""
+    """(3, 1, 1) float32: the normalised colour around the image."""
     assert spec.canvas is not None
     rgb, mean, std = (torch.tensor(values, dtype=torch.float64) for values in (spec.canvas.border, spec.mean, spec.std))
     return ((rgb / 255 - mean) / std).float()[:, None, None].to(device)

@@ -1,6 +1,6 @@
 """Resizes that OpenCV lacks, in numpy: one side after the other, each as a sum of shifted and weighted rows.
 
-Columns are made rows by turning the picture, because whole rows are what numpy gathers and adds fast: 518x924 ->
+Columns are made rows by turning the image, because whole rows are what numpy gathers and adds fast: 518x924 ->
 720x1280 in 1.3 ms (torch on the same two cores: 0.7), 1280x720 -> 1024x576 in bytes in 17 ms (PIL: 11).
 """
 
@@ -16,7 +16,7 @@ from stream.frames import Floats, Image, Size
 from stream.preprocess.filters import SHARE_BITS, Places, Shares, Taps, in_whole_numbers
 
 ROWS_AT_ONCE = 16
-"""So that what is added up stays in the processor's cache: twice as fast for pictures as all rows at once."""
+"""So that what is added up stays in the processor's cache: twice as fast for images as all rows at once."""
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 Rows: TypeAlias = NDArray[Scalar]

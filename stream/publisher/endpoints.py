@@ -84,7 +84,7 @@ def _allow_strangers(endpoint: str, allowed: bool) -> None:
             f"publish.endpoints: other machines reach {endpoint}, and there are no keys: set publish.keys to a folder "
             'of keys ("depthstream keys new NAME" makes one), or publish.allow_anyone = true to let anyone read'
         )
-    _log.warning("whoever reaches %s may read depth and pictures: allow_anyone is set, and there are no keys", endpoint)
+    _log.warning("whoever reaches %s may read depth and images: allow_anyone is set, and there are no keys", endpoint)
 
 
 def _make_way(path: Path, endpoint: str) -> None:

@@ -49,7 +49,7 @@ class Packing:
         return pack_preview(image, depth_map, self._sender, self._preview_quality, publish_ns(depth_map, now_ns))
 
     def objects(self, facts: Mapping[str, Any], depth_map: DepthMap, now_ns: int) -> bytes:
-        """``facts`` as JSON, with the picture that they are about named as in the header of a depth message."""
+        """``facts`` as JSON, with the image that they are about named as in the header of a depth message."""
         frame = depth_map.frame
         moment = {
             "stream": frame.camera,

@@ -150,7 +150,7 @@ class Publisher:
             self._send_young(self._packing.raw(depth_map, self._now_ns()), depth_map, "raw messages")
 
     def send_objects(self, depth_map: DepthMap, facts: Callable[[], Mapping[str, Any]]) -> bool:
-        """What is in the picture of ``depth_map``, as JSON; ``facts`` is called only while somebody reads it.
+        """What is in the image of ``depth_map``, as JSON; ``facts`` is called only while somebody reads it.
 
         False if it is older than ``max_age_ms``, as for depth.
         """
@@ -164,7 +164,7 @@ class Publisher:
         return self._send_young(self._packing.objects(facts(), depth_map, self._now_ns()), depth_map, "objects")
 
     def wants_preview(self, stream: str, of: PreviewOf = "depth") -> bool:
-        """Whether anybody looks at preview/<stream>, and it shows that; ask before painting a picture."""
+        """Whether anybody looks at preview/<stream>, and it shows that; ask before painting an image."""
         topic = topic_bytes(f"preview/{stream}")
         with self._lock:
             return of == self.previews and self._readers.want(topic)

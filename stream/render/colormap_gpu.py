@@ -1,4 +1,4 @@
-"""Depth to colour on a device: what ``colormap.paint`` does, in torch, so that only 8-bit pictures come back."""
+"""Depth to colour on a device: what ``colormap.paint`` does, in torch, so that only 8-bit images come back."""
 
 from __future__ import annotations
 

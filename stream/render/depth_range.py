@@ -1,6 +1,6 @@
 """Which depths get the first and the last colour: a range that follows the scene without flicker.
 
-Normalising every frame by its own extremes lets one object that enters recolour the whole picture: in the worst frame
+Normalising every frame by its own extremes lets one object that enters recolour the whole image: in the worst frame
 static pixels jump by 104 of 255 levels, with a half life of 0.5 s by 27, of 1 s by 15 (synthetic wall at 25 fps, as in
 its test). One range per camera; the caller keeps them apart.
 """
@@ -52,7 +52,7 @@ class SmoothRange:
     """Percentiles of each frame, averaged so that half of a change has been followed after ``half_life_s``.
 
     The weight of a frame comes from the time since the one before (the source's own time line where it has one, else
-    the monotonic clock), so the speed is the same at every rate. A scene cut or another picture size starts anew; a
+    the monotonic clock), so the speed is the same at every rate. A scene cut or another image size starts anew; a
     frame without any finite depth changes nothing; time that goes backwards counts as none.
     """
 

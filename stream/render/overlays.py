@@ -1,4 +1,4 @@
-"""Objects drawn into the camera's picture: a tint where they are, their boxes, what they are called and how far."""
+"""Objects drawn into the camera's image: a tint where they are, their boxes, what they are called and how far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS_BGR = (
 TINT = 0.45
 """Share of the colour in what belongs to an object."""
 CAPTION_SHARE = 1 / 30
-"""Height of a caption, of the picture's."""
+"""Height of a caption, of the image's."""
 MIN_CAPTION_PX = 11
 LINE_PX_AT_SCALE_1 = 32.0
 """Line height that OpenCV's plain font needs at scale 1."""
@@ -26,7 +26,7 @@ DARK_BGR, LIGHT_BGR = (16, 16, 16), (255, 255, 255)
 
 
 def draw_objects(seen: Objects) -> Image:
-    """(H, W, 3) uint8 BGR, a copy of the frame's picture."""
+    """(H, W, 3) uint8 BGR, a copy of the frame's image."""
     image = seen.depth_map.frame.image.copy()
     for number, found in enumerate(seen.objects):
         _tint(image, found, COLOURS_BGR[number % len(COLOURS_BGR)])
@@ -36,7 +36,7 @@ def draw_objects(seen: Objects) -> Image:
 
 
 def caption_of(found: SeenObject, seen: Objects) -> str:
-    """ "person 2.31 m"; "~" before metres that are a guess; relative depth is a rank, 1.00 the nearest of the picture.
+    """ "person 2.31 m"; "~" before metres that are a guess; relative depth is a rank, 1.00 the nearest of the image.
 
     ASCII: OpenCV's font has nothing else.
     """
@@ -86,7 +86,7 @@ def _corner(x: float, y: float) -> _Corner:
 
 
 def _write(image: Image, text: str, at: _Corner, colour: tuple[int, int, int]) -> None:
-    """On a bar of ``colour`` above the corner; below it where there is no room, and never beside the picture."""
+    """On a bar of ``colour`` above the corner; below it where there is no room, and never beside the image."""
     import cv2
 
     height, width = image.shape[:2]

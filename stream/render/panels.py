@@ -1,4 +1,4 @@
-"""Pictures put together for people: panels in a row with captions, and a warning burnt into a picture."""
+"""Images put together for people: panels in a row with captions, and a warning burnt into an image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LINE_PX_AT_SCALE_1 = 32.0
 
 
 def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
-    """Captioned pictures in a row: (H + strip, sum of widths, 3) uint8 BGR, H being the height of the first.
+    """Captioned images in a row: (H + strip, sum of widths, 3) uint8 BGR, H being the height of the first.
 
-    Pictures of another height are scaled to it. A caption too long for its panel is made smaller.
+    Images of another height are scaled to it. A caption too long for its panel is made smaller.
     """
     import cv2
 
@@ -40,7 +40,7 @@ def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
 def stamp_text(image: Image, text: str) -> Image:
     """A copy of ``image`` with ``text`` on a dark bar along its lower edge, readable on any background.
 
-    The words share one line, or get one each where that lets them be larger (small pictures).
+    The words share one line, or get one each where that lets them be larger (small images).
     """
     height, width = image.shape[:2]
     line_px = max(12, round(height / 12))

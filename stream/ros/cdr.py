@@ -16,8 +16,8 @@ from stream.ros.messages import CameraInfoMessage, ImageMessage, RosTime
 
 ENCAPSULATION = b"\x00\x01\x00\x00"
 UNUSED_BINNING = (0, 0)
-WHOLE_PICTURE = (0, 0, 0, 0)
-"""RegionOfInterest: no offset and no size stand for the whole picture."""
+WHOLE_IMAGE = (0, 0, 0, 0)
+"""RegionOfInterest: no offset and no size stand for the whole image."""
 
 
 def image_bytes(image: ImageMessage) -> bytes:
@@ -33,7 +33,7 @@ def camera_info_bytes(info: CameraInfoMessage) -> bytes:
     message.string(info.distortion_model).uint32(len(info.d))
     for matrix in (info.d, info.k, info.r, info.p):
         message.float64(matrix)
-    message.uint32(*UNUSED_BINNING, *WHOLE_PICTURE).uint8(0)
+    message.uint32(*UNUSED_BINNING, *WHOLE_IMAGE).uint8(0)
     return bytes(message.written)
 
 

@@ -19,7 +19,7 @@ from stream.frames import Floats, Intrinsics, Kind
 DepthEncoding: TypeAlias = Literal["32FC1", "16UC1"]
 
 DISTORTION_MODEL = "plumb_bob"
-"""ROS's name for OpenCV's five coefficients; all zero, as our pictures count as free of distortion."""
+"""ROS's name for OpenCV's five coefficients; all zero, as our images count as free of distortion."""
 NO_DISTORTION = (0.0,) * 5
 NO_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 MILLIMETRES_PER_METRE = 1000.0

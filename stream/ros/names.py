@@ -18,7 +18,7 @@ def image_topic(camera: str) -> str:
 
 
 def camera_info_topic(camera: str) -> str:
-    """Beside the picture's topic, where image_transport looks for it."""
+    """Beside the image's topic, where image_transport looks for it."""
     return f"/{_token(camera)}/depth/camera_info"
 
 

@@ -170,7 +170,7 @@ class CameraHealth:
     stalls: int
     """In the last hour."""
     integrity: Mapping[str, int] = field(default_factory=dict)
-    """Pictures received by integrity: clean, tainted, frozen, black."""
+    """Images received by integrity: clean, tainted, frozen, black."""
     trouble: str = ""
     """Why the connection ended last; empty while all is well."""
     log: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ class CameraHealth:
     about: str = ""
     """What and where, size and rate as the camera gives them."""
     offline_s: float = 0.0
-    """How long it has been without pictures, over all tries since then; 0 while it is live."""
+    """How long it has been without images, over all tries since then; 0 while it is live."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Light:
     haze_per_m: float = 0.0
     """Share of the light lost in each metre of air, replaced by the horizon's colour; outdoors only."""
     exposure: float | None = None
-    """Multiplies the light before the tone curve; None: chosen for each picture from its mean."""
+    """Multiplies the light before the tone curve; None: chosen for each image from its mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""A segmenter's two halves on a device: pictures are encoded, boxes are decoded. On a GPU it has not run yet."""
+"""A segmenter's two halves on a device: images are encoded, boxes are decoded. On a GPU it has not run yet."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ class SegmenterNetwork:
         """(N, 3, side, side) normalised RGB -> (N, C, 64, 64) float32 on the device."""
         self._use_threads()
         with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
-            pictures = torch.from_numpy(pixels).to(self.device)
-            embedded: Tensor = self._encoder(pictures)
+            images = torch.from_numpy(pixels).to(self.device)
+            embedded: Tensor = self._encoder(images)
         return embedded
 
     def decode(self, embeddings: Tensor, boxes: Floats, index: NDArray[np.int64]) -> tuple[Tensor, Floats]:
-        """``boxes`` (K, 4) in the frame of 1024, ``index`` (K,): which picture each is of -> logits (K, 256, 256) on
+        """``boxes`` (K, 4) in the frame of 1024, ``index`` (K,): which image each is of -> logits (K, 256, 256) on
         the device, estimated IoU (K,). Of several guesses the one that the network thinks best."""
         self._use_threads()
         with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
-            places, pictures = (torch.from_numpy(values).to(self.device) for values in (boxes, index))
-            logits, iou = self._decoder(embeddings, places, pictures)
+            places, images = (torch.from_numpy(values).to(self.device) for values in (boxes, index))
+            logits, iou = self._decoder(embeddings, places, images)
             iou, best = iou.max(1)
             every = torch.arange(len(best), device=self.device)
             return logits[every, best], iou.cpu().numpy()
 
     def masks(self, logits: Tensor, framed: Size, size: Size) -> Mask:
-        """(K, 256, 256) logits of one picture -> (K, H, W), at its ``size``; see ``masks_at``."""
+        """(K, 256, 256) logits of one image -> (K, H, W), at its ``size``; see ``masks_at``."""
         self._use_threads()
         with torch.inference_mode(), device_errors(self.name):
             masks: Mask = masks_at(logits, framed, size).cpu().numpy()

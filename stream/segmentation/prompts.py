@@ -15,12 +15,12 @@ from stream.preprocess.geometry import placement
 
 
 def framed(size: Size, frame: InputSpec) -> Size:
-    """A picture's size in the decoder's ``frame``."""
+    """An image's size in the decoder's ``frame``."""
     return placement(size, frame).size
 
 
 def in_frame(boxes: Sequence[Box], size: Size, frame: InputSpec) -> Floats:
-    """(K, 4) float32: x0, y0, x1, y1 in the decoder's ``frame``, of boxes in a picture of ``size``.
+    """(K, 4) float32: x0, y0, x1, y1 in the decoder's ``frame``, of boxes in an image of ``size``.
 
     The official rule scales by whole sizes, so that both directions may differ a little. Raises BoxError.
     """
@@ -33,10 +33,10 @@ def in_frame(boxes: Sequence[Box], size: Size, frame: InputSpec) -> Floats:
 
 
 def _check(box: Box, size: Size) -> None:
-    """Raises BoxError unless some part of the box is in the picture."""
+    """Raises BoxError unless some part of the box is in the image."""
     where = (box.x0, box.y0, box.x1, box.y1)
     if why := _unfit(where, size):
-        raise BoxError(f"box {where} in a picture of {size} px: {why}; leave it out, or correct it")
+        raise BoxError(f"box {where} in an image of {size} px: {why}; leave it out, or correct it")
 
 
 def _unfit(where: tuple[float, float, float, float], size: Size) -> str:

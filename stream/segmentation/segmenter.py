@@ -1,6 +1,6 @@
-"""Boxes in, masks out: which pixels of a picture belong to what is in a box.
+"""Boxes in, masks out: which pixels of an image belong to what is in a box.
 
-A picture is encoded once; any number of its boxes is decoded, together with those of all other pictures.
+An image is encoded once; any number of its boxes is decoded, together with those of all other images.
 
 with Segmenter(SegmenterSettings()) as segmenter:
     encoded = segmenter.encode([left, right])
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from stream.core.machine import Machine, probe
 from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.select import default_threads, usable_gpu
-from stream.errors import BoxError, EngineError, PictureError, SettingsError
-from stream.frames import Floats, Image, Size, check_picture
+from stream.errors import BoxError, EngineError, ImageError, SettingsError
+from stream.frames import Floats, Image, Size, check_image
 from stream.models.base import SegmenterModel
 from stream.models.catalog import find_segmenter
 from stream.models.networks import build
@@ -44,12 +44,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Pictures that a segmenter has seen: what it needs to know of them for any box."""
+    """Images that a segmenter has seen: what it needs to know of them for any box."""
 
     embeddings: Tensor
     """(N, 256, 64, 64) float32, on the segmenter's device."""
     sizes: tuple[Size, ...]
-    """Of the N pictures."""
+    """Of the N images."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -60,7 +60,7 @@ class SegmentedBox:
     """What belongs to the thing in a box."""
 
     mask: Mask
-    """(H, W) bool, the picture's size."""
+    """(H, W) bool, the image's size."""
     score: float
     """The overlap with the truth (IoU) that the network expects; trained to lie in 0..1, but not bound to."""
 
@@ -110,15 +110,15 @@ class Segmenter:
         return f"{what}; RANDOM WEIGHTS: speed only" if self.settings.weights == "random" else what
 
     def encode(self, images: Sequence[Image]) -> Encoded:
-        """Pictures (H, W, 3) uint8 BGR of any sizes, at least one; the answer stays valid.
+        """Images (H, W, 3) uint8 BGR of any sizes, at least one; the answer stays valid.
 
-        Raises PictureError for a picture that no network takes.
+        Raises ImageError for an image that no network takes.
         """
         if not images:
-            raise PictureError("no picture was given to the segmenter: it needs at least one")
+            raise ImageError("no image was given to the segmenter: it needs at least one")
         for image in images:
-            check_picture(image)
-        network, step = self._ready(), self.settings.max_pictures_at_once
+            check_image(image)
+        network, step = self._ready(), self.settings.max_images_at_once
         parts = [
             network.encode(to_network(images[start : start + step], self.model.spec))
             for start in range(0, len(images), step)
@@ -127,13 +127,13 @@ class Segmenter:
         return Encoded(parts[0] if len(parts) == 1 else _joined(parts), sizes)
 
     def decode(self, encoded: Encoded, boxes: Sequence[Sequence[Box]]) -> list[list[SegmentedBox]]:
-        """The boxes of each of the encoded pictures, in their order; a picture may have none.
+        """The boxes of each of the encoded images, in their order; an image may have none.
 
-        Boxes of all pictures run together, ``max_boxes_at_once`` at a time. They may reach out of the picture. Raises
-        BoxError for one that is not finite, empty, or outside of the picture altogether.
+        Boxes of all images run together, ``max_boxes_at_once`` at a time. They may reach out of the image. Raises
+        BoxError for one that is not finite, empty, or outside of the image altogether.
         """
         if len(boxes) != len(encoded):
-            raise BoxError(f"boxes of {len(boxes)} pictures were given, but {len(encoded)} are encoded: one list each")
+            raise BoxError(f"boxes of {len(boxes)} images were given, but {len(encoded)} are encoded: one list each")
         places = [in_frame(own, size, self.model.box_frame) for own, size in zip(boxes, encoded.sizes, strict=True)]
         index = np.repeat(np.arange(len(boxes)), [len(own) for own in boxes])
         found = self._found(encoded, np.concatenate([np.empty((0, 4), np.float32), *places]), index)
@@ -145,8 +145,8 @@ class Segmenter:
         for start in range(0, len(index), step):
             of = index[start : start + step]
             logits, scores = network.decode(encoded.embeddings, places[start : start + step], of)
-            for picture in np.unique(of):  # in their order: ``index`` never falls
-                own, size = np.flatnonzero(of == picture), encoded.sizes[picture]
+            for image in np.unique(of):  # in their order: ``index`` never falls
+                own, size = np.flatnonzero(of == image), encoded.sizes[image]
                 run = slice(int(own[0]), int(own[-1]) + 1)
                 masks = network.masks(logits[run], framed(size, self.model.box_frame), size)
                 yield from map(SegmentedBox, masks, scores[run].tolist())

@@ -23,8 +23,8 @@ class SegmenterSettings(Settings):
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )
-    max_pictures_at_once: int = Field(
-        default=8, ge=1, le=256, description="pictures in one run of the encoder; bounds memory"
+    max_images_at_once: int = Field(
+        default=8, ge=1, le=256, description="images in one run of the encoder; bounds memory"
     )
     max_boxes_at_once: int = Field(
         default=32, ge=1, le=4096, description="boxes in one run of the decoder, some 30 MB each; bounds memory"

@@ -1,4 +1,4 @@
-"""What objects/<stream> says of one picture (docs/objects.md)."""
+"""What objects/<stream> says of one image (docs/objects.md)."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def _open(path: str) -> InputContainer:
 
 def _refuse_what_is_no_file(path: Path, label: str) -> None:
     if path.is_dir():
-        raise SourceError(f'{label}: a folder, not a video file; folders of pictures need source = "images"')
+        raise SourceError(f'{label}: a folder, not a video file; folders of images need source = "images"')
     try:
         empty = path.is_file() and path.stat().st_size == 0
         path.stat()
@@ -221,7 +221,7 @@ def _video_stream(container: InputContainer, label: str) -> VideoStream:
             stream.thread_type = "SLICE"
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no streams"
-    raise SourceError(f"{label}: holds no video ({kinds}); give a file with pictures")
+    raise SourceError(f"{label}: holds no video ({kinds}); give a file with images")
 
 
 def _stated_duration_s(stream: VideoStream) -> float | None:

@@ -34,11 +34,11 @@ class Limits:
     """What an hour may hold at most to earn a grade."""
 
     down: float
-    """Share of the time without a connection that gives pictures."""
+    """Share of the time without a connection that gives images."""
     breaks: int
     """Of reconnects, and of stalls."""
     damaged: float
-    """Share of the pictures that are tainted or frozen."""
+    """Share of the images that are tainted or frozen."""
 
 
 GOOD = Limits(down=0.01, breaks=2, damaged=0.005)
@@ -48,22 +48,22 @@ FAIR = Limits(down=0.05, breaks=12, damaged=0.05)
 def grade(hour: Mapping[str, int]) -> CameraGrade:
     """How good the connection was in the last hour; the worst of its figures decides.
 
-    | | without pictures | reconnects | stalls | damaged pictures |
+    | | without images | reconnects | stalls | damaged images |
     |---|---|---|---|---|
     | good | <= 1 % of the time | <= 2 | <= 2 | <= 0.5 % |
     | fair | <= 5 % | <= 12 | <= 12 | <= 5 % |
     | poor | more | more | more | more |
 
     Good lets pass what a healthy camera does: a stall and the way back take about 4 s, a restart 30 s (1 % of an hour
-    is 36 s); a lost packet spoils the rest of its group of pictures, about 1 s (0.5 % is 18 s). Fair is one break in
-    five minutes and 3 minutes of pictures missing or spoiled. Black pictures do not count: a dark room is not the
+    is 36 s); a lost packet spoils the rest of its group of images, about 1 s (0.5 % is 18 s). Fair is one break in
+    five minutes and 3 minutes of images missing or spoiled. Black images do not count: a dark room is not the
     connection's fault. Unknown in the first 10 s; before 2 minutes have passed, the rest of them counts as fine.
     """
     tried_s = hour["tried_ns"] / NS_PER_S
     if tried_s < UNKNOWN_S:
         return "unknown"
     down = (hour["tried_ns"] - hour["live_ns"]) / NS_PER_S / max(tried_s, SHORTEST_S)
-    damaged = hour["damaged"] / max(hour["pictures"], 1) * min(1.0, tried_s / SHORTEST_S)
+    damaged = hour["damaged"] / max(hour["images"], 1) * min(1.0, tried_s / SHORTEST_S)
     breaks = max(hour["reconnects"], hour["stalls"])
     if down <= GOOD.down and damaged <= GOOD.damaged and breaks <= GOOD.breaks:
         return "good"
@@ -148,7 +148,7 @@ class Health:
             self._running = True
 
     def live(self) -> None:
-        """The first picture of a connection is here; earlier trouble is over."""
+        """The first image of a connection is here; earlier trouble is over."""
         with self._lock:
             now = self._enter("live")
             if self._was_live:
@@ -178,12 +178,12 @@ class Health:
             self._count_time()
             self._stopped_ns = self._counted_to_ns
 
-    def picture(self, integrity: Integrity) -> None:
-        """A picture came in."""
+    def image(self, integrity: Integrity) -> None:
+        """An image came in."""
         with self._lock:
             now = self._count_time()
             self._integrity[integrity] += 1
-            self._hour.add(now, "pictures")
+            self._hour.add(now, "images")
             self._hour.add(now, "damaged", integrity in ("tainted", "frozen"))
 
     def snapshot(self) -> CameraHealth:

@@ -1,4 +1,4 @@
-"""Pictures as a camera: one file, or a folder in the order of its names."""
+"""Images as a camera: one file, or a folder in the order of its names."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any, Self, cast
 import numpy as np
 
 from stream.core.clock import Pacer, Stamp
-from stream.errors import DepthStreamError, PictureError, SourceError
-from stream.frames import MAX_SIDE_PX, Frame, Image, check_picture
+from stream.errors import DepthStreamError, ImageError, SourceError
+from stream.frames import MAX_SIDE_PX, Frame, Image, check_image
 from stream.settings import ImagesCamera
 
 TWELVE_BITS = 4096
 """Values of a camera with 12 bits, stored in 16 as they are, stay below."""
 PNG, CONTROL = b"\x89PNG\r\n\x1a\n", b"acTL"
 
-ONLY_THE_FIRST = "the file holds several pictures; only the first one is used (of an animation make a video)"
+ONLY_THE_FIRST = "the file holds several images; only the first one is used (of an animation make a video)"
 
 
 def holds_several(data: bytes) -> bool:
-    """Whether an encoded picture is an animated PNG or WebP, or a TIFF of many pages; judged by its first bytes."""
+    """Whether an encoded image is an animated PNG or WebP, or a TIFF of many pages; judged by its first bytes."""
     if data.startswith(PNG):  # "acTL" stands before the pixels (www.w3.org/TR/png-3, 11.3.6.1)
         return CONTROL in data[: max(0, data.find(b"IDAT"))]
     if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":  # RFC 9649, 2.7: the second bit is "animation"
@@ -59,16 +59,16 @@ SUFFIXES = (
     *(".avif", ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
-"""Of pictures that OpenCV reads."""
+"""Of images that OpenCV reads."""
 
 
 class ImagesSource:
-    """One picture or a folder of pictures, sorted the way people count: ``2.png`` before ``10.png``.
+    """One image or a folder of images, sorted the way people count: ``2.png`` before ``10.png``.
 
     With ``loop`` the folder starts again at its end and ``seq`` goes on rising. ``stamp.media_s`` is ``seq / fps``
-    where a rate is set, else None. A picture that cannot be used is left out, ``seq`` then has a gap, and SourceError
-    names it after the last one (of a single file: what ``read_picture`` raises). Entering raises SourceError for a
-    path without pictures.
+    where a rate is set, else None. An image that cannot be used is left out, ``seq`` then has a gap, and SourceError
+    names it after the last one (of a single file: what ``read_image`` raises). Entering raises SourceError for a
+    path without images.
     """
 
     def __init__(self, settings: ImagesCamera) -> None:
@@ -77,7 +77,7 @@ class ImagesSource:
         self._remarked: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._paths = pictures_at(Path(self._settings.path).expanduser())
+        self._paths = images_at(Path(self._settings.path).expanduser())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -85,7 +85,7 @@ class ImagesSource:
 
     @property
     def count(self) -> int:
-        """Pictures of one turn; 0 before it is opened."""
+        """Images of one turn; 0 before it is opened."""
         return len(self._paths)
 
     @property
@@ -102,8 +102,8 @@ class ImagesSource:
             if stopping.is_set() or (media_s is not None and not pacer.wait_until(media_s)):
                 return
             try:
-                image = read_picture(self._paths[seq % len(self._paths)], self._remark)
-            except (SourceError, PictureError) as error:
+                image = read_image(self._paths[seq % len(self._paths)], self._remark)
+            except (SourceError, ImageError) as error:
                 bad.append(error)
                 continue
             yield Frame(image, settings.name, seq, Stamp.now("file", media_s))
@@ -113,31 +113,31 @@ class ImagesSource:
         if bad and self.count == 1:
             raise bad[0]
         if bad:
-            raise SourceError(f"{len(bad)} of {self.count} pictures cannot be used: {bad[0]}") from bad[0]
+            raise SourceError(f"{len(bad)} of {self.count} images cannot be used: {bad[0]}") from bad[0]
 
     def _remark(self, path: Path, what: str) -> None:
-        """Once for all pictures of a kind: a folder may hold thousands of them."""
+        """Once for all images of a kind: a folder may hold thousands of them."""
         kind = what.partition(":")[0].rstrip("0123456789")
         if kind not in self._remarked:
             self._remarked.add(kind)
             log.warning("%s: %s%s", path, what, "; others like it are not named" if self.count > 1 else "")
 
     def describe(self) -> str:
-        pictures = f": {self.count} picture{'s' if self.count != 1 else ''}" if self._paths else ""
-        return f"images {self._settings.path}{pictures}"
+        images = f": {self.count} image{'s' if self.count != 1 else ''}" if self._paths else ""
+        return f"images {self._settings.path}{images}"
 
 
 def _say(path: Path, what: str) -> None:
     log.warning("%s: %s", path, what)
 
 
-def read_picture(path: Path, remark: Callable[[Path, str], None] = _say) -> Image:
+def read_image(path: Path, remark: Callable[[Path, str], None] = _say) -> Image:
     """(H, W, 3) uint8 BGR, read-only, turned as its EXIF says.
 
     Gray becomes three equal channels; transparency is dropped, the colour under it stays; 16-bit values keep their high
-    byte, so that full scale stays full scale. ``remark`` is told of what may surprise: several pictures in one file,
-    16-bit values that are all small. Raises SourceError for a file that cannot be read or is no picture (float TIFFs
-    among them), PictureError for one with a side below 8 px or above 16384 px; the size is known only after decoding,
+    byte, so that full scale stays full scale. ``remark`` is told of what may surprise: several images in one file,
+    16-bit values that are all small. Raises SourceError for a file that cannot be read or is no image (float TIFFs
+    among them), ImageError for one with a side below 8 px or above 16384 px; the size is known only after decoding,
     which OpenCV refuses beyond 2^30 pixels.
     """
     import cv2
@@ -153,9 +153,9 @@ def read_picture(path: Path, remark: Callable[[Path, str], None] = _say) -> Imag
     try:
         decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:  # more than 2^30 pixels
-        raise PictureError(f"{path}: too large to decode: scale it down to {MAX_SIDE_PX} px a side first") from error
+        raise ImageError(f"{path}: too large to decode: scale it down to {MAX_SIDE_PX} px a side first") from error
     if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
-        raise SourceError(f"{path}: not a picture with 8 or 16 bits, or damaged; known: {' '.join(SUFFIXES)}")
+        raise SourceError(f"{path}: not an image with 8 or 16 bits, or damaged; known: {' '.join(SUFFIXES)}")
     if holds_several(data.tobytes()):
         remark(path, ONLY_THE_FIRST)
     if decoded.dtype == np.uint16:
@@ -163,13 +163,13 @@ def read_picture(path: Path, remark: Callable[[Path, str], None] = _say) -> Imag
             remark(path, what)
         decoded = (decoded >> 8).astype(np.uint8)
     image = cast(Image, decoded)
-    check_picture(image, str(path))
+    check_image(image, str(path))
     image.flags.writeable = False
     return image
 
 
-def pictures_at(path: Path) -> list[Path]:
-    """The picture, or those in a folder, sorted. Raises SourceError if there are none, or none that may be read."""
+def images_at(path: Path) -> list[Path]:
+    """The image, or those in a folder, sorted. Raises SourceError if there are none, or none that may be read."""
     try:
         if path.is_file():
             return [path]
@@ -179,7 +179,7 @@ def pictures_at(path: Path) -> list[Path]:
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}; check the path and your right to it") from error
     if not found:
-        raise SourceError(f"{path}: the folder holds no pictures; these count: {' '.join(SUFFIXES)}")
+        raise SourceError(f"{path}: the folder holds no images; these count: {' '.join(SUFFIXES)}")
     return sorted(found, key=lambda child: _natural(child.name))
 
 

@@ -1,4 +1,4 @@
-"""Find pictures that are not what the camera saw, count them, and do with them what the settings say."""
+"""Find images that are not what the camera saw, count them, and do with them what the settings say."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stream.settings import IntegritySettings
 from stream.sources.health import Health
 
 SAMPLES = 72
-"""Pictures are looked at through a grid of about 72 rows: 1 pixel in 225 at 1080p."""
+"""Images are looked at through a grid of about 72 rows: 1 pixel in 225 at 1080p."""
 BLACK_LEVEL = 20
 """Of 255. Black decodes to 0; at a camera that mixes up limited and full range, to 16."""
 BLACK_SHARE = 0.995
-"""Two lines of text that a camera writes over its picture take 0.2 %."""
+"""Two lines of text that a camera writes over its image take 0.2 %."""
 BLACK_SPREAD = 1.0
 """Standard deviation. x264 (crf 23) leaves 0 to 0.8 of a closed lid with sensor noise of 1 to 4 levels, 2.3 of a dim
 wall (level 8, noise of 4); a wall with noise of 2 is on the border."""
@@ -28,7 +28,7 @@ def watch(
 ) -> Generator[Frame | Dropped, None, None]:
     """Each frame as its policy says, in order: itself with ``integrity`` set, Dropped, or the last good one instead.
 
-    Tainted goes before black, black before frozen. A held picture keeps all that belongs to it (stamp, intrinsics,
+    Tainted goes before black, black before frozen. A held image keeps all that belongs to it (stamp, intrinsics,
     truth) and takes the number and the integrity of the frame it stands for; while there is none of the same size, the
     frame is dropped. Closing this closes ``frames``.
     """
@@ -39,7 +39,7 @@ def watch(
                 yield frame
                 continue
             fault = judge(frame, stillness)
-            health.picture(fault)
+            health.image(fault)
             if fault == "clean":
                 good = frame
             elif good is not None and good.size != frame.size:
@@ -51,7 +51,7 @@ def watch(
 
 
 def judge(frame: Frame, stillness: Stillness) -> Integrity:
-    """What is the matter with this picture; ``stillness`` sees every one."""
+    """What is the matter with this image; ``stillness`` sees every one."""
     frozen = stillness.is_frozen(frame)
     if frame.integrity != "clean":
         return frame.integrity
@@ -61,7 +61,7 @@ def judge(frame: Frame, stillness: Stillness) -> Integrity:
 
 
 def is_black(image: Image) -> bool:
-    """Nearly all of it dark and nearly no variation in that: a dead sensor or a lid; a night picture has noise.
+    """Nearly all of it dark and nearly no variation in that: a dead sensor or a lid; a night image has noise.
 
     Only green is looked at. ``image``: (H, W, 3) uint8 BGR.
     """
@@ -73,13 +73,13 @@ def is_black(image: Image) -> bool:
 
 
 class Stillness:
-    """How long the camera has been giving one and the same picture, by the frames' stamps.
+    """How long the camera has been giving one and the same image, by the frames' stamps.
 
-    Sensor noise never repeats, but an encoder may drop it: of a still scene x264 at crf 38 repeats one picture bit by
+    Sensor noise never repeats, but an encoder may drop it: of a still scene x264 at crf 38 repeats one image bit by
     bit until the next key frame, which differs again (measured with noise of 1 to 4 levels: 1.8 s of key frames every
     2 s, 8 s of every 10 s). So the time must be longer than the camera's key frame interval. A noiseless test pattern
-    counts as frozen, too. Not found: a camera that freezes but goes on writing the time over its picture, and one whose
-    H.264 encoder goes on coding the frozen picture, a little differently with each key frame: by their pictures, these
+    counts as frozen, too. Not found: a camera that freezes but goes on writing the time over its image, and one whose
+    H.264 encoder goes on coding the frozen image, a little differently with each key frame: by their images, these
     cannot be told from still scenes.
     """
 
@@ -98,7 +98,7 @@ class Stillness:
 
 
 def _same(a: Frame, b: Frame) -> bool:
-    """Pixel by pixel; OpenCV, because NumPy would make a picture of the differences first."""
+    """Pixel by pixel; OpenCV, because NumPy would make an image of the differences first."""
     import cv2
 
     return a.size == b.size and cv2.norm(a.image, b.image, cv2.NORM_INF) == 0

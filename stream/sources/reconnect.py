@@ -76,7 +76,7 @@ class _Opening:
 log = logging.getLogger(__name__)
 
 HEALTHY_NS = 60 * NS_PER_S
-"""The ladder starts again after so long with pictures; a camera that breaks off at once each time still climbs it."""
+"""The ladder starts again after so long with images; a camera that breaks off at once each time still climbs it."""
 
 
 class LiveSource(Protocol):

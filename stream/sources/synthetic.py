@@ -1,4 +1,4 @@
-"""A rendered scene as a camera: pictures, exact depth and exact pose; no hardware, no files, no network."""
+"""A rendered scene as a camera: images, exact depth and exact pose; no hardware, no files, no network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SyntheticSource:
 
     With ``still`` the camera stands on a tripod: a pixel whose truth does not change shows the same surface.
 
-    Frame i shows the scene at i / fps seconds, whatever the clock says: the same settings give the same pictures.
+    Frame i shows the scene at i / fps seconds, whatever the clock says: the same settings give the same images.
     Frames carry the exact depth as ``truth`` and exact intrinsics; ``stamp.media_s`` is the scene's time.
     """
 
@@ -85,9 +85,9 @@ class SyntheticSource:
 
         tour = self._opened()
         with torch.inference_mode():
-            pictures = render([tour.at(seq / self._settings.fps)], tour.atlas, self._size, softness=SOFTNESS)
-            image: Image = to_bgr(pictures.rgb, grain.of_frame(seq))[0].numpy()
-            truth: Floats = pictures.depth[0].numpy()
+            images = render([tour.at(seq / self._settings.fps)], tour.atlas, self._size, softness=SOFTNESS)
+            image: Image = to_bgr(images.rgb, grain.of_frame(seq))[0].numpy()
+            truth: Floats = images.depth[0].numpy()
         image.setflags(write=False)
         truth.setflags(write=False)
         return image, truth

@@ -26,7 +26,7 @@ def capture(source: Source) -> Body:
 
 
 def capture_live(source: Reconnecting, settings: LiveCamera, health: Health) -> Body:
-    """The same of a camera that may come and go, kept to ``max_fps`` and its pictures watched over."""
+    """The same of a camera that may come and go, kept to ``max_fps`` and its images watched over."""
 
     def body(stopping: threading.Event) -> Iterator[Frame | Dropped]:
         with source:

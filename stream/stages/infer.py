@@ -12,7 +12,7 @@ from stream.runtime.worker import Body
 
 
 def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:
-    """Load the network, and compile it for pictures of the sizes ``expect``, before the first frame is asked for.
+    """Load the network, and compile it for images of the sizes ``expect``, before the first frame is asked for.
 
     Depth comes out in the order in which batches went in, also where several are in the network at once. Whoever made
     the estimator closes it.

@@ -15,7 +15,7 @@ from stream.sources.reconnect import closing
 log = logging.getLogger(__name__)
 
 SAME_SHAPE = 0.01
-"""Pictures whose width / height is farther from that of the measured ones are cropped: the numbers are not theirs."""
+"""Images whose width / height is farther from that of the measured ones are cropped: the numbers are not theirs."""
 
 
 def with_intrinsics(source: Body, settings: IntrinsicsSettings) -> Body:
@@ -36,7 +36,7 @@ def with_intrinsics(source: Body, settings: IntrinsicsSettings) -> Body:
 
 
 def intrinsics_at(size: Size, settings: IntrinsicsSettings, camera: str) -> Intrinsics | None:
-    """Those of pictures of ``size``; None where the measured ones have another shape."""
+    """Those of images of ``size``; None where the measured ones have another shape."""
     if settings.fov_deg is not None:
         return Intrinsics.of_view(settings.fov_deg, size)
     assert settings.fx is not None, "checked by IntrinsicsSettings"
@@ -45,7 +45,7 @@ def intrinsics_at(size: Size, settings: IntrinsicsSettings, camera: str) -> Intr
     measured = Size(settings.height, settings.width)
     if abs(size.width * measured.height / (size.height * measured.width) - 1) > SAME_SHAPE:
         log.warning(
-            "%s: pictures are %s, its intrinsics were measured at %s, another shape: they are left out; measure them "
+            "%s: images are %s, its intrinsics were measured at %s, another shape: they are left out; measure them "
             "at %s, or give fov_deg",
             *(camera, size, measured, size),
         )

@@ -1,4 +1,4 @@
-"""Objects: boxes in pictures become masks, and masks on depth become distances."""
+"""Objects: boxes in images become masks, and masks on depth become distances."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Segmented(Protocol):
 
     @property
     def mask(self) -> Mask:
-        """(H, W), the picture's size."""
+        """(H, W), the image's size."""
 
     @property
     def score(self) -> float: ...
@@ -49,9 +49,9 @@ class Boxes2Masks(Protocol):
 
 
 class ObjectFinder:
-    """All pictures that wait are encoded together, each once, and all of their boxes decoded together.
+    """All images that wait are encoded together, each once, and all of their boxes decoded together.
 
-    A picture without a box costs nothing. ``opened`` is entered with the segmenter: what the detector needs.
+    An image without a box costs nothing. ``opened`` is entered with the segmenter: what the detector needs.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ObjectFinder:
     ) -> None:
         self._segmenter, self._detect, self._settings, self._opened = segmenter, detect, settings, opened
         self._refusals = refusals or Refusals()
-        self._pictures = self._objects = 0
+        self._images = self._objects = 0
         self._worked_as: str | None = None
 
     def describe(self) -> str:
@@ -88,7 +88,7 @@ class ObjectFinder:
         self._worked_as = self._segmenter.describe()
 
     def __call__(self, maps: Sequence[DepthMap]) -> list[Objects]:
-        """The objects of each picture."""
+        """The objects of each image."""
         fitted = [self._boxes(depth_map) for depth_map in maps]
         busy = [number for number, (boxes, _) in enumerate(fitted) if boxes]
         masks: dict[int, Sequence[Segmented]] = {}
@@ -99,23 +99,23 @@ class ObjectFinder:
         return [_measured(maps[i], fitted[i], masks.get(i, ())) for i in range(len(maps))]
 
     def figures(self) -> Mapping[str, float]:
-        """For a pipeline's table: pictures with a box, objects, and what was refused or left out, by reason."""
+        """For a pipeline's table: images with a box, objects, and what was refused or left out, by reason."""
         left_out = {f"left out: {reason}": count for reason, count in self._refusals.counts().items()}
-        return {"pictures with boxes": self._pictures, "objects": self._objects, **left_out}
+        return {"images with boxes": self._images, "objects": self._objects, **left_out}
 
     def _boxes(self, depth_map: DepthMap) -> Fitted:
         frame = depth_map.frame
         fitted = fit(self._detect(frame), frame.size, self._settings.max_boxes)
-        self._pictures += bool(fitted.boxes)
+        self._images += bool(fitted.boxes)
         self._objects += len(fitted.boxes)
         for reason, count in fitted.dropped.items():
-            example = f"{frame.camera}: {count} boxes of one picture ({frame.size} px) are left out: {reason}"
+            example = f"{frame.camera}: {count} boxes of one image ({frame.size} px) are left out: {reason}"
             self._refusals.add(reason, example, count)
         return fitted
 
 
 def broadcast_objects(publisher: Publisher, segmenter: Mapping[str, Any], *, masks: bool = True) -> Body:
-    """Objects and pictures of them for those who asked; what is too old is dropped as "too old".
+    """Objects and images of them for those who asked; what is too old is dropped as "too old".
 
     ``segmenter`` is told to readers with every message: its name and its weights.
     """
@@ -139,14 +139,14 @@ def _told(seen: Objects, segmenter: Mapping[str, Any], masks: bool) -> dict[str,
 
 
 def overlay(seen: Objects, segmenter: Mapping[str, Any]) -> Image:
-    """The camera's picture with its objects drawn in; random weights are burnt into it."""
+    """The camera's image with its objects drawn in; random weights are burnt into it."""
     image = draw_objects(seen)
     random = "random" in (seen.depth_map.weights, segmenter.get("segmenter_weights"))
     return stamp_text(image, "RANDOM WEIGHTS") if random else image
 
 
 def beside_depth(paint: Callable[[DepthMap], View], segmenter: Mapping[str, Any]) -> Body:
-    """Views for people: the picture with its objects, and its depth as ``paint`` (a ``Painter``) shows it."""
+    """Views for people: the image with its objects, and its depth as ``paint`` (a ``Painter``) shows it."""
 
     def body(items: Iterable[Objects]) -> Iterator[View]:
         for seen in items:

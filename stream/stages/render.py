@@ -1,4 +1,4 @@
-"""Render: depth becomes a picture that people can read."""
+"""Render: depth becomes an image that people can read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Painter:
     """Depth maps to views, each camera with a colour range of its own that does not flicker.
 
     ``controls``: what somebody at the window chooses meanwhile, colours and a range to hold. Depth made with random
-    weights carries the words burnt into the picture.
+    weights carries the words burnt into the image.
     """
 
     def __init__(self, settings: RenderSettings, controls: ViewControls | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How much depth moves where the picture does not: a figure that needs no truth."""
+"""How much depth moves where the image does not: a figure that needs no truth."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Sample:
 
 
 def grid_of(depth: Floats, image: Image) -> Sample:
-    """(H, W) ``depth`` and its picture (H, W, 3), sampled in the same places for every frame of that size."""
+    """(H, W) ``depth`` and its image (H, W, 3), sampled in the same places for every frame of that size."""
     step = max(1, math.ceil(math.sqrt(depth.size / SAMPLE_PX)))
     gray = image[::step, ::step].mean(axis=2, dtype=np.float32)
     return Sample(depth[::step, ::step].ravel(), gray.ravel())

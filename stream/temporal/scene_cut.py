@@ -1,4 +1,4 @@
-"""Was the scene cut between two pictures of one camera? What has been learnt of the scene then no longer holds."""
+"""Was the scene cut between two images of one camera? What has been learnt of the scene then no longer holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CUT_LEVELS = 25.0
 
 
 class CutDetector:
-    """Compares each picture of one camera with the one before."""
+    """Compares each image of one camera with the one before."""
 
     def __init__(self) -> None:
         self._size: tuple[int, ...] | None = None

@@ -17,7 +17,7 @@ BACKLOG = 128
 STALLED_MS = 30_000
 """A connection whose other side takes nothing for so long is cut off by the kernel (Linux, tcp(7))."""
 UNSENT_BYTES = 128 << 10
-"""What the kernel takes ahead of the network: more would only be older pictures."""
+"""What the kernel takes ahead of the network: more would only be older images."""
 
 
 class Address(NamedTuple):

@@ -23,7 +23,7 @@ __all__ = ["Parts", "build_app"]
 
 
 def build_app(parts: Parts) -> Starlette:
-    """Page, live video, picture service, figures; for one ``WebServer``. Raises SettingsError for a bad address."""
+    """Page, live video, image service, figures; for one ``WebServer``. Raises SettingsError for a bad address."""
     return _App(parts, Live(parts))
 
 
@@ -49,5 +49,5 @@ class _App(GuardedApp):
 def _routes(parts: Parts, live: Live) -> list[BaseRoute]:
     readiness = Readiness(parts.required, parts.sink)
     figures = [*api_routes(parts, readiness), *metric_routes(parts, readiness)]
-    pictures = parts.pictures.routes() if parts.pictures else []
-    return [*page_routes(), *viewer_routes(live), *mjpeg_routes(live), *figures, *pictures]
+    images = parts.images.routes() if parts.images else []
+    return [*page_routes(), *viewer_routes(live), *mjpeg_routes(live), *figures, *images]

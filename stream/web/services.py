@@ -12,7 +12,7 @@ from stream.settings import WebSettings
 from stream.web.live.hub import WebSink
 
 if TYPE_CHECKING:
-    from stream.web.depth_api.routes import PictureService
+    from stream.web.depth_api.routes import ImageService
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,6 @@ class Parts:
     """A snapshot of the pipeline; called on the server's thread."""
     required: tuple[str, ...]
     """Stages that must run for /healthz."""
-    pictures: PictureService | None
+    images: ImageService | None
     """None: no POST /api/depth."""
     settings: WebSettings

@@ -50,7 +50,7 @@ class Flags(IntFlag):
 
     NONE = 0
     HOST_ARRIVAL = 1
-    """The capture time is when the picture reached the publisher's machine."""
+    """The capture time is when the image reached the publisher's machine."""
     RTCP = 2
     """The capture time is the camera's own, from RTCP sender reports."""
     CLOCK_VERIFIED = 4

@@ -1,4 +1,4 @@
-"""The first 256 bytes of a depth or picture message; everything that knows their layout lives here.
+"""The first 256 bytes of a depth or image message; everything that knows their layout lives here.
 
 Little endian. The topic comes first, because ZeroMQ matches subscriptions against the first bytes of a message.
 
@@ -7,7 +7,7 @@ Little endian. The topic comes first, because ZeroMQ matches subscriptions again
         64  char[4]    "VDF1"
         68  u16, u16   version (1), header bytes (256: where the payload begins); later versions only append, so a
                        higher version and a longer header are read, and what is new in them is skipped
-        72  u64        seq: counts the camera's pictures; a gap is pictures that were left out
+        72  u64        seq: counts the camera's images; a gap is images that were left out
         80  i64, i64   capture, publish: nanoseconds since 1970 UTC; their difference is the age by a monotonic clock
         96  u32 x 4    width, height, step (bytes of a row before compression), payload bytes
        112  u8 x 4     encoding, compression, kind, flags
@@ -155,7 +155,7 @@ def _shape_fault(header: Header) -> str:
     if step < row:
         return f"rows of {step} bytes; {width} px of {header.encoding.name} are {row}"
     if header.compression != Compression.RAW:
-        return "" if step == row else f"rows of {step} bytes; a compressed picture has no padding, {row} it is"
+        return "" if step == row else f"rows of {step} bytes; a compressed image has no padding, {row} it is"
     if step * height != header.payload_bytes:
         return f"a payload of {header.payload_bytes} bytes; {height} rows of {step} are {step * height}"
     return ""

@@ -1,4 +1,4 @@
-"""Payloads that are picture files: PNG of 16 bits for depth, JPEG for previews. OpenCV is imported when one is met.
+"""Payloads that are image files: PNG of 16 bits for depth, JPEG for previews. OpenCV is imported when one is met.
 
 Before a file is decoded its own header must announce the size that the message announced.
 """
@@ -100,10 +100,10 @@ def _decoded(cv2: ModuleType, payload: memoryview, flags: int, shape: tuple[int,
     try:
         pixels = cv2.imdecode(np.frombuffer(payload, np.uint8), flags)
     except cv2.error as error:
-        raise WireError(f"OpenCV cannot read a picture of {len(payload)} bytes: {error.err}") from error
+        raise WireError(f"OpenCV cannot read an image of {len(payload)} bytes: {error.err}") from error
     if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
         raise WireError(
-            f"a picture of {len(payload)} bytes is damaged: OpenCV does not read {shape} {dtype.__name__} from it"
+            f"an image of {len(payload)} bytes is damaged: OpenCV does not read {shape} {dtype.__name__} from it"
         )
     decoded: NDArray[Any] = pixels
     return decoded
@@ -113,6 +113,6 @@ def _opencv(purpose: str) -> ModuleType:
     try:
         import cv2
     except ImportError as error:
-        raise MissingPackage(f"{purpose} pictures need OpenCV: pip install opencv-python") from error
+        raise MissingPackage(f"{purpose} images need OpenCV: pip install opencv-python") from error
     module: ModuleType = cv2
     return module

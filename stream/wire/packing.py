@@ -1,4 +1,4 @@
-"""Depth maps and preview pictures to messages."""
+"""Depth maps and preview images to messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Sender:
 
 
 def largest_message(size: Size, sender: Sender) -> int:
-    """No depth message of this picture size is longer: bytes, header included."""
+    """No depth message of this image size is longer: bytes, header included."""
     return HEADER_BYTES + largest_payload(size.height, size.width, sender.encoding, sender.compression)
 
 

@@ -1,4 +1,4 @@
-"""What follows the header: the rows of a picture, compressed or not.
+"""What follows the header: the rows of an image, compressed or not.
 
     raw         rows of ``step`` bytes, top row first, little endian
     zstd        those rows as one Zstandard frame that states its content size
@@ -9,7 +9,7 @@
     jpeg        a JPEG file of three channels
 
 The size of what comes out is known from the header, and is compared with what the payload says of itself before
-anything is decompressed: a small message cannot make its reader allocate much more than the picture it announces.
+anything is decompressed: a small message cannot make its reader allocate much more than the image it announces.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def store(depth: Floats, kind: WireKind, into: NDArray[Any]) -> Range:
 def restore(stored: NDArray[Any], header: Header) -> Floats:
     """(H, W) float32: metres where ``header.kind`` is METRIC; NaN unknown. A read-only view where nothing changes."""
     if header.kind == WireKind.COLOUR:
-        raise WireError(f"{header.topic}: a colour picture has no depth; use array()")
+        raise WireError(f"{header.topic}: a colour image has no depth; use array()")
     with np.errstate(over="ignore", invalid="ignore"):
         if stored.dtype == DTYPES[Encoding.U16]:
             return (

@@ -76,7 +76,7 @@ def test_large_batches_are_measured_sparsely(most: int, expected: tuple[int, ...
     ("ms", "best"), [((10, 20, 30, 40), 1), ((10, 11, 12, 13), 4), ((10, 12, 17.5, 24), 2), ((10, 50, 20, 50), 3)]
 )
 def test_the_smallest_batch_that_is_nearly_as_good_is_recommended(ms: tuple[float, ...], best: int) -> None:
-    """A larger one only makes pictures wait for each other."""
+    """A larger one only makes images wait for each other."""
     points = [Point(n, each, each, 1, 0.0) for n, each in enumerate(ms, start=1)]
     assert recommended(points) == best
 

@@ -65,9 +65,9 @@ def depthstream(
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A small picture with something in it."""
-    path = tmp_path / "picture.png"
+def photo(tmp_path: Path) -> Path:
+    """A small image with something in it."""
+    path = tmp_path / "image.png"
     image = np.zeros((48, 64, 3), np.uint8)
     cv2.circle(image, (32, 30), 14, (40, 180, 220), -1)
     assert cv2.imwrite(str(path), image)

@@ -31,20 +31,20 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
-def test_a_picture_in_all_formats(depthstream: Command, picture: Path, tmp_path: Path) -> None:
-    """PNG16, NPY and colour at the picture's size, with a JSON that says what the numbers mean."""
-    called = depthstream("depth", picture, "-o", "out", "--format", "all")
+def test_a_image_in_all_formats(depthstream: Command, photo: Path, tmp_path: Path) -> None:
+    """PNG16, NPY and colour at the image's size, with a JSON that says what the numbers mean."""
+    called = depthstream("depth", photo, "-o", "out", "--format", "all")
     assert called.status == 0, called.err
     out = tmp_path / "out"
     assert sorted(p.name for p in out.iterdir()) == [
-        "picture.color.png",
-        "picture.depth.json",
-        "picture.depth.npy",
-        "picture.depth.png",
+        "image.color.png",
+        "image.depth.json",
+        "image.depth.npy",
+        "image.depth.png",
     ]
-    array = np.load(out / "picture.depth.npy")
-    coded = cv2.imread(str(out / "picture.depth.png"), cv2.IMREAD_UNCHANGED)
-    meaning = json.loads((out / "picture.depth.json").read_text())
+    array = np.load(out / "image.depth.npy")
+    coded = cv2.imread(str(out / "image.depth.png"), cv2.IMREAD_UNCHANGED)
+    meaning = json.loads((out / "image.depth.json").read_text())
     assert array.shape == coded.shape == (48, 64)
     assert coded.dtype == np.uint16
     assert meaning["kind"] == "relative_inverse"
@@ -73,11 +73,11 @@ def test_brackets_in_names_are_only_brackets(depthstream: Command, clip: Path, t
     assert frames_in(tmp_path / "out [bold] 1/[1080p] a.depth.mp4") == 24
 
 
-def test_a_folder_keeps_its_names(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+def test_a_folder_keeps_its_names(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """Results of a folder lie in a folder of its name; equal stems keep their suffix."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    image = cv2.imread(str(picture))
+    image = cv2.imread(str(photo))
     for name in ("b.png", "a.png", "a.jpg"):
         assert cv2.imwrite(str(folder / name), image)
     called = depthstream("depth", folder, "-o", "out")
@@ -87,12 +87,12 @@ def test_a_folder_keeps_its_names(depthstream: Command, picture: Path, tmp_path:
 
 
 def test_a_folder_gives_its_videos_too_and_says_what_it_leaves_out(
-    depthstream: Command, picture: Path, clip: Path, tmp_path: Path
+    depthstream: Command, photo: Path, clip: Path, tmp_path: Path
 ) -> None:
-    """Pictures and videos of a folder; the rest is counted and named."""
+    """Images and videos of a folder; the rest is counted and named."""
     folder = tmp_path / "holiday"
     (folder / "more").mkdir(parents=True)
-    for source, name in ((picture, "a.png"), (clip, "b.mp4"), (clip, "a.mp4")):
+    for source, name in ((photo, "a.png"), (clip, "b.mp4"), (clip, "a.mp4")):
         (folder / name).write_bytes(source.read_bytes())
     (folder / "notes.txt").write_text("sunny")
     (folder / ".hidden").write_text("")
@@ -106,7 +106,7 @@ def test_a_folder_gives_its_videos_too_and_says_what_it_leaves_out(
 
 
 def test_a_folder_of_videos_only_is_as_good(depthstream: Command, clip: Path, tmp_path: Path) -> None:
-    """No complaint about pictures."""
+    """No complaint about images."""
     folder = tmp_path / "clips"
     folder.mkdir()
     clip.rename(folder / "one.mp4")
@@ -115,15 +115,15 @@ def test_a_folder_of_videos_only_is_as_good(depthstream: Command, clip: Path, tm
     assert len(list((tmp_path / "out/clips/one").glob("*.npy"))) == 24
 
 
-def test_no_input_is_written_over(depthstream: Command, picture: Path, clip: Path, tmp_path: Path) -> None:
+def test_no_input_is_written_over(depthstream: Command, photo: Path, clip: Path, tmp_path: Path) -> None:
     """A result of the same name as another input, under whatever path: nothing is touched, exit status 2."""
-    image, video = picture.read_bytes(), clip.read_bytes()
-    (tmp_path / "picture.color.png").write_bytes(image)
+    image, video = photo.read_bytes(), clip.read_bytes()
+    (tmp_path / "image.color.png").write_bytes(image)
     (tmp_path / "clip.depth.mp4").write_bytes(video)
     linked = tmp_path / "linked"
     linked.symlink_to(tmp_path)
     for inputs in (
-        ("picture.png", "picture.color.png"),
+        ("image.png", "image.color.png"),
         ("clip.mp4", "clip.depth.mp4"),
         ("clip.mp4", linked / "clip.depth.mp4"),
         (tmp_path,),
@@ -131,9 +131,9 @@ def test_no_input_is_written_over(depthstream: Command, picture: Path, clip: Pat
         called = depthstream("depth", *inputs, "-o", tmp_path.parent if inputs == (tmp_path,) else ".")
         assert called.status == 2, inputs
         assert "would take its place" in one_line(called.err)
-    assert (tmp_path / "picture.color.png").read_bytes() == image
+    assert (tmp_path / "image.color.png").read_bytes() == image
     assert (tmp_path / "clip.depth.mp4").read_bytes() == video
-    assert depthstream("depth", "picture.png", "picture.color.png", "-o", ".", "--format", "npy").status == 0
+    assert depthstream("depth", "image.png", "image.color.png", "-o", ".", "--format", "npy").status == 0
 
 
 def test_an_address_is_sent_to_the_right_command(depthstream: Command) -> None:
@@ -144,40 +144,40 @@ def test_an_address_is_sent_to_the_right_command(depthstream: Command) -> None:
     assert "depthstream rtsp" in called.err
 
 
-def test_what_cannot_be_opened_does_not_cost_the_others(depthstream: Command, picture: Path, tmp_path: Path) -> None:
-    """A name that the file system itself refuses; the picture behind it has its turn, no empty folder is left."""
+def test_what_cannot_be_opened_does_not_cost_the_others(depthstream: Command, photo: Path, tmp_path: Path) -> None:
+    """A name that the file system itself refuses; the image behind it has its turn, no empty folder is left."""
     (tmp_path / "broken.avi").write_bytes(b"no video")
-    called = depthstream("depth", "x" * 300 + ".png", "broken.avi", picture, "-o", "out", "--format", "npy")
+    called = depthstream("depth", "x" * 300 + ".png", "broken.avi", photo, "-o", "out", "--format", "npy")
     assert called.status == 1
     first, second = called.err.strip().splitlines()
     assert "File name too long" in first
     assert "broken.avi" in second
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["picture.depth.json", "picture.depth.npy"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["image.depth.json", "image.depth.npy"]
 
 
 def test_an_output_that_fails_says_how_many_inputs_were_not_tried(
-    depthstream: Command, picture: Path, clip: Path, tmp_path: Path
+    depthstream: Command, photo: Path, clip: Path, tmp_path: Path
 ) -> None:
     """One line, no table: the results' folder is a file."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "clip").write_text("in the way")
-    called = depthstream("depth", clip, picture, picture.parent / "clip.mp4", "-o", "out", "--format", "npy")
+    called = depthstream("depth", clip, photo, photo.parent / "clip.mp4", "-o", "out", "--format", "npy")
     assert called.status == 2  # the same clip twice
-    called = depthstream("depth", clip, picture, "-o", "out", "--format", "npy")
+    called = depthstream("depth", clip, photo, "-o", "out", "--format", "npy")
     assert called.status == 1
     assert one_line(called.err).endswith("; 1 further input was not tried")
     assert called.out == ""
 
 
-def test_a_field_of_view_that_changes_nothing_is_said(depthstream: Command, picture: Path) -> None:
+def test_a_field_of_view_that_changes_nothing_is_said(depthstream: Command, photo: Path) -> None:
     """Relative depth has no metres."""
-    called = depthstream("depth", picture, "-o", "out", "--fov", "60")
+    called = depthstream("depth", photo, "-o", "out", "--fov", "60")
     assert called.status == 0
     assert "--fov changes nothing: tiny does not tell metres" in one_line(called.err)
 
 
-@pytest.mark.parametrize("words", [("", "-o", "out"), ("picture.png", "-o", "")])
-@pytest.mark.usefixtures("picture")
+@pytest.mark.parametrize("words", [("", "-o", "out"), ("image.png", "-o", "")])
+@pytest.mark.usefixtures("image")
 def test_an_empty_name_is_not_the_folder_one_is_in(
     words: tuple[str, ...], depthstream: Command, tmp_path: Path
 ) -> None:
@@ -185,7 +185,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(
     called = depthstream("depth", *words)
     assert called.status == 2
     assert "is empty" in called.err
-    assert [each.name for each in tmp_path.iterdir()] == ["picture.png"]
+    assert [each.name for each in tmp_path.iterdir()] == ["image.png"]
 
 
 def test_the_version_is_told(depthstream: Command) -> None:
@@ -194,20 +194,20 @@ def test_the_version_is_told(depthstream: Command) -> None:
     assert (called.status, called.out) == (0, f"depthstream {version('depthstream')}\n")
 
 
-def test_random_weights_mark_every_output(depthstream: Command, picture: Path, tmp_path: Path) -> None:
-    """A warning, the JSON, and the words in the picture."""
-    plain = depthstream("depth", picture, "-o", "plain", "--model", "midas_small", "--weights", "random")
+def test_random_weights_mark_every_output(depthstream: Command, photo: Path, tmp_path: Path) -> None:
+    """A warning, the JSON, and the words in the image."""
+    plain = depthstream("depth", photo, "-o", "plain", "--model", "midas_small", "--weights", "random")
     called = depthstream(
-        "depth", picture, "-o", "out", "--model", "midas_small", "--weights", "random", "--format", "npy"
+        "depth", photo, "-o", "out", "--model", "midas_small", "--weights", "random", "--format", "npy"
     )
     assert plain.status == called.status == 0, called.err
     assert "random weights" in called.err
-    assert json.loads((tmp_path / "out/picture.depth.json").read_text())["weights"] == "random"
+    assert json.loads((tmp_path / "out/image.depth.json").read_text())["weights"] == "random"
 
 
-def test_missing_weights_are_an_error_that_helps(depthstream: Command, picture: Path) -> None:
+def test_missing_weights_are_an_error_that_helps(depthstream: Command, photo: Path) -> None:
     """URL, path and command; nothing swaps the model."""
-    called = depthstream("depth", picture, "-o", "out", "--model", "midas_small")
+    called = depthstream("depth", photo, "-o", "out", "--model", "midas_small")
     assert called.status == 1
     line = one_line(called.err)
     assert called.out == ""
@@ -215,9 +215,9 @@ def test_missing_weights_are_an_error_that_helps(depthstream: Command, picture: 
         assert part in line
 
 
-def test_an_unknown_model_is_a_usage_error(depthstream: Command, picture: Path) -> None:
+def test_an_unknown_model_is_a_usage_error(depthstream: Command, photo: Path) -> None:
     """The near name is said."""
-    called = depthstream("depth", picture, "-o", "out", "--model", "midas_smal")
+    called = depthstream("depth", photo, "-o", "out", "--model", "midas_smal")
     assert called.status == 2
     assert 'did you mean "midas_small"?' in one_line(called.err)
 
@@ -231,11 +231,9 @@ def test_a_missing_input_is_a_usage_error(depthstream: Command) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("empty.mp4", b""), ("text.mp4", b"not a video at all\n" * 50), ("empty.png", b""), ("text.png", b"no picture")],
+    [("empty.mp4", b""), ("text.mp4", b"not a video at all\n" * 50), ("empty.png", b""), ("text.png", b"no image")],
 )
-def test_what_is_no_picture_or_video_is_refused(
-    name: str, content: bytes, depthstream: Command, tmp_path: Path
-) -> None:
+def test_what_is_no_image_or_video_is_refused(name: str, content: bytes, depthstream: Command, tmp_path: Path) -> None:
     """One line with the file's name; exit status 1."""
     (tmp_path / name).write_bytes(content)
     called = depthstream("depth", name, "-o", "out")
@@ -245,7 +243,7 @@ def test_what_is_no_picture_or_video_is_refused(
 
 
 @pytest.mark.parametrize(("width", "height", "word"), [(1, 1, "small"), (20_000, 100, "large")])
-def test_pictures_no_network_takes_are_refused(
+def test_images_no_network_takes_are_refused(
     width: int, height: int, word: str, depthstream: Command, tmp_path: Path
 ) -> None:
     """Too small or too large, said with the size."""
@@ -256,11 +254,11 @@ def test_pictures_no_network_takes_are_refused(
     assert word in called.err
 
 
-def test_one_bad_picture_does_not_cost_the_others(depthstream: Command, picture: Path, tmp_path: Path) -> None:
+def test_one_bad_image_does_not_cost_the_others(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """The good ones are written, the bad one is named, the exit status is 1."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    image = cv2.imread(str(picture))
+    image = cv2.imread(str(photo))
     for name in ("a.png", "c.png"):
         assert cv2.imwrite(str(folder / name), image)
     (folder / "b.png").write_bytes(b"broken")
@@ -298,54 +296,52 @@ def test_a_size_change_ends_a_video_with_the_frames_before(
     assert len(list((tmp_path / "arrays/both").glob("*.npy"))) == 40
 
 
-def test_damaged_weights_are_told_in_one_line(depthstream: Command, picture: Path) -> None:
+def test_damaged_weights_are_told_in_one_line(depthstream: Command, photo: Path) -> None:
     """Delete and pull again; nothing is written."""
     path = Path(depthstream("models", "path", "midas_small").out.strip())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"<html>404</html>")
-    called = depthstream("depth", picture, "-o", "out", "--model", "midas_small")
+    called = depthstream("depth", photo, "-o", "out", "--model", "midas_small")
     path.unlink()
     assert called.status == 1
     assert str(path) in one_line(called.err)
     assert "depthstream models pull midas_small" in called.err
 
 
-def test_a_damaged_trace_is_rebuilt(depthstream: Command, picture: Path, cache_folder: Path) -> None:
+def test_a_damaged_trace_is_rebuilt(depthstream: Command, photo: Path, cache_folder: Path) -> None:
     """A cache is no reason to fail: one warning, and the depth is the same as before."""
-    assert depthstream("depth", picture, "-o", "first", "--format", "npy").status == 0
+    assert depthstream("depth", photo, "-o", "first", "--format", "npy").status == 0
     traces = list((cache_folder / "traces").glob("tiny-256x192*"))
     for path in traces:
         path.write_bytes(path.read_bytes()[:-1000])
-    called = depthstream("depth", picture, "-o", "second", "--format", "npy")
+    called = depthstream("depth", photo, "-o", "second", "--format", "npy")
     assert called.status == 0
     assert "rebuilt" in one_line(called.err)
-    first, second = (np.load(f"{folder}/picture.depth.npy") for folder in ("first", "second"))
+    first, second = (np.load(f"{folder}/image.depth.npy") for folder in ("first", "second"))
     assert np.array_equal(first, second)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where nobody can make a folder")
-def test_an_output_that_cannot_be_made_is_one_line(depthstream: Command, picture: Path) -> None:
+def test_an_output_that_cannot_be_made_is_one_line(depthstream: Command, photo: Path) -> None:
     """A place where not even root may write."""
-    called = depthstream("depth", picture, "-o", "/proc/depthstream")
+    called = depthstream("depth", photo, "-o", "/proc/depthstream")
     assert called.status == 1
     assert "/proc/depthstream" in one_line(called.err)
 
 
-def test_an_output_that_is_a_file_is_refused(depthstream: Command, picture: Path) -> None:
+def test_an_output_that_is_a_file_is_refused(depthstream: Command, photo: Path) -> None:
     """Give a folder."""
-    called = depthstream("depth", picture, "-o", picture)
+    called = depthstream("depth", photo, "-o", photo)
     assert called.status == 2
     assert "give a folder" in one_line(called.err)
 
 
-def test_inputs_that_would_overwrite_each_other_are_refused(
-    depthstream: Command, picture: Path, tmp_path: Path
-) -> None:
+def test_inputs_that_would_overwrite_each_other_are_refused(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """Two files of one name from two folders."""
     other = tmp_path / "other"
     other.mkdir()
-    (other / picture.name).write_bytes(picture.read_bytes())
-    called = depthstream("depth", picture, other / picture.name, "-o", "out")
+    (other / photo.name).write_bytes(photo.read_bytes())
+    called = depthstream("depth", photo, other / photo.name, "-o", "out")
     assert called.status == 2
     assert "overwrite each other" in one_line(called.err)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipelines.cli.evaluate import Results, evaluate
-from pipelines.evaluation.folder import PicturesFolder
+from pipelines.evaluation.folder import ImagesFolder
 from pipelines.evaluation.summary import FIGURES
 from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
@@ -24,7 +24,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """Three pictures of a bright block on a floor, with depth that is not known everywhere."""
+    """Three images of a bright block on a floor, with depth that is not known everywhere."""
     folder = tmp_path / "pairs"
     folder.mkdir()
     for number in range(3):
@@ -39,20 +39,20 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -> None:
-    """Table, complete JSON, and a sheet with a row of four panels for each picture."""
+    """Table, complete JSON, and a sheet with a row of four panels for each image."""
     called = depthstream("eval", "--data", pairs, "--json", "eval.json", "--sheet", "sheet.png")
     assert called.status == 0, called.err
-    for text in ("pairs, 3 pictures", "Spearman", "lower is nearer", "tiny"):
+    for text in ("pairs, 3 images", "Spearman", "lower is nearer", "tiny"):
         assert text in called.out
     result = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)
     assert (result["model"], result["weights"], result["interrupted"]) == ("tiny", "trained", False)
     assert result["flicker"] == []
     (data,) = result["data"]
-    assert (data["size"], data["scored"], len(data["pictures"])) == (3, 3, 3)
-    for figures in (data["model"]["mean"], data["model"]["median"], *(p["model"] for p in data["pictures"])):
+    assert (data["size"], data["scored"], len(data["images"])) == (3, 3, 3)
+    for figures in (data["model"]["mean"], data["model"]["median"], *(p["model"] for p in data["images"])):
         assert set(figures) == set(FIGURES)
         assert all(isinstance(value, float) and math.isfinite(value) for value in figures.values())
-    spearman = [picture["model"]["spearman"] for picture in data["pictures"]]
+    spearman = [photo["model"]["spearman"] for photo in data["images"]]
     assert data["model"]["mean"]["spearman"] == pytest.approx(np.mean(spearman))
     assert data["lower_is_nearer"]["mean"]["self_agreement"] is None
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
@@ -69,7 +69,7 @@ def test_photographs_without_depth_are_looked_at(depthstream: Command, pairs: Pa
     assert "agreement of 128 and 192 px" in called.out
     assert "RMSE," not in called.out.split("fit before")[0]
     (data,) = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)["data"]
-    assert all(list(picture["model"]) == ["self_agreement"] for picture in data["pictures"])
+    assert all(list(photo["model"]) == ["self_agreement"] for photo in data["images"])
     assert -1 <= data["model"]["median"]["self_agreement"] <= 1
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 4 * 280
 
@@ -85,7 +85,7 @@ def test_rendered_views_are_scored_and_watched(depthstream: Command, tmp_path: P
     assert result["weights"] == "random"
     assert "RANDOM WEIGHTS" in result["engine"]
     (data,) = result["data"]
-    assert [picture["name"].split()[1] for picture in data["pictures"]] == ["0", "1", "2"]
+    assert [photo["name"].split()[1] for photo in data["images"]] == ["0", "1", "2"]
     assert [clip["seed"] for clip in result["flicker"]] == [0, 1]
     assert all(clip["shown"]["worst"] >= clip["shown"]["mean"] > 0 for clip in result["flicker"])
 
@@ -110,17 +110,17 @@ def test_a_mistake_is_one_line(depthstream: Command, arguments: tuple[str, ...],
     assert len(called.err.strip().splitlines()) == 1
 
 
-def test_a_bad_picture_does_not_take_the_others_with_it(depthstream: Command, pairs: Path) -> None:
+def test_a_bad_image_does_not_take_the_others_with_it(depthstream: Command, pairs: Path) -> None:
     """What was scored is printed, then the file is named; exit status 1."""
     np.save(pairs / "block1.npy", np.ones((5, 5)))
     called = depthstream("eval", "--data", pairs)
     assert called.status == 1
-    assert "only 1 of 3 pictures" in called.out
+    assert "only 1 of 3 images" in called.out
     assert "block1.npy: expected (96, 128)" in called.err
 
 
 def test_an_interrupt_keeps_what_was_scored(cache_folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C after the second picture: two are known, and it is noted that this is not all."""
+    """Ctrl-C after the second image: two are known, and it is noted that this is not all."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(cache_folder))
     results = Results()
 
@@ -128,7 +128,7 @@ def test_an_interrupt_keeps_what_was_scored(cache_folder: Path, pairs: Path, mon
         if len(results.judgements["pairs"]) == 2:
             signal.raise_signal(signal.SIGINT)
 
-    evaluate(Estimator(ModelSettings()), [PicturesFolder(pairs)], results, interrupt_after_two, with_sheet=True)
+    evaluate(Estimator(ModelSettings()), [ImagesFolder(pairs)], results, interrupt_after_two, with_sheet=True)
     assert results.interrupted
     assert [judgement.name for judgement in results.judgements["pairs"]] == ["block0", "block1"]
     assert len(results.rows) == 2

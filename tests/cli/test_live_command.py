@@ -85,13 +85,13 @@ def test_a_generated_pattern_runs_like_a_camera_and_ends(depthstream: Command, t
     assert camera["frames"][0]["captured"] == 10
 
 
-def test_no_picture_at_all_is_a_failure(depthstream: Command, tmp_path: Path) -> None:
+def test_no_image_at_all_is_a_failure(depthstream: Command, tmp_path: Path) -> None:
     """Status 1; what matters is the last line, and no table of zeros stands before it."""
     called = depthstream("rtsp", "rtsp://127.0.0.1:1/cam", "--seconds", 0.5, "--json", "live.json")
     assert called.status == 1
     assert called.out == ""
-    assert "no camera delivered a picture: 127.0.0.1: " in called.err.strip().splitlines()[-1]
-    assert "no camera delivered a picture" in json.loads((tmp_path / "live.json").read_text())["error"]
+    assert "no camera delivered an image: 127.0.0.1: " in called.err.strip().splitlines()[-1]
+    assert "no camera delivered an image" in json.loads((tmp_path / "live.json").read_text())["error"]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_another_address_asks_for_the_token_that_is_printed_once(cache_folder: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [("rtsp", "lavfi:testsrc2=size=160x120:rate=10"), ("demo", "-o", "d.mp4")])
-def test_web_shows_the_pictures_of_other_commands(command: tuple[str, ...], cache_folder: Path, tmp_path: Path) -> None:
+def test_web_shows_the_images_of_other_commands(command: tuple[str, ...], cache_folder: Path, tmp_path: Path) -> None:
     """Until Ctrl-C, the demonstration as well."""
     name = {"rtsp": "lavfi", "demo": "synthetic"}[command[0]]
     with started(cache_folder, tmp_path, *command, "--web", "127.0.0.1:0") as (process, url):
@@ -138,25 +138,25 @@ def test_web_shows_the_pictures_of_other_commands(command: tuple[str, ...], cach
 
 @pytest.mark.slow
 def test_run_serves_a_serving_config_as_well(cache_folder: Path, tmp_path: Path) -> None:
-    """`depthstream run` runs any config; that of a picture service is one."""
-    config = tmp_path / "pictures.toml"
+    """`depthstream run` runs any config; that of an image service is one."""
+    config = tmp_path / "images.toml"
     config.write_text('pipeline = "serve"\n', encoding="utf-8")
     with started(cache_folder, tmp_path, "run", str(config), *ANY_PORT) as (process, url):
         assert until_healthy(url) == {"status": "ok"}
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "pictures" in out, "the table says what was done"
+    assert "images" in out, "the table says what was done"
 
 
 def test_seconds_end_it_by_itself(depthstream: Command, tmp_path: Path) -> None:
-    """With the figures of its pictures in the JSON."""
+    """With the figures of its images in the JSON."""
     called = depthstream("serve", CONFIG, *SMALL, *ANY_PORT, "--seconds", 0.5, "--json", "s.json")
     assert called.status == 0, called.err
     assert called.err.count(ANNOUNCED) == 1
     data = json.loads((tmp_path / "s.json").read_text())
     assert data["unaccounted"] == 0
-    assert "pictures" in data["figures"]
+    assert "images" in data["figures"]
 
 
 def test_a_port_that_is_taken_is_told_and_not_replaced(depthstream: Command, taken: int, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def test_numbers_that_are_made_up_are_not_trusted(flag: Flags, word: str) -> Non
 
 
 @pytest.mark.parametrize("integrity", [one for one in WireIntegrity if one])
-def test_depth_of_a_bad_picture_is_not_trusted(integrity: WireIntegrity) -> None:
-    """Each sort has its word, and the number of the picture."""
-    assert str(metres_fault(header(integrity=integrity))).startswith("depth/front 7: the picture was ")
+def test_depth_of_a_bad_image_is_not_trusted(integrity: WireIntegrity) -> None:
+    """Each sort has its word, and the number of the image."""
+    assert str(metres_fault(header(integrity=integrity))).startswith("depth/front 7: the image was ")
 
 
 def test_what_the_publisher_says_of_a_guess_arrives() -> None:
@@ -46,4 +46,4 @@ def test_what_the_publisher_says_of_a_guess_arrives() -> None:
     sent = replace(depth_map(), scale_guessed=True)
     assert "guess" in str(metres_fault(parse(packed(sent)).header))
     black = replace(sent, scale_guessed=False, frame=replace(sent.frame, integrity="black"))
-    assert metres_fault(parse(packed(black)).header) == "depth/front 0: the picture was black"
+    assert metres_fault(parse(packed(black)).header) == "depth/front 0: the image was black"

@@ -21,7 +21,7 @@ class InteriorOfBox:
 
 @dataclass
 class Interior:
-    """Also keeps what it was asked: the numbers of pictures and of boxes of each call."""
+    """Also keeps what it was asked: the numbers of images and of boxes of each call."""
 
     encoded: list[int] = field(default_factory=list)
     decoded: list[list[int]] = field(default_factory=list)
@@ -64,6 +64,6 @@ def depth_map_of(
     stamp: Stamp | None = None,
     scale_guessed: bool = False,
 ) -> DepthMap:
-    """The depth of a gray picture."""
+    """The depth of a gray image."""
     frame = Frame(np.full((*depth.shape, 3), 90, np.uint8), camera, seq, stamp or Stamp.now(), intrinsics)
     return DepthMap(depth, kind, frame, "tiny", scale_guessed=scale_guessed)

@@ -26,7 +26,7 @@ def test_what_is_packed_is_read() -> None:
     assert parse_boxes(memoryview(pack_boxes("a b", [], Size(480, 640)))) == ("a b", BoxSet((), Size(480, 640)))
 
 
-def test_boxes_found_in_a_smaller_picture_are_scaled_to_the_cameras() -> None:
+def test_boxes_found_in_a_smaller_image_are_scaled_to_the_cameras() -> None:
     """Each side by its own factor."""
     found = BoxSet(BOXES, Size(240, 320))
     assert found.at(Size(480, 1280))[0] == Box(6, 4, 120, 80, "pérson", 0.75)
@@ -41,7 +41,7 @@ def test_keys_that_are_not_known_are_left_alone() -> None:
 
 
 def test_one_box_without_area_does_not_cost_the_others() -> None:
-    """Fitting to the picture drops it; JSON's 1e999 is infinite."""
+    """Fitting to the image drops it; JSON's 1e999 is infinite."""
     text = b'{"boxes": [{"box": [0, 0, 1e999, 5]}, {"box": [9, 9, 0, 0]}, {"box": [0, 0, 5, 5]}]}'
     assert len(parse_boxes(message(text))[1].boxes) == 3
 
@@ -61,7 +61,7 @@ def test_one_box_without_area_does_not_cost_the_others() -> None:
         ({"boxes": [{"box": [0, 0, 5, "5"]}]}, 'a number in "box" is str'),
         ({"boxes": [{"box": [0, 0, 5, True]}]}, 'a number in "box" is bool'),
         ({"boxes": [{"box": [0, 0, 5, None]}]}, 'a number in "box" is missing'),
-        ({"boxes": [{"box": [0, 0, 5, 10**400]}]}, "beyond all pictures"),
+        ({"boxes": [{"box": [0, 0, 5, 10**400]}]}, "beyond all images"),
         (b'{"boxes": [{"box": [0, 0, 5, NaN]}]}', "not JSON"),
         ({"boxes": [{"box": [0, 0, 5, 5], "label": 7}]}, '"label" is int'),
         ({"boxes": [{"box": [0, 0, 5, 5], "score": "high"}]}, 'a number in "score" is str'),

@@ -68,7 +68,7 @@ def subscribed(socket: zmq.Socket[bytes], count: int = 1) -> None:
 
 
 def test_the_newest_set_of_each_stream(tmp_path: Path) -> None:
-    """Scaled to the camera's pictures; an empty set ends what was before; front is not front2."""
+    """Scaled to the camera's images; an empty set ends what was before; front is not front2."""
     endpoint = f"ipc://{tmp_path}/boxes"
     with detector(endpoint) as socket, topic(endpoint, streams=("front", "back")) as boxes:
         subscribed(socket, 2)

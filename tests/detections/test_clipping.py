@@ -25,7 +25,7 @@ def frame(camera: str = "front", size: Size = SIZE) -> Frame:
 
 
 def test_a_box_inside_is_left_as_it_is() -> None:
-    """Also one of the whole picture, and one of a single pixel."""
+    """Also one of the whole image, and one of a single pixel."""
     boxes = (Box(1.5, 2, 60, 40, "cup", 0.25), Box(0, 0, 64, 48), Box(63, 47, 64, 48))
     assert fit(boxes, SIZE, 10) == (boxes, {})
 
@@ -46,13 +46,13 @@ def test_a_box_is_cut_at_the_edges() -> None:
         ((0, 9, 9, 3), "inverted"),
         ((3, 3, 3, 9), "empty"),
         ((3, 3, 3.5, 9), "empty"),
-        ((64, 0, 90, 9), "outside of the picture"),
-        ((-9, 0, 0.5, 9), "outside of the picture"),
-        ((0, -1e30, 9, -1e29), "outside of the picture"),
+        ((64, 0, 90, 9), "outside of the image"),
+        ((-9, 0, 0.5, 9), "outside of the image"),
+        ((0, -1e30, 9, -1e29), "outside of the image"),
     ],
 )
 def test_a_box_without_pixels_is_dropped_with_its_reason(sides: tuple[float, ...], reason: str) -> None:
-    """The others of the picture stay."""
+    """The others of the image stay."""
     good = Box(1, 1, 9, 9)
     assert fit([Box(*sides), good], SIZE, 10) == ((good,), {reason: 1})
 
@@ -87,7 +87,7 @@ def test_fixed_boxes_belong_to_their_camera() -> None:
     assert detect(frame("right")) == [seen]
 
 
-def test_a_fixed_box_outside_of_the_first_picture_cannot_be_meant() -> None:
+def test_a_fixed_box_outside_of_the_first_image_cannot_be_meant() -> None:
     """One line that names camera, box and size; a camera that becomes smaller later is another matter."""
     detect = FixedBoxes({"left": [Box(0, 0, 9, 9), Box(600, 400, 700, 500)]})
     with pytest.raises(

@@ -72,7 +72,7 @@ def test_the_reader_unpacks_masks_and_says_metres() -> None:
     mask = interior(Box(5, 5, 20, 30), depth_map.size)
     mask[10, 10] = False
     seen = Objects(depth_map, (Ruler(depth_map).measure(Box(5, 5, 20, 30, "cup"), mask, 1.0),))
-    names: dict[str, object] = {"picture": facts_of(seen), "np": np, "print": lambda *words: names.update(said=words)}
+    names: dict[str, object] = {"image": facts_of(seen), "np": np, "print": lambda *words: names.update(said=words)}
     exec(READER[READER.index("for thing in") :], names)
     assert names["said"] == ("cup", "2.5 m", "100% known", "GUESSED")
     np.testing.assert_array_equal(names["inside"], mask[5:30, 5:20])
@@ -82,7 +82,7 @@ def test_the_reader_unpacks_masks_and_says_metres() -> None:
 def test_the_documents_detector_in_python_runs(tmp_path: Path) -> None:
     """With the config as it is, but for random weights, which need no download, and a camera that ends by itself.
 
-    What a slow machine needs for a picture makes none too old here.
+    What a slow machine needs for an image makes none too old here.
     """
     config = tmp_path / "objects.toml"
     text = (ROOT / "configs" / "objects.toml").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def test_the_documents_detector_in_python_runs(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = eval(done.stdout)
-    assert figures["objects"] == 3 * figures["pictures with boxes"] > 0
+    assert figures["objects"] == 3 * figures["images with boxes"] > 0
 
 
 def test_the_documents_config_is_one() -> None:
@@ -110,7 +110,7 @@ def test_the_documents_config_is_one() -> None:
 
 @pytest.mark.parametrize("kind", ["metric", "relative"])
 def test_every_key_is_explained(kind: Kind) -> None:
-    """Of a picture and of an object."""
+    """Of an image and of an object."""
     depth_map = depth_map_of(np.ones((48, 64), np.float32), kind=kind)
     box = Box(5, 5, 20, 30)
     facts = facts_of(Objects(depth_map, (Ruler(depth_map).measure(box, interior(box, depth_map.size), 1.0),)))

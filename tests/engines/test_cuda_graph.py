@@ -40,7 +40,7 @@ def graphs_of(cuda: Cuda, most: int = 4, seen: Callable[[Tensor], None] = lambda
     return CudaGraphEngine(EagerEngine("net", lambda: Summed(cuda, seen), device=CPU, max_batch=most))
 
 
-def test_all_batches_of_a_size_are_captured_at_its_first_picture(cuda: Cuda) -> None:
+def test_all_batches_of_a_size_are_captured_at_its_first_image(cuda: Cuda) -> None:
     """The largest first, each run on the capturing stream before; then every batch is one launch, and right."""
     runs: list[tuple[int, int, bool]] = []
 
@@ -151,7 +151,7 @@ def test_closing_waits_for_what_runs(cuda: Cuda) -> None:
 
 
 def test_eager_warms_every_batch_the_largest_first() -> None:
-    """So that no first picture waits for memory and kernels."""
+    """So that no first image waits for memory and kernels."""
     seen: list[int] = []
 
     class Counted(torch.nn.Module):

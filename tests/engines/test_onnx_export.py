@@ -47,7 +47,7 @@ class Small(nn.Module):
 
 
 class Two(nn.Module):
-    """Depth, and one number a picture."""
+    """Depth, and one number an image."""
 
     def __init__(self) -> None:
         super().__init__()

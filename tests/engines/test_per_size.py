@@ -1,4 +1,4 @@
-"""Several engines as one: the right one for each size, opened once, beside the pictures, all closed."""
+"""Several engines as one: the right one for each size, opened once, beside the images, all closed."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_each_size_has_its_engine_and_each_is_opened_once() -> None:
     engines.close()
 
 
-def test_the_first_pictures_of_a_new_size_wait_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_images_of_a_new_size_wait_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """While its engine is being judged they run in float32, other sizes as ever; then it takes over. A line each."""
     judged, asked = threading.Event(), []
 
@@ -112,7 +112,7 @@ def test_the_first_pictures_of_a_new_size_wait_for_nobody(caplog: pytest.LogCapt
 
 
 def test_files_wait_for_the_right_engine(caplog: pytest.LogCaptureFixture) -> None:
-    """The first picture of a size has the engine of all others; where none opens, it is what there is. No thread."""
+    """The first image of a size has the engine of all others; where none opens, it is what there is. No thread."""
 
     def open_for(size: Size, stopping: Stopping) -> EagerEngine:
         if size == HIGH:
@@ -219,7 +219,7 @@ print("answered", flush=True)
 
 @pytest.mark.parametrize("error", [EngineError("made for another card"), ValueError("a mistake of ours")])
 def test_an_engine_that_does_not_open_costs_one_line(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """Its pictures stay in float32, and those of other sizes get theirs."""
+    """Its images stay in float32, and those of other sizes get theirs."""
 
     def open_for(size: Size, stopping: Stopping) -> EagerEngine:
         if size == WIDE:
@@ -297,9 +297,9 @@ def test_closing_closes_everything_and_ends_it() -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({"picture": torch.zeros(1, 3, 32, 64)}, "got: picture"),
+        ({"image": torch.zeros(1, 3, 32, 64)}, "got: image"),
         ({"pixels": torch.zeros(3, 32, 64)}, r"\(N, 3, h, w\)"),
-        ({"pixels": torch.zeros(3, 3, 32, 64)}, "1 to 2 pictures at once; got 3"),
+        ({"pixels": torch.zeros(3, 3, 32, 64)}, "1 to 2 images at once; got 3"),
     ],
 )
 def test_nothing_is_opened_for_what_no_engine_takes(inputs: dict[str, Any], words: str) -> None:

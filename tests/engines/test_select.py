@@ -37,11 +37,11 @@ def test_a_small_network_runs_on_one_thread(cores: int) -> None:
 
 
 @pytest.mark.parametrize("parameters", [MIDAS, TINY])
-def test_throughput_gives_each_thread_a_picture(parameters: int) -> None:
+def test_throughput_gives_each_thread_a_image(parameters: int) -> None:
     """As many lanes as cores, one thread each; a number that was asked for is the number of lanes."""
     many = choose(machine(4), ModelSettings(layout="throughput"), parameters)
     assert (many.lanes, many.threads) == (4, 1)
-    assert "4 pictures at a time" in many.reason
+    assert "4 images at a time" in many.reason
     asked = choose(machine(4), ModelSettings(layout="throughput", threads=2), parameters)
     assert (asked.lanes, asked.threads) == (2, 1)
 

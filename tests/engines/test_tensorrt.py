@@ -51,13 +51,13 @@ def test_powers_of_two_and_the_largest_batch_are_captured(most: int, sizes: tupl
     ],
 )
 def test_what_the_engine_was_not_built_for_is_refused(inputs: dict[str, torch.Tensor], message: str) -> None:
-    """Also a picture on another device: TensorRT would read whatever is at that address."""
+    """Also an image on another device: TensorRT would read whatever is at that address."""
     with pytest.raises(EngineError, match=message):
         checked(inputs, PROFILE, CPU, "tiny")
 
 
 def test_what_it_was_built_for_is_taken() -> None:
-    """From one picture to the most."""
+    """From one image to the most."""
     for n in (1, 5):
         pixels = torch.zeros(n, 3, 4, 6)
         assert checked({"pixels": pixels}, PROFILE, CPU, "tiny") is pixels
@@ -218,7 +218,7 @@ def on_stand_in(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
 
 
 def test_a_batch_is_filled_up_run_and_cut_again(card: Card) -> None:
-    """Three pictures run as four; each call waits for its caller, and the caller for it."""
+    """Three images run as four; each call waits for its caller, and the caller for it."""
     engine = card.open()
     pixels = torch.randn(3, 3, 4, 6)
     torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], pixels.sum(1))
@@ -228,7 +228,7 @@ def test_a_batch_is_filled_up_run_and_cut_again(card: Card) -> None:
 
 
 def test_everything_that_the_engine_gives_comes_back_by_its_name(card: Card) -> None:
-    """Beside depth one number a picture, in slots of its own like depth; a shape that is open is refused."""
+    """Beside depth one number an image, in slots of its own like depth; a shape that is open is refused."""
     engine = card.open()
     first, second = torch.randn(3, 3, 4, 6), torch.randn(2, 3, 4, 6)
     results = [engine.infer(pixels=pixels) for pixels in (first, second)]
@@ -260,11 +260,11 @@ def test_each_batch_size_has_a_context_and_a_graph_of_its_own(card: Card) -> Non
 def test_results_stay_while_the_next_ones_are_made(card: Card) -> None:
     """Two of three slots: the third call after takes the first one's place."""
     engine = card.open(slots=3)
-    pictures = [torch.randn(2, 3, 4, 6) for _ in range(3)]
-    results = [engine.infer(pixels=pixels)["depth"] for pixels in pictures]
-    for pixels, result in zip(pictures, results, strict=True):
+    images = [torch.randn(2, 3, 4, 6) for _ in range(3)]
+    results = [engine.infer(pixels=pixels)["depth"] for pixels in images]
+    for pixels, result in zip(images, results, strict=True):
         torch.testing.assert_close(result, pixels.sum(1))
-    assert engine.infer(pixels=pictures[1])["depth"].data_ptr() == results[0].data_ptr()
+    assert engine.infer(pixels=images[1])["depth"].data_ptr() == results[0].data_ptr()
 
 
 def test_without_graphs_every_call_is_enqueued(card: Card) -> None:

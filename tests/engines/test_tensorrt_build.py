@@ -93,7 +93,7 @@ def test_our_networks_become_engines(
 
 
 class Two(nn.Module):
-    """Depth, and one number a picture."""
+    """Depth, and one number an image."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ def test_mixed_precision_must_know_the_parts(trt: api.TensorRT, tmp_path: Path) 
         ("256x100", 1, "--size 256x100: tiny needs multiples of 32; the nearest is 256x96"),
         ("0x0", 1, "the nearest is 32x32"),
         ("128", 1, '--size 128: it is width x height of the network\'s input, such as "256x192"'),
-        ("96x64", 0, "--batch 0: an engine takes at least one picture"),
+        ("96x64", 0, "--batch 0: an engine takes at least one image"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_at_once(size: str, batch: int, message: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def engine(cache: Path | None, factory: Build = trained, *, max_batch: int = 4, 
     return TorchScriptEngine("tiny", factory, cache=cache, threads=1, max_batch=max_batch, **made_from)
 
 
-def pictures(n: int = 1, size: Size = SIZE) -> Floats:
+def images(n: int = 1, size: Size = SIZE) -> Floats:
     return np.random.default_rng(0).standard_normal((n, 3, *size), dtype=np.float32)
 
 
@@ -49,12 +49,12 @@ def in_torch(pixels: Floats) -> Floats:
 
 
 def test_it_answers_as_the_network_does(tmp_path: Path) -> None:
-    """One picture, then three with the same compiled network; float32, at the input's size."""
+    """One image, then three with the same compiled network; float32, at the input's size."""
     runner: Engine = engine(tmp_path)
     for n in (1, 3, 1):
-        depth = runner.infer(pixels=pictures(n))["depth"]
+        depth = runner.infer(pixels=images(n))["depth"]
         assert depth.dtype == np.float32
-        np.testing.assert_allclose(depth, in_torch(pictures(n)), atol=1e-4)
+        np.testing.assert_allclose(depth, in_torch(images(n)), atol=1e-4)
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -76,22 +76,22 @@ def backwards(pixels: Floats) -> Floats:
 def test_memory_may_lie_in_any_order(layout: Callable[[Floats], Floats]) -> None:
     """The same numbers give the same depth."""
     runner = engine(None)
-    expected = runner.infer(pixels=pictures(2))["depth"].copy()
-    np.testing.assert_array_equal(runner.infer(pixels=layout(pictures(2)))["depth"], expected)
+    expected = runner.infer(pixels=images(2))["depth"].copy()
+    np.testing.assert_array_equal(runner.infer(pixels=layout(images(2)))["depth"], expected)
 
 
 def test_channels_last_memory_is_not_copied() -> None:
     """What preprocessing hands over is what the network reads."""
     from stream.engines.torchscript import _tensor
 
-    pixels = nhwc(pictures())
+    pixels = nhwc(images())
     assert _tensor(pixels).data_ptr() == pixels.ctypes.data
 
 
 def test_a_warm_start_builds_no_network(tmp_path: Path) -> None:
     """The trace on disk is enough, and gives the same numbers."""
-    cold = engine(tmp_path).infer(pixels=pictures())["depth"]
-    np.testing.assert_array_equal(engine(tmp_path, never).infer(pixels=pictures())["depth"], cold)
+    cold = engine(tmp_path).infer(pixels=images())["depth"]
+    np.testing.assert_array_equal(engine(tmp_path, never).infer(pixels=images())["depth"], cold)
 
 
 @pytest.mark.parametrize("change", [{"weights_key": "other"}, {"code_version": "2"}])
@@ -125,11 +125,11 @@ def test_a_damaged_trace_is_rebuilt(
     tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     """One warning, the right numbers, and a good file afterwards."""
-    expected = engine(tmp_path).infer(pixels=pictures())["depth"]
+    expected = engine(tmp_path).infer(pixels=images())["depth"]
     file = next(tmp_path.iterdir())
     file.write_bytes(damage(file.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        np.testing.assert_array_equal(engine(tmp_path).infer(pixels=pictures())["depth"], expected)
+        np.testing.assert_array_equal(engine(tmp_path).infer(pixels=images())["depth"], expected)
     assert [record.getMessage().count("rebuilt") for record in caplog.records] == [1]
     engine(tmp_path, never).prepare(SIZE)
 
@@ -165,7 +165,7 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(tmp_path: Path, caplog
         ),
         ({"pixels": np.zeros((1, 3, 64, 96))}, "float64"),
         ({"pixels": np.zeros((3, 64, 96), np.float32)}, r"got \(3, 64, 96\)"),
-        ({"pixels": np.zeros((5, 3, 64, 96), np.float32)}, "takes 1 to 4 pictures at once; got 5"),
+        ({"pixels": np.zeros((5, 3, 64, 96), np.float32)}, "takes 1 to 4 images at once; got 5"),
         ({"pixels": np.zeros((0, 3, 64, 96), np.float32)}, "got 0"),
         ({"image": np.zeros((1, 3, 64, 96), np.float32)}, 'one input, "pixels"; got: image'),
         ({}, "got: none"),
@@ -202,8 +202,8 @@ def test_a_trace_that_differs_from_its_network_is_refused() -> None:
         trace(Moody(), SIZE, "moody")
 
 
-def test_memory_is_bounded_when_every_picture_has_another_shape() -> None:
-    """A folder of pictures of all shapes keeps the newest few networks compiled."""
+def test_memory_is_bounded_when_every_image_has_another_shape() -> None:
+    """A folder of images of all shapes keeps the newest few networks compiled."""
     runner = engine(None, Grey)
     for n in range(MAX_SIZES + 2):
         runner.prepare(Size(8, 8 + n))
@@ -227,11 +227,11 @@ def test_it_describes_itself_and_closes() -> None:
     runner.close()
     runner.close()
     with pytest.raises(EngineError, match="closed"):
-        runner.infer(pixels=pictures())
+        runner.infer(pixels=images())
 
 
 def test_batches_of_one_unless_asked() -> None:
-    """On a CPU a batch saves nothing and makes the first picture wait for the last."""
+    """On a CPU a batch saves nothing and makes the first image wait for the last."""
     assert TorchScriptEngine("tiny", trained, weights_key="", code_version="", cache=None, threads=1).max_batch == 1
 
 
@@ -242,11 +242,11 @@ def bfloat16(cache: Path | None, factory: Build = trained) -> TorchScriptEngine:
 
 
 def test_bfloat16_answers_nearly_the_same_in_float32(tmp_path: Path) -> None:
-    """Really computed in 8 bits of mantissa, for any number of pictures; how near is the engine gate's question."""
-    expected = in_torch(pictures(3))
+    """Really computed in 8 bits of mantissa, for any number of images; how near is the engine gate's question."""
+    expected = in_torch(images(3))
     runner: Engine = bfloat16(tmp_path)
     for n in (1, 3):
-        depth = runner.infer(pixels=nhwc(pictures(n)))["depth"]
+        depth = runner.infer(pixels=nhwc(images(n)))["depth"]
         assert depth.dtype == np.float32
         np.testing.assert_array_equal(depth, torch.from_numpy(depth).bfloat16().float().numpy())
         assert 1e-4 < np.abs(depth - expected[:n]).max() / np.ptp(expected) < 0.1
@@ -254,7 +254,7 @@ def test_bfloat16_answers_nearly_the_same_in_float32(tmp_path: Path) -> None:
 
 
 def test_bfloat16_weights_are_half_as_large() -> None:
-    """No constant stays in float32 and is converted for every picture."""
+    """No constant stays in float32 and is converted for every image."""
     frozen = trace(trained(), SIZE, "tiny")
     before, after = io.BytesIO(), io.BytesIO()
     torch.jit.save(frozen, before)
@@ -267,9 +267,7 @@ def test_bfloat16_and_float32_are_kept_apart(tmp_path: Path) -> None:
     engine(tmp_path).prepare(SIZE)
     with pytest.raises(AssertionError, match="was built"):
         bfloat16(tmp_path, never).prepare(SIZE)
-    cold = bfloat16(tmp_path).infer(pixels=pictures())["depth"]
-    np.testing.assert_array_equal(bfloat16(tmp_path, never).infer(pixels=pictures())["depth"], cold)
+    cold = bfloat16(tmp_path).infer(pixels=images())["depth"]
+    np.testing.assert_array_equal(bfloat16(tmp_path, never).infer(pixels=images())["depth"], cold)
     assert len(list(tmp_path.iterdir())) == 2
-    np.testing.assert_allclose(
-        engine(tmp_path, never).infer(pixels=pictures())["depth"], in_torch(pictures()), atol=1e-4
-    )
+    np.testing.assert_allclose(engine(tmp_path, never).infer(pixels=images())["depth"], in_torch(images()), atol=1e-4)

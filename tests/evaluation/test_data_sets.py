@@ -1,4 +1,4 @@
-"""Pictures whose depth is known."""
+"""Images whose depth is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines.evaluation.data_sets import open_data_set
-from pipelines.evaluation.folder import PicturesFolder
+from pipelines.evaluation.folder import ImagesFolder
 from pipelines.evaluation.held_out import HeldOutViews
 from pipelines.evaluation.motorcycle import Motorcycle, metres
 from stream.errors import SourceError, UsageError
@@ -21,43 +21,43 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def put(folder: Path, name: str, depth: np.ndarray | None, suffix: str = ".png") -> None:
-    """A picture of 24x16 and its depth."""
+    """An image of 24x16 and its depth."""
     assert cv2.imwrite(str(folder / f"{name}{suffix}"), np.full((16, 24, 3), 90, np.uint8))
     if depth is not None:
         np.save(folder / f"{name}.npy", depth)
 
 
-def test_a_folder_gives_its_pictures_with_depth(tmp_path: Path) -> None:
+def test_a_folder_gives_its_images_with_depth(tmp_path: Path) -> None:
     """PNG and JPEG, whole numbers too, with what is unknown."""
     depth = np.full((16, 24), 3.0)
     depth[0] = np.nan
     put(tmp_path, "b", depth)
     put(tmp_path, "a", np.full((16, 24), 2), ".jpg")
-    (tmp_path / "README.md").write_text("not a picture")
-    first, second = samples = list(PicturesFolder(tmp_path))
+    (tmp_path / "README.md").write_text("not an image")
+    first, second = samples = list(ImagesFolder(tmp_path))
     assert [sample.name for sample in samples] == ["a", "b"]
-    assert len(PicturesFolder(tmp_path)) == 2
+    assert len(ImagesFolder(tmp_path)) == 2
     assert first.truth.dtype == np.float32
     assert (first.truth == 2).all()
     assert np.isnan(second.truth[0]).all()
     assert second.image.shape == (16, 24, 3)
 
 
-def test_pictures_without_depth_are_taken(tmp_path: Path) -> None:
+def test_images_without_depth_are_taken(tmp_path: Path) -> None:
     """Beside others that have it, and alone; how many have it is said."""
     put(tmp_path, "known", np.ones((16, 24)))
     put(tmp_path, "photo", None, ".jpg")
-    assert [sample.truth is None for sample in PicturesFolder(tmp_path)] == [False, True]
-    assert PicturesFolder(tmp_path).about.endswith("2 pictures, 1 with depth")
+    assert [sample.truth is None for sample in ImagesFolder(tmp_path)] == [False, True]
+    assert ImagesFolder(tmp_path).about.endswith("2 images, 1 with depth")
     (tmp_path / "known.npy").unlink()
-    assert PicturesFolder(tmp_path).about.endswith("2 pictures, none with depth")
+    assert ImagesFolder(tmp_path).about.endswith("2 images, none with depth")
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({}, "nothing to evaluate"),
-        ({"a.npy": np.ones((16, 24))}, r"a\.npy: its picture is missing"),
+        ({"a.npy": np.ones((16, 24))}, r"a\.npy: its image is missing"),
         ({"a.png": np.ones((24, 16))}, r"a\.npy: expected \(16, 24\) .* got \(24, 16\) float64"),
         ({"a.png": np.ones((16, 24, 1))}, r"got \(16, 24, 1\)"),
         ({"a.png": np.full((16, 24), "far")}, r"a\.npy: expected"),
@@ -73,16 +73,16 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path, files: dict[str, np
         else:
             np.save(tmp_path / name, depth)
     with pytest.raises(SourceError, match=message) as caught:
-        list(PicturesFolder(tmp_path))
+        list(ImagesFolder(tmp_path))
     assert "\n" not in str(caught.value)
 
 
-def test_two_pictures_for_one_depth_are_refused(tmp_path: Path) -> None:
+def test_two_images_for_one_depth_are_refused(tmp_path: Path) -> None:
     """Nobody could tell which one is meant."""
     put(tmp_path, "a", np.ones((16, 24)))
     put(tmp_path, "a", None, ".jpg")
     with pytest.raises(SourceError, match=r"a\.png: a\.jpg has the same depth file"):
-        PicturesFolder(tmp_path)
+        ImagesFolder(tmp_path)
 
 
 def test_a_file_that_is_no_array_is_named(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_file_that_is_no_array_is_named(tmp_path: Path) -> None:
     for content in (b"far away", b""):
         (tmp_path / "a.npy").write_bytes(content)
         with pytest.raises(SourceError, match=r"a\.npy: not a NumPy array file"):
-            list(PicturesFolder(tmp_path))
+            list(ImagesFolder(tmp_path))
     np.save(tmp_path / "a.npy", np.array([{}], object))
     with pytest.raises(SourceError, match=r"a\.npy: not a NumPy array file"):
-        list(PicturesFolder(tmp_path))
+        list(ImagesFolder(tmp_path))
 
 
 def test_an_unknown_name_gets_the_near_one() -> None:

@@ -1,4 +1,4 @@
-"""A picture judged, a clip watched."""
+"""An image judged, a clip watched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.evaluation.result import figures, lower_is_nearer
 from pipelines.evaluation.sample import Sample
 from pipelines.evaluation.sheet import chosen_rows
 from pipelines.evaluation.summary import means, medians
-from stream.errors import PictureError
+from stream.errors import ImageError
 from stream.frames import Batch, DepthMap, Frame, Size
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -24,7 +24,7 @@ def sample_of(truth: np.ndarray) -> Sample:
 
 
 def test_the_guess_is_right_about_a_floor_and_wrong_about_a_ceiling() -> None:
-    """A plane seen from above it: inverse depth rises evenly down the picture, so the fit is perfect."""
+    """A plane seen from above it: inverse depth rises evenly down the image, so the fit is perfect."""
     rows = np.linspace(0.1, 0.6, 40)
     floor = 1 / np.repeat(rows[:, None], 50, axis=1)
     guess = lower_is_nearer(Size(40, 50))
@@ -45,30 +45,30 @@ def test_the_guess_on_noise_is_scipys_correlation_of_the_rows() -> None:
     assert found["spearman"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_picture_of_the_sky_cannot_be_scored() -> None:
+def test_a_image_of_the_sky_cannot_be_scored() -> None:
     """And is named."""
-    with pytest.raises(PictureError, match="made: cannot be scored"):
+    with pytest.raises(ImageError, match="made: cannot be scored"):
         figures(lower_is_nearer(Size(20, 20)), sample_of(np.full((20, 20), np.inf)), "relative_inverse")
 
 
-def test_means_pass_over_pictures_without_the_figure() -> None:
+def test_means_pass_over_images_without_the_figure() -> None:
     """A view without edges says nothing about edges; none at all gives NaN."""
-    pictures = [{"spearman": 0.2, "edge_share": float("nan")}, {"spearman": 0.6, "edge_share": 0.5}]
-    assert means(pictures)["spearman"] == pytest.approx(0.4)
-    assert medians(pictures)["edge_share"] == 0.5
-    assert np.isnan(means(pictures)["delta1"])
+    images = [{"spearman": 0.2, "edge_share": float("nan")}, {"spearman": 0.6, "edge_share": 0.5}]
+    assert means(images)["spearman"] == pytest.approx(0.4)
+    assert medians(images)["edge_share"] == 0.5
+    assert np.isnan(means(images)["delta1"])
 
 
-@pytest.mark.parametrize(("pictures", "rows"), [(1, 1), (5, 5), (12, 12), (61, 12)])
-def test_the_sheets_rows_are_spread_over_all_pictures(pictures: int, rows: int) -> None:
+@pytest.mark.parametrize(("images", "rows"), [(1, 1), (5, 5), (12, 12), (61, 12)])
+def test_the_sheets_rows_are_spread_over_all_images(images: int, rows: int) -> None:
     """The first and the last among them."""
-    chosen = sorted(chosen_rows(pictures))
+    chosen = sorted(chosen_rows(images))
     assert len(chosen) == rows
-    assert (chosen[0], chosen[-1]) == (0, pictures - 1)
+    assert (chosen[0], chosen[-1]) == (0, images - 1)
 
 
 class Constant:
-    """Sees the same ramp in every picture, or one that trembles by ``tremble`` of its height from frame to frame."""
+    """Sees the same ramp in every image, or one that trembles by ``tremble`` of its height from frame to frame."""
 
     def __init__(self, tremble: float = 0.0) -> None:
         self._tremble = tremble

@@ -40,7 +40,7 @@ def verdicts(judge: Path, messages: list[bytes]) -> list[str]:
 
 @pytest.mark.parametrize("encoding", ["F32", "U16"])
 def test_metres_are_those_of_our_own_reader(judge: Path, make_message: MakeMessage, encoding: str) -> None:
-    """Every known pixel, unknown ones as NaN, nothing outside the picture."""
+    """Every known pixel, unknown ones as NaN, nothing outside the image."""
     depth = DEPTH.copy()
     depth[0, :3] = [np.nan, np.inf, 70.0]
     (line,) = verdicts(judge, [make_message(encoding, depth, seq=2**40)])
@@ -78,7 +78,7 @@ def test_a_damaged_payload_is_noticed_where_it_has_a_checksum(judge: Path, name:
 
 
 def test_made_up_metres_are_not_to_be_acted_on(judge: Path, make_message: MakeMessage) -> None:
-    """Flags, kinds and pictures, as stream.client.metres judges them."""
+    """Flags, kinds and images, as stream.client.metres judges them."""
     sound = [make_message("F32", DEPTH, kind=k) for k in ("metric", "relative")]
     messages = [
         message[:115] + bytes([flags]) + message[116:228] + bytes([integrity]) + message[229:]
@@ -86,7 +86,7 @@ def test_made_up_metres_are_not_to_be_acted_on(judge: Path, make_message: MakeMe
         for flags in (0, 1, 32, 64, 96, 128)
         for integrity in range(4)
     ]
-    words = {"not metres": "not metres", "random weights": "random", "guess": "guess", "picture": "picture"}
+    words = {"not metres": "not metres", "random weights": "random", "guess": "guess", "image": "image"}
     for message, line in zip(messages, verdicts(judge, messages), strict=True):
         expected, said = metres_fault(parse(message).header), line.partition("; act: ")[2]
         assert (said == "yes") == (expected is None)

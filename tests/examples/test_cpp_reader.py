@@ -198,7 +198,7 @@ def test_a_restarted_publisher_is_read_again(
 def test_the_age_is_counted_from_the_capture(
     build: Build, publisher: zmq.Socket[bytes], make_message: MakeMessage
 ) -> None:
-    """A picture of 1.5 s ago."""
+    """An image of 1.5 s ago."""
     now = Stamp.now()
     with reading(build, publisher, "front") as reader:
         publisher.send(make_message("F32", DEPTH, stamp=Stamp(now.mono_ns, now.unix_ns - 1_500_000_000)))

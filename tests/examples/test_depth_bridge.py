@@ -151,7 +151,7 @@ def test_old_and_damaged_frames_are_left_out(
     publisher.send(make_message("F32", DEPTH, seq=3, stamp=late))
     assert " ms old, more than max_age_ms = 20000; left out" in next_told(bridge, subscriber)
     publisher.send(spoiled(sound, 228, WireIntegrity.FROZEN))
-    assert next_told(bridge, subscriber) == "depth/front 4: the picture was frozen; left out"
+    assert next_told(bridge, subscriber) == "depth/front 4: the image was frozen; left out"
     publisher.send(spoiled(sound, 228, WireIntegrity.FROZEN))
     assert next_told(bridge, subscriber, damaged=True).image.height == 6
     publisher.send(spoiled(sound, 208 + 4, 1))

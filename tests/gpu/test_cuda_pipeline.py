@@ -1,4 +1,4 @@
-"""Pictures over a device in a real pipeline, and what becomes of it when the device has no room, or is lost."""
+"""Images over a device in a real pipeline, and what becomes of it when the device has no room, or is lost."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_pipeline_gives_the_cpus_depth(layout: str, engine: str, device: str) 
 
 
 class Hungry(torch.nn.Module):
-    """Takes a third of what the device has free for each picture: two fit, four do not."""
+    """Takes a third of what the device has free for each image: two fit, four do not."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Hungry(torch.nn.Module):
 
 
 def test_no_room_means_smaller_batches(make_frame: FrameMaker, device: str) -> None:
-    """Six pictures: halved once to three, then to one; the device stays in use."""
+    """Six images: halved once to three, then to one; the device stays in use."""
     frames, settings = noisy(make_frame, 6), ModelSettings(max_batch=8)
     hungry = Hungry(device)
     first = DeviceEstimator(settings, by_network(device, hungry), device)
@@ -165,7 +165,7 @@ def test_the_hot_path_never_waits_for_the_whole_device(
 
     settings = ModelSettings(max_batch=4, layout="throughput")
     with DeviceEstimator(settings, by_torch("cuda", engine), "cuda") as estimator:
-        estimator.load([noisy(make_frame, 1)[0].size])  # a size that is met later is captured beside the pictures
+        estimator.load([noisy(make_frame, 1)[0].size])  # a size that is met later is captured beside the images
         for frames in (noisy(make_frame, 4), noisy(make_frame, 1), noisy(make_frame, 4)):  # memory, filters
             for batch in estimator.batches(frames):
                 _painted(estimator.estimate(batch))

@@ -26,8 +26,8 @@ def test_there_and_back_it_equals_the_cpu(model: DepthModel) -> None:
     """Within 5e-4 of normalised values; depth within a thousandth of its range."""
     rng = np.random.default_rng(0)
     for H, W in CAMERAS:
-        pictures = torch.from_numpy(rng.integers(0, 256, (2, H, W, 3), np.uint8))
-        expected, got = (to_network(pictures.to(device), model.spec) for device in ("cpu", "cuda"))
+        images = torch.from_numpy(rng.integers(0, 256, (2, H, W, 3), np.uint8))
+        expected, got = (to_network(images.to(device), model.spec) for device in ("cpu", "cuda"))
         torch.testing.assert_close(got.cpu(), expected, rtol=0, atol=5e-4)
         assert got.is_contiguous(memory_format=torch.channels_last)
         depth = torch.rand(2, *expected.shape[2:])
@@ -37,9 +37,9 @@ def test_there_and_back_it_equals_the_cpu(model: DepthModel) -> None:
 
 def test_nothing_in_it_waits_for_the_device() -> None:
     """torch itself would complain of any operation that does."""
-    pictures = torch.zeros(2, 480, 640, 3, dtype=torch.uint8, device="cuda")
+    images = torch.zeros(2, 480, 640, 3, dtype=torch.uint8, device="cuda")
     for model in MODELS:
-        to_camera(to_network(pictures, model.spec)[:, 0], Size(480, 640), model.spec)  # filters are made and copied
+        to_camera(to_network(images, model.spec)[:, 0], Size(480, 640), model.spec)  # filters are made and copied
     with nothing_may_wait():
         for model in MODELS:
-            to_camera(to_network(pictures, model.spec)[:, 0], Size(480, 640), model.spec)
+            to_camera(to_network(images, model.spec)[:, 0], Size(480, 640), model.spec)

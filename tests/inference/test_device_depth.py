@@ -89,7 +89,7 @@ def test_steadied_depth_is_painted_as_it_is(make_map: Callable[..., DepthMap]) -
 
 
 def test_a_device_that_fails_is_asked_once(make_map: Callable[..., DepthMap], caplog: pytest.LogCaptureFixture) -> None:
-    """Pictures go on, from the depth that is here; one line in the log."""
+    """Images go on, from the depth that is here; one line in the log."""
     paint, depth_map = Painter(RenderSettings()), make_map()
     watched = Watched(depth_map, fails=True)
     with caplog.at_level(logging.WARNING):
@@ -110,7 +110,7 @@ def test_colours_that_do_not_exist(make_map: Callable[..., DepthMap]) -> None:
 
 
 def test_what_is_painted_is_the_receivers_own(make_map: Callable[..., DepthMap]) -> None:
-    """A later picture does not change an earlier one."""
+    """A later image does not change an earlier one."""
     there = make_map().on_device
     assert there is not None
     first = there.paint(0.0, 1.0, "inferno")

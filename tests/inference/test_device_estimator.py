@@ -127,7 +127,7 @@ def test_the_next_batch_is_taken_before_the_last_is_read(make_frame: FrameMaker,
 
 
 def test_a_batch_may_wait_while_others_are_prepared(make_frame: FrameMaker, device: str) -> None:
-    """The ring goes round; what was made of its pictures is the batch's own."""
+    """The ring goes round; what was made of its images is the batch's own."""
     frames = noisy(make_frame, [(48, 64)] * (2 * SLOTS + 1))
     with DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
         alone = depths(estimator, frames[:1])[0].depth
@@ -148,7 +148,7 @@ def test_more_network_sizes_than_slots(make_frame: FrameMaker, device: str) -> N
     assert {seq: m.depth.shape for seq, m in maps.items()} == dict(enumerate(shapes))
 
 
-def test_memory_is_for_pictures_that_come(device: str) -> None:
+def test_memory_is_for_images_that_come(device: str) -> None:
     """As many as came at once, and of the sizes that came last; a size that comes again has its memory still."""
     slot, there = Slot(0), torch.device(device)
     for n in range(60):
@@ -158,9 +158,9 @@ def test_memory_is_for_pictures_that_come(device: str) -> None:
     assert list(slot.groups) == [Size(10 + n, 20) for n in range(60 - KEPT_SIZES, 60)]
     known = slot.group(Size(69, 20), 1, there)
     assert slot.group(Size(69, 20), 1, there) is known
-    assert len(known.pictures) == len(known.host) == 1
+    assert len(known.images) == len(known.host) == 1
     more = slot.group(Size(69, 20), 3, there)
-    assert len(more.pictures) == len(more.host) == 3
+    assert len(more.images) == len(more.host) == 3
     assert slot.group(Size(69, 20), 2, there) is more
 
 
@@ -177,8 +177,8 @@ def test_memory_goes_when_it_is_closed(make_frame: FrameMaker, device: str) -> N
     estimator.close()
 
 
-def test_one_picture_keeps_no_other_alive(make_frame: FrameMaker, device: str) -> None:
-    """What comes back of a batch is each picture's own memory."""
+def test_one_image_keeps_no_other_alive(make_frame: FrameMaker, device: str) -> None:
+    """What comes back of a batch is each image's own memory."""
     frames = noisy(make_frame, [(48, 64)] * 3)
     with DeviceEstimator(ModelSettings(max_batch=4), eager(device), device) as estimator:
         maps = list(depths(estimator, frames).values())
@@ -188,7 +188,7 @@ def test_one_picture_keeps_no_other_alive(make_frame: FrameMaker, device: str) -
 
 
 def test_input_from_elsewhere(make_frame: FrameMaker, device: str) -> None:
-    """As `depthstream eval` asks: the picture at two sizes of the network that it does not have by itself."""
+    """As `depthstream eval` asks: the image at two sizes of the network that it does not have by itself."""
     (frame,) = noisy(make_frame, [(96, 128)])
     with Estimator(ModelSettings()) as cpu, DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
         for got, expected in zip(at_both_sizes(estimator, frame), at_both_sizes(cpu, frame), strict=True):
@@ -228,23 +228,23 @@ def test_an_engine_says_what_it_takes() -> None:
     """Wrong type, wrong batch, wrong name."""
     engine = EagerEngine("net", torch.nn.Identity, device=torch.device("cpu"), max_batch=2)
     for inputs, words in [
-        ({"pixels": torch.zeros(3, 3, 32, 32)}, "1 to 2 pictures"),
+        ({"pixels": torch.zeros(3, 3, 32, 32)}, "1 to 2 images"),
         ({"pixels": torch.zeros(1, 3, 32, 32).half()}, "float32 on cpu"),
-        ({"picture": torch.zeros(1, 3, 32, 32)}, "one input"),
+        ({"image": torch.zeros(1, 3, 32, 32)}, "one input"),
     ]:
         with pytest.raises(EngineError, match=words):
             engine.infer(**inputs)
 
 
 class Telling(torch.nn.Module):
-    """Depth, and one number a picture: the mean of what it sees."""
+    """Depth, and one number an image: the mean of what it sees."""
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return pixels.sum(1), pixels.mean((1, 2, 3))
 
 
 def test_what_a_network_says_beside_depth_reaches_the_decoder(make_frame: FrameMaker, device: str) -> None:
-    """Each picture its own number, also where two batches are on the way and sizes are mixed."""
+    """Each image its own number, also where two batches are on the way and sizes are mixed."""
 
     def open_it(model: DepthModel, settings: ModelSettings, choice: Choice) -> EagerEngine:
         return EagerEngine(

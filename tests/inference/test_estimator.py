@@ -1,4 +1,4 @@
-"""One object from picture to depth: the five lines of the README."""
+"""One object from image to depth: the five lines of the README."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 import stream
 from stream import open_model
 from stream.core.machine import probe
-from stream.errors import PictureError, SettingsError, UnknownModel, WeightsError
+from stream.errors import ImageError, SettingsError, UnknownModel, WeightsError
 from stream.frames import Intrinsics, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.estimator import Estimator
@@ -29,15 +29,15 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def make_image(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (33, 101), (8, 200)])
-def test_depth_has_the_pictures_size_and_says_what_it_is(height: int, width: int) -> None:
+def test_depth_has_the_images_size_and_says_what_it_is(height: int, width: int) -> None:
     """float32, finite, with kind, unit, model and weights."""
     with open_model("tiny") as model:
-        depth = model(picture(height, width))
+        depth = model(make_image(height, width))
     assert depth.depth.shape == (height, width)
     assert depth.depth.dtype == np.float32
     assert np.isfinite(depth.depth).all()
@@ -49,7 +49,7 @@ def test_bfloat16_is_used_once_the_gate_has_accepted_it(cache: Path, caplog: pyt
     """The verdict is kept: the second start believes it."""
     # "stream" itself may have been set up by a command
     caplog.set_level("INFO", logger="stream.engines.gate.candidates")
-    settings, image = ModelSettings(precision="bf16"), picture(48, 64)
+    settings, image = ModelSettings(precision="bf16"), make_image(48, 64)
     with Estimator(ModelSettings()) as exact:
         expected = exact(image).depth
     for words in ("accepted, against float32", "accepted earlier"):
@@ -62,19 +62,19 @@ def test_bfloat16_is_used_once_the_gate_has_accepted_it(cache: Path, caplog: pyt
     assert 0 < np.abs(depth - expected).max() < 0.1 * np.ptp(expected)
 
 
-def test_the_same_picture_gives_the_same_depth() -> None:
+def test_the_same_image_gives_the_same_depth() -> None:
     """Also after the model was closed and loaded again, now from the trace on disk."""
     model = open_model("tiny")
-    first = model(picture(48, 64)).depth
+    first = model(make_image(48, 64)).depth
     model.close()
-    assert np.array_equal(model.load()(picture(48, 64)).depth, first)
+    assert np.array_equal(model.load()(make_image(48, 64)).depth, first)
     model.close()
 
 
 def test_inverse_depth_of_midas_is_never_negative() -> None:
     """A cubic resize overshoots; decoding comes after it."""
     with open_model("midas_small", weights="random") as model:
-        depth = model(picture(480, 640))
+        depth = model(make_image(480, 640))
         told = model.describe()
     assert depth.depth.min() >= 0
     assert depth.weights == "random"
@@ -91,15 +91,15 @@ def test_inverse_depth_of_midas_is_never_negative() -> None:
         np.zeros((9, 20_000, 3), np.uint8),
     ],
 )
-def test_what_is_no_picture_is_refused(image: np.ndarray) -> None:
+def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
     """With the array's shape or size in the message."""
-    with open_model("tiny") as model, pytest.raises(PictureError, match=r"\d"):
+    with open_model("tiny") as model, pytest.raises(ImageError, match=r"\d"):
         model(image)
 
 
-def test_a_picture_that_could_not_be_read_is_told_apart() -> None:
+def test_a_image_that_could_not_be_read_is_told_apart() -> None:
     """What `cv2.imread` gives for a file that is not there."""
-    with open_model("tiny") as model, pytest.raises(PictureError, match=r"NoneType: cv2\.imread gives None"):
+    with open_model("tiny") as model, pytest.raises(ImageError, match=r"NoneType: cv2\.imread gives None"):
         model(None)  # type: ignore[arg-type]
 
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_opened_is_our_error(asked: dict[str, Any], words: str) -
 
 
 def test_metres_are_no_guess_with_intrinsics() -> None:
-    """Given at any size of the same camera's pictures; without them the depth map says so."""
+    """Given at any size of the same camera's images; without them the depth map says so."""
 
     class Flat(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -127,7 +127,7 @@ def test_metres_are_no_guess_with_intrinsics() -> None:
     settings = ModelSettings(name="metric3d_v2_small", weights="random")
     model = DeviceEstimator(settings, by_network("cpu", Flat()), "cpu")
     lens = Intrinsics.of_view(60.0, Size(480, 640))
-    known, guessed = model(picture(48, 64), lens), model(picture(48, 64))
+    known, guessed = model(make_image(48, 64), lens), model(make_image(48, 64))
     assert not known.scale_guessed
     assert guessed.scale_guessed
     assert known.frame.intrinsics == lens.scaled_to(Size(48, 64))
@@ -140,7 +140,7 @@ def test_the_package_shows_what_it_has() -> None:
     assert {"open_model", "Estimator", "DepthMap"} <= set(dir(stream))
     assert stream.__version__ == version("depthstream")
     with open_model("tiny") as model:
-        one, other = model(picture(48, 64)), model(picture(48, 64))
+        one, other = model(make_image(48, 64)), model(make_image(48, 64))
     assert one == one  # noqa: PLR0124
     assert one != other
     assert len({one, other}) == 2
@@ -148,7 +148,7 @@ def test_the_package_shows_what_it_has() -> None:
 
 
 def test_missing_weights_are_told_when_the_model_is_opened(cache: Path) -> None:
-    """Not at the first picture."""
+    """Not at the first image."""
     with pytest.raises(WeightsError, match=r"depthstream models pull midas_small.*midas_v21_small_256\.pt"):
         open_model("midas_small")
 

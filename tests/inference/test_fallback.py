@@ -48,12 +48,12 @@ class Activations:
 
 
 class Faulty:
-    """A real engine that runs out of memory above ``room`` pictures, and fails for good once it is ``broken``."""
+    """A real engine that runs out of memory above ``room`` images, and fails for good once it is ``broken``."""
 
     def __init__(self, engine: Engine, room: int = 1000) -> None:
         self._engine, self.room, self.broken = engine, room, threading.Event()
         self.taken: list[int] = []
-        """Pictures in each call that went well."""
+        """Images in each call that went well."""
         self.closed, self.still_full = False, 0
         self._filled: weakref.ref[Activations] | None = None
 
@@ -86,7 +86,7 @@ class Faulty:
         activations = Activations()
         self._filled = weakref.ref(activations)
         if count > self.room:
-            raise OutOfDeviceMemory(f"no room for {count} pictures")
+            raise OutOfDeviceMemory(f"no room for {count} images")
 
 
 def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
@@ -168,15 +168,15 @@ def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pyt
         if record.levelno == logging.WARNING and "going on" in record.message
     ]
     assert warned == [
-        "midas_small: no room for 6 pictures; going on with 3 at a time",
-        "midas_small: no room for 3 pictures; going on with 1 at a time",
+        "midas_small: no room for 6 images; going on with 3 at a time",
+        "midas_small: no room for 3 images; going on with 1 at a time",
     ]
 
 
 def test_no_room_when_it_is_loaded_means_smaller_batches(
     make_frame: FrameMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The engine is opened anew for half as many pictures, until they fit; the spare network is not needed."""
+    """The engine is opened anew for half as many images, until they fit; the spare network is not needed."""
     engines: list[Faulty] = []
     frames = noisy(make_frame, 6)
     with Estimator(SETTINGS) as alone:
@@ -190,8 +190,8 @@ def test_no_room_when_it_is_loaded_means_smaller_batches(
     for one, other in zip(maps, expected, strict=True):
         np.testing.assert_allclose(one.depth, other.depth, rtol=1e-4, atol=1e-4)
     assert [record.message for record in caplog.records if "going on" in record.message] == [
-        "midas_small: no room for 8 pictures; going on with 4 at a time",
-        "midas_small: no room for 4 pictures; going on with 2 at a time",
+        "midas_small: no room for 8 images; going on with 4 at a time",
+        "midas_small: no room for 4 images; going on with 2 at a time",
     ]
 
 
@@ -203,7 +203,7 @@ def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
     if lenient:
         assert estimator.load([Size(48, 64)]).describe().startswith("tiny")
     else:
-        with pytest.raises(OutOfDeviceMemory, match="no room for 1 pictures"):
+        with pytest.raises(OutOfDeviceMemory, match="no room for 1 images"):
             estimator.load([Size(48, 64)])
     estimator.close()
 
@@ -218,18 +218,18 @@ def test_memory_is_let_go_of_before_a_smaller_batch_is_tried(make_frame: FrameMa
 
 
 class Cramped(DeviceEstimator):
-    """A device without room for more than ``room`` pictures on their way to the network."""
+    """A device without room for more than ``room`` images on their way to the network."""
 
     room = 2
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         if len(frames) > self.room:
-            raise OutOfDeviceMemory(f"no room for {len(frames)} pictures")
+            raise OutOfDeviceMemory(f"no room for {len(frames)} images")
         return super().prepare(frames)
 
 
-def test_no_room_for_pictures_means_smaller_batches(make_frame: FrameMaker) -> None:
-    """Halved until they fit; the spare network is not needed, and no picture is lost or comes twice."""
+def test_no_room_for_images_means_smaller_batches(make_frame: FrameMaker) -> None:
+    """Halved until they fit; the spare network is not needed, and no image is lost or comes twice."""
     settings = ModelSettings(max_batch=8)
     frames = noisy(make_frame, 7)
     with GuardedEstimator(Cramped(settings, by_torch("cpu"), "cpu"), spare_of(settings, "tiny")) as estimator:
@@ -239,7 +239,7 @@ def test_no_room_for_pictures_means_smaller_batches(make_frame: FrameMaker) -> N
         assert estimator.failure is None
 
 
-def test_no_room_for_one_picture_is_a_failure_while_preparing_too(make_frame: FrameMaker) -> None:
+def test_no_room_for_one_image_is_a_failure_while_preparing_too(make_frame: FrameMaker) -> None:
     """The rest goes to the spare network."""
     settings = ModelSettings(max_batch=8)
     first = Cramped(settings, by_torch("cpu"), "cpu")
@@ -250,7 +250,7 @@ def test_no_room_for_one_picture_is_a_failure_while_preparing_too(make_frame: Fr
         assert isinstance(estimator.failure, OutOfDeviceMemory)
 
 
-def test_one_picture_is_guarded_too(make_frame: FrameMaker) -> None:
+def test_one_image_is_guarded_too(make_frame: FrameMaker) -> None:
     """As `open_model` is called; from then on the other network answers for sizes and decoding as well."""
     settings = ModelSettings(name="midas_small", weights="random", fallback="tiny")
     first = Cramped(settings, by_torch("cpu"), "cpu")
@@ -262,7 +262,7 @@ def test_one_picture_is_guarded_too(make_frame: FrameMaker) -> None:
         assert estimator.decode(below_zero, make_frame(0)).min() == -1
 
 
-def test_no_room_for_a_single_picture_is_a_failure(make_frame: FrameMaker) -> None:
+def test_no_room_for_a_single_image_is_a_failure(make_frame: FrameMaker) -> None:
     """Then the spare network takes over."""
     with guarded([], room=0) as estimator:
         assert {m.model for m in depths(estimator, noisy(make_frame, 3))} == {"tiny"}

@@ -127,7 +127,7 @@ def test_the_first_that_passes_is_used(tmp_path: Path, caplog: pytest.LogCapture
 
 
 @pytest.mark.slow
-def test_judging_ends_before_the_next_picture_when_nobody_wants_it(
+def test_judging_ends_before_the_next_image_when_nobody_wants_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is said against the engine, which is closed, and the next one is not opened."""
@@ -157,7 +157,7 @@ def test_judging_ends_before_the_next_picture_when_nobody_wants_it(
 
 
 @pytest.mark.slow
-def test_a_size_met_while_running_is_judged_beside_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_size_met_while_running_is_judged_beside_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers in float32 while the judge sits, to the bit; then those of the engine that was accepted."""
     sits, go_on = threading.Event(), threading.Event()
     judged = stream.engines.gate.candidates.refusal
@@ -238,7 +238,7 @@ def stored(trt: api.TensorRT, folder: Path, order: Order) -> StoredEngine:
     return EngineStore(folder).write(recipe, order.full_source(), b"plan", 1.0)
 
 
-def test_an_engine_for_more_pictures_serves_fewer(trt: api.TensorRT, tmp_path: Path) -> None:
+def test_an_engine_for_more_images_serves_fewer(trt: api.TensorRT, tmp_path: Path) -> None:
     """The smallest that does; never one for fewer, for another size or with other weights."""
     store, gpu = EngineStore(tmp_path), api.gpu()
     order = Order("tiny", source_of(TINY, "random"), Profile(SIZE, 2, 2), "fp32")

@@ -42,7 +42,7 @@ def test_an_edge_elsewhere_is_not_this_edge() -> None:
     assert edge_share(np.roll(1 / TRUTH, 5, axis=1), TRUTH) == 0.0
 
 
-def test_the_window_grows_with_the_picture() -> None:
+def test_the_window_grows_with_the_image() -> None:
     """A blur that grows with it costs the same."""
     large = np.kron(TRUTH, np.ones((2, 2)))
     small_share = edge_share(cv2.GaussianBlur(1 / TRUTH, (0, 0), 4), TRUTH)

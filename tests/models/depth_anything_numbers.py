@@ -1,4 +1,4 @@
-"""Numbers that are the same everywhere: parameters and pictures for networks whose answers were written down.
+"""Numbers that are the same everywhere: parameters and images for networks whose answers were written down.
 
 numpy promises that ``RandomState`` draws the same numbers for ever.
 """
@@ -16,7 +16,7 @@ SIZE = (98, 70)
 
 
 def pixels() -> Tensor:
-    """Two pictures (2, 3, 98, 70) of smooth structure and noise."""
+    """Two images (2, 3, 98, 70) of smooth structure and noise."""
     noise = np.random.RandomState(1).standard_normal((2, 3, *SIZE))
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] / 12
     return torch.from_numpy((np.sin(rows) * np.cos(columns) + 0.5 * noise).astype(np.float32))

@@ -55,8 +55,8 @@ def test_nothing_to_do_costs_nothing() -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 @pytest.mark.parametrize("shots", [[SHOTS[0]] * 2, SHOTS], ids=["one camera", "two cameras"])
 def test_a_device_decodes_to_the_byte(model: DepthModel, shots: list[Shot]) -> None:
-    """Every network's rule, for pictures of one camera and of two."""
-    expected = np.stack([model.decode(picture, shot) for picture, shot in zip(raw(), shots, strict=True)])
+    """Every network's rule, for images of one camera and of two."""
+    expected = np.stack([model.decode(image, shot) for image, shot in zip(raw(), shots, strict=True)])
     got = decoded_(torch.from_numpy(raw()), [model.decoding(shot) for shot in shots])
     np.testing.assert_array_equal(got.numpy(), expected)
     assert math.isnan(expected[0, 0, 2])

@@ -16,7 +16,7 @@ from torch.export import Dim, export
 from stream.engines.onnx_export import export_onnx
 from stream.engines.precision import half_of, in_precision
 from stream.engines.torchscript import in_bfloat16, trace
-from stream.errors import PictureError
+from stream.errors import ImageError
 from stream.frames import Size
 from stream.inference.estimator import Estimator
 from stream.models.base import Shot
@@ -83,7 +83,7 @@ def test_larger_networks_differ_in_sizes_only() -> None:
 @pytest.mark.parametrize("which", GOLDEN)
 def test_numbers_are_those_of_the_official_code(which: str) -> None:
     """What the modules of LiheYoung/Depth-Anything (1d03336) and DepthAnything/Depth-Anything-V2 (a561b84; metric: its
-    metric_depth) answered to these parameters and pictures, every 7th pixel."""
+    metric_depth) answered to these parameters and images, every 7th pixel."""
     version, max_depth = GOLDEN[which]
     network = filled(DepthAnything("vits", version, max_depth))
     with torch.inference_mode():
@@ -131,7 +131,7 @@ def test_every_level_is_normalised(small: nn.Module) -> None:
 
 @pytest.mark.parametrize("size", [(100, 70), (70, 100), (13, 14), (0, 14)])
 def test_other_sizes_are_refused_in_words(small: nn.Module, size: tuple[int, int]) -> None:
-    """The official code cuts the picture silently instead."""
+    """The official code cuts the image silently instead."""
     with pytest.raises(ValueError, match=f"must be multiples of 14, got {size[1]}x{size[0]}"):
         small(torch.zeros(1, 3, *size))
 
@@ -158,16 +158,16 @@ def test_depth_keeps_to_its_range() -> None:
     assert 0 < float(metres.min()) < float(metres.max()) < 20
 
 
-def test_a_batch_is_as_many_single_pictures(small: nn.Module) -> None:
-    """Pictures do not see each other."""
+def test_a_batch_is_as_many_single_images(small: nn.Module) -> None:
+    """Images do not see each other."""
     torch.manual_seed(5)
     batch = torch.randn(3, 3, *SIZE)
     with torch.inference_mode():
-        together, alone = small(batch), torch.cat([small(picture[None]) for picture in batch])
+        together, alone = small(batch), torch.cat([small(image[None]) for image in batch])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5 * float(alone.abs().max()))
 
 
-def test_a_trace_takes_any_number_of_pictures(small: nn.Module) -> None:
+def test_a_trace_takes_any_number_of_images(small: nn.Module) -> None:
     """Traced with one; positions have become constants of this size."""
     frozen = trace(small, Size(*SIZE), "small")
     assert "upsample_bicubic" not in str(frozen.graph)
@@ -186,7 +186,7 @@ def test_a_trace_in_bfloat16_answers_in_float32(small: nn.Module) -> None:
 
 
 @pytest.mark.slow
-def test_one_export_takes_any_number_of_pictures(small: nn.Module) -> None:
+def test_one_export_takes_any_number_of_images(small: nn.Module) -> None:
     """torch.export, of one size."""
     graph = export(small, (pixels(),), dynamic_shapes=({0: Dim("batch", min=1)},)).module()
     for count in (1, 3):
@@ -203,7 +203,7 @@ def onnx_answer(content: bytes, batch: Tensor) -> np.ndarray:
 
 @pytest.mark.slow
 def test_onnx_gives_what_torch_gives() -> None:
-    """For one picture and three; attention is written out, without guards against NaN."""
+    """For one image and three; attention is written out, without guards against NaN."""
     network = filled(DepthAnything(SMALL))
     content = export_onnx(network, Size(*SIZE))
     operations = {node.op_type for node in onnx.load_from_string(content).graph.node}
@@ -252,8 +252,8 @@ def test_half_precision_is_near_and_needs_no_float32_parts(small: nn.Module) -> 
         ((518, 518), (518, 518)),
     ],
 )
-def test_pictures_are_fitted_around_518(camera: tuple[int, int], network: tuple[int, int]) -> None:
-    """The shorter side becomes 518, also of small pictures; the longer one the nearest multiple of 14."""
+def test_images_are_fitted_around_518(camera: tuple[int, int], network: tuple[int, int]) -> None:
+    """The shorter side becomes 518, also of small images; the longer one the nearest multiple of 14."""
     assert {network_size(Size(*camera), model.spec) for model in FAMILY} == {Size(*network)}
 
 
@@ -292,15 +292,15 @@ def test_metres_are_kept_and_inverse_depth_is_cut_at_zero() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["depth_anything_v2_small", "depth_anything_v2_indoor_small"])
-def test_a_picture_becomes_a_depth_map_of_its_size(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_image_becomes_a_depth_map_of_its_size(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The whole way at 126 pixels; metres are a guess with any camera, and say so."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path))
-    picture = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
     with Estimator(ModelSettings(name=name, weights="random", side=126)) as model:
         assert model.network_size(Size(100, 140)) == Size(126, 182)
-        depth = model(picture)
-        with pytest.raises(PictureError):
-            model(picture[..., 0])
+        depth = model(image)
+        with pytest.raises(ImageError):
+            model(image[..., 0])
     assert depth.depth.shape == (100, 140)
     assert depth.depth.dtype == np.float32
     assert np.isfinite(depth.depth).all()

@@ -32,7 +32,7 @@ from stream.preprocess.cpu import to_camera
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = Config(width=32, depth=2, heads=2, taps=(0, 1), levels=(16, 24, 32, 32), features=16, tile_px=128)
-"""Everything there is, of fewer channels and blocks and for pictures of 512 x 512."""
+"""Everything there is, of fewer channels and blocks and for images of 512 x 512."""
 SIDE = SMALL.side_px
 
 
@@ -52,7 +52,7 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def pictures(n: int, side: int = SIDE) -> Tensor:
+def images(n: int, side: int = SIDE) -> Tensor:
     """Smooth ones, -1..1, no two alike."""
     coarse = torch.randn(n, 3, side // 8, side // 8, generator=torch.Generator().manual_seed(0))
     return functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(-1, 1)
@@ -96,7 +96,7 @@ def test_parameters_are_counted() -> None:
     [(FINE, 1536, [0, 288, 576, 864, 1152]), (COARSE, 768, [0, 192, 384]), (FINE, 512, [0, 96, 192, 288, 384])],
 )
 def test_tiles_lie_where_the_official_code_cuts_them(tiling: Tiling, side: int, starts: list[int]) -> None:
-    """Row by row, for both pictures of a batch alike; pixels are numbered, so that a tile's first tells its place."""
+    """Row by row, for both images of a batch alike; pixels are numbered, so that a tile's first tells its place."""
     places = torch.arange(2 * side * side).reshape(2, 1, side, side)
     tile = side // tiling.tiles_long
     tiles = tiling.cut(places)
@@ -108,7 +108,7 @@ def test_tiles_lie_where_the_official_code_cuts_them(tiling: Tiling, side: int, 
 
 @pytest.mark.parametrize(("tiling", "side"), [(FINE, 1536), (COARSE, 768), (FINE, 512), (COARSE, 256)])
 def test_what_was_seen_of_tiles_lies_side_by_side_again(tiling: Tiling, side: int) -> None:
-    """Means of 16 x 16 pixels, taken tile by tile, are laid out as those of the picture, every one once."""
+    """Means of 16 x 16 pixels, taken tile by tile, are laid out as those of the image, every one once."""
     pixels = torch.rand(2, 3, side, side)
     tiles = tiling.cut(pixels)
     tokens = functional.avg_pool2d(tiles.flatten(0, 1), 16).unflatten(0, tiles.shape[:2])
@@ -117,7 +117,7 @@ def test_what_was_seen_of_tiles_lies_side_by_side_again(tiling: Tiling, side: in
 
 @pytest.mark.parametrize(("tiling", "given_up"), [(FINE, 3), (COARSE, 6)])
 def test_each_tile_gives_up_half_of_an_overlap(tiling: Tiling, given_up: int) -> None:
-    """3 and 6 of 24 tokens, the official numbers; at the picture's edge none."""
+    """3 and 6 of 24 tokens, the official numbers; at the image's edge none."""
     numbered = torch.arange(tiling.count).reshape(-1, 1, 1, 1, 1).expand(-1, 1, 1, 24, 24)
     first_row = tiling.merge(numbered)[0, 0, 0].tolist()
     lengths = [first_row.count(number) for number in range(tiling.steps)]
@@ -127,7 +127,7 @@ def test_each_tile_gives_up_half_of_an_overlap(tiling: Tiling, given_up: int) ->
 
 def test_the_finest_levels_come_from_blocks_before_the_last_normalisation(network: nn.Module) -> None:
     """Against the transformer's blocks run one by one; only the last output is normalised."""
-    transformer, tiles = network.encoder.patch_encoder, pictures(2, SMALL.tile_px)
+    transformer, tiles = network.encoder.patch_encoder, images(2, SMALL.tile_px)
     with torch.inference_mode():
         x = functional.conv2d(tiles, transformer.patch_embed.proj.weight, transformer.patch_embed.proj.bias, 16)
         x = torch.cat((transformer.cls_token.expand(2, -1, -1), x.flatten(2).mT), 1) + transformer.pos_embed
@@ -142,7 +142,7 @@ def test_the_finest_levels_come_from_blocks_before_the_last_normalisation(networ
 @pytest.mark.parametrize("size", [(480, 640), (512, 496), (1536, 1536), (0, 512)])
 def test_other_sizes_are_refused(network: nn.Module, size: tuple[int, int]) -> None:
     """By a sentence with both sizes."""
-    with pytest.raises(ValueError, match=f"pictures must be 512x512, got {size[1]}x{size[0]}"):
+    with pytest.raises(ValueError, match=f"images must be 512x512, got {size[1]}x{size[0]}"):
         network(torch.zeros(1, 3, *size))
 
 
@@ -153,9 +153,9 @@ def test_tiles_whose_overlaps_are_no_whole_tokens_are_refused(tile_px: int) -> N
         Config(tile_px=tile_px)
 
 
-def test_a_batch_gives_what_single_pictures_give(network: nn.Module) -> None:
-    """Tiles of several pictures do not get mixed up; one depth map and one angle a picture."""
-    pixels = pictures(3)
+def test_a_batch_gives_what_single_images_give(network: nn.Module) -> None:
+    """Tiles of several images do not get mixed up; one depth map and one angle an image."""
+    pixels = images(3)
     with torch.inference_mode():
         together = network(pixels)
         alone = [torch.cat(values) for values in zip(*(network(one[None]) for one in pixels), strict=True)]
@@ -166,9 +166,9 @@ def test_a_batch_gives_what_single_pictures_give(network: nn.Module) -> None:
 
 
 @pytest.mark.slow
-def test_a_trace_takes_any_number_of_pictures(network: nn.Module) -> None:
-    """Traced with one picture, run with three."""
-    pixels = pictures(3)
+def test_a_trace_takes_any_number_of_images(network: nn.Module) -> None:
+    """Traced with one image, run with three."""
+    pixels = images(3)
     with torch.inference_mode():
         trace = torch.jit.trace(network, pixels[:1], check_trace=False)
         assert_same(trace(pixels), network(pixels))
@@ -176,13 +176,13 @@ def test_a_trace_takes_any_number_of_pictures(network: nn.Module) -> None:
 
 @pytest.fixture(scope="module")
 def exported(network: nn.Module) -> ExportedProgram:
-    return export(network, (pictures(2),), dynamic_shapes=({0: Dim("batch", min=1)},))
+    return export(network, (images(2),), dynamic_shapes=({0: Dim("batch", min=1)},))
 
 
 @pytest.mark.slow
 def test_one_export_takes_any_batch(network: nn.Module, exported: ExportedProgram) -> None:
     """The graph gives what the network gives."""
-    graph, pixels = exported.module(), pictures(3)
+    graph, pixels = exported.module(), images(3)
     with torch.inference_mode():
         for n in (1, 2, 3):
             assert_same(graph(pixels[:n]), network(pixels[:n]))
@@ -191,7 +191,7 @@ def test_one_export_takes_any_batch(network: nn.Module, exported: ExportedProgra
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's own exporter
 def test_onnx_runtime_gives_what_torch_gives(network: nn.Module, exported: ExportedProgram) -> None:
-    """Both outputs, of one to three pictures; attention is written out and normalisation is not."""
+    """Both outputs, of one to three images; attention is written out and normalisation is not."""
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     program = torch.onnx.export(
         exported, dynamo=True, opset_version=20, verbose=False, output_names=list(outputs_of("depth_pro"))
@@ -203,7 +203,7 @@ def test_onnx_runtime_gives_what_torch_gives(network: nn.Module, exported: Expor
     assert "IsNaN" not in kinds
     content = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    pixels, (entry,) = pictures(3), session.get_inputs()
+    pixels, (entry,) = images(3), session.get_inputs()
     for n in (1, 2, 3):
         with torch.inference_mode():
             expected = network(pixels[:n])
@@ -222,7 +222,7 @@ def test_half_precision_does_not_round_inverse_depth(network: nn.Module) -> None
     Measured: 5.0e-4 of the standard deviation, and 5.4e-3 by rounding the result alone; 3.2e-4 if the last fusion,
     which is 15% of all arithmetic, stays in float32 too.
     """
-    network, pixels = copy.deepcopy(network).half().float(), pictures(1)  # weights of half precision, as in the file
+    network, pixels = copy.deepcopy(network).half().float(), images(1)  # weights of half precision, as in the file
     with torch.inference_mode():
         whole, whole_degrees = network(pixels)
         depth, degrees = in_precision(network, "fp16", pixels)(pixels)
@@ -235,7 +235,7 @@ def test_half_precision_does_not_round_inverse_depth(network: nn.Module) -> None
 
 @pytest.mark.slow
 def test_depth_and_focal_length_come_out_of_an_engine(network: nn.Module) -> None:
-    """From the network's input to metres, each picture by its own field of view.
+    """From the network's input to metres, each image by its own field of view.
 
     We resize before we scale and the official code after; that changes nothing.
     """
@@ -249,7 +249,7 @@ def test_depth_and_focal_length_come_out_of_an_engine(network: nn.Module) -> Non
         max_batch=2,
         outputs=outputs_of("depth_pro"),
     )
-    pixels = pictures(2)
+    pixels = images(2)
     with torch.inference_mode():
         expected, degrees = network(pixels)
     found = engine.infer(pixels=pixels.numpy())
@@ -300,7 +300,7 @@ def test_unknown_stays_unknown() -> None:
 
 
 def test_the_cameras_focal_length_comes_before_the_estimate() -> None:
-    """Scaled to the picture's size if it was measured at another; and 90 degrees are half the width."""
+    """Scaled to the image's size if it was measured at another; and 90 degrees are half the width."""
     size, scalars = Size(360, 640), {"fov_deg": 90.0}
     measured = Intrinsics(1000.0, 1000.0, 639.5, 359.5, Size(720, 1280))
     assert focal_px(Shot(size, intrinsics=measured, scalars=scalars)) == 500.0
@@ -319,7 +319,7 @@ def test_an_impossible_field_of_view_gives_a_length_all_the_same(degrees: float)
 
 def test_an_engine_without_the_field_of_view_is_named() -> None:
     """Nobody knows the focal length then; the sentence says what to do."""
-    with pytest.raises(EngineError, match=r'640x480 picture without intrinsics.*"fov_deg".*set the camera'):
+    with pytest.raises(EngineError, match=r'640x480 image without intrinsics.*"fov_deg".*set the camera'):
         DEPTH_PRO.decode(np.ones((480, 640), np.float32), Shot(Size(480, 640)))
 
 
@@ -337,7 +337,7 @@ def test_the_network_gives_what_the_checked_prototype_gives() -> None:
     reference = randomised(prototype.DepthPro(True, 16, 2, 2, 8, (8, 16, 16, 16), (0, 1)))
     ours = DepthPro(Config(width=16, depth=2, heads=2, taps=(0, 1), levels=(8, 16, 16, 16), features=8)).eval()
     ours.load_state_dict(reference.state_dict())
-    pixels = pictures(1, 1536)
+    pixels = images(1, 1536)
     with torch.inference_mode():
         depth, degrees = reference(pixels)
         assert_same(ours(pixels), (depth[:, 0], degrees.flatten()))

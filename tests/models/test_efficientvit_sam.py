@@ -50,7 +50,7 @@ def network() -> EfficientVitSam:
 
 @pytest.fixture(scope="module")
 def embeddings() -> Tensor:
-    """Of three pictures."""
+    """Of three images."""
     return torch.randn(3, 256, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -98,7 +98,7 @@ def test_every_segmenter_says_where_its_weights_are() -> None:
 
 
 @pytest.mark.parametrize("camera", [Size(480, 640), Size(720, 1280), Size(1081, 1919), Size(641, 271), Size(512, 512)])
-def test_pictures_lie_where_the_official_code_puts_them(camera: Size) -> None:
+def test_images_lie_where_the_official_code_puts_them(camera: Size) -> None:
     """Top left; each side int(side * scale + 0.5), in the encoder's square and in the decoder's of 1024."""
     for segmenter in SEGMENTERS:
         for spec, side in ((segmenter.spec, segmenter.spec.side), (segmenter.box_frame, 1024)):
@@ -162,14 +162,14 @@ def test_other_sizes_are_refused(network: EfficientVitSam) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("multimask", [False, True])
-def test_boxes_of_several_pictures_are_one_batch(network: EfficientVitSam, embeddings: Tensor, multimask: bool) -> None:
-    """The same as a call for each picture, in any order of boxes."""
+def test_boxes_of_several_images_are_one_batch(network: EfficientVitSam, embeddings: Tensor, multimask: bool) -> None:
+    """The same as a call for each image, in any order of boxes."""
     decoder, index = network.decoder(multimask=multimask), torch.tensor([2, 0, 2])
     with torch.inference_mode():
         logits, iou = decoder(embeddings, BOXES, index)
         assert logits.shape == (3, 3 if multimask else 1, 256, 256)
-        for k, picture in enumerate(index):
-            one = decoder(embeddings[picture][None], BOXES[k][None], torch.tensor([0]))
+        for k, image in enumerate(index):
+            one = decoder(embeddings[image][None], BOXES[k][None], torch.tensor([0]))
             torch.testing.assert_close(logits[k], one[0][0], rtol=0, atol=2e-6 * float(logits.abs().max()))
             torch.testing.assert_close(iou[k], one[1][0], rtol=0, atol=2e-6)
         assert not torch.allclose(logits[0], logits[2], atol=1e-3)
@@ -219,14 +219,14 @@ def test_a_decoder_in_half_precision_knows_where_boxes_are(network: EfficientVit
 @pytest.mark.parametrize("size", [(480, 640), (641, 271), (72, 128), (37, 500), (9, 9), (513, 1021), (24, 1023)])
 def test_masks_are_those_of_the_straightforward_way(size: tuple[int, int]) -> None:
     """All of the frame of 1024 in float32, cut, and resized again: equal to the bit, also at the cut's edges."""
-    picture, framed = Size(*size), placement(Size(*size), SEGMENTERS[0].box_frame).size
+    image, framed = Size(*size), placement(Size(*size), SEGMENTERS[0].box_frame).size
     coarse = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(size[0]))
     logits = interpolate(coarse, (256, 256), mode="bicubic")[:, 0]
     logits[2] = torch.randn(256, 256, generator=torch.Generator().manual_seed(2))
     whole = interpolate(logits[:, None], (1024, 1024), mode="bilinear", align_corners=False)
     cut = whole[..., : framed.height, : framed.width]
     expected = interpolate(cut, size, mode="bilinear", align_corners=False)[:, 0] > 0
-    masks = masks_at(logits, framed, picture)
+    masks = masks_at(logits, framed, image)
     assert masks.dtype == torch.bool
     assert masks.shape == (3, *size)
     assert 0.2 < float(expected.float().mean()) < 0.8

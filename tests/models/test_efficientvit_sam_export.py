@@ -1,4 +1,4 @@
-"""EfficientViT-SAM's two halves can be handed to other engines: any number of pictures, any number of boxes."""
+"""EfficientViT-SAM's two halves can be handed to other engines: any number of images, any number of boxes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def network() -> EfficientVitSam:
     return EfficientVitSam(SMALL).eval()
 
 
-def prompts(pictures: int, boxes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What the decoder takes, with every picture in use."""
+def prompts(images: int, boxes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What the decoder takes, with every image in use."""
     corners = torch.rand(boxes, 2, 2).mul(400) + torch.tensor([[0.0, 0.0], [500.0, 500.0]])
-    return torch.randn(pictures, SMALL.channels, 64, 64), corners.flatten(1), torch.arange(boxes) % pictures
+    return torch.randn(images, SMALL.channels, 64, 64), corners.flatten(1), torch.arange(boxes) % images
 
 
 def close(found: Tensor, wanted: Tensor) -> None:
@@ -42,12 +42,12 @@ def close(found: Tensor, wanted: Tensor) -> None:
 
 def exported_decoder(network: EfficientVitSam, multimask: bool) -> ExportedProgram:
     """Both numbers are variables; control flow that depends on them would be refused."""
-    shapes = ({0: Dim("pictures", min=1)}, {0: Dim("boxes", min=1)}, {0: Dim("boxes", min=1)})
+    shapes = ({0: Dim("images", min=1)}, {0: Dim("boxes", min=1)}, {0: Dim("boxes", min=1)})
     return export(network.decoder(multimask=multimask), prompts(2, 3), dynamic_shapes=shapes)
 
 
-def test_traces_take_any_number_of_pictures_and_boxes(network: EfficientVitSam) -> None:
-    """Traced with one picture and one box, run with three and five."""
+def test_traces_take_any_number_of_images_and_boxes(network: EfficientVitSam) -> None:
+    """Traced with one image and one box, run with three and five."""
     pixels, decoder = torch.randn(3, 3, 128, 128), network.decoder()
     with torch.inference_mode():
         encoder = torch.jit.trace(network.image_encoder, pixels[:1], check_trace=False)
@@ -60,7 +60,7 @@ def test_traces_take_any_number_of_pictures_and_boxes(network: EfficientVitSam) 
 
 @pytest.mark.parametrize("multimask", [False, True])
 def test_one_export_of_the_decoder_takes_any_number(network: EfficientVitSam, multimask: bool) -> None:
-    """One box of one picture too, although it was exported with more."""
+    """One box of one image too, although it was exported with more."""
     graph, decoder = exported_decoder(network, multimask).module(), network.decoder(multimask=multimask)
     for numbers in ((1, 1), (3, 5)):
         arguments = prompts(*numbers)

@@ -1,4 +1,4 @@
-"""Metric3D is the official one: names, shapes and numbers; its pictures lie and its metres come as the rules say."""
+"""Metric3D is the official one: names, shapes and numbers; its images lie and its metres come as the rules say."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=5e-4)
 
 
-def pictures(count: int, size: Size = SIDES) -> Tensor:
+def images(count: int, size: Size = SIDES) -> Tensor:
     """Normalised noise."""
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(count))
 
@@ -97,7 +97,7 @@ def test_the_large_one_has_the_official_counts_and_shapes() -> None:
 
 @pytest.mark.parametrize("model", METRIC3D, ids=lambda model: model.name)
 def test_parameters_are_counted_and_depth_has_the_inputs_size(model) -> None:
-    """Without memory: on torch's meta device, at the size that pictures are fed."""
+    """Without memory: on torch's meta device, at the size that images are fed."""
     with torch.device("meta"):
         network, pixels = build(model.name), torch.empty(2, 3, *SPEC.canvas.size)
     assert sum(p.numel() for p in network.parameters()) == model.parameters
@@ -129,8 +129,8 @@ def test_numbers_are_those_of_the_official_code(network: Metric3D) -> None:
 def test_depth_alone_is_what_everything_tells(network: Metric3D) -> None:
     """Skipping normals where they are not needed changes nothing; they have length one."""
     with torch.inference_mode():
-        depth, confidence, normals = network.everything(pictures(2))
-        torch.testing.assert_close(network(pictures(2)), depth, rtol=1e-6, atol=0)
+        depth, confidence, normals = network.everything(images(2))
+        torch.testing.assert_close(network(images(2)), depth, rtol=1e-6, atol=0)
     assert (depth.shape, confidence.shape, normals.shape) == ((2, *SIDES), (2, *SIDES), (2, 4, *SIDES))
     torch.testing.assert_close(normals[:, :3].norm(dim=1), torch.ones(2, *SIDES))
     assert normals[:, 3].min() > 0.01
@@ -138,9 +138,9 @@ def test_depth_alone_is_what_everything_tells(network: Metric3D) -> None:
 
 
 @pytest.mark.parametrize("size", [Size(56, 84), Size(112, 28), Size(84, 140)])
-def test_a_batch_gives_what_its_pictures_give_alone(network: Metric3D, size: Size) -> None:
-    """Nothing passes from one picture to another."""
-    pixels = pictures(3, size)
+def test_a_batch_gives_what_its_images_give_alone(network: Metric3D, size: Size) -> None:
+    """Nothing passes from one image to another."""
+    pixels = images(3, size)
     with torch.inference_mode():
         alone = torch.cat([network(pixels[i : i + 1]) for i in range(3)])
         assert_same(network(pixels), alone)
@@ -178,27 +178,27 @@ def test_coarse_memories_take_more_steps(network: Metric3D) -> None:
     units = (refine.gru08, refine.gru16, refine.gru32)
     hooks = [gru.register_forward_hook(lambda module, *_: steps.append(units.index(module))) for gru in units]
     with torch.inference_mode():
-        network(pictures(1))
+        network(images(1))
     for hook in hooks:
         hook.remove()
     assert steps == [2, 2, 1, 2, 1, 0] * TINY.iterations
 
 
-def test_a_trace_takes_any_number_of_pictures(network: Metric3D) -> None:
+def test_a_trace_takes_any_number_of_images(network: Metric3D) -> None:
     """Traced with one, run with one, three and five."""
     frozen = trace(network, SIDES, "small")
     with torch.inference_mode():
         for count in (1, 3, 5):
-            assert_same(frozen(pictures(count)), network(pictures(count)))
+            assert_same(frozen(images(count)), network(images(count)))
 
 
 @pytest.mark.slow
 def test_one_export_takes_any_batch(network: Metric3D) -> None:
-    """The graph has no number of pictures in it."""
-    graph = export(network, (pictures(2),), dynamic_shapes=({0: Dim("batch", min=1, max=64)},)).module()
+    """The graph has no number of images in it."""
+    graph = export(network, (images(2),), dynamic_shapes=({0: Dim("batch", min=1, max=64)},)).module()
     with torch.inference_mode():
         for count in (1, 3, 5):
-            assert_same(graph(pictures(count)), network(pictures(count)))
+            assert_same(graph(images(count)), network(images(count)))
 
 
 @pytest.mark.slow
@@ -210,8 +210,8 @@ def test_onnxruntime_gives_what_torch_gives(network: Metric3D, precision: Precis
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for count in (1, 3, 5):
         with torch.inference_mode():
-            expected = network(pictures(count)).numpy()
-        (found,) = session.run(["depth"], {"pixels": pictures(count).numpy()})
+            expected = network(images(count)).numpy()
+        (found,) = session.run(["depth"], {"pixels": images(count).numpy()})
         assert found.shape == (count, *SIDES)
         assert (np.abs(found - expected) / expected).mean() < bound
 
@@ -232,7 +232,7 @@ def near_network(metres: float) -> Metric3D:
 @pytest.mark.parametrize("metres", [1.0, 30.0])
 def test_half_precision_keeps_near_depth(metres: float) -> None:
     """The flow's float32 is why: in half precision it has steps of 10 cm near the camera (measured: 7.5% at 1 m)."""
-    network, pixels = near_network(metres), pictures(1)
+    network, pixels = near_network(metres), images(1)
     with torch.inference_mode():
         expected = network(pixels)
         found = in_precision(copy.deepcopy(network), half_of(network), pixels)(pixels)
@@ -243,7 +243,7 @@ def test_half_precision_keeps_near_depth(metres: float) -> None:
 
 def test_a_trace_in_bfloat16_keeps_near_depth() -> None:
     """Steps of 80 cm, if the cast before the convolutions took the flow's place (measured then: 11%)."""
-    network, pixels = near_network(1.0), pictures(1)
+    network, pixels = near_network(1.0), images(1)
     converted = in_bfloat16(trace(network, SIDES, "small"))
     with torch.inference_mode():
         expected, found = network(pixels), converted(pixels.bfloat16())
@@ -263,7 +263,7 @@ def test_all_its_modules_are_part_of_the_code_version(model) -> None:
 
 
 def test_the_border_is_what_opencv_writes() -> None:
-    """Official code gives the mean colour to a picture of bytes."""
+    """Official code gives the mean colour to an image of bytes."""
     import cv2
 
     colour = (123.675, 116.28, 103.53)
@@ -286,7 +286,7 @@ def _weights(had: int, wanted: int) -> Floats:
 
 
 def by_the_rule(raw: Floats, size: Size, fx_px: float) -> Floats:
-    """hubconf.py: cut the border off, enlarge, times the resized picture's focal length / 1000, limit."""
+    """hubconf.py: cut the border off, enlarge, times the resized image's focal length / 1000, limit."""
     scale = min(616 / size.height, 1064 / size.width)
     h, w = int(size.height * scale), int(size.width * scale)
     top, left = (616 - h) // 2, (1064 - w) // 2
@@ -296,7 +296,7 @@ def by_the_rule(raw: Floats, size: Size, fx_px: float) -> Floats:
 @pytest.mark.parametrize("size", [Size(480, 640), Size(720, 1280), Size(375, 1242), Size(641, 479), Size(97, 1001)])
 @pytest.mark.parametrize("known", ["at its size", "at half its size", "not at all"])
 def test_metres_follow_the_official_rule(size: Size, known: str) -> None:
-    """With the camera's focal length, given for any size of its pictures, or 1000 pixels without."""
+    """With the camera's focal length, given for any size of its images, or 1000 pixels without."""
     raw = np.random.default_rng(0).uniform(0.1, 200, (616, 1064)).astype(np.float32)
     camera = Intrinsics(820.5, 700.0, 1.0, 1.0, size)
     intrinsics = {"at its size": camera, "at half its size": camera.scaled_to(Size(size.height // 2, size.width // 2))}
@@ -334,7 +334,7 @@ def test_numbers_are_those_of_another_implementation(network: Metric3D, referenc
     assert not other.load_state_dict(network.state_dict(), strict=False).unexpected_keys
     for size in (SIDES, Size(140, 56)):
         with torch.inference_mode():
-            depth, confidence, normals = other(pictures(2, size))
-            found = network.everything(pictures(2, size))
+            depth, confidence, normals = other(images(2, size))
+            found = network.everything(images(2, size))
         assert_same(found[0], depth[:, 0])
         torch.testing.assert_close(found[1:], (confidence[:, 0], normals), rtol=1e-4, atol=1e-5)

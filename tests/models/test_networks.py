@@ -176,8 +176,8 @@ def test_the_unused_unit_of_midas_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_trace_takes_any_number_of_pictures(name: str) -> None:
-    """Traced with one picture, run with three."""
+def test_a_trace_takes_any_number_of_images(name: str) -> None:
+    """Traced with one image, run with three."""
     network, x = randomised(name), torch.randn(3, 3, 64, 96)
     with torch.inference_mode():
         trace = torch.jit.trace(network, x[:1], check_trace=False)

@@ -37,7 +37,7 @@ def linear(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
 
 
 def plain_attention(attention: Attention, x: np.ndarray) -> np.ndarray:
-    """One picture, head by head and token by token."""
+    """One image, head by head and token by token."""
     depth, together = WIDTH // HEADS, linear(attention.qkv, x)
     seen = np.zeros_like(x)
     for head in range(HEADS):
@@ -52,14 +52,14 @@ def plain_attention(attention: Attention, x: np.ndarray) -> np.ndarray:
 def test_attention_is_the_textbooks(tokens: Tensor) -> None:
     """A weighted mean of values, heads apart, in the order that official weights are stored in."""
     attention = Attention(WIDTH, HEADS)
-    expected = np.stack([plain_attention(attention, picture) for picture in tokens.double().numpy()])
+    expected = np.stack([plain_attention(attention, image) for image in tokens.double().numpy()])
     with torch.inference_mode():
         np.testing.assert_allclose(attention(tokens).numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_exported_attention_is_written_out_and_gives_the_same(tokens: Tensor) -> None:
-    """Products and a softmax for any number of pictures; the fused operation would bring guards against NaN."""
+    """Products and a softmax for any number of images; the fused operation would bring guards against NaN."""
     attention = Attention(WIDTH, HEADS)
     with torch.inference_mode():
         expected = attention(tokens)

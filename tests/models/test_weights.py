@@ -148,7 +148,7 @@ def test_random_weights_give_finite_and_varied_depth(model: DepthModel) -> None:
 
 
 @pytest.mark.slow
-def test_random_weights_embed_pictures_differently() -> None:
+def test_random_weights_embed_images_differently() -> None:
     """A segmenter's encoder, normalised by what passes through it: neither nothing nor infinity comes out."""
     segmenter = SEGMENTERS[0]
     network = build(segmenter.name)
@@ -178,10 +178,10 @@ def test_tiny_sees_that_near_is_near() -> None:
     media = Path(__file__).parents[3] / "shared" / "media"
     if not (media / "motorcycle_disp.npz").exists():
         pytest.skip("needs the Middlebury motorcycle pair in ../shared/media")
-    picture = cv2.imread(str(media / "motorcycle_left.png"))[..., ::-1].astype(np.float32) / 255
+    image = cv2.imread(str(media / "motorcycle_left.png"))[..., ::-1].astype(np.float32) / 255
     truth = next(iter(np.load(media / "motorcycle_disp.npz").values()))
     mean, std = (np.array(values, np.float32) for values in (TINY.spec.mean, TINY.spec.std))
-    pixels = (cv2.resize(picture, (256, 192), interpolation=cv2.INTER_AREA) - mean) / std
+    pixels = (cv2.resize(image, (256, 192), interpolation=cv2.INTER_AREA) - mean) / std
     network = build("tiny")
     load_into(network, load_state(TINY))
     with torch.inference_mode():

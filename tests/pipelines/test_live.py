@@ -151,7 +151,7 @@ STATE_WHEN = {"stall": "live", "mute": "connecting", "absent": "waiting"}
 
 @pytest.mark.parametrize("fault", ["stall", "cut", "corrupt", "absent"])
 def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
-    """The other three deliver on, every picture of theirs, without a break; a busy machine may skip some."""
+    """The other three deliver on, every image of theirs, without a break; a busy machine may skip some."""
     shown = Shown()
     with four_cameras(clip) as (cameras, urls):
         cameras["d"].refuse(fault == "absent")
@@ -211,7 +211,7 @@ def test_under_overload_equal_cameras_get_equal_shares(clip: Clip) -> None:
     assert max(shares) - min(shares) <= max(1, 0.1 * max(shares))
 
 
-def test_lost_packets_mark_the_pictures_up_to_the_key_frame(clip: Clip) -> None:
+def test_lost_packets_mark_the_images_up_to_the_key_frame(clip: Clip) -> None:
     """And `drop` leaves exactly those out."""
     shown = Shown()
     with RtspCamera({"/cam": clip}) as camera:

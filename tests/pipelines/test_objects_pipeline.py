@@ -106,7 +106,7 @@ def until(read: Callable[[], dict[str, Any]], holds: Callable[[dict[str, Any]], 
 
 
 @pytest.mark.slow
-def test_boxes_of_the_config_are_looked_at_in_every_picture(endpoint: str) -> None:
+def test_boxes_of_the_config_are_looked_at_in_every_image(endpoint: str) -> None:
     """Each camera has its own; relative depth gives nearness and no metres; every frame is accounted for."""
     cameras = [scene("left", boxes=[BOX, {"box": [60, 0, 96, 64]}]), scene("right", seed=1)]
     pipe, _ = build(endpoint, *cameras)
@@ -153,7 +153,7 @@ def test_depth_does_not_wait_for_objects(endpoint: str) -> None:
 
 @pytest.mark.slow
 def test_boxes_come_from_a_program_that_finds_them(endpoint: str, detector: Callable[..., str]) -> None:
-    """Found in pictures of half the size; what is malformed, outside or too much is counted; nothing stops."""
+    """Found in images of half the size; what is malformed, outside or too much is counted; nothing stops."""
     good = {"width": 48, "height": 32, "boxes": [{"box": [5, 5, 25, 20], "label": "half", "score": 0.5}]}
     many = {"boxes": [{"box": [0, 0, 9, 9]}] * 50 + [{"box": [500, 0, 900, 9]}, {"box": [9, 9, 1, 1]}]}
     where = detector("front", json.dumps(good), json.dumps(many), "{", '{"boxes": [{"box": "all"}]}')
@@ -165,7 +165,7 @@ def test_boxes_come_from_a_program_that_finds_them(endpoint: str, detector: Call
     (found,) = half["objects"]
     assert (found["box"], found["score"], found["mask"]) == ([10, 10, 50, 40], 0.5, None)
     assert len(cut["objects"]) == 4
-    assert cut["boxes_dropped"] == {"too many": 46, "outside of the picture": 1, "inverted": 1}
+    assert cut["boxes_dropped"] == {"too many": 46, "outside of the image": 1, "inverted": 1}
     stats = pipe.stats()
     assert stats.figures["objects"]["left out: malformed messages"] > 0
     assert stats.unaccounted == 0
@@ -190,14 +190,14 @@ def test_boxes_come_from_a_detector_in_python(endpoint: str) -> None:
 
 @pytest.mark.slow
 def test_previews_show_objects(endpoint: str) -> None:
-    """The camera's picture, tinted where the object is; made for those who look."""
+    """The camera's image, tinted where the object is; made for those who look."""
     pipe, _ = build(endpoint, scene("front", boxes=[{"box": [0, 0, 96, 64]}]))
     plain, _ = build(f"{endpoint}2", scene("front", boxes=[{"box": [0, 62, 2, 64]}]))
-    pictures = []
+    images = []
     for each, where in ((pipe, endpoint), (plain, f"{endpoint}2")):
         with each, Subscriber(where, "front", topic="preview") as viewer:
-            pictures.append(viewer.read(20.0).array().astype(float))
-    tinted, untouched = pictures
+            images.append(viewer.read(20.0).array().astype(float))
+    tinted, untouched = images
     assert tinted.shape == (64, 96, 3)
     green = tinted[20:60].mean(axis=(0, 1)) - untouched[20:60].mean(axis=(0, 1))
     assert green[1] == max(green)
@@ -205,7 +205,7 @@ def test_previews_show_objects(endpoint: str) -> None:
 
 @pytest.mark.slow
 def test_the_window_and_the_video_show_a_row(endpoint: str, tmp_path: Path) -> None:
-    """The picture with its objects, and its depth."""
+    """The image with its objects, and its depth."""
     preview = Preview(ViewControls("inferno"))
     tables = {"record": {"path": str(tmp_path / "{camera}.mp4")}}
     settings = settings_of(endpoint, scene("front", boxes=[BOX], seconds=1.0), **tables)
@@ -240,15 +240,13 @@ def test_a_config_that_makes_no_sense_is_refused(
     assert "\n" not in str(refused.value)
 
 
-def test_a_box_outside_of_its_cameras_pictures_ends_the_run_with_the_reason(endpoint: str) -> None:
-    """The size of a picture is known when the first one is there."""
+def test_a_box_outside_of_its_cameras_images_ends_the_run_with_the_reason(endpoint: str) -> None:
+    """The size of an image is known when the first one is there."""
     pipe, _ = build(endpoint, scene("front", boxes=[{"box": [500, 10, 600, 40]}]))
     ending = run(pipe, seconds=20)
     assert isinstance(ending.error, SettingsError)
     assert ending.exit_status == 2
-    assert '[cameras.boxes.0] box = [500.0, 10.0, 600.0, 40.0] is outside of the pictures of "front"' in str(
-        ending.error
-    )
+    assert '[cameras.boxes.0] box = [500.0, 10.0, 600.0, 40.0] is outside of the images of "front"' in str(ending.error)
 
 
 def test_the_config_is_a_recipe() -> None:
@@ -266,7 +264,7 @@ def test_the_config_is_a_recipe() -> None:
 
 @pytest.mark.slow
 def test_the_real_segmenter_makes_the_masks(endpoint: str) -> None:
-    """EfficientViT-SAM L0 with random weights: masks of the picture's size, and every message says what they are."""
+    """EfficientViT-SAM L0 with random weights: masks of the image's size, and every message says what they are."""
     camera = scene("front", fps=2, boxes=[BOX, {"box": [60, 0, 96, 64]}])
     settings = settings_of(endpoint, camera, segmenter={"weights": "random", "device": "cpu", "threads": 1})
     pipe = objects.build(settings)

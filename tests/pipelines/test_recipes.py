@@ -19,7 +19,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "recipes-cache"))
 
 
-def pictures_in(path: Path) -> list[np.ndarray]:
+def images_in(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
@@ -39,9 +39,9 @@ def test_the_demo_accounts_for_every_frame_and_knows_its_error(tmp_path: Path) -
     assert ending.error is None
     assert ending.stats.unaccounted == 0
     (account,) = ending.stats.accounts
-    pictures = pictures_in(tmp_path / "demo.mp4")
-    assert len(pictures) == account.published > 0
-    assert pictures[0].shape[1] == 3 * 96
+    images = images_in(tmp_path / "demo.mp4")
+    assert len(images) == account.published > 0
+    assert images[0].shape[1] == 3 * 96
     figures = ending.stats.figures["depth vs truth"]
     assert figures["frames"] >= account.published
     assert figures["spearman"] > 0.5
@@ -75,8 +75,8 @@ def test_the_video_recipe_drops_nothing(layout: str, tmp_path: Path) -> None:
         "left": (20, 20, {}),
         "right": (10, 10, {}),
     }
-    assert len(pictures_in(tmp_path / "left.mp4")) == 20
-    assert len(pictures_in(tmp_path / "right.mp4")) == 10
+    assert len(images_in(tmp_path / "left.mp4")) == 20
+    assert len(images_in(tmp_path / "right.mp4")) == 10
 
 
 def test_a_camera_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_a_camera_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     ending = run(video.build(settings))
     assert ending.exit_status == 1
     assert "nothing" in str(ending.error)
-    assert len(pictures_in(tmp_path / "good.mp4")) == 6
+    assert len(images_in(tmp_path / "good.mp4")) == 6

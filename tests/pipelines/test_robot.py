@@ -87,10 +87,10 @@ def test_previews_are_made_for_those_who_look(endpoint: str) -> None:
             reader.read(20.0)
         assert pipe.stats().figures["publisher"]["previews"] == 0
         with Subscriber(endpoint, "front", topic="preview") as viewer:
-            picture = viewer.read(20.0).array()
+            image = viewer.read(20.0).array()
         assert pipe.stats().figures["publisher"]["previews"] >= 1
-    assert picture.shape == (64, 96, 3)
-    assert picture.std() > 10
+    assert image.shape == (64, 96, 3)
+    assert image.std() > 10
 
 
 def test_depth_that_is_too_old_is_dropped_and_counted(endpoint: str) -> None:

@@ -166,11 +166,11 @@ def test_a_strangers_error_names_the_stage() -> None:
     assert "stage 'capture' failed: division by zero" in str(ending.error)
 
 
-def silent(make_frame: FrameMaker, pictures: int) -> Pipeline:
-    """A live camera that gives so many pictures, and none after that."""
+def silent(make_frame: FrameMaker, images: int) -> Pipeline:
+    """A live camera that gives so many images, and none after that."""
 
     def capture(stopping: threading.Event) -> Iterator[Frame]:
-        yield from (make_frame(seq) for seq in range(pictures))
+        yield from (make_frame(seq) for seq in range(images))
         stopping.wait()
 
     pipe, health = Pipeline("silent"), Health("front")
@@ -181,20 +181,20 @@ def silent(make_frame: FrameMaker, pictures: int) -> Pipeline:
     return pipe
 
 
-def test_a_run_without_a_picture_has_failed(make_frame: FrameMaker) -> None:
+def test_a_run_without_a_image_has_failed(make_frame: FrameMaker) -> None:
     """Of any camera, in all its time: status 1, and why."""
     ending = run(silent(make_frame, 0), seconds=0.1)
     assert ending.exit_status == 1
-    assert str(ending.error) == "no camera delivered a picture: front: front: connection refused"
+    assert str(ending.error) == "no camera delivered an image: front: front: connection refused"
 
 
-def test_one_picture_is_enough(make_frame: FrameMaker) -> None:
+def test_one_image_is_enough(make_frame: FrameMaker) -> None:
     """The camera may be away at the end."""
     ending = run(silent(make_frame, 1), seconds=0.5)
     assert (ending.exit_status, ending.error) == (0, None)
 
 
-def test_who_interrupts_a_run_without_a_picture_has_ended_it(make_frame: FrameMaker) -> None:
+def test_who_interrupts_a_run_without_a_image_has_ended_it(make_frame: FrameMaker) -> None:
     """Status 130, as always."""
     ending = run(silent(make_frame, 0), watch=lambda stats: os.kill(os.getpid(), signal.SIGINT), every_s=0.02)
     assert (ending.exit_status, ending.error) == (130, None)

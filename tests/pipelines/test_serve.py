@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from pipelines import demo, rtsp, serve, webcam
-from pipelines.components.web import PictureNetworks, Web
+from pipelines.components.web import ImageNetworks, Web
 from pipelines.process.runner import run
 from pipelines.registry import load
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
-from stream.errors import PictureError, SettingsError, UnknownModel
+from stream.errors import ImageError, SettingsError, UnknownModel
 from stream.inference.estimator import Estimator
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, WebSettings
@@ -37,7 +37,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def make_image() -> np.ndarray:
     """(48, 64, 3) uint8 BGR with something in it."""
     image = np.full((48, 64, 3), 60, np.uint8)
     cv2.circle(image, (32, 30), 14, (40, 180, 220), -1)
@@ -111,32 +111,32 @@ def test_a_publisher_and_a_recording_have_edges_of_their_own(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"web": {"pictures": False}}, "nothing to serve: give [[cameras]], or web.pictures = true"),
+        ({"web": {"images": False}}, "nothing to serve: give [[cameras]], or web.images = true"),
         ({"publish": {}}, "[publish] has nothing to work with: give [[cameras]], or leave it out"),
         ({"record": {"path": "a.mp4"}}, "[record] has nothing to work with"),
         ({"web": {"adress": "127.0.0.1:1"}}, 'did you mean "address"?'),
     ],
 )
 def test_a_file_that_serves_nothing_is_a_mistake(tables: dict[str, Any], message: str) -> None:
-    """Without cameras there are pictures at least, and nothing that needs cameras."""
+    """Without cameras there are images at least, and nothing that needs cameras."""
     with pytest.raises(SettingsError) as caught:
         settings(**tables)
     assert message in str(caught.value)
 
 
-def test_a_network_for_pictures_that_does_not_exist_is_told_at_once() -> None:
-    """Not when the first picture comes."""
+def test_a_network_for_images_that_does_not_exist_is_told_at_once() -> None:
+    """Not when the first image comes."""
     with pytest.raises(UnknownModel, match="tinny"):
         page(models=["tiny", "tinny"])
 
 
 @pytest.mark.slow
-def test_a_camera_is_on_the_page_and_healthy(picture: np.ndarray) -> None:
-    """The page, its moving picture, its health before, while and after it runs, and a picture of somebody's own."""
+def test_a_camera_is_on_the_page_and_healthy(make_image: np.ndarray) -> None:
+    """The page, its moving image, its health before, while and after it runs, and an image of somebody's own."""
     chosen = settings(camera())
     web = serve.web_for(chosen)
     pipe = serve.build(chosen, web)
-    _, png = cv2.imencode(".png", picture)
+    _, png = cv2.imencode(".png", make_image)
     with web.serving(pipe) as url:
         assert get(url, "/healthz")[0] == 503, "nothing runs yet"
         with pipe:
@@ -149,21 +149,21 @@ def test_a_camera_is_on_the_page_and_healthy(picture: np.ndarray) -> None:
             assert (status, json.loads(body)["model"]) == (200, "tiny")
         assert get(url, "/healthz")[0] == 503, "it has ended, and the server still answers"
     assert pipe.stats().unaccounted == 0
-    assert pipe.stats().figures["pictures"], "the table tells how many pictures were sent"
+    assert pipe.stats().figures["images"], "the table tells how many images were sent"
 
 
 @pytest.mark.slow
-def test_without_cameras_pictures_are_taken_until_the_end(picture: np.ndarray) -> None:
+def test_without_cameras_images_are_taken_until_the_end(make_image: np.ndarray) -> None:
     """A pipeline with one stage that waits; healthy from the start; asked to end, it ends."""
     chosen = settings()
     web = serve.web_for(chosen)
     pipe = serve.build(chosen, web)
-    _, png = cv2.imencode(".png", picture)
+    _, png = cv2.imencode(".png", make_image)
     with served(pipe, web) as url:
         until(lambda: get(url, "/healthz")[0] == 200)
         status, body = get(url, "/api/depth", png.tobytes())
         assert status == 200
-        assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == picture.shape
+        assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == make_image.shape
     assert pipe.stats().accounts == ()
 
 
@@ -181,14 +181,14 @@ def test_a_stage_that_fails_makes_the_server_unhealthy_to_the_end(tmp_path: Path
     assert (status, ending.exit_status) == (503, ending.error.exit_status)
 
 
-def test_no_pictures_are_taken_where_they_are_not_wanted(picture: np.ndarray) -> None:
-    """web.pictures = false: there is no such address, and no network beside the cameras' is made."""
-    web = page(pictures=False)
+def test_no_images_are_taken_where_they_are_not_wanted(make_image: np.ndarray) -> None:
+    """web.images = false: there is no such address, and no network beside the cameras' is made."""
+    web = page(images=False)
     pipe = rtsp.build(parse(rtsp.RtspSettings, {"pipeline": "rtsp", "cameras": [camera()]}, "test"), web=web)
-    _, png = cv2.imencode(".png", picture)
+    _, png = cv2.imencode(".png", make_image)
     with served(pipe, web) as url:
         assert get(url, "/api/depth", png.tobytes())[0] in (404, 405)
-    assert web.pictures is None
+    assert web.images is None
 
 
 @pytest.mark.parametrize("recipe", [rtsp, webcam])
@@ -208,7 +208,7 @@ def test_live_cameras_are_shown(recipe: Any) -> None:
 
 
 def test_the_demo_shows_depth_and_not_its_video(tmp_path: Path) -> None:
-    """The page lays picture and depth over each other itself; the mp4 has them side by side."""
+    """The page lays image and depth over each other itself; the mp4 has them side by side."""
     data = {"pipeline": "demo", "camera": camera(seconds=0.5), "record": {"path": str(tmp_path / "d.mp4")}}
     web = page()
     ending = run(demo.build(parse(demo.DemoSettings, data, "test"), web=web))
@@ -219,32 +219,32 @@ def test_the_demo_shows_depth_and_not_its_video(tmp_path: Path) -> None:
     assert (tmp_path / "d.mp4").exists()
 
 
-def test_pictures_have_networks_of_their_own_that_load_when_asked(picture: np.ndarray) -> None:
+def test_images_have_networks_of_their_own_that_load_when_asked(make_image: np.ndarray) -> None:
     """The same answer as the estimator's; from several threads at once, the network is loaded once."""
-    networks = PictureNetworks(ModelSettings(), ["tiny", "tiny"])
+    networks = ImageNetworks(ModelSettings(), ["tiny", "tiny"])
     assert networks.names == ("tiny",)
     answers: list[np.ndarray] = []
-    callers = [threading.Thread(target=lambda: answers.append(networks("tiny", picture).depth)) for _ in range(4)]
+    callers = [threading.Thread(target=lambda: answers.append(networks("tiny", make_image).depth)) for _ in range(4)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
     with Estimator(ModelSettings()) as alone:
-        expected = alone(picture).depth
+        expected = alone(make_image).depth
     assert len(answers) == 4
     for depth in answers:
         np.testing.assert_allclose(depth, expected, atol=1e-5)
-    with pytest.raises(PictureError):
-        networks("tiny", picture[..., 0])
+    with pytest.raises(ImageError):
+        networks("tiny", make_image[..., 0])
     networks.close()
-    assert networks("tiny", picture).size == (48, 64), "after closing it loads again"
+    assert networks("tiny", make_image).size == (48, 64), "after closing it loads again"
     networks.close()
 
 
-def test_networks_for_pictures_are_run_as_the_cameras_are() -> None:
+def test_networks_for_images_are_run_as_the_cameras_are() -> None:
     """Their settings hold for all; the input size, which fits one network, for that one only."""
     model = ModelSettings(side=128, threads=1, weights="random")
-    networks = PictureNetworks(model, ["tiny", "midas_small"])
+    networks = ImageNetworks(model, ["tiny", "midas_small"])
     tiny, midas = (networks.settings_of(name) for name in networks.names)
     assert (tiny.side, midas.side) == (128, None)
     assert (midas.threads, midas.weights, midas.name) == (1, "random", "midas_small")

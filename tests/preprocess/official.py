@@ -1,4 +1,4 @@
-"""The straightforward way of pictures into each network and back: one step after the other, as the authors' code goes.
+"""The straightforward way of images into each network and back: one step after the other, as the authors' code goes.
 
 Written from the published rules with numpy and OpenCV only (and PIL, where the authors' code calls it); nothing here
 uses the code under test.
@@ -29,7 +29,7 @@ METRIC3D = InputSpec(
     IMAGENET_STD,
     resize="linear",
     restore="linear",
-    # the mean colour, in whole numbers: the official code fills the border of a picture of bytes
+    # the mean colour, in whole numbers: the official code fills the border of an image of bytes
     canvas=Canvas(Size(616, 1064), "centre", "down", (124, 116, 104)),
     whole_values=True,
 )
@@ -83,7 +83,7 @@ def midas(image: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 def metric3d(image: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Metric3D's hubconf.py: bytes all the way to the normalisation; sides cut to whole pixels, the picture centred."""
+    """Metric3D's hubconf.py: bytes all the way to the normalisation; sides cut to whole pixels, the image centred."""
     H, W = image.shape[:2]
     scale = min(616 / H, 1064 / W)
     height, width = int(H * scale), int(W * scale)
@@ -95,7 +95,7 @@ def metric3d(image: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 def depth_pro(image: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Normalised first, then bilinear to a square, whatever the picture's shape."""
+    """Normalised first, then bilinear to a square, whatever the image's shape."""
     rgb = (image[:, :, ::-1] / 255 - 0.5) / 0.5
     return bilinear(rgb, (spec.side, spec.side), corners=False).transpose(2, 0, 1)
 
@@ -140,7 +140,7 @@ WAYS = {
 }
 LARGE_WAYS = {"depth pro": Way(depth_pro_spec(1536), depth_pro), "sam 1024": Way(sam_spec(1024), sam)}
 CANVASES = {name: WAYS[name].spec for name in ("metric3d", "depth pro, small", "sam 512")}
-"""Networks that take pictures of any shape in one batch."""
+"""Networks that take images of any shape in one batch."""
 
 
 def bilinear(array: np.ndarray, size: tuple[int, int], *, corners: bool) -> np.ndarray:
@@ -166,7 +166,7 @@ def levels(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
     return np.rint((np.float64(pixels) * std + mean) * 255).astype(int)
 
 
-def pictures(size: tuple[int, int]) -> list[np.ndarray]:
+def sample_images(size: tuple[int, int]) -> list[np.ndarray]:
     """Noise, and hard edges where a cubic overshoots."""
     noise = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), dtype=np.uint8)
     edges = np.where(noise[:1, :, :] > 127, 255, 0).astype(np.uint8).repeat(size[0], axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stream.errors import PictureError
+from stream.errors import ImageError
 from stream.preprocess.cpu import to_network
 from tests.preprocess.official import (
     CANVASES,
@@ -15,7 +15,7 @@ from tests.preprocess.official import (
     ODD_SIZES,
     WAYS,
     levels,
-    pictures,
+    sample_images,
 )
 
 
@@ -25,7 +25,7 @@ def test_it_equals_the_official_path(size: tuple[int, int], name: str) -> None:
     """Within 5e-4 on normalised values, which is an eighth of a gray level; bytes exactly, where they are the rule."""
     if name.startswith("sam"):
         pytest.importorskip("PIL")
-    way, images = WAYS[name], pictures(size)
+    way, images = WAYS[name], sample_images(size)
     for got, image in zip(to_network(images, way.spec), images, strict=True):
         expected = way(image)
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.whole_values else 5e-4)
@@ -37,10 +37,10 @@ def test_it_equals_the_official_path(size: tuple[int, int], name: str) -> None:
 @pytest.mark.parametrize("name", LARGE_WAYS)
 @pytest.mark.parametrize("size", [(720, 1280), (1536, 1536), (97, 33)])
 def test_large_squares_equal_the_official_path(size: tuple[int, int], name: str) -> None:
-    """1536x1536 whatever the picture's shape, and Segment Anything's 1024x1024."""
+    """1536x1536 whatever the image's shape, and Segment Anything's 1024x1024."""
     if name.startswith("sam"):
         pytest.importorskip("PIL")
-    way, image = LARGE_WAYS[name], pictures(size)[0]
+    way, image = LARGE_WAYS[name], sample_images(size)[0]
     np.testing.assert_allclose(to_network([image], way.spec)[0], way(image), rtol=0, atol=2e-6)
 
 
@@ -59,17 +59,17 @@ def test_cameras_of_one_shape_share_a_batch() -> None:
 
 
 @pytest.mark.parametrize("name", CANVASES)
-def test_pictures_of_any_size_share_a_batch_and_change_nothing_in_each_other(name: str) -> None:
+def test_images_of_any_size_share_a_batch_and_change_nothing_in_each_other(name: str) -> None:
     """Where the network's input has one size for all: exactly what each gives alone, also one pixel high or wide."""
     sizes = [(480, 640), (33, 500), (720, 405), (1, 90), (90, 1), (616, 1064), (1500, 1500)]
-    images = [picture for size in sizes for picture in pictures(size)]
+    images = [image for size in sizes for image in sample_images(size)]
     together = to_network(images, CANVASES[name])
     for one, image in zip(together, images, strict=True):
         np.testing.assert_array_equal(one, to_network([image], CANVASES[name])[0])
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_read_only_and_mirrored_pictures_are_taken_and_left_alone(name: str) -> None:
+def test_read_only_and_mirrored_images_are_taken_and_left_alone(name: str) -> None:
     """A mirrored view of a read-only frame."""
     spec = WAYS[name].spec
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -85,5 +85,5 @@ def test_read_only_and_mirrored_pictures_are_taken_and_left_alone(name: str) -> 
 )
 def test_what_is_not_8_bit_bgr_is_refused(shape: tuple[int, ...], dtype: type, words: str) -> None:
     """In words, not by an OpenCV assertion."""
-    with pytest.raises(PictureError, match=words):
+    with pytest.raises(ImageError, match=words):
         to_network([np.zeros(shape, dtype)], MIDAS)

@@ -58,7 +58,7 @@ def test_corners_keep_their_values(long: Size, short: Size) -> None:
 )
 @pytest.mark.parametrize(("long", "short"), [(640, 256), (256, 640), (7, 7), (1, 9), (9, 1), (1920, 33)])
 def test_shares_sum_to_one_and_places_exist(taps: filters.Taps, long: int, short: int) -> None:
-    """Of every filter: an even picture stays even."""
+    """Of every filter: an even image stays even."""
     places, shares = taps(long, short)
     assert places.shape == shares.shape
     assert places.shape[1] == short

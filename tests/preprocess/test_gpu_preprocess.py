@@ -1,4 +1,4 @@
-"""The way of pictures into a network on a GPU, here on CPU tensors and, where there is one, on a GPU."""
+"""The way of images into a network on a GPU, here on CPU tensors and, where there is one, on a GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Interpola
 from stream.preprocess import cpu
 from stream.preprocess.geometry import network_size
 from stream.preprocess.gpu import resized, to_camera, to_network
-from tests.preprocess.official import CANVASES, MIDAS, ODD_SIZES, WAYS, levels, midas, pictures
+from tests.preprocess.official import CANVASES, MIDAS, ODD_SIZES, WAYS, levels, midas, sample_images
 
 MEAN, STD = (np.array(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
@@ -35,10 +35,10 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("size", ODD_SIZES)
 def test_it_equals_the_official_path(size: tuple[int, int], name: str, device: str) -> None:
-    """Within 5e-4 on normalised values, both pictures in one batch; PIL's bytes exactly, OpenCV's within one level."""
+    """Within 5e-4 on normalised values, both images in one batch; PIL's bytes exactly, OpenCV's within one level."""
     if name.startswith("sam"):
         pytest.importorskip("PIL")
-    way, images = WAYS[name], pictures(size)
+    way, images = WAYS[name], sample_images(size)
     pixels = to_network(torch.from_numpy(np.stack(images)).to(device), way.spec).cpu().numpy()
     for got, image in zip(pixels, images, strict=True):
         expected = way(image)
@@ -59,7 +59,7 @@ def test_any_size_within_the_bound(device: str) -> None:
 
 def test_half_precision_is_the_rounded_single(device: str) -> None:
     """Computed in float32, rounded once at the end."""
-    image = torch.from_numpy(np.stack(pictures((97, 133)))).to(device)
+    image = torch.from_numpy(np.stack(sample_images((97, 133)))).to(device)
     half = to_network(image, MIDAS, torch.float16)
     assert half.dtype == torch.float16
     assert torch.equal(half, to_network(image, MIDAS).half())
@@ -68,7 +68,7 @@ def test_half_precision_is_the_rounded_single(device: str) -> None:
 @pytest.mark.parametrize("name", CANVASES)
 def test_a_border_is_the_rounded_single_too(name: str, device: str) -> None:
     """Half precision on a canvas, which is filled in that precision."""
-    image = torch.from_numpy(np.stack(pictures((97, 133)))).to(device)
+    image = torch.from_numpy(np.stack(sample_images((97, 133)))).to(device)
     assert torch.equal(to_network(image, CANVASES[name], torch.float16), to_network(image, CANVASES[name]).half())
 
 
@@ -80,7 +80,7 @@ def test_memory_is_channels_last(spec: InputSpec, device: str) -> None:
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_pictures_are_left_alone(device: str) -> None:
+def test_the_images_are_left_alone(device: str) -> None:
     """Also where no resize makes a copy."""
     batch = torch.full((1, 192, 256, 3), 7, dtype=torch.uint8, device=device)
     to_network(batch, MIDAS)
@@ -94,7 +94,7 @@ def test_the_pictures_are_left_alone(device: str) -> None:
 def test_by_area_it_equals_opencvs(size: tuple[int, int], device: str) -> None:
     """Two matrix products; whole and broken ratios."""
     spec = replace(MIDAS, resize="area")
-    image = pictures(size)[0]
+    image = sample_images(size)[0]
     got = to_network(torch.from_numpy(image[None]).to(device), spec)[0].cpu().numpy()
     np.testing.assert_allclose(got, cpu.to_network([image], spec)[0], rtol=0, atol=5e-5)
 

@@ -37,7 +37,7 @@ def test_known_sizes(camera: tuple[int, int], spec: InputSpec, expected: tuple[i
 
 
 @pytest.mark.parametrize("spec", [MIDAS, DEPTH_ANYTHING])
-def test_without_aspect_every_picture_becomes_the_square(spec: InputSpec) -> None:
+def test_without_aspect_every_image_becomes_the_square(spec: InputSpec) -> None:
     """keep_aspect = false."""
     square = InputSpec(spec.side, spec.bound, spec.multiple, spec.mean, spec.std, keep_aspect=False)
     for camera in (Size(720, 1280), Size(1001, 13)):
@@ -57,7 +57,7 @@ specs = st.builds(
 
 @given(sides, sides, specs)
 def test_it_is_the_official_rule_but_never_zero(height: int, width: int, spec: InputSpec) -> None:
-    """Whatever the picture and the network."""
+    """Whatever the image and the network."""
     camera = Size(height, width)
     expected = tuple(max(side, spec.multiple) for side in resize_rule(camera, spec))
     assert network_size(camera, spec) == expected
@@ -65,7 +65,7 @@ def test_it_is_the_official_rule_but_never_zero(height: int, width: int, spec: I
 
 @given(sides, sides, specs)
 def test_sides_are_multiples_on_the_right_side_of_the_bound(height: int, width: int, spec: InputSpec) -> None:
-    """upper: never above; lower: never below; turning the picture turns the size."""
+    """upper: never above; lower: never below; turning the image turns the size."""
     size = network_size(Size(height, width), spec)
     assert all(side > 0 and side % spec.multiple == 0 for side in size)
     if spec.bound == "upper":

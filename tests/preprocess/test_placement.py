@@ -1,4 +1,4 @@
-"""Where pictures lie on a canvas, against a table and as a property of every size."""
+"""Where images lie on a canvas, against a table and as a property of every size."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def on(canvas: Canvas, height: int, width: int) -> Placement:
 
 
 @given(sides, sides, canvases)
-def test_the_picture_lies_inside_and_touches_two_sides(height: int, width: int, canvas: Canvas) -> None:
+def test_the_image_lies_inside_and_touches_two_sides(height: int, width: int, canvas: Canvas) -> None:
     """As large as it can be: no border either above and below, or left and right (but for a pixel that is cut)."""
     place = on(canvas, height, width)
     assert place.canvas == canvas.size
@@ -77,7 +77,7 @@ def test_the_picture_lies_inside_and_touches_two_sides(height: int, width: int, 
 
 
 @given(sides, sides, canvases)
-def test_the_picture_keeps_its_shape(height: int, width: int, canvas: Canvas) -> None:
+def test_the_image_keeps_its_shape(height: int, width: int, canvas: Canvas) -> None:
     """Each side is the scaled one, less than a pixel lost, or half a pixel rounded; never nothing."""
     place = on(canvas, height, width)
     for side, camera in zip(place.size, (height, width), strict=True):
@@ -87,7 +87,7 @@ def test_the_picture_keeps_its_shape(height: int, width: int, canvas: Canvas) ->
 
 
 @given(sides, sides, canvases)
-def test_the_picture_is_in_the_middle_or_in_the_corner(height: int, width: int, canvas: Canvas) -> None:
+def test_the_image_is_in_the_middle_or_in_the_corner(height: int, width: int, canvas: Canvas) -> None:
     """Of an odd border the smaller half comes first."""
     place = on(canvas, height, width)
     below = canvas.size.height - place.rows.stop

@@ -18,7 +18,7 @@ FARTHEST = 100.0
 
 
 def depth_for(size: tuple[int, int], spec: InputSpec) -> Floats:
-    """What a network might say of such a picture: noise, 0..100."""
+    """What a network might say of such an image: noise, 0..100."""
     shape = network_size(Size(*size), spec)
     return np.random.default_rng(1).uniform(0, FARTHEST, shape).astype(np.float32)
 
@@ -68,7 +68,7 @@ def test_metric3d_is_cut_out_of_its_border_first(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_depth_pros_square_becomes_the_picture(size: tuple[int, int]) -> None:
+def test_depth_pros_square_becomes_the_image(size: tuple[int, int]) -> None:
     """Bilinear, each side by its own scale."""
     spec = depth_pro_spec(384)
     depth = depth_for(size, spec)

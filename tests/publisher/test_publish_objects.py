@@ -76,7 +76,7 @@ def read(publisher: Publisher) -> Iterator[Callable[[str], zmq.Socket[bytes]]]:
         yield make
 
 
-def test_objects_are_told_with_the_picture_they_are_in(
+def test_objects_are_told_with_the_image_they_are_in(
     publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]
 ) -> None:
     """Number, times and publisher as in a depth message."""

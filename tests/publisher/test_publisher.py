@@ -216,11 +216,11 @@ def test_who_asks_for_a_preview_is_heard_at_once(make_reader: MakeReader, monkey
 
 def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, make_reader: MakeReader) -> None:
     """Both without an error."""
-    picture = np.zeros((48, 64, 3), np.uint8)
-    publisher.send_preview(picture, depth_map())
+    image = np.zeros((48, 64, 3), np.uint8)
+    publisher.send_preview(image, depth_map())
     make_reader(publisher, "preview/cam0")
     until(lambda: publisher.wants_preview("cam0"))
-    publisher.send_preview(picture, depth_map(age_s=1))
+    publisher.send_preview(image, depth_map(age_s=1))
     figures = publisher.figures()
     assert (figures["previews"], figures["previews too old"]) == (0, 1)
 

@@ -83,7 +83,7 @@ def test_depth_that_comes_too_old_is_the_reason(status: StreamStatus) -> None:
 
 
 def test_a_camera_that_is_not_there_is_offline_with_its_trouble(status: StreamStatus) -> None:
-    """Even if its last picture is young."""
+    """Even if its last image is young."""
     status.sent(depth_map(), 50.0, at(1))
     assert state(status, 1, {"camera": "live"})[0] == "LIVE"
     assert state(status, 1, {"camera": "waiting", "trouble": "refused"}) == (

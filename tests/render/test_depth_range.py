@@ -66,7 +66,7 @@ def test_a_cut_starts_anew() -> None:
     assert depth_range.update(ramp(50.0, 60.0), GRAY + 60, at(0.04)) == pytest.approx((50.0, 60.0))
 
 
-def test_another_picture_size_starts_anew() -> None:
+def test_another_image_size_starts_anew() -> None:
     """A stream that changes its resolution."""
     depth_range = smooth()
     depth_range.update(ramp(0.0, 10.0), GRAY, at(0))
@@ -92,7 +92,7 @@ def test_a_frame_without_depth_keeps_the_range() -> None:
     assert depth_range.update(nothing, GRAY, at(2)) == pytest.approx((3.0, 5.0))
 
 
-def test_large_and_tiny_pictures_are_sampled() -> None:
+def test_large_and_tiny_images_are_sampled() -> None:
     """4K and 8 px."""
     for height, width in ((2160, 3840), (8, 8)):
         depth = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))

@@ -1,4 +1,4 @@
-"""Objects drawn into pictures."""
+"""Objects drawn into images."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def seen(*boxes: Box, kind: Kind = "metric", depth: float = 2.345, size: Size = 
 )
 def test_a_caption_says_how_far_and_in_what(kind: Kind, depth: float, guessed: bool, caption: str) -> None:
     """Metres, metres by a guess, or a rank; never a bare number."""
-    picture = seen(Box(100, 100, 200, 200, "cup"), kind=kind, depth=depth, guessed=guessed)
-    assert caption_of(picture.objects[0], picture) == caption
+    scene = seen(Box(100, 100, 200, 200, "cup"), kind=kind, depth=depth, guessed=guessed)
+    assert caption_of(scene.objects[0], scene) == caption
 
 
 def test_a_caption_is_what_the_font_can_write() -> None:
-    picture = seen(Box(100, 100, 200, 200, "Tür"))
-    assert caption_of(picture.objects[0], picture) == "T?r 2.35 m"
+    scene = seen(Box(100, 100, 200, 200, "Tür"))
+    assert caption_of(scene.objects[0], scene) == "T?r 2.35 m"
 
 
 def test_mask_box_and_caption_are_drawn_and_the_rest_is_left() -> None:
-    """The frame's own picture, too."""
-    picture = seen(Box(100, 100, 200, 200, "cup"), Box(220, 20, 300, 90))
-    before = picture.depth_map.frame.image.copy()
-    image = draw_objects(picture)
-    np.testing.assert_array_equal(picture.depth_map.frame.image, before)
+    """The frame's own image, too."""
+    scene = seen(Box(100, 100, 200, 200, "cup"), Box(220, 20, 300, 90))
+    before = scene.depth_map.frame.image.copy()
+    image = draw_objects(scene)
+    np.testing.assert_array_equal(scene.depth_map.frame.image, before)
     for centre, colour in (((180, 150), COLOURS_BGR[0]), ((60, 260), COLOURS_BGR[1])):
         expected = 90 + TINT * (np.array(colour) - 90)
         np.testing.assert_allclose(image[centre], expected, atol=0.6)
@@ -61,8 +61,8 @@ def test_mask_box_and_caption_are_drawn_and_the_rest_is_left() -> None:
 
 
 @pytest.mark.parametrize("size", [Size(8, 8), Size(16, 200), Size(240, 320), Size(480, 640)])
-def test_boxes_at_the_edges_and_tiny_pictures_are_drawn(size: Size) -> None:
-    """A caption stays in the picture, wherever its box is."""
+def test_boxes_at_the_edges_and_tiny_images_are_drawn(size: Size) -> None:
+    """A caption stays in the image, wherever its box is."""
     height, width = size
     corners = [(0, 0), (width - 5, 0), (0, height - 5), (width - 5, height - 5)]
     boxes = [Box(x, y, x + 5, y + 5, "a rather long label") for x, y in corners] + [Box(0, 0, width, height)]
@@ -71,6 +71,6 @@ def test_boxes_at_the_edges_and_tiny_pictures_are_drawn(size: Size) -> None:
     assert (image != 90).any()
 
 
-def test_a_picture_without_objects_is_the_picture() -> None:
-    picture = seen()
-    np.testing.assert_array_equal(draw_objects(picture), picture.depth_map.frame.image)
+def test_a_image_without_objects_is_the_image() -> None:
+    scene = seen()
+    np.testing.assert_array_equal(draw_objects(scene), scene.depth_map.frame.image)

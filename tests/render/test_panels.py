@@ -9,7 +9,7 @@ from stream.render.panels import side_by_side, stamp_text
 
 
 def test_panels_stand_in_a_row_below_their_captions() -> None:
-    """The pictures themselves are untouched; another height is scaled."""
+    """The images themselves are untouched; another height is scaled."""
     left, right = np.full((140, 200, 3), 90, np.uint8), np.full((70, 50, 3), 160, np.uint8)
     row = side_by_side([("camera", left), ("depth", right)])
     assert (row.shape, row.dtype) == ((140 + 18, 200 + 100, 3), np.uint8)
@@ -29,7 +29,7 @@ def test_a_long_caption_stays_in_its_panel() -> None:
 @pytest.mark.parametrize("background", [0, 128, 255])
 @pytest.mark.parametrize("size", [(64, 64), (48, 64), (120, 160), (480, 640), (1080, 1920), (64, 2000)])
 def test_a_stamp_is_white_on_dark_whatever_is_below(size: tuple[int, int], background: int) -> None:
-    """Bright letters, all of them inside, on a bar that is dark; the rest of the picture stays."""
+    """Bright letters, all of them inside, on a bar that is dark; the rest of the image stays."""
     image = np.full((*size, 3), background, np.uint8)
     image.flags.writeable = False
     marked = stamp_text(image, "RANDOM WEIGHTS")

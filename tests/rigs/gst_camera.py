@@ -47,7 +47,7 @@ def missing() -> str:
 
 
 class GstCamera:
-    """One path, ``/cam``, with a picture that moves and carries its time and number (``read_stamp``)."""
+    """One path, ``/cam``, with an image that moves and carries its time and number (``read_stamp``)."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class GstCamera:
         return f"rtsp://{credentials}127.0.0.1:{self.port}{path}"
 
     def stall(self) -> None:
-        """No pictures; the connections stay and requests are answered."""
+        """No images; the connections stay and requests are answered."""
         self._tell("stall")
 
     def resume(self) -> None:
@@ -123,13 +123,13 @@ class GstCamera:
 
 
 def read_stamp(image: Image) -> tuple[int, int]:
-    """(time in ms of the monotonic clock modulo 2^24, number of the picture), from an (H, W, 3) uint8 picture."""
+    """(time in ms of the monotonic clock modulo 2^24, number of the image), from an (H, W, 3) uint8 image."""
     time_ms, number = (_read_row(image, row * ROW_PX) for row in (0, 1))
     return time_ms, number
 
 
 def age_ms(image: Image, mono_ns: int) -> int:
-    """How long before ``mono_ns`` the picture was made, to the millisecond; negative: after it."""
+    """How long before ``mono_ns`` the image was made, to the millisecond; negative: after it."""
     wrap = 1 << BITS
     return (mono_ns // 1_000_000 - read_stamp(image)[0] + wrap // 2) % wrap - wrap // 2
 

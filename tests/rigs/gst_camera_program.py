@@ -20,23 +20,23 @@ for name in ("Gst", "GstApp", "GstRtsp", "GstRtspServer"):
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # type: ignore # noqa: E402
 
 BITS, BLOCK_PX = 24, 8
-"""A number in a picture: so many blocks, the lowest bit first, white for 1."""
+"""A number in an image: so many blocks, the lowest bit first, white for 1."""
 ROW_PX = 16
-"""Of a row of blocks; the first row is the time, the second one the picture's number."""
+"""Of a row of blocks; the first row is the time, the second one the image's number."""
 ENCODER = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max={fps} ! h264parse ! rtph264pay",
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max={fps} log-level=error"
     " ! h265parse ! rtph265pay",
 }
 STEP_PX = 4
-"""The background moves by so much from picture to picture."""
+"""The background moves by so much from image to image."""
 
 
 def row_of_blocks(value: int) -> bytes:
     return b"".join((b"\xeb" if value >> bit & 1 else b"\x10") * BLOCK_PX for bit in range(BITS))
 
 
-def picture(width: int, height: int, number: int, time_ms: int) -> bytes:
+def image(width: int, height: int, number: int, time_ms: int) -> bytes:
     """I420: a grey ramp that moves, under the two rows of blocks."""
     ramp = bytes(16 + 200 * x // width for x in range(width)) * 2
     start = number * STEP_PX % width
@@ -48,7 +48,7 @@ def picture(width: int, height: int, number: int, time_ms: int) -> bytes:
 
 
 class Feed:
-    """Raw pictures for the encoder of one media, paced by the monotonic clock."""
+    """Raw images for the encoder of one media, paced by the monotonic clock."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
         self.width, self.height, self.fps, self.stalled = width, height, fps, False
@@ -59,7 +59,7 @@ class Feed:
         """GStreamer made a media for the first client."""
         del factory
         self._generation += 1
-        source = media.get_element().get_by_name("pictures")
+        source = media.get_element().get_by_name("images")
         self._say_size(source)
         self._source, self._started_s = source, time.monotonic()
         self._due = 0
@@ -72,7 +72,7 @@ class Feed:
 
     def _unprepared(self, media: Any) -> None:
         del media
-        self._generation += 1  # nobody watches: ends the chain of pictures
+        self._generation += 1  # nobody watches: ends the chain of images
 
     def _say_size(self, source: Any) -> None:
         size = f"width={self.width},height={self.height},framerate={self.fps}/1"
@@ -90,7 +90,7 @@ class Feed:
 
     def _push(self, since_s: float) -> None:
         time_ms = int(time.monotonic() * 1000) % (1 << BITS)
-        data = Gst.Buffer.new_wrapped(picture(self.width, self.height, self._number, time_ms))
+        data = Gst.Buffer.new_wrapped(image(self.width, self.height, self._number, time_ms))
         data.pts = int(since_s * Gst.SECOND)
         self._source.emit("push-buffer", data)
         self._number += 1
@@ -100,9 +100,7 @@ def factory_for(settings: dict[str, Any], feed: Feed) -> Any:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
     encode = ENCODER[settings["codec"]].format(fps=settings["fps"])
-    factory.set_launch(
-        f"( appsrc name=pictures is-live=true format=time ! {encode} name=pay0 pt=96 config-interval=1 )"
-    )
+    factory.set_launch(f"( appsrc name=images is-live=true format=time ! {encode} name=pay0 pt=96 config-interval=1 )")
     factory.connect("media-configure", feed.configured)
     return factory
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.rigs.rtsp.numbered import Picture
+from tests.rigs.rtsp.numbered import Image
 from tests.rigs.rtsp_camera import read_number
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LIVE = {"fpsprobesize": "0"}
 
 
 class Seen(NamedTuple):
-    """One decoded picture."""
+    """One decoded image."""
 
     number: int | None
     """Read from the pixels."""
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
     """In 1/90000 s."""
     captured_unix_s: float | None
     """By the camera's clock, from its sender reports; None before the first."""
-    image: Picture
+    image: Image
     """(H, W, 3) uint8 BGR."""
 
 
@@ -40,16 +40,16 @@ class Seen(NamedTuple):
 def watching(
     url: str, transport: str = "tcp", *, timeout_s: float = TIMEOUT_S, **options: str
 ) -> Iterator[Iterator[Seen]]:
-    """Pictures as they come, until the stream ends; what cannot be decoded is left out."""
+    """Images as they come, until the stream ends; what cannot be decoded is left out."""
     import av
 
     options = {"rtsp_transport": transport, **LIVE, **options}
     with av.open(url, options=options, timeout=timeout_s) as container:
         container.streams.video[0].thread_type = "SLICE"
-        yield _pictures(container)
+        yield _images(container)
 
 
-def _pictures(container: Any) -> Iterator[Seen]:
+def _images(container: Any) -> Iterator[Seen]:
     import av
 
     times: dict[int | None, float] = {}
@@ -61,9 +61,9 @@ def _pictures(container: Any) -> Iterator[Seen]:
         except av.error.FFmpegError:
             continue
         for frame in frames:
-            picture: Picture = frame.to_ndarray(format="bgr24")
+            image: Image = frame.to_ndarray(format="bgr24")
             captured_unix_s = times.pop(frame.pts, None)
-            yield Seen(read_number(picture), (frame.width, frame.height), frame.pts, captured_unix_s, picture)
+            yield Seen(read_number(image), (frame.width, frame.height), frame.pts, captured_unix_s, image)
 
 
 def _captured_unix_s(packet: Packet[Any]) -> float | None:

@@ -32,7 +32,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 
 @every_codec
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_every_picture_comes_in_order(codec: Codec, transport: str) -> None:
+def test_every_image_comes_in_order(codec: Codec, transport: str) -> None:
     """None missing, whole, numbered from 0, and the description says what it is."""
     with GstCamera(codec) as camera, network(camera.url, transport=transport) as source:
         frames = read(source, 40)
@@ -46,8 +46,8 @@ def test_every_picture_comes_in_order(codec: Codec, transport: str) -> None:
 
 
 @every_codec
-def test_the_first_picture_is_fresh(codec: Codec) -> None:
-    """What piled up between opening and reading, 20 pictures and more, is not shown."""
+def test_the_first_image_is_fresh(codec: Codec) -> None:
+    """What piled up between opening and reading, 20 images and more, is not shown."""
     with GstCamera(codec) as camera, network(camera.url) as source:
         threading.Event().wait(0.8)
         first = read(source, 1)[0]
@@ -57,7 +57,7 @@ def test_the_first_picture_is_fresh(codec: Codec) -> None:
 
 @every_codec
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_stamps_tell_when_the_picture_was_made(codec: Codec, transport: str) -> None:
+def test_stamps_tell_when_the_image_was_made(codec: Codec, transport: str) -> None:
     """By our monotonic clock and never from the future; encoding is in it, the frame that FFmpeg holds is not."""
     ages_s: list[float] = []
     with GstCamera(codec) as camera, network(camera.url, transport=transport) as source:
@@ -117,7 +117,7 @@ def test_a_stalled_source_says_so(transport: str) -> None:
 
 @every_codec
 def test_a_new_size_comes_through(codec: Codec) -> None:
-    """In the same connection, and never a tainted picture."""
+    """In the same connection, and never a tainted image."""
     with GstCamera(codec) as camera, network(camera.url) as source:
 
         def is_large(frame: Frame) -> bool:

@@ -55,7 +55,7 @@ class Shown:
         return before.shape == after.shape and bool((before != after).any())
 
     def has_depth(self) -> bool:
-        """Colours in its right third; a tile that waits for its first picture is grey."""
+        """Colours in its right third; a tile that waits for its first image is grey."""
         depth = self._depth()
         return bool(np.ptp(depth, axis=2).mean() > 20) if depth.size else False
 
@@ -65,13 +65,13 @@ class Shown:
         return float((depth[..., 0] - depth[..., 2]).mean())
 
     def _depth(self) -> npt.NDArray[np.int32]:
-        picture = self.looks()
-        return picture[:, picture.shape[1] * 2 // 3 :].astype(np.int32)
+        image = self.looks()
+        return image[:, image.shape[1] * 2 // 3 :].astype(np.int32)
 
 
 @contextmanager
 def started(screen: Screen, folder: Path, *arguments: str) -> Iterator[Shown]:
-    """Run it until its window shows pictures."""
+    """Run it until its window shows images."""
     with (
         (folder / "output.txt").open("wb") as file,
         subprocess.Popen(
@@ -97,7 +97,7 @@ def assert_ended_well(shown: Shown) -> None:
         assert word not in shown.output
 
 
-def pictures_in(video: Path) -> int:
+def images_in(video: Path) -> int:
     """How many can be decoded."""
     with av.open(str(video)) as container:
         return sum(1 for _ in container.decode(video=0))
@@ -112,7 +112,7 @@ def test_the_demo_moves_changes_colours_and_ends_by_a_key(screen: Screen, tmp_pa
         wait_for(lambda: abs(shown.blueness() - inferno) > 15, "other colours")
         screen.press("q")
         assert_ended_well(shown)
-    assert pictures_in(tmp_path / "demo.mp4") > 10
+    assert images_in(tmp_path / "demo.mp4") > 10
 
 
 def test_the_cross_of_the_demos_window_ends_it(screen: Screen, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_cross_of_the_demos_window_ends_it(screen: Screen, tmp_path: Path) -
     with started(screen, tmp_path, *DEMO) as shown:
         screen.close(TITLE)
         assert_ended_well(shown)
-    assert pictures_in(tmp_path / "demo.mp4") > 1
+    assert images_in(tmp_path / "demo.mp4") > 1
 
 
 @pytest.mark.parametrize("ending", ["q", "cross"])

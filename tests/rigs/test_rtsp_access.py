@@ -10,7 +10,7 @@ import pytest
 from tests.rigs.rtsp.auth import Scheme
 from tests.rigs.rtsp_camera import RtspCamera
 from tests.rigs.rtsp_client import watching
-from tests.rigs.rtsp_pictures import PICTURES, numbers, quick_clip, turning
+from tests.rigs.rtsp_images import IMAGES, numbers, quick_clip, turning
 
 SECRET = "p@ss:w%rd /ü"
 
@@ -20,8 +20,8 @@ SECRET = "p@ss:w%rd /ü"
 def test_the_password_opens(scheme: Scheme, transport: str) -> None:
     """Also with characters that a URL has other uses for."""
     with RtspCamera({"/cam": quick_clip()}, user="ad min", password=SECRET, auth=scheme) as camera:
-        with watching(camera.url("/cam", credentials=True), transport) as pictures:
-            assert next(pictures).number == 0
+        with watching(camera.url("/cam", credentials=True), transport) as images:
+            assert next(images).number == 0
         assert SECRET not in camera.url("/cam", credentials=True)
         assert "ad" not in camera.url("/cam")
 
@@ -41,15 +41,15 @@ def test_anything_else_does_not(scheme: Scheme, who: str) -> None:
 def test_a_new_password_is_for_new_sessions() -> None:
     with RtspCamera({"/cam": quick_clip()}, user="admin", password="old") as camera:
         old_url = camera.url("/cam", credentials=True)
-        with watching(old_url) as pictures:
-            seen = list(islice(pictures, 5))
+        with watching(old_url) as images:
+            seen = list(islice(images, 5))
             camera.set_password("new")
             with pytest.raises(av.error.HTTPUnauthorizedError), watching(old_url):
                 pass
             with watching(camera.url("/cam", credentials=True)) as others:
                 assert next(others).number is not None
-            seen += islice(pictures, 2 * PICTURES)
-        assert numbers(seen) == turning(range(2 * PICTURES + 5))
+            seen += islice(images, 2 * IMAGES)
+        assert numbers(seen) == turning(range(2 * IMAGES + 5))
 
 
 def test_a_camera_without_a_user_has_no_password_to_change() -> None:
@@ -70,9 +70,9 @@ def test_a_wrong_path_is_not_found() -> None:
 def test_paths_look_as_makers_like_them(path: str) -> None:
     with (
         RtspCamera({"/Streaming/Channels/101": quick_clip(), "/cam": quick_clip()}) as camera,
-        watching(camera.url(path)) as pictures,
+        watching(camera.url(path)) as images,
     ):
-        assert next(pictures).number == 0
+        assert next(images).number == 0
 
 
 def test_a_transport_that_the_camera_lacks_is_refused() -> None:

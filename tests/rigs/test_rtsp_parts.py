@@ -1,4 +1,4 @@
-"""The RTSP camera's parts without a network: numbers in pictures, payload formats, messages, passwords, RTCP."""
+"""The RTSP camera's parts without a network: numbers in images, payload formats, messages, passwords, RTCP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_number_can_be_read_again(width: int) -> None:
         assert read_number(image) == number
 
 
-def test_a_picture_without_a_number_has_none() -> None:
+def test_a_image_without_a_number_has_none() -> None:
     """One colour, noise, a number with one block of the wrong colour, one with a grey block."""
     image = np.zeros((48, 320, 3), np.uint8)
     assert read_number(image) is None
@@ -64,10 +64,10 @@ def test_a_clip_has_the_key_frames_it_was_asked_for(codec: Codec) -> None:
 
 
 def test_a_clip_of_nothing_or_of_what_rtp_cannot_carry_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one picture"):
-        Clip.from_pictures([])
+    with pytest.raises(ValueError, match="at least one image"):
+        Clip.from_images([])
     with pytest.raises(ValueError, match="multiples of 8"):
-        Clip.from_pictures([np.zeros((100, 100, 3), np.uint8)], "mjpeg")
+        Clip.from_images([np.zeros((100, 100, 3), np.uint8)], "mjpeg")
     with pytest.raises(ValueError, match="0 to 4095"):
         write_number(np.zeros((48, 320, 3), np.uint8), NUMBERS)
 

@@ -48,8 +48,8 @@ def test_the_program_shows_its_camera_until_ctrl_c() -> None:
         url = ready.split()[1]
         with pytest.raises(av.error.HTTPUnauthorizedError), watching(url):
             pass
-        with watching(url.replace("rtsp://", "rtsp://admin:secret@")) as pictures:
-            assert [picture.number for picture in islice(pictures, 10)] == list(range(10))
+        with watching(url.replace("rtsp://", "rtsp://admin:secret@")) as images:
+            assert [image.number for image in islice(images, 10)] == list(range(10))
             assert told(program, "lose 2\nstatus").startswith("1 sessions")
         program.send_signal(signal.SIGINT)
         assert program.wait(10) == 130
@@ -61,16 +61,16 @@ def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
     clip = Clip.test_pattern(fps=50, seconds=0.4, keyframe_every=10)
     with RtspCamera({"/cam": clip}, user="admin", password="old") as camera:
         console = Console(camera, clip, keyframe_every=10)
-        with watching(camera.url("/cam", credentials=True)) as pictures:
-            assert next(pictures).size == (320, 240)
+        with watching(camera.url("/cam", credentials=True)) as images:
+            assert next(images).size == (320, 240)
             console.do("switch 160x128@50")
-            assert (160, 128) in {picture.size for picture in islice(pictures, 100)}
+            assert (160, 128) in {image.size for image in islice(images, 100)}
             console.do("cut rst")
             console.do("password new words")
             console.do("password new")
             console.do("codec mjpeg")
-        with watching(camera.url("/cam", credentials=True)) as pictures:
-            assert next(pictures).size == (160, 128)
+        with watching(camera.url("/cam", credentials=True)) as images:
+            assert next(images).size == (160, 128)
         for line in ("", "lose many", "cut sideways", "switch big", "codec vp9", "dance", "jump 1 2", "status", "help"):
             console.do(line)
     said = capsys.readouterr().out.splitlines()

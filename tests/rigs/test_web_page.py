@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.slow, pytest.mark.skipif(bool(missing
 GOOD, BAD = "rgb(63, 185, 80)", "rgb(255, 123, 114)"
 """Of the dot beside a camera's state."""
 MOVES_S = 2.0
-"""The promise: from the page's load event until every tile has shown two pictures."""
+"""The promise: from the page's load event until every tile has shown two images."""
 CAMERAS = ("front", "back")
 FPS = 12
 PASSWORD = "p@ss:w%rd"
@@ -108,7 +108,7 @@ def seen(tmp_path: Path) -> Path:
 
 
 def test_tiles_move_within_two_seconds_of_loading(chromium: Page, site: Site, page: Page) -> None:
-    """By the browser's own clock, from its load event until every tile has drawn a second picture; pixels change.
+    """By the browser's own clock, from its load event until every tile has drawn a second image; pixels change.
 
     The best of three: the page promises it, a machine that has something else to do does not.
     """
@@ -152,7 +152,7 @@ def test_the_arrow_keys_measure_as_the_pointer_does(page: Page, site: Site) -> N
     assert text(page, tile("back", ".probe")) == ""
 
 
-def test_a_frozen_picture_stays_and_can_be_measured(page: Page, site: Site) -> None:
+def test_a_frozen_image_stays_and_can_be_measured(page: Page, site: Site) -> None:
     """This page's tile only: the other one goes on, and so does this one afterwards."""
     click(page, tile("front", ".freeze"))
     frozen = shown(page, "front")
@@ -168,20 +168,20 @@ def test_a_frozen_picture_stays_and_can_be_measured(page: Page, site: Site) -> N
     moves(page, "front")
 
 
-def test_picture_and_depth_are_shown_alone_or_mixed(page: Page) -> None:
-    """The picture is the camera's grey pattern's, the depth is colourful, and the slider goes from one to the other."""
-    click(page, tile("front", "[data-mode=picture]"))
+def test_image_and_depth_are_shown_alone_or_mixed(page: Page) -> None:
+    """The image is the camera's grey pattern's, the depth is colourful, and the slider goes from one to the other."""
+    click(page, tile("front", "[data-mode=image]"))
     moves(page, "front", 4)
-    picture = pixels(page, "front")
+    image = pixels(page, "front")
     click(page, tile("front", "[data-mode=depth]"))
     moves(page, "front", 4)
     depth = pixels(page, "front")
     click(page, tile("front", "[data-mode=both]"))
     moves(page, "front", 4)
-    assert np.abs(picture.astype(int) - depth).mean() > 20
+    assert np.abs(image.astype(int) - depth).mean() > 20
     mixed = pixels(page, "front")
-    nearness = [np.abs(mixed.astype(int) - other).mean() for other in (picture, depth)]
-    assert max(nearness) < np.abs(picture.astype(int) - depth).mean()
+    nearness = [np.abs(mixed.astype(int) - other).mean() for other in (image, depth)]
+    assert max(nearness) < np.abs(image.astype(int) - depth).mean()
 
 
 def test_a_camera_that_is_cut_is_offline_and_comes_back(page: Page, site: Site, seen: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_slow_viewer_holds_up_nobody(page: Page, site: Site) -> None:
 
 
 def test_a_choice_of_colours_is_everybodys(page: Page, site: Site) -> None:
-    """Another viewer's page shows it, in its control, its legend and its pictures; so it does with a held range."""
+    """Another viewer's page shows it, in its control, its legend and its images; so it does with a held range."""
     with browser() as other:
         other.get(site.url)
         moves(other, "front")
@@ -240,8 +240,8 @@ def test_a_choice_of_colours_is_everybodys(page: Page, site: Site) -> None:
     page.wait_for("document.documentElement.dataset.colormap === 'inferno'")
 
 
-def test_a_picture_of_ones_own_becomes_a_heat_map(page: Page, tmp_path: Path) -> None:
-    """Of the picture's size, in colours, with what is known about it, and files to take away."""
+def test_a_image_of_ones_own_becomes_a_heat_map(page: Page, tmp_path: Path) -> None:
+    """Of the image's size, in colours, with what is known about it, and files to take away."""
     give(page, gradient(tmp_path / "mine.png"))
     page.wait_for("document.querySelector('.heat').naturalWidth === 200")
     page.find_element(By.CSS_SELECTOR, ".drop").location_once_scrolled_into_view  # noqa: B018
@@ -253,7 +253,7 @@ def test_a_picture_of_ones_own_becomes_a_heat_map(page: Page, tmp_path: Path) ->
     assert len(page.find_elements(By.CSS_SELECTOR, ".downloads a")) == 3
 
 
-def test_the_depth_of_a_picture_can_be_taken_away(page: Page, tmp_path: Path) -> None:
+def test_the_depth_of_a_image_can_be_taken_away(page: Page, tmp_path: Path) -> None:
     """The links bring files that hold what they say: colours, 16 bits, an array."""
     page.command("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "down")})
     give(page, gradient(tmp_path / "mine.png"))
@@ -268,9 +268,9 @@ def test_the_depth_of_a_picture_can_be_taken_away(page: Page, tmp_path: Path) ->
         assert values.dtype == dtype
 
 
-def test_what_is_no_picture_is_refused_in_words(page: Page, tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused_in_words(page: Page, tmp_path: Path) -> None:
     """The browser's own note of the refused load is the only thing in its console."""
-    (tmp_path / "notes.png").write_text("no picture at all")
+    (tmp_path / "notes.png").write_text("no image at all")
     give(page, tmp_path / "notes.png")
     page.wait_for("document.querySelector('.said.is-error')")
     said = text(page, ".said")
@@ -280,7 +280,7 @@ def test_what_is_no_picture_is_refused_in_words(page: Page, tmp_path: Path) -> N
 
 
 def test_a_phone_never_scrolls_sideways(page: Page, seen: Path, tmp_path: Path) -> None:
-    """320 pixels wide, everything unfolded, a picture's result below, a point measured by touch in between."""
+    """320 pixels wide, everything unfolded, an image's result below, a point measured by touch in between."""
     page.resize(PHONE)
     try:
         page.look("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -320,7 +320,7 @@ def test_everything_has_a_name_and_is_reached_by_the_keyboard(page: Page) -> Non
         ActionChains(page).send_keys(Keys.TAB).perform()
         what, name = page.look(script)
         reached[what] = name
-    assert {"colormap", "hold", "screen", "picture", "both", "depth", "mix", "freeze", "fill"} <= set(reached)
+    assert {"colormap", "hold", "screen", "image", "both", "depth", "mix", "freeze", "fill"} <= set(reached)
     assert {"SUMMARY", "INPUT"} <= set(reached)
     assert all(reached.values())
 
@@ -369,7 +369,7 @@ def test_a_token_is_kept_until_it_is_another(chromium: Page, clip: Clip) -> None
     ],
 )
 def test_the_line_names_what_is_not_as_it_should_be(page: Page, dropped: dict[str, int], grade: str, line: str) -> None:
-    """What gave way to a newer picture is how a live pipeline keeps up: in the list only, where all of it stands."""
+    """What gave way to a newer image is how a live pipeline keeps up: in the list only, where all of it stands."""
     script = """
       const [figures, done] = arguments;
       import("/health.js").then(({Health}) => {
@@ -384,7 +384,7 @@ def test_the_line_names_what_is_not_as_it_should_be(page: Page, dropped: dict[st
 
 
 def gradient(path: Path) -> Path:
-    """A picture of 200 x 120 pixels."""
+    """An image of 200 x 120 pixels."""
     ramp = np.linspace(0, 255, 200, dtype=np.uint8)
     cv2.imwrite(str(path), np.dstack([np.tile(ramp, (120, 1))] * 3))
     return path

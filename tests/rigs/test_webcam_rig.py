@@ -1,4 +1,4 @@
-"""Webcams on a real driver: what it offers, pictures, colours, times; unplugged, hung, busy, damaged.
+"""Webcams on a real driver: what it offers, images, colours, times; unplugged, hung, busy, damaged.
 
 One boot of a virtual machine for all of these tests; what it did is in webcam_guest.py.
 """
@@ -43,7 +43,7 @@ def of(seen: Seen, name: str) -> Seen:
 
 
 @pytest.mark.parametrize(("name", "size", "count"), [("small", "640x360", 60), ("large", "1920x1080", 8)])
-def test_pictures_come_as_asked(seen: Seen, name: str, size: str, count: int) -> None:
+def test_images_come_as_asked(seen: Seen, name: str, size: str, count: int) -> None:
     """Every one numbered, whole, of the size asked for, and still there after the camera was closed."""
     facts = of(seen, name)
     assert facts["about"].startswith(f"webcam /dev/video0 (vivid): {size}, ")
@@ -54,7 +54,7 @@ def test_pictures_come_as_asked(seen: Seen, name: str, size: str, count: int) ->
     assert min(facts["levels"]) > 50
 
 
-def test_the_driver_tells_when_a_picture_was_taken(seen: Seen) -> None:
+def test_the_driver_tells_when_a_image_was_taken(seen: Seen) -> None:
     """By the monotonic clock, evenly, and it agrees with the wall clock."""
     facts = of(seen, "small")
     assert facts["stamps"] == ["device"] * 60
@@ -102,7 +102,7 @@ def test_what_is_given_as_asked_is_not_warned_of(seen: Seen) -> None:
     assert facts["step_s"] == pytest.approx(1 / 15, rel=0.5)
 
 
-def test_the_first_picture_is_fresh(seen: Seen) -> None:
+def test_the_first_image_is_fresh(seen: Seen) -> None:
     """Those that the driver took while nobody read are not shown."""
     assert of(seen, "fresh_after_a_pause")["age_s"] < 1.0
 
@@ -123,7 +123,7 @@ def test_a_camera_in_use_is_said_to_be_so(seen: Seen) -> None:
     assert "another program uses it; close that (fuser -v /dev/video0" in facts["second"]
 
 
-def test_nodes_that_give_no_pictures_are_no_cameras(seen: Seen) -> None:
+def test_nodes_that_give_no_images_are_no_cameras(seen: Seen) -> None:
     """vivid has an output and more, each with a node of its own."""
     facts = of(seen, "not_a_camera")
     assert facts["cameras"] == ["/dev/video0"]
@@ -159,7 +159,7 @@ def test_a_camera_that_breaks_off_is_told_at_once(seen: Seen, name: str, words: 
 def test_a_camera_that_hangs_is_a_stall(seen: Seen) -> None:
     """After stall_s = 1.5 s."""
     facts = of(seen, "hangs")
-    assert facts["said"].startswith("SourceStalled: webcam /dev/video0: no picture for 1.5 s; ")
+    assert facts["said"].startswith("SourceStalled: webcam /dev/video0: no image for 1.5 s; ")
     assert facts["after_s"] < 1.5 + SOON_S
     assert facts["works_again"] == 5
 
@@ -171,19 +171,19 @@ def test_a_camera_that_hangs_does_not_hold_up_the_end(seen: Seen) -> None:
     assert facts["works_again"] == 5
 
 
-def test_lost_pictures_do_not_end_the_stream(seen: Seen) -> None:
+def test_lost_images_do_not_end_the_stream(seen: Seen) -> None:
     """The driver loses every second one."""
-    steps_s = of(seen, "half_of_the_pictures_lost")["steps_s"]
+    steps_s = of(seen, "half_of_the_images_lost")["steps_s"]
     assert len(steps_s) == 29
     assert max(steps_s) > 1.5 * min(steps_s)
 
 
-def test_a_bad_picture_does_not_end_the_stream(seen: Seen) -> None:
+def test_a_bad_image_does_not_end_the_stream(seen: Seen) -> None:
     """The driver marks one: it is tainted, those after it are not."""
-    facts = of(seen, "bad_picture")
+    facts = of(seen, "bad_image")
     assert facts["integrity"].count("tainted") == 1
     assert facts["integrity"][-1] == "clean"
-    assert facts["log"] == ["vivid: bad picture, shown as tainted"]
+    assert facts["log"] == ["vivid: bad image, shown as tainted"]
 
 
 @pytest.mark.parametrize("name", ["does_not_start", "no_buffers"])

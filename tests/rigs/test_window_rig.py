@@ -54,7 +54,7 @@ class Program:
             seen.append(self.looks())
             return len(seen) > 4 and all(np.array_equal(seen[-1], earlier) for earlier in seen[-5:])
 
-        wait_for(is_still, "a picture that stands still")
+        wait_for(is_still, "an image that stands still")
         return seen[-1]
 
 
@@ -72,7 +72,7 @@ def started(screen: Screen, folder: Path, *arguments: str, **environment: str) -
         program = Program(screen, process, output)
         try:
             screen.focus(TITLE)
-            wait_for(lambda: program.looks().max(axis=2).std() > 20, "pictures of the cameras")
+            wait_for(lambda: program.looks().max(axis=2).std() > 20, "images of the cameras")
             yield program
         finally:
             process.kill()
@@ -97,7 +97,7 @@ def test_the_cross_of_the_window_ends_the_program_cleanly(screen: Screen, tmp_pa
 
 
 def test_the_colormap_key_repaints_the_depth_only(screen: Screen, tmp_path: Path) -> None:
-    """The camera's picture stays as it is; the depth has the colours of the next map."""
+    """The camera's image stays as it is; the depth has the colours of the next map."""
     with started(screen, tmp_path, "--still") as program:
         before = program.settled()
         screen.press("c")
@@ -106,14 +106,14 @@ def test_the_colormap_key_repaints_the_depth_only(screen: Screen, tmp_path: Path
         after = program.settled()
     middle, yard = before.shape[1] // 2, slice(before.shape[0] * 4 // 10, before.shape[0] * 6 // 10)
     np.testing.assert_array_equal(after[:, :middle], before[:, :middle])
-    for picture, colormap in ((before, "inferno"), (after, "turbo")):
-        column = picture[yard, -20].astype(int)
+    for image, colormap in ((before, "inferno"), (after, "turbo")):
+        column = image[yard, -20].astype(int)
         distance = np.abs(column[:, None] - lut(colormap).astype(int)).max(axis=2).min(axis=1)
         assert distance.max() < 8, f"not the colours of {colormap}"
 
 
 def test_space_freezes_and_goes_on(screen: Screen, tmp_path: Path) -> None:
-    """A moving picture stands still, says so, and moves again."""
+    """A moving image stands still, says so, and moves again."""
     with started(screen, tmp_path) as program:
         wait_for(lambda: program.differs_from(program.looks()), "movement")
         screen.press("space")
@@ -143,7 +143,7 @@ def test_help_comes_and_goes(screen: Screen, tmp_path: Path) -> None:
         np.testing.assert_array_equal(with_help[:-30], before[:-30])
         assert ((with_help[-30:] > 200).all(axis=2).sum()) > 500, "it has words"
         screen.press("h")
-        wait_for(lambda: not program.differs_from(before), "the picture without help")
+        wait_for(lambda: not program.differs_from(before), "the image without help")
 
 
 def test_other_keys_and_minimising_end_nothing(screen: Screen, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_larger_window_is_filled(screen: Screen, tmp_path: Path) -> None:
         large = program.settled()
     assert not large[:, :40].any(), "black beside the tiles"
 
-    bright = [int(np.count_nonzero(picture.max(axis=2) > 60)) for picture in (small, large)]
+    bright = [int(np.count_nonzero(image.max(axis=2) > 60)) for image in (small, large)]
     assert bright[1] > 1.1 * bright[0]
 
 

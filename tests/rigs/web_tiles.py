@@ -57,7 +57,7 @@ def pixels(page: Page, camera: str) -> Image:
 
 
 def point_at(page: Page, camera: str, x: float, y: float) -> None:
-    """Move the mouse to this place of the camera's picture, 0..1 from the top left."""
+    """Move the mouse to this place of the camera's image, 0..1 from the top left."""
     canvas = page.find_element(By.CSS_SELECTOR, tile(camera, ".screen"))
     width, height, ratio = page.look("[a[0].clientWidth, a[0].clientHeight, a[0].width / a[0].height]", canvas)
     shown_width, shown_height = min(width, height * ratio), min(height, width / ratio)
@@ -66,7 +66,7 @@ def point_at(page: Page, camera: str, x: float, y: float) -> None:
 
 
 def touch(page: Page, camera: str) -> None:
-    """Tap the middle of the camera's picture with a finger."""
+    """Tap the middle of the camera's image with a finger."""
     middle = (
         "(r => ({x: r.x + r.width / 2, y: r.y + r.height / 2}))(document.querySelector(a[0]).getBoundingClientRect())"
     )
@@ -110,7 +110,7 @@ def drawn_share(page: Page, site: Site, camera: str, frames: int = 36) -> float:
 
 
 def legend_stays(page: Page) -> bool:
-    """Whether the ends of the front camera's range are the same some pictures later."""
+    """Whether the ends of the front camera's range are the same some images later."""
     before = text(page, tile("front", ".legend")), page.look("document.querySelector('.first').title")
     moves(page, "front", 4)
     return before == (text(page, tile("front", ".legend")), page.look("document.querySelector('.first').title"))

@@ -46,7 +46,7 @@ from tests.rigs.webcam_hands import (
 NOBODY = 65534
 END_OF_FRAME, START_OF_EXPOSURE = 0, 1
 BARS = (slice(340, 341), slice(40, None, 80))
-"""In a picture of 640x360: the middle of each of the eight bars, near the lower edge."""
+"""In an image of 640x360: the middle of each of the eight bars, near the lower edge."""
 CHECKS: dict[str, Callable[[], Facts]] = {}
 
 
@@ -201,14 +201,14 @@ def stops_while_it_hangs() -> Facts:
 
 
 @check
-def half_of_the_pictures_lost() -> Facts:
+def half_of_the_images_lost() -> Facts:
     with losing(50), camera(width=640, height=360) as source:
         frames = read(source, 30)
         return {"about": source.describe(), "steps_s": steps_s(frames)}
 
 
 @check
-def bad_picture() -> Facts:
+def bad_image() -> Facts:
     with camera(width=640, height=360) as source:
         frames = read(source, 40, lambda f: control("inject_v4l2_buf_flag_error") if f.seq == BREAK_AT else None)
         return {"integrity": [frame.integrity for frame in frames], "log": source.log_lines}

@@ -37,7 +37,7 @@ def control(name: str, value: int = 1) -> None:
 
 @contextmanager
 def losing(percent: int) -> Iterator[None]:
-    """The driver loses so many of its pictures; with 100 it hangs."""
+    """The driver loses so many of its images; with 100 it hangs."""
     control("percentage_of_dropped_buffers", percent)
     try:
         yield

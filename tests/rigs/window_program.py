@@ -1,6 +1,6 @@
 """A program with a preview window, as a pipeline's runner has one: two cameras with depth, a third that never delivers.
 
-Pictures and depth move, but not with ``--still``. Prints a line for everything that the keys change, and ``ended: ...``
+Images and depth move, but not with ``--still``. Prints a line for everything that the keys change, and ``ended: ...``
 with the pipeline's account at the end.
 """
 # ruff: noqa: T201  what it prints is its result

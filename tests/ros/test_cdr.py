@@ -67,9 +67,7 @@ def store(request: pytest.FixtureRequest) -> Any:
 
 @given(DEPTHS, STAMPS, FRAME_IDS, st.sampled_from(["32FC1", "16UC1"]))
 @settings(max_examples=150, deadline=None)
-def test_a_picture_has_rosbags_bytes(
-    store: Any, depth: np.ndarray, stamp_ns: int, frame_id: str, encoding: Any
-) -> None:
+def test_a_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int, frame_id: str, encoding: Any) -> None:
     """Any float32 at all, odd sizes, empty and long frame ids."""
     image = depth_image(depth, "metric", stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
     assert image_bytes(image) == reference_image(store, image)

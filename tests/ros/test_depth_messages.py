@@ -53,14 +53,14 @@ def test_relative_depth_is_refused(kind: str) -> None:
         depth_image(np.ones((2, 2), np.float32), kind, stamp_ns=0, frame_id="")
 
 
-def test_only_pictures_become_pictures() -> None:
+def test_only_images_become_images() -> None:
     """Two dimensions."""
     with pytest.raises(WireError, match=r"not the shape \(2, 2, 1\)"):
         depth_image(np.ones((2, 2, 1), np.float32), "metric", stamp_ns=0, frame_id="")
 
 
 def test_camera_info_projects_as_our_intrinsics_do() -> None:
-    """K and P times a point give the pixel; after resizing, the same place of the picture (edges, not centres)."""
+    """K and P times a point give the pixel; after resizing, the same place of the image (edges, not centres)."""
     at_vga = Intrinsics(600.0, 610.0, 319.5, 241.0, Size(480, 640))
     point = np.array([0.3, -0.2, 2.0])
     at_qvga = camera_info(at_vga.scaled_to(Size(240, 320)), stamp_ns=5, frame_id="f")

@@ -11,13 +11,13 @@ from stream.frames import Size
 from stream.scenes.camera.camera import Camera
 from stream.scenes.renderer.materials import Material
 from stream.scenes.renderer.primitives import Primitive
-from stream.scenes.renderer.render import Pictures, render
+from stream.scenes.renderer.render import Images, render
 from stream.scenes.renderer.textures import Atlas, atlas_of
 from stream.scenes.scene import FAR_M, Environment, Light, Scene
 
 GREY = Material(0)
 SIZE = Size(48, 64)
-Draw = Callable[..., Pictures]
+Draw = Callable[..., Images]
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def make_scene() -> Callable[..., Scene]:
 def draw(grey: Atlas, make_scene: Callable[..., Scene]) -> Draw:
     """Render primitives on an endless floor."""
 
-    def draw(*primitives: Primitive, camera: Camera | None = None) -> Pictures:
+    def draw(*primitives: Primitive, camera: Camera | None = None) -> Images:
         return render([make_scene(*primitives, camera=camera)], grey, SIZE)
 
     return draw

@@ -36,7 +36,7 @@ def test_angles_turn_the_way_their_docstrings_say():
 
 
 def test_the_centre_of_the_top_left_pixel_is_the_origin():
-    """So the middle of a picture of 4 x 3 pixels is at (1.5, 1)."""
+    """So the middle of an image of 4 x 3 pixels is at (1.5, 1)."""
     k = Camera(field_of_view_rad=math.radians(90)).intrinsics(Size(3, 4))
     assert (k.cx_px, k.cy_px) == (1.5, 1.0)
     assert k.fx_px == pytest.approx(2.0)
@@ -48,9 +48,9 @@ def test_the_centre_of_the_top_left_pixel_is_the_origin():
 def test_a_known_point_is_found_where_it_projects(draw, material, camera, optical):
     """A small ball put at a point of the optical frame shows up at f * (x, y) / z + c, within a quarter of a pixel."""
     world = camera.pose() @ (*optical, 1.0)
-    pictures = draw(ellipsoid(world[:3], vector(0.2, 0.2, 0.2), material), camera=camera)
-    v, u = np.nonzero(pictures.ident[0].numpy() == 0)
-    k = camera.intrinsics(Size(*pictures.depth.shape[1:]))
+    images = draw(ellipsoid(world[:3], vector(0.2, 0.2, 0.2), material), camera=camera)
+    v, u = np.nonzero(images.ident[0].numpy() == 0)
+    k = camera.intrinsics(Size(*images.depth.shape[1:]))
     assert u.mean() == pytest.approx(k.fx_px * optical[0] / optical[2] + k.cx_px, abs=0.25)
     assert v.mean() == pytest.approx(k.fy_px * optical[1] / optical[2] + k.cy_px, abs=0.25)
-    assert pictures.depth[0, v, u].min() == pytest.approx(optical[2] - 0.2, abs=0.02)
+    assert images.depth[0, v, u].min() == pytest.approx(optical[2] - 0.2, abs=0.02)

@@ -35,17 +35,17 @@ def nearer_root(camera, center, radius, direction):
     return (-b - np.sqrt(np.maximum(root, 0))) / a, root
 
 
-def seen(pictures, what):
+def seen(images, what):
     """Depth (H, W) and where the identity is ``what``."""
-    return pictures.depth[0].numpy().astype(np.float64), pictures.ident[0].numpy() == what
+    return images.depth[0].numpy().astype(np.float64), images.ident[0].numpy() == what
 
 
 @CAMERAS
 def test_the_floor_is_where_the_rays_meet_it(draw, camera):
     """Ground plane: depth = height / how fast the ray falls; above the horizon is sky, +inf."""
-    pictures = draw(camera=camera)
-    direction = rays(camera, _size(pictures))
-    depth, floor = seen(pictures, 4)
+    images = draw(camera=camera)
+    direction = rays(camera, _size(images))
+    depth, floor = seen(images, 4)
     assert floor.any()
     expected = camera.position[2] / -direction[floor][:, 2]
     assert (np.abs(depth[floor] / expected - 1) < ROUNDING * (1 + expected / camera.position[2])).all()
@@ -57,9 +57,9 @@ def test_the_floor_is_where_the_rays_meet_it(draw, camera):
 def test_a_ball_is_seen_at_the_nearer_root(draw, material, camera):
     """Sphere: solve |o + t d - c| = r for every pixel."""
     center, radius = vector(5, 0.4, 1.2), 0.8
-    pictures = draw(ellipsoid(center, vector(radius, radius, radius), material), camera=camera)
-    depth, ball = seen(pictures, 0)
-    expected, root = nearer_root(camera, center, radius, rays(camera, _size(pictures)))
+    images = draw(ellipsoid(center, vector(radius, radius, radius), material), camera=camera)
+    depth, ball = seen(images, 0)
+    expected, root = nearer_root(camera, center, radius, rays(camera, _size(images)))
     assert (ball == (root > 0)).mean() > 0.998
     inner = ball & (root > 0.1)
     assert inner.sum() > 50
@@ -69,9 +69,9 @@ def test_a_ball_is_seen_at_the_nearer_root(draw, material, camera):
 def test_a_far_small_ball_keeps_its_depth(draw, material):
     """Float32 must not lose a ball of 20 cm at 50 m, where the textbook formula does."""
     camera, center = Camera((0, 0, 10), field_of_view_rad=math.radians(1)), vector(50, 0, 10)
-    pictures = draw(ellipsoid(center, vector(0.2, 0.2, 0.2), material), camera=camera)
-    depth, ball = seen(pictures, 0)
-    expected, root = nearer_root(camera, center, 0.2, rays(camera, _size(pictures)))
+    images = draw(ellipsoid(center, vector(0.2, 0.2, 0.2), material), camera=camera)
+    depth, ball = seen(images, 0)
+    expected, root = nearer_root(camera, center, 0.2, rays(camera, _size(images)))
     inner = ball & (root > 0.01)
     assert inner.sum() > 200
     np.testing.assert_allclose(depth[inner], expected[inner], atol=5e-5)
@@ -82,9 +82,9 @@ def test_a_far_small_ball_keeps_its_depth(draw, material):
 def test_points_on_a_box_lie_on_its_faces(draw, material, camera, turn):
     """Box: back in its own frame, every seen point has its largest coordinate at 1, and the others within."""
     center, half = vector(5, -0.2, 1.3), vector(0.7, 0.9, 0.5)
-    pictures = draw(box(center, half, material, turn), camera=camera)
-    depth, mine = seen(pictures, 0)
-    local = (_points(camera, pictures)[mine] - center) @ turn / half
+    images = draw(box(center, half, material, turn), camera=camera)
+    depth, mine = seen(images, 0)
+    local = (_points(camera, images)[mine] - center) @ turn / half
     assert mine.sum() > 50
     np.testing.assert_allclose(np.abs(local).max(-1), 1, atol=1e-4)
     facing = (np.array(camera.position) - center) @ turn / half
@@ -98,9 +98,9 @@ def test_points_on_a_box_lie_on_its_faces(draw, material, camera, turn):
 def test_points_on_a_cylinder_lie_on_its_side_or_cap(draw, material, camera):
     """Cylinder from above: side where the radius is 1, cap where |z| is 1; the cap is a plane."""
     center, turn = vector(4, 0.1, 0.5), about_y(-0.3)
-    pictures = draw(cylinder(center, 0.6, 0.5, material, turn), camera=camera)
-    _, mine = seen(pictures, 0)
-    local = (_points(camera, pictures)[mine] - center) @ turn / (0.6, 0.6, 0.5)
+    images = draw(cylinder(center, 0.6, 0.5, material, turn), camera=camera)
+    _, mine = seen(images, 0)
+    local = (_points(camera, images)[mine] - center) @ turn / (0.6, 0.6, 0.5)
     radius, height = np.hypot(local[:, 0], local[:, 1]), np.abs(local[:, 2])
     np.testing.assert_allclose(np.maximum(radius, height), 1, atol=1e-4)
     assert (np.abs(local[:, 2] - 1) < 1e-4).sum() > 10, "no cap in view"
@@ -111,30 +111,30 @@ def test_the_nearer_thing_hides_the_farther(draw, material):
     """Whatever their order in the scene."""
     near, far = (box(vector(x, 0, 1.5), vector(0.1, 1, 1), material) for x in (3, 6))
     for order in ((near, far), (far, near)):
-        pictures = draw(*order)
-        assert pictures.depth[0, 24, 32] == pytest.approx(2.9, rel=1e-5)
+        images = draw(*order)
+        assert images.depth[0, 24, 32] == pytest.approx(2.9, rel=1e-5)
 
 
 def test_what_is_behind_the_camera_is_not_seen(draw, material):
     """A ray has one direction."""
-    pictures = draw(ellipsoid(vector(-3, 0, 1.5), vector(1, 1, 1), material))
-    assert not (pictures.ident == 0).any()
+    images = draw(ellipsoid(vector(-3, 0, 1.5), vector(1, 1, 1), material))
+    assert not (images.ident == 0).any()
 
 
 def test_depth_is_positive_and_infinite_only_in_the_sky(draw, material):
     """And the sky is where the identity says so."""
-    pictures = draw(ellipsoid(vector(4, 0, 1), vector(1, 1, 1), material))
-    sky = pictures.ident == -1
+    images = draw(ellipsoid(vector(4, 0, 1), vector(1, 1, 1), material))
+    sky = images.ident == -1
     assert sky.any()
-    assert bool((pictures.depth > 0).all())
-    assert bool((pictures.depth.isinf() == sky).all())
+    assert bool((images.depth > 0).all())
+    assert bool((images.depth.isinf() == sky).all())
 
 
-def _size(pictures):
-    return Size(*pictures.depth.shape[1:])
+def _size(images):
+    return Size(*images.depth.shape[1:])
 
 
-def _points(camera, pictures):
-    direction = rays(camera, _size(pictures))
-    depth = np.where(np.isfinite(d := pictures.depth[0].numpy().astype(np.float64)), d, 0)
+def _points(camera, images):
+    direction = rays(camera, _size(images))
+    depth = np.where(np.isfinite(d := images.depth[0].numpy().astype(np.float64)), d, 0)
     return np.array(camera.position) + depth[..., None] * direction

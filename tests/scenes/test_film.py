@@ -1,4 +1,4 @@
-"""What a camera and its file do to a picture."""
+"""What a camera and its file do to an image."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ H, W = 40, 56
 
 
 @pytest.fixture
-def picture() -> Tensor:
-    """Two smooth random pictures (2, 3, H, W) in 0..1."""
+def image() -> Tensor:
+    """Two smooth random images (2, 3, H, W) in 0..1."""
     coarse = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.interpolate(coarse, (H, W), mode="bilinear", align_corners=False)
 
@@ -38,33 +38,33 @@ def ramp() -> Tensor:
     return depth
 
 
-def test_a_perfect_camera_only_rounds(picture: Tensor, plain: Shots) -> None:
+def test_a_perfect_camera_only_rounds(image: Tensor, plain: Shots) -> None:
     """To 8 bits, (B, 3, H, W)."""
-    taken = take(picture, ramp(), plain)
+    taken = take(image, ramp(), plain)
     assert taken.dtype == torch.uint8
-    assert float((taken / 255 - picture).abs().max()) <= 0.5 / 255 + 1e-6
+    assert float((taken / 255 - image).abs().max()) <= 0.5 / 255 + 1e-6
 
 
-def test_the_seed_decides(picture: Tensor) -> None:
-    """The same seed gives the same picture, another seed another one."""
-    first, again, other = (take(picture, ramp(), random_shots(np.random.default_rng(s), 2)) for s in (1, 1, 2))
+def test_the_seed_decides(image: Tensor) -> None:
+    """The same seed gives the same image, another seed another one."""
+    first, again, other = (take(image, ramp(), random_shots(np.random.default_rng(s), 2)) for s in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_a_grey_camera_has_no_colours(picture: Tensor, plain: Shots) -> None:
-    """Only the picture that is meant to be grey."""
-    taken = take(picture, ramp(), replace(plain, grey=torch.tensor([True, False])))
+def test_a_grey_camera_has_no_colours(image: Tensor, plain: Shots) -> None:
+    """Only the image that is meant to be grey."""
+    taken = take(image, ramp(), replace(plain, grey=torch.tensor([True, False])))
     spread = (taken.amax(1).int() - taken.amin(1).int()).flatten(1).amax(1)
     assert spread[0] == 0
     assert spread[1] > 20
 
 
-def test_exposure_and_balance_are_factors(picture: Tensor, plain: Shots) -> None:
+def test_exposure_and_balance_are_factors(image: Tensor, plain: Shots) -> None:
     """Half the light, and half of that in blue."""
     shots = replace(plain, exposure=torch.full((2,), 0.5), balance=torch.tensor([[1, 1, 0.5]] * 2))
-    taken = take(picture, ramp(), shots) / 255
-    expected = picture * torch.tensor([0.5, 0.5, 0.25])[:, None, None]
+    taken = take(image, ramp(), shots) / 255
+    expected = image * torch.tensor([0.5, 0.5, 0.25])[:, None, None]
     torch.testing.assert_close(taken, expected, atol=0.5 / 255 + 1e-6, rtol=0)
 
 
@@ -111,12 +111,12 @@ def opencvs(eight_bits: Tensor, quality: int) -> Tensor:
 
 @pytest.mark.parametrize("quality", [20, 50, 90])
 @pytest.mark.parametrize("grey", [True, False])
-def test_jpeg_is_libjpegs(picture: Tensor, quality: int, grey: bool) -> None:
+def test_jpeg_is_libjpegs(image: Tensor, quality: int, grey: bool) -> None:
     """As far from the original as OpenCV's files, within 10%; grey ones are the same but for roundings.
 
     Coloured ones differ more: libjpeg interpolates the halved colours with other weights. No side is a multiple of 16.
     """
-    textured = (picture + 0.1 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    textured = (image + 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
     if grey:
         textured = textured[:, :1].expand(-1, 3, -1, -1)
     original = (textured * 255).round()
@@ -127,10 +127,10 @@ def test_jpeg_is_libjpegs(picture: Tensor, quality: int, grey: bool) -> None:
     assert float((ours - theirs).abs().mean()) < (1.0 if grey else 0.5 * float(error))
 
 
-def test_pictures_of_a_batch_have_their_own_quality(picture: Tensor) -> None:
-    """A picture's neighbours change nothing."""
-    both = compressed(picture, torch.tensor([30.0, 95.0]))
-    alone = compressed(picture[:1], torch.tensor([30.0]))
+def test_images_of_a_batch_have_their_own_quality(image: Tensor) -> None:
+    """An image's neighbours change nothing."""
+    both = compressed(image, torch.tensor([30.0, 95.0]))
+    alone = compressed(image[:1], torch.tensor([30.0]))
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=0)
-    error = (both - picture).abs().mean((1, 2, 3))
+    error = (both - image).abs().mean((1, 2, 3))
     assert error[0] > 2 * error[1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.renderer.render import Pictures, render
+from stream.scenes.renderer.render import Images, render
 from stream.scenes.renderer.textures import Atlas, random_atlas
 from stream.scenes.world.layouts import FAMILIES, random_scene
 from stream.scenes.world.staging import worth_keeping
@@ -21,14 +21,14 @@ def atlas() -> Atlas:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_gives_pictures_with_depth(family, atlas):
+def test_every_family_gives_images_with_depth(family, atlas):
     """Positive depth, infinite only in the sky, colours in 0..1, and most views are worth keeping."""
     rng = np.random.default_rng(7)
-    pictures = render([random_scene(rng, atlas.count, family) for _ in range(12)], atlas, SIZE)
-    assert bool((pictures.depth > 0).all())
-    assert torch.equal(pictures.depth.isinf(), pictures.ident == -1)
-    assert bool(((pictures.rgb >= 0) & (pictures.rgb <= 1)).all())
-    assert worth_keeping(pictures.depth, pictures.ident).sum() >= 5
+    images = render([random_scene(rng, atlas.count, family) for _ in range(12)], atlas, SIZE)
+    assert bool((images.depth > 0).all())
+    assert torch.equal(images.depth.isinf(), images.ident == -1)
+    assert bool(((images.rgb >= 0) & (images.rgb <= 1)).all())
+    assert worth_keeping(images.depth, images.ident).sum() >= 5
 
 
 def test_a_seed_gives_one_scene(atlas):
@@ -45,8 +45,8 @@ def test_views_without_depth_are_refused():
     """A wall alone, and something at the lens."""
     size = (1, 20, 30)
     many = torch.arange(600).view(size) % 5
-    flat = Pictures(torch.zeros(1, 3, 20, 30), torch.full(size, 3.0), many)
-    deep = Pictures(flat.rgb, torch.linspace(1, 9, 600).view(size), many)
-    one = Pictures(flat.rgb, deep.depth, torch.zeros(size, dtype=torch.int64))
-    near = Pictures(flat.rgb, torch.linspace(0.01, 9, 600).view(size), many)
+    flat = Images(torch.zeros(1, 3, 20, 30), torch.full(size, 3.0), many)
+    deep = Images(flat.rgb, torch.linspace(1, 9, 600).view(size), many)
+    one = Images(flat.rgb, deep.depth, torch.zeros(size, dtype=torch.int64))
+    near = Images(flat.rgb, torch.linspace(0.01, 9, 600).view(size), many)
     assert [bool(worth_keeping(p.depth, p.ident)) for p in (flat, deep, one, near)] == [False, True, False, False]

@@ -78,14 +78,14 @@ def test_a_scene_looks_the_same_alone_and_in_a_batch():
         torch.testing.assert_close(alone.depth[0], batch.depth[i], rtol=1e-4, atol=0)
 
 
-def test_eight_bit_pictures_are_blue_first_and_contiguous():
+def test_eight_bit_images_are_blue_first_and_contiguous():
     """(B, H, W, 3) uint8; out-of-range light is clipped, not wrapped."""
     light = torch.zeros(1, 3, 4, 5)
     light[:, 0], light[:, 2] = 1.2, 0.5
-    picture = to_bgr(light)
-    assert picture.shape == (1, 4, 5, 3)
-    assert picture.is_contiguous()
-    assert picture[0, 0, 0].tolist() == [128, 0, 255]
+    image = to_bgr(light)
+    assert image.shape == (1, 4, 5, 3)
+    assert image.is_contiguous()
+    assert image[0, 0, 0].tolist() == [128, 0, 255]
 
 
 def test_grain_is_seeded_and_changes_from_frame_to_frame():

@@ -22,9 +22,9 @@ def test_patterns_are_in_range_and_repeatable(name):
 
 def test_noise_tiles():
     """The step over the edge is not larger than the steps inside."""
-    picture = noise(np.random.default_rng(0), 64, octaves=4)
-    inside = np.abs(np.diff(picture, axis=1)).max()
-    assert np.abs(picture[:, 0] - picture[:, -1]).max() <= inside * 1.2
+    image = noise(np.random.default_rng(0), 64, octaves=4)
+    inside = np.abs(np.diff(image, axis=1)).max()
+    assert np.abs(image[:, 0] - image[:, -1]).max() <= inside * 1.2
 
 
 def test_the_coarsest_level_is_the_mean():

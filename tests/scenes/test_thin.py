@@ -36,8 +36,8 @@ def test_one_sees_through_a_wheel(draw, material):
         part.moved(vector(3, 0, 1), np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]))
         for part in ring(0.5, 0.03, material, material, spokes=0)
     ]
-    pictures = draw(*parts, camera=Camera((0, 0, 1.5)))
-    rim = (pictures.ident[0] >= 0) & (pictures.ident[0] < len(parts))
+    images = draw(*parts, camera=Camera((0, 0, 1.5)))
+    rim = (images.ident[0] >= 0) & (images.ident[0] < len(parts))
     v, u = rim.nonzero().numpy().T
     height, width = rim.shape
     assert rim.sum() > 20
@@ -66,12 +66,12 @@ def test_thin_things_stand_on_the_ground_and_keep_their_size(material):
 
 @pytest.mark.parametrize("family", WITHOUT_FLOOR)
 def test_the_lower_edge_is_no_floor_that_comes_nearer(family):
-    """The lowest rows seldom show a floor much nearer than the picture's middle: what these families are for."""
+    """The lowest rows seldom show a floor much nearer than the image's middle: what these families are for."""
     rng, atlas = np.random.default_rng(11), random_atlas(0, 8, side=16)
     scenes = [random_scene(rng, atlas.count, family) for _ in range(16)]
-    pictures = render(scenes, atlas, SIZE, shadows=False, occlusion=False)
-    keep = worth_keeping(pictures.depth, pictures.ident)
-    depth, ident = pictures.depth[keep].numpy(), pictures.ident[keep].numpy()
+    images = render(scenes, atlas, SIZE, shadows=False, occlusion=False)
+    keep = worth_keeping(images.depth, images.ident)
+    depth, ident = images.depth[keep].numpy(), images.ident[keep].numpy()
     middle = np.median(depth[:, 16:32], axis=(1, 2))[:, None, None]
     floor = ident[:, -4:] == pack(scenes, SIZE).slots + FLOOR
     assert (floor & (depth[:, -4:] < 0.6 * middle)).mean() < 0.1

@@ -21,12 +21,12 @@ SEEDS = range(6)
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_tours_look_as_they_did(seed):
-    """Against stored pictures of 32x24.
+    """Against stored images of 32x24.
 
     Tolerance: edges may fall on other pixels with another CPU's rounding, so 2% of the pixels may differ; the others
     agree to 3 steps of 255 and to 0.1% in depth.
     """
-    made = runpy.run_path(str(HERE / "make_references.py"))["picture_and_depth"]
+    made = runpy.run_path(str(HERE / "make_references.py"))["image_and_depth"]
     image, depth = made(seed)
     with np.load(HERE / "references" / f"tour_{seed}.npz") as stored:
         off = np.abs(image.astype(int) - stored["image"]).max(-1) > 3
@@ -81,10 +81,10 @@ def test_walkers_and_things_keep_apart(seed):
 def test_things_are_at_many_distances(seed):
     """A view for a depth network: at least a factor of three between near and far, and a dozen surfaces."""
     shown = tour(seed)
-    pictures = render([shown.at(0.0)], shown.atlas, SMALL)
-    near, far = torch.quantile((1 / pictures.depth).flatten(), torch.tensor([0.95, 0.05]))
+    images = render([shown.at(0.0)], shown.atlas, SMALL)
+    near, far = torch.quantile((1 / images.depth).flatten(), torch.tensor([0.95, 0.05]))
     assert near > 3 * far
-    assert len(pictures.ident.unique()) > 12
+    assert len(images.ident.unique()) > 12
 
 
 def test_tours_differ_by_seed():

@@ -28,7 +28,7 @@ def without_windows(packed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_windows_lose_nothing_in_a_tour(seed):
-    """Depth, identity and shadows are those of a search of the whole picture, near walls half behind the camera too."""
+    """Depth, identity and shadows are those of a search of the whole image, near walls half behind the camera too."""
     packed = pack([tour(seed).at(3.0 * seed)], SIZE)
     hits, expected = cast(packed), cast(everywhere := without_windows(packed))
     assert torch.equal(hits.entry, expected.entry)
@@ -46,7 +46,7 @@ def test_windows_lose_nothing_in_a_batch():
 
 
 def test_groups_hold_one_shape_and_waste_little():
-    """Every slot that touches the picture is in exactly one group."""
+    """Every slot that touches the image is in exactly one group."""
     rng = np.random.default_rng(2)
     start = rng.integers(0, 150, (40, 2))
     windows = np.stack([start[:, 0], start[:, 0] + rng.integers(0, 90, 40), start[:, 1], start[:, 1] + 30], axis=1)

@@ -1,4 +1,4 @@
-"""The segmenter: pictures are encoded once, boxes of all of them decoded together, masks come out at their size."""
+"""The segmenter: images are encoded once, boxes of all of them decoded together, masks come out at their size."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from stream.core.machine import Machine
 from stream.errors import (
     BoxError,
     EngineError,
+    ImageError,
     OutOfDeviceMemory,
-    PictureError,
     SettingsError,
     UnknownModel,
     WeightsError,
@@ -38,7 +38,7 @@ from stream.segmentation.segmenter import SegmentedBox, Segmenter
 from stream.segmentation.settings import SegmenterSettings
 
 NARROW = Shape((8, 8, 32, 32, 32), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=512, channels=64)
-"""L0's input and operations with few channels, so that a picture takes a tenth of a second."""
+"""L0's input and operations with few channels, so that an image takes a tenth of a second."""
 SIZES = [(96, 128), (180, 101), (75, 75)]
 NO_GPU = Machine(2, (), False, False, "2.13.0+cpu")
 
@@ -73,8 +73,8 @@ def segmenter(network: EfficientVitSam) -> Iterator[Segmenter]:
     torch.set_num_threads(before)
 
 
-def pictures() -> list[Image]:
-    """Blobs, one picture for each of ``SIZES``."""
+def sample_images() -> list[Image]:
+    """Blobs, one image for each of ``SIZES``."""
     rng = np.random.default_rng(0)
     coarse = [rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8) for height, width in SIZES]
     return [c.repeat(8, 0).repeat(8, 1)[:h, :w] for c, (h, w) in zip(coarse, SIZES, strict=True)]
@@ -93,9 +93,9 @@ def same(found: SegmentedBox, wanted: SegmentedBox) -> None:
     assert found.score == pytest.approx(wanted.score, abs=2e-6)
 
 
-def test_every_box_gets_a_mask_of_its_pictures_size(segmenter: Segmenter) -> None:
-    """In the order of the boxes; a picture without boxes gets an empty list."""
-    found = segmenter.decode(segmenter.encode(pictures()), BOXES)
+def test_every_box_gets_a_mask_of_its_images_size(segmenter: Segmenter) -> None:
+    """In the order of the boxes; an image without boxes gets an empty list."""
+    found = segmenter.decode(segmenter.encode(sample_images()), BOXES)
     assert [len(of_one) for of_one in found] == [3, 0, 2]
     for of_one, size in zip(found, SIZES, strict=True):
         assert all(box.mask.shape == size and box.mask.dtype == np.bool_ for box in of_one)
@@ -104,9 +104,9 @@ def test_every_box_gets_a_mask_of_its_pictures_size(segmenter: Segmenter) -> Non
     assert not np.array_equal(masks[0], masks[1])
 
 
-def test_a_batch_of_mixed_sizes_is_its_single_pictures(segmenter: Segmenter) -> None:
-    """Nothing of one camera's picture is in another's masks."""
-    images = pictures()
+def test_a_batch_of_mixed_sizes_is_its_single_images(segmenter: Segmenter) -> None:
+    """Nothing of one camera's image is in another's masks."""
+    images = sample_images()
     together = segmenter.decode(segmenter.encode(images), BOXES)
     for image, boxes, of_one in zip(images, BOXES, together, strict=True):
         (alone,) = segmenter.decode(segmenter.encode([image]), [boxes])
@@ -115,22 +115,22 @@ def test_a_batch_of_mixed_sizes_is_its_single_pictures(segmenter: Segmenter) -> 
 
 
 def test_chunks_change_nothing_but_memory(network: EfficientVitSam, segmenter: Segmenter) -> None:
-    """Two boxes and one picture at a time: as many runs as that takes, none larger, the same masks."""
+    """Two boxes and one image at a time: as many runs as that takes, none larger, the same masks."""
     seen: list[int] = []
     hook = network.mask_decoder.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
-    chunked = segmenter_of(network, max_boxes_at_once=2, max_pictures_at_once=1)
-    found = chunked.decode(chunked.encode(pictures()), BOXES)
+    chunked = segmenter_of(network, max_boxes_at_once=2, max_images_at_once=1)
+    found = chunked.decode(chunked.encode(sample_images()), BOXES)
     hook.remove()
     assert seen == [2, 2, 1]
-    wanted = segmenter.decode(segmenter.encode(pictures()), BOXES)
+    wanted = segmenter.decode(segmenter.encode(sample_images()), BOXES)
     for ours, theirs in zip(chain(*found), chain(*wanted), strict=True):
         same(ours, theirs)
 
 
 @pytest.mark.parametrize("multimask", [False, True])
 def test_masks_are_those_of_the_official_steps(network: EfficientVitSam, multimask: bool) -> None:
-    """One picture and one box at a time, every step written out: scale, decode, resize, cut, resize, above zero."""
-    segmenter, image, box = segmenter_of(network, multimask=multimask), pictures()[0], BOXES[0][1]
+    """One image and one box at a time, every step written out: scale, decode, resize, cut, resize, above zero."""
+    segmenter, image, box = segmenter_of(network, multimask=multimask), sample_images()[0], BOXES[0][1]
     ((found,),) = segmenter.decode(segmenter.encode([image]), [[box]])
     height, width = image.shape[:2]
     scale = 1024 / max(height, width)
@@ -149,9 +149,9 @@ def test_masks_are_those_of_the_official_steps(network: EfficientVitSam, multima
     assert found.score == pytest.approx(float(iou[0, best]), abs=1e-6)
 
 
-def test_pictures_without_any_box_cost_no_decoding(segmenter: Segmenter) -> None:
+def test_images_without_any_box_cost_no_decoding(segmenter: Segmenter) -> None:
     """Lists of nothing."""
-    assert segmenter.decode(segmenter.encode(pictures()), [[], [], []]) == [[], [], []]
+    assert segmenter.decode(segmenter.encode(sample_images()), [[], [], []]) == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -167,29 +167,29 @@ def test_pictures_without_any_box_cost_no_decoding(segmenter: Segmenter) -> None
     ],
 )
 def test_boxes_that_mean_nothing_are_refused(segmenter: Segmenter, box: Box, why: str) -> None:
-    """One line with the numbers and the picture's size; nothing is decoded."""
-    encoded = segmenter.encode(pictures()[:1])
-    with pytest.raises(BoxError, match=rf"in a picture of 128x96 px: .*{why}"):
+    """One line with the numbers and the image's size; nothing is decoded."""
+    encoded = segmenter.encode(sample_images()[:1])
+    with pytest.raises(BoxError, match=rf"in an image of 128x96 px: .*{why}"):
         segmenter.decode(encoded, [[Box(0, 0, 5, 5), box]])
 
 
-def test_each_picture_needs_its_list_of_boxes(segmenter: Segmenter) -> None:
-    """Else boxes could go to the wrong picture."""
-    with pytest.raises(BoxError, match="boxes of 2 pictures were given, but 3 are encoded"):
-        segmenter.decode(segmenter.encode(pictures()), BOXES[:2])
+def test_each_image_needs_its_list_of_boxes(segmenter: Segmenter) -> None:
+    """Else boxes could go to the wrong image."""
+    with pytest.raises(BoxError, match="boxes of 2 images were given, but 3 are encoded"):
+        segmenter.decode(segmenter.encode(sample_images()), BOXES[:2])
 
 
-def test_pictures_that_no_network_takes_are_refused(segmenter: Segmenter) -> None:
+def test_images_that_no_network_takes_are_refused(segmenter: Segmenter) -> None:
     """Before anything is computed."""
-    with pytest.raises(PictureError, match="uint8"):
-        segmenter.encode([pictures()[0].astype(np.float32)])
-    with pytest.raises(PictureError, match="at least one"):
+    with pytest.raises(ImageError, match="uint8"):
+        segmenter.encode([sample_images()[0].astype(np.float32)])
+    with pytest.raises(ImageError, match="at least one"):
         segmenter.encode([])
 
 
 def test_several_threads_may_call_at_once(segmenter: Segmenter) -> None:
     """Each gets its own answer."""
-    images, answers = pictures(), {}
+    images, answers = sample_images(), {}
 
     def work(number: int) -> None:
         answers[number] = segmenter.decode(segmenter.encode([images[number]]), [BOXES[number]])[0]
@@ -211,7 +211,7 @@ def test_a_closed_segmenter_loads_again_when_it_is_used(network: EfficientVitSam
     segmenter = Segmenter(
         SegmenterSettings(device="cpu", threads=1), network=lambda: loads.append(1) or network, machine=NO_GPU
     )
-    encoded = segmenter.load().encode(pictures()[:1])
+    encoded = segmenter.load().encode(sample_images()[:1])
     ((before,),) = segmenter.decode(encoded, [BOXES[0][:1]])
     segmenter.close()
     assert segmenter.describe() == "efficientvit_sam_l0, not loaded yet"
@@ -243,8 +243,8 @@ def test_a_card_that_torch_cannot_use_costs_one_line(
     wanted = segmenter_of(network).load()
     with Segmenter(SegmenterSettings(threads=1), network=lambda: network, machine=SHOWN) as segmenter:
         assert "on the CPU, 1 thread" in segmenter.describe()
-        found = segmenter.decode(segmenter.encode(pictures()[:1]), BOXES[:1])
-    for ours, theirs in zip(found[0], wanted.decode(wanted.encode(pictures()[:1]), BOXES[:1])[0], strict=True):
+        found = segmenter.decode(segmenter.encode(sample_images()[:1]), BOXES[:1])
+    for ours, theirs in zip(found[0], wanted.decode(wanted.encode(sample_images()[:1]), BOXES[:1])[0], strict=True):
         same(ours, theirs)
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warned) == 1
@@ -332,7 +332,7 @@ def test_the_real_l0_runs_with_random_weights(caplog: pytest.LogCaptureFixture) 
     """Speed is all that they are for, and everybody is told; masks still depend on the box and are finite."""
     settings = SegmenterSettings(weights="random", device="cpu", threads=1)
     with Segmenter(settings, machine=NO_GPU) as segmenter:
-        encoded = segmenter.encode(pictures()[:1])
+        encoded = segmenter.encode(sample_images()[:1])
         assert encoded.embeddings.shape == (1, 256, 64, 64)
         ((first, second),) = segmenter.decode(encoded, [[Box(0, 0, 40, 40), Box(60, 40, 128, 96)]])
         assert "RANDOM WEIGHTS" in segmenter.describe()

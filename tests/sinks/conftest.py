@@ -15,7 +15,7 @@ MakeView = Callable[..., View]
 
 @pytest.fixture
 def make_view() -> MakeView:
-    """``make_view(seq=3, size=(48, 64), camera="left", media_s=0.12)``: a view whose picture has one gray level."""
+    """``make_view(seq=3, size=(48, 64), camera="left", media_s=0.12)``: a view whose image has one gray level."""
 
     def make(
         seq: int = 0,

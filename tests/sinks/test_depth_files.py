@@ -141,7 +141,7 @@ def test_all_files_of_a_frame(tmp_path: Path, make_view) -> None:
     ],
 )
 def test_only_the_wanted_files_are_written(tmp_path: Path, make_view, formats: set, suffixes: list[str]) -> None:
-    """A JSON stands beside numbers, not beside a picture alone; names are the caller's."""
+    """A JSON stands beside numbers, not beside an image alone; names are the caller's."""
     with DepthFiles(tmp_path, frozenset(formats), name=lambda frame: f"chelsea-{frame.seq}") as sink:
         sink.write(make_view(7))
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"chelsea-7.{suffix}" for suffix in suffixes]

@@ -106,8 +106,8 @@ def assert_same_depth(image: Any, depth: np.ndarray) -> None:
     np.testing.assert_allclose(found[~(special | far)], 1000.0 * depth[~(special | far)], rtol=0, atol=0.505)
 
 
-def test_camera_info_goes_with_every_picture(tmp_path: Path) -> None:
-    """The same stamp and frame id, the published size, its intrinsics: also where depth is smaller than the picture."""
+def test_camera_info_goes_with_every_image(tmp_path: Path) -> None:
+    """The same stamp and frame id, the published size, its intrinsics: also where depth is smaller than the image."""
     path = tmp_path / "out.mcap"
     record(path, *(depth_map(seq, size=(24, 32)) for seq in range(3)))
     images, infos = (read(path, f"/front/depth/{name}") for name in ("image_rect_raw", "camera_info"))
@@ -180,7 +180,7 @@ def test_cameras_whose_topics_would_be_one_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_intrinsics_there_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Pictures only: invented numbers would be taken for a calibration."""
+    """Images only: invented numbers would be taken for a calibration."""
     with caplog.at_level(logging.WARNING, "stream"):
         record(tmp_path / "out.mcap", *(depth_map(seq, intrinsics=None) for seq in range(5)))
     assert {topic for topic, _, _ in read(tmp_path / "out.mcap")} == {"/front/depth/image_rect_raw"}

@@ -36,7 +36,7 @@ def unpacked(mask: dict[str, object], size: Size) -> Mask:
 
 @pytest.mark.parametrize("density", [0.001, 0.1, 0.5, 0.9, 1.0])
 def test_runs_are_the_mask_again(density: float) -> None:
-    """Of any shape, also where it touches the picture's edges."""
+    """Of any shape, also where it touches the image's edges."""
     for seed in range(20):
         mask = np.random.default_rng(seed).random(SIZE) < density
         runs = runs_of(mask)

@@ -77,7 +77,7 @@ def test_the_writer_never_waits_for_the_window(make_view) -> None:
     assert all(earlier < later for earlier, later in pairwise(seen))
 
 
-def test_picture_and_depth_stand_beside_each_other(make_view) -> None:
+def test_image_and_depth_stand_beside_each_other(make_view) -> None:
     """One camera: two panels of twice the camera's size below their captions."""
     view = make_view(camera="door", colour=(200, 10, 10))
     view = replace(view, image=np.full_like(view.image, (40, 90, 200)))
@@ -93,7 +93,7 @@ def test_picture_and_depth_stand_beside_each_other(make_view) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 16])
 @pytest.mark.parametrize("size", [(1080, 1920), (480, 640), (1280, 720), (100, 1500)])
 def test_any_number_of_cameras_fits_the_screen(make_view, count: int, size: tuple[int, int]) -> None:
-    """Within 1600 x 900, filling at least one of its sides, every picture in its own shape."""
+    """Within 1600 x 900, filling at least one of its sides, every image in its own shape."""
     view = make_view(0, size)
     mosaic = Mosaic(side_by_side)
     mosaic.add({f"cam{number}": view for number in range(count)}, 0)
@@ -106,7 +106,7 @@ def test_any_number_of_cameras_fits_the_screen(make_view, count: int, size: tupl
     assert panel_height(room, 2 * size[1] / size[0]) * -(-count // columns) <= 900
 
 
-def test_pictures_keep_their_shape_when_scaled_down(make_view) -> None:
+def test_images_keep_their_shape_when_scaled_down(make_view) -> None:
     """A circle of a 1080p camera stays a circle; a portrait camera beside it is not stretched."""
     import cv2
 
@@ -150,31 +150,31 @@ def test_smaller_tiles_stand_in_the_middle_of_their_cell() -> None:
     assert (image == 99).sum() == 2 * 6 * 8 * 3
 
 
-def test_a_camera_has_its_place_before_its_first_picture(mosaic: Mosaic, written: list[str], make_view) -> None:
+def test_a_camera_has_its_place_before_its_first_image(mosaic: Mosaic, written: list[str], make_view) -> None:
     """Announced cameras say that nothing came yet; others are added behind them."""
-    assert captions_of(mosaic, written, 0) == ["left: no picture yet", "right: no picture yet"]
+    assert captions_of(mosaic, written, 0) == ["left: no image yet", "right: no image yet"]
     mosaic.add({"right": make_view(camera="right"), "new": make_view(camera="new")}, 0)
-    assert captions_of(mosaic, written, 0) == ["left: no picture yet", "right", "depth (tiny)", "new", "depth (tiny)"]
+    assert captions_of(mosaic, written, 0) == ["left: no image yet", "right", "depth (tiny)", "new", "depth (tiny)"]
 
 
 def test_without_any_camera_the_window_says_that_it_waits(written: list[str]) -> None:
     """Nobody looks at an empty window and wonders."""
     mosaic = Mosaic(lambda panels: (written.extend(caption for caption, _ in panels), side_by_side(panels))[1])
-    assert captions_of(mosaic, written, 0) == ["waiting for the first picture"]
+    assert captions_of(mosaic, written, 0) == ["waiting for the first image"]
 
 
-def test_an_old_picture_says_how_old_it_is(mosaic: Mosaic, written: list[str], make_view) -> None:
+def test_an_old_image_says_how_old_it_is(mosaic: Mosaic, written: list[str], make_view) -> None:
     """A camera that went silent must not pass for a live one; the others are not drawn again."""
     mosaic.add({"left": make_view(camera="left"), "right": make_view(camera="right")}, 0)
     mosaic.draw(0, SCREEN)
     mosaic.add({"right": make_view(1, camera="right")}, 6 * NS_PER_S)
     drawn = captions_of(mosaic, written, 7 * NS_PER_S)
-    assert drawn == ["left: no picture for 7 s", "depth (tiny)", "right", "depth (tiny)"]
+    assert drawn == ["left: no image for 7 s", "depth (tiny)", "right", "depth (tiny)"]
     assert captions_of(mosaic, written, 7 * NS_PER_S) == []
     assert captions_of(mosaic, written, 7 * NS_PER_S + 1) == []
 
 
-def test_what_has_not_changed_is_the_same_picture(mosaic: Mosaic, make_view) -> None:
+def test_what_has_not_changed_is_the_same_image(mosaic: Mosaic, make_view) -> None:
     """So that the window is left alone between frames."""
     mosaic.add({"left": make_view(camera="left")}, 0)
     image = mosaic.draw(0, SCREEN)
@@ -193,7 +193,7 @@ def test_metric_depth_names_its_range_and_a_held_one(mosaic: Mosaic, written: li
 
 
 def test_a_view_that_was_put_together_is_shown_alone(mosaic: Mosaic, written: list[str], make_view) -> None:
-    """The demo's row of picture, depth and true depth has its captions already."""
+    """The demo's row of image, depth and true depth has its captions already."""
     view = make_view(camera="left", depth=np.zeros((20, 30), np.float32))
     mosaic.add({"left": view}, 0)
     assert captions_of(mosaic, written, 0)[:1] == ["left"]

@@ -34,7 +34,7 @@ def write_clip(tmp_path: Path) -> WriteClip:
         first_pts = options.pop("first_pts", 0)
         assert not options, options
         for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(_picture(index, size), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(_image(index, size), format="bgr24")
             frame.pts, frame.time_base = first_pts + index, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -44,10 +44,10 @@ def write_clip(tmp_path: Path) -> WriteClip:
     return write
 
 
-def _picture(index: int, size: tuple[int, int]) -> np.ndarray:
-    picture = np.full((*size, 3), 4 * index % 200, np.uint8)
-    picture[: size[0] // 2, : size[1] // 2] = 255
-    return picture
+def _image(index: int, size: tuple[int, int]) -> np.ndarray:
+    image = np.full((*size, 3), 4 * index % 200, np.uint8)
+    image[: size[0] // 2, : size[1] // 2] = 255
+    return image
 
 
 @pytest.fixture(scope="session")

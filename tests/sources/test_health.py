@@ -17,7 +17,7 @@ from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.sources.health import SLOTS, Health, LastHour, grade
 
 LOST = SourceError("connection reset")
-STALLED = SourceStalled("no picture for 1.8 s")
+STALLED = SourceStalled("no image for 1.8 s")
 REFUSED = AccessDenied("401")
 HOUR_S = 3600.0
 
@@ -89,7 +89,7 @@ def test_a_state_entered_again_goes_on(health: Health, clock: Clock) -> None:
     assert health.snapshot().since_s == 3.0
 
 
-def test_a_camera_is_offline_from_its_last_picture_to_its_next_however_often_it_is_tried(
+def test_a_camera_is_offline_from_its_last_image_to_its_next_however_often_it_is_tried(
     health: Health, clock: Clock
 ) -> None:
     """The state's own time begins anew with each try; a refusal on the way changes nothing, nor does giving up."""
@@ -169,12 +169,12 @@ def test_the_first_connection_is_no_reconnect_and_only_a_stall_is_a_stall(health
     assert (health.snapshot().reconnects, health.snapshot().stalls) == (3, 1)
 
 
-def test_the_trouble_and_the_decoders_last_lines_stay_until_the_next_picture(health: Health) -> None:
+def test_the_trouble_and_the_decoders_last_lines_stay_until_the_next_image(health: Health) -> None:
     """The last ten lines; connecting alone heals nothing."""
     come_live(health)
     health.lost(STALLED, [f"line {i}" for i in range(15)])
     health.connecting()
-    assert health.snapshot().trouble == "no picture for 1.8 s"
+    assert health.snapshot().trouble == "no image for 1.8 s"
     assert health.snapshot().log == tuple(f"line {i}" for i in range(5, 15))
     health.live()
     assert (health.snapshot().trouble, health.snapshot().log) == ("", ())
@@ -219,19 +219,19 @@ def test_a_month_of_troubles_takes_no_more_memory_than_an_hour() -> None:
     assert not any(hour.totals(31 * 86400 * NS_PER_S).values())
 
 
-def test_pictures_are_counted_by_integrity_from_the_start_on(health: Health, clock: Clock) -> None:
+def test_images_are_counted_by_integrity_from_the_start_on(health: Health, clock: Clock) -> None:
     """All four kinds are there, also those never seen."""
     come_live(health)
     for integrity in ("clean", "clean", "tainted", "black"):
-        health.picture(integrity)
+        health.image(integrity)
         clock.pass_s(HOUR_S)
     assert health.snapshot().integrity == {"clean": 2, "tainted": 1, "frozen": 0, "black": 1}
 
 
 def figures(**changed: float) -> Counter[str]:
-    """An hour of a camera of 25 pictures a second, without any trouble but ``changed``."""
+    """An hour of a camera of 25 images a second, without any trouble but ``changed``."""
     down_s, tried_s = changed.pop("down_s", 0.0), changed.pop("tried_s", HOUR_S)
-    hour = {"tried_ns": tried_s * NS_PER_S, "live_ns": (tried_s - down_s) * NS_PER_S, "pictures": tried_s * 25}
+    hour = {"tried_ns": tried_s * NS_PER_S, "live_ns": (tried_s - down_s) * NS_PER_S, "images": tried_s * 25}
     return Counter({**hour, **changed})
 
 
@@ -258,7 +258,7 @@ def figures(**changed: float) -> Counter[str]:
         ({"tried_s": 20.0, "damaged": 16}, "fair"),
         ({"tried_s": 20.0, "down_s": 4.0}, "fair"),
         ({"tried_s": 20.0, "down_s": 10.0}, "poor"),
-        ({"tried_s": 20.0, "down_s": 20.0, "pictures": 0}, "poor"),
+        ({"tried_s": 20.0, "down_s": 20.0, "images": 0}, "poor"),
     ],
 )
 def test_the_worst_figure_decides_the_grade(changed: dict[str, float], expected: str) -> None:
@@ -303,7 +303,7 @@ def test_a_camera_that_is_over_is_not_charged_for_it(health: Health, clock: Cloc
     assert health.snapshot().grade == "unknown"
 
 
-def test_damaged_pictures_spoil_the_grade_and_black_ones_do_not(clock: Clock) -> None:
+def test_damaged_images_spoil_the_grade_and_black_ones_do_not(clock: Clock) -> None:
     """A dark room is not the connection's fault."""
     grades = {}
     for fault in ("clean", "tainted", "frozen", "black"):
@@ -311,7 +311,7 @@ def test_damaged_pictures_spoil_the_grade_and_black_ones_do_not(clock: Clock) ->
         come_live(health)
         for number in range(600):
             clock.pass_s(1)
-            health.picture(fault if number % 5 == 0 else "clean")
+            health.image(fault if number % 5 == 0 else "clean")
         grades[fault] = health.snapshot().grade
     assert grades == {"clean": "good", "tainted": "poor", "frozen": "poor", "black": "good"}
 
@@ -330,7 +330,7 @@ EVENTS = {
     "stalled": lambda health: health.lost(STALLED),
     "refused": lambda health: health.lost(REFUSED),
     "over": lambda health: health.over(),
-    "picture": lambda health: health.picture("tainted"),
+    "image": lambda health: health.image("tainted"),
 }
 STEPS = st.lists(
     st.tuples(st.sampled_from(sorted(EVENTS)), st.floats(0, 2000) | st.floats(0, 20) | st.just(0.0)), max_size=60
@@ -343,7 +343,7 @@ def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]
     """States follow the drawing, stalls and reconnects agree with a list of all times, nothing is negative."""
     clock = Clock()
     health, states, times = Health("front", clock), ["connecting"], {"stalls": [], "reconnects": []}
-    pictures = 0
+    images = 0
     for event, pause_s in steps:
         before = health.snapshot()
         try:
@@ -352,7 +352,7 @@ def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]
             after = health.snapshot()
             assert (after.state, after.reconnects, after.stalls) == (before.state, before.reconnects, before.stalls)
             continue
-        pictures += event == "picture"
+        images += event == "image"
         if event == "stalled":
             times["stalls"].append(clock.ns)
         if event == "live" and "live" in states:
@@ -363,7 +363,7 @@ def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]
         assert seen.since_s >= pause_s - 1e-6
         assert seen.offline_s == 0 if seen.state == "live" else seen.offline_s >= seen.since_s
         assert seen.grade in ("unknown", "good", "fair", "poor")
-        assert seen.integrity == {"clean": 0, "tainted": pictures, "frozen": 0, "black": 0}
+        assert seen.integrity == {"clean": 0, "tainted": images, "frozen": 0, "black": 0}
         for what, ns in times.items():
             ages_s = [(clock.ns - at) / NS_PER_S for at in ns]
             within = sum(age_s < HOUR_S - 10 for age_s in ages_s), sum(age_s <= HOUR_S for age_s in ages_s)
@@ -392,7 +392,7 @@ def test_snapshots_from_other_threads_never_show_half_an_event(hasty_threads: No
         health.lost(STALLED, ["cut off"])
         health.connecting()
         health.live()
-        health.picture("clean")
+        health.image("clean")
     done.set()
     for reader in readers:
         reader.join()

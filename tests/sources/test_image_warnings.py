@@ -1,4 +1,4 @@
-"""What is said of pictures that would surprise: several in one file, twelve bits in sixteen."""
+"""What is said of images that would surprise: several in one file, twelve bits in sixteen."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from stream.settings import ImagesCamera
-from stream.sources.images import ImagesSource, holds_several, read_picture
+from stream.sources.images import ImagesSource, holds_several, read_image
 
 GRAY = np.full((64, 80, 3), 90, np.uint8)
 
 
-def encoded(suffix: str, picture: np.ndarray = GRAY) -> bytes:
-    there, content = cv2.imencode(suffix, picture)
+def encoded(suffix: str, image: np.ndarray = GRAY) -> bytes:
+    there, content = cv2.imencode(suffix, image)
     if not there:
         raise cv2.error(f"cannot write {suffix}")
     return content.tobytes()
@@ -37,7 +37,7 @@ def pages(path: Path, count: int) -> bytes:
     return path.read_bytes()
 
 
-def test_several_pictures_in_one_file_are_noticed(tmp_path: Path) -> None:
+def test_several_images_in_one_file_are_noticed(tmp_path: Path) -> None:
     """Animations and pages; not the usual file of each kind, nor one that was cut."""
     assert holds_several(animated_png())
     assert holds_several(pages(tmp_path / "two.tiff", 2))
@@ -61,28 +61,28 @@ def test_a_real_animation_of_the_web_is_noticed(tmp_path: Path) -> None:
 
 
 def test_only_the_first_of_several_is_said(tmp_path: Path) -> None:
-    """With the file's name, and the picture is used."""
+    """With the file's name, and the image is used."""
     path, said = tmp_path / "a.png", list[str]()
     path.write_bytes(animated_png())
-    assert read_picture(path, lambda where, what: said.append(f"{where.name}: {what}")).shape == GRAY.shape
+    assert read_image(path, lambda where, what: said.append(f"{where.name}: {what}")).shape == GRAY.shape
     assert len(said) == 1
-    assert said[0].startswith("a.png: the file holds several pictures; only the first")
+    assert said[0].startswith("a.png: the file holds several images; only the first")
 
 
 @pytest.mark.parametrize(("top", "remarks"), [(4095, 1), (4096, 0), (200, 1), (65535, 0), (0, 0)])
 def test_twelve_bits_in_sixteen_are_noticed(tmp_path: Path, top: int, remarks: int) -> None:
     """Small values only; black is only black."""
     path, said = tmp_path / "a.png", list[str]()
-    picture = np.zeros((16, 16), np.uint16)
-    picture[4:8] = top
-    path.write_bytes(encoded(".png", picture))
-    assert read_picture(path, lambda where, what: said.append(what))[5, 5, 0] == top >> 8
+    image = np.zeros((16, 16), np.uint16)
+    image[4:8] = top
+    path.write_bytes(encoded(".png", image))
+    assert read_image(path, lambda where, what: said.append(what))[5, 5, 0] == top >> 8
     assert len(said) == remarks
     assert all(f"none above {top}" in each for each in said)
 
 
 def test_a_folder_is_remarked_on_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Ten thousand pictures of a camera with 12 bits are one line."""
+    """Ten thousand images of a camera with 12 bits are one line."""
     for number in range(3):
         path = tmp_path / f"{number}.png"
         path.write_bytes(encoded(".png", np.full((16, 16), 1000 + number, np.uint16)))
@@ -97,7 +97,7 @@ def test_a_folder_is_remarked_on_once(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("suffix", [".avif", ".ppm", ".jp2", ".dib", ".jpe"])
-def test_less_usual_kinds_are_pictures(tmp_path: Path, suffix: str) -> None:
+def test_less_usual_kinds_are_images(tmp_path: Path, suffix: str) -> None:
     """What OpenCV reads is no video."""
     try:
         content = encoded(suffix)

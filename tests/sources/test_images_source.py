@@ -1,4 +1,4 @@
-"""Pictures and folders of them: in people's order, in every depth, and refused by name."""
+"""Images and folders of them: in people's order, in every depth, and refused by name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.errors import PictureError, SourceError
-from stream.frames import check_picture
+from stream.errors import ImageError, SourceError
+from stream.frames import check_image
 from stream.settings import ImagesCamera
-from stream.sources.images import MAX_SIDE_PX, ImagesSource, read_picture
+from stream.sources.images import MAX_SIDE_PX, ImagesSource, read_image
 
 
-def save(path: Path, picture: np.ndarray | None = None) -> Path:
+def save(path: Path, image: np.ndarray | None = None) -> Path:
     """Written through imencode, so that any name will do."""
-    picture = np.full((12, 16, 3), 90, np.uint8) if picture is None else picture
-    path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+    image = np.full((12, 16, 3), 90, np.uint8) if image is None else image
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
     return path
 
 
@@ -33,26 +33,26 @@ def test_a_folder_is_read_in_the_order_people_count(tmp_path: Path) -> None:
     """2 before 10, capitals among the rest, other files and folders passed over."""
     for name in ("shot10.png", "shot2.png", "Shot3.JPG", "shot1.webp", "a.tiff", "z.bmp"):
         save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "sub.png").mkdir()
     with open_source(tmp_path, name="table") as source:
         assert [path.name for path in source.paths] == [
             "a.tiff", "shot1.webp", "shot2.png", "Shot3.JPG", "shot10.png", "z.bmp",
         ]  # fmt: skip
         frames = list(source.frames(threading.Event()))
-        assert source.describe().endswith(": 6 pictures")
+        assert source.describe().endswith(": 6 images")
         assert source.count == 6
     assert source.count == 6, "later stages name their files by the paths"
     assert [frame.seq for frame in frames] == list(range(6))
     assert {(frame.camera, frame.stamp.source, frame.stamp.media_s) for frame in frames} == {("table", "file", None)}
 
 
-def test_one_picture_is_a_folder_of_one(tmp_path: Path) -> None:
+def test_one_image_is_a_folder_of_one(tmp_path: Path) -> None:
     """BGR, read-only, contiguous."""
-    picture = np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)
-    with open_source(save(tmp_path / "one.png", picture)) as source:
+    image = np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)
+    with open_source(save(tmp_path / "one.png", image)) as source:
         (frame,) = source.frames(threading.Event())
-    np.testing.assert_array_equal(frame.image, picture)
+    np.testing.assert_array_equal(frame.image, image)
     assert frame.image.flags.c_contiguous
     assert not frame.image.flags.writeable
 
@@ -82,23 +82,23 @@ def test_a_loop_starts_the_folder_again(tmp_path: Path) -> None:
     ],
     ids=["gray", "gray 16", "colour 16", "transparent", "transparent 16"],
 )
-def test_every_kind_of_picture_becomes_8_bit_bgr(tmp_path: Path, stored: np.ndarray, seen: tuple[int, ...]) -> None:
+def test_every_kind_of_image_becomes_8_bit_bgr(tmp_path: Path, stored: np.ndarray, seen: tuple[int, ...]) -> None:
     """Gray, 16 bits and transparency."""
-    image = read_picture(save(tmp_path / "picture.png", stored))
+    image = read_image(save(tmp_path / "image.png", stored))
     assert (image.shape, image.dtype) == ((10, 10, 3), np.uint8)
     assert tuple(image[3, 3].tolist()) == seen
 
 
-def test_exif_turns_the_picture(tmp_path: Path) -> None:
-    """Orientation 6: the camera was held upright, the picture is to be turned clockwise."""
-    picture = np.full((16, 32, 3), 128, np.uint8)
-    picture[:, :8] = 255
-    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+def test_exif_turns_the_image(tmp_path: Path) -> None:
+    """Orientation 6: the camera was held upright, the image is to be turned clockwise."""
+    sideways = np.full((16, 32, 3), 128, np.uint8)
+    sideways[:, :8] = 255
+    jpeg = cv2.imencode(".jpg", sideways)[1].tobytes()
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
     tiff = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
     path = tmp_path / "phone.jpg"
     path.write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 2) + tiff + jpeg[2:])
-    image = read_picture(path)
+    image = read_image(path)
     assert image.shape == (32, 16, 3)
     assert image[:6].min() > 240
     assert image[12:].max() < 140
@@ -106,13 +106,13 @@ def test_exif_turns_the_picture(tmp_path: Path) -> None:
 
 def test_names_may_hold_any_letters(tmp_path: Path) -> None:
     """Umlauts, Japanese, spaces."""
-    assert read_picture(save(tmp_path / "für 写真.jpg")).shape == (12, 16, 3)
+    assert read_image(save(tmp_path / "für 写真.jpg")).shape == (12, 16, 3)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("broken.png", b"not a picture at all", "broken.png: not a picture"),
+        ("broken.png", b"not an image at all", "broken.png: not an image"),
         ("empty.jpg", b"", "empty.jpg: the file is empty"),
     ],
 )
@@ -131,11 +131,11 @@ def test_a_broken_file_is_named_when_its_turn_comes(tmp_path: Path, name: str, c
     ("make", "words"),
     [
         (lambda path: None, "no such file or folder"),
-        (lambda path: path.mkdir(), "the folder holds no pictures; these count: .avif .bmp"),
+        (lambda path: path.mkdir(), "the folder holds no images; these count: .avif .bmp"),
     ],
     ids=["missing", "empty"],
 )
-def test_a_path_without_pictures_is_refused_on_entering(tmp_path: Path, make, words: str) -> None:
+def test_a_path_without_images_is_refused_on_entering(tmp_path: Path, make, words: str) -> None:
     """Before anything starts."""
     make(tmp_path / "photos")
     with pytest.raises(SourceError) as caught, open_source(tmp_path / "photos"):
@@ -143,34 +143,34 @@ def test_a_path_without_pictures_is_refused_on_entering(tmp_path: Path, make, wo
     assert words in str(caught.value)
 
 
-def test_a_missing_picture_is_named() -> None:
-    """read_picture alone, as the command line uses it."""
+def test_a_missing_image_is_named() -> None:
+    """read_image alone, as the command line uses it."""
     with pytest.raises(SourceError, match=r"nowhere/cat.png: cannot be read: No such file"):
-        read_picture(Path("nowhere/cat.png"))
+        read_image(Path("nowhere/cat.png"))
 
 
 @pytest.mark.parametrize("shape", [(7, 40), (40, 7), (1, 1)])
-def test_a_tiny_picture_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_a_tiny_image_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
     """A network needs at least 8 px."""
-    with pytest.raises(PictureError, match=f"{shape[1]}x{shape[0]} px is too small: sides of at least 8 px are needed"):
-        read_picture(save(tmp_path / "dot.png", np.zeros(shape, np.uint8)))
+    with pytest.raises(ImageError, match=f"{shape[1]}x{shape[0]} px is too small: sides of at least 8 px are needed"):
+        read_image(save(tmp_path / "dot.png", np.zeros(shape, np.uint8)))
 
 
 def test_a_side_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     """At 16384 px it is taken, one more is too much."""
-    check_picture(np.zeros((8, MAX_SIDE_PX, 3), np.uint8), "wide")
-    with pytest.raises(PictureError, match="16385x8 px is too large"):
-        read_picture(save(tmp_path / "wide.png", np.zeros((8, MAX_SIDE_PX + 1), np.uint8)))
+    check_image(np.zeros((8, MAX_SIDE_PX, 3), np.uint8), "wide")
+    with pytest.raises(ImageError, match="16385x8 px is too large"):
+        read_image(save(tmp_path / "wide.png", np.zeros((8, MAX_SIDE_PX + 1), np.uint8)))
 
 
-def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     """A few bytes that claim 1.6 thousand million pixels."""
     path = tmp_path / "bomb.png"
     header = struct.pack(">IIBBBBB", 40000, 40000, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks))
-    with pytest.raises(PictureError, match=r"bomb\.png: too large to decode"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"bomb\.png: too large to decode"):
+        read_image(path)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

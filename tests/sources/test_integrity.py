@@ -1,4 +1,4 @@
-"""Frozen and black pictures are found and counted, and each policy does what it says."""
+"""Frozen and black images are found and counted, and each policy does what it says."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def verdicts(images: list[np.ndarray], **policies: object) -> list[str]:
     return [item.integrity for item in run([frame(image, seq) for seq, image in enumerate(images)], **policies)]
 
 
-def test_a_picture_is_frozen_once_it_stayed_for_longer_than_the_set_time() -> None:
-    """3 s at 10 a second: pictures 1 to 30 repeat number 0 and pass for clean; from 31 on they are frozen."""
+def test_a_image_is_frozen_once_it_stayed_for_longer_than_the_set_time() -> None:
+    """3 s at 10 a second: images 1 to 30 repeat number 0 and pass for clean; from 31 on they are frozen."""
     assert verdicts([noise(0).copy() for _ in range(36)]) == ["clean"] * 31 + ["frozen"] * 5
 
 
-def test_a_new_picture_ends_the_freeze() -> None:
+def test_a_new_image_ends_the_freeze() -> None:
     """At once, and the time starts again with it."""
     seen = verdicts([noise(0)] * 8 + [noise(1)] * 8, frozen_after_s=0.5)
     assert seen == (["clean"] * 6 + ["frozen"] * 2) * 2
 
 
-def test_a_tainted_picture_in_between_ends_the_freeze_as_well() -> None:
+def test_a_tainted_image_in_between_ends_the_freeze_as_well() -> None:
     """The camera showed something else; whether it was undamaged is another question."""
     frames = [frame(noise(int(seq == 4)), seq, "tainted" if seq == 4 else "clean") for seq in range(10)]
     assert [item.integrity for item in run(frames, frozen_after_s=0.55)] == ["clean"] * 4 + ["tainted"] + ["clean"] * 5
 
 
 def test_the_frozen_time_is_the_stamps_not_the_count() -> None:
-    """Of a camera that gives a picture a minute, the second equal one is frozen; of a fast one, none for long."""
+    """Of a camera that gives an image a minute, the second equal one is frozen; of a fast one, none for long."""
     images = [noise(0), noise(0)]
     slow = [Frame(image, "front", i, Stamp(i * 60 * NS_PER_S, 0)) for i, image in enumerate(images)]
     fast = [Frame(images[0], "front", i, Stamp(i * NS_PER_S // 1000, 0)) for i in range(1000)]
@@ -68,7 +68,7 @@ def test_the_frozen_time_is_the_stamps_not_the_count() -> None:
 
 @settings(deadline=None)
 @given(y=st.integers(0, H - 1), x=st.integers(0, W - 1), channel=st.integers(0, 2))
-def test_one_changed_value_anywhere_is_a_new_picture(y: int, x: int, channel: int) -> None:
+def test_one_changed_value_anywhere_is_a_new_image(y: int, x: int, channel: int) -> None:
     """The coarse look at few pixels is only the first one."""
     still, stillness = noise(0), Stillness(1.0)
     other = still.copy()
@@ -78,7 +78,7 @@ def test_one_changed_value_anywhere_is_a_new_picture(y: int, x: int, channel: in
     assert stillness.is_frozen(frame(other.copy(), 40))
 
 
-def test_pictures_of_another_size_are_compared_with_nothing() -> None:
+def test_images_of_another_size_are_compared_with_nothing() -> None:
     """A turned or re-configured camera starts anew, even with one colour all over."""
     sizes = [(H, W), (H - 1, W), (W, H), (H // 2, W), (1, 1), (1, 7), (2, 2)]
     gray = [np.full((*size, 3), 90, np.uint8) for size in sizes]
@@ -92,7 +92,7 @@ def test_one_dark_level_is_black(level: int) -> None:
 
 
 def test_a_lid_with_a_trace_of_noise_and_the_cameras_own_text_is_black() -> None:
-    """Text of two lines takes 0.2 % of the picture."""
+    """Text of two lines takes 0.2 % of the image."""
     image = np.random.default_rng(0).integers(0, 3, (H, W, 3)).astype(np.uint8)
     image[10:16, 20:40] = 255
     assert is_black(image)
@@ -111,7 +111,7 @@ def lamps() -> np.ndarray:
 
 @pytest.mark.parametrize("image", [night(2.0), night(4.0), lamps(), np.full((H, W, 3), 21, np.uint8), noise(0)])
 def test_what_shows_anything_is_not_black(image: np.ndarray) -> None:
-    """Sensor noise at night, a lamp of 1 % of the picture, an even dark gray."""
+    """Sensor noise at night, a lamp of 1 % of the image, an even dark gray."""
     assert not is_black(image)
 
 
@@ -124,7 +124,7 @@ def test_black_goes_before_frozen_and_tainted_before_both() -> None:
 
 @pytest.mark.parametrize("fault", ["tainted", "black", "frozen"])
 def test_pass_flags_drop_leaves_out_and_hold_shows_the_last_good_one(fault: str) -> None:
-    """The held picture has its own stamp, truth and intrinsics, and the number and the fault of the one it replaces."""
+    """The held image has its own stamp, truth and intrinsics, and the number and the fault of the one it replaces."""
     spoiled = np.zeros((H, W, 3), np.uint8) if fault == "black" else noise(0)
     truth, lens = np.ones((H, W), np.float32), Intrinsics(300, 300, 160, 90, Size(H, W))
     good = frame(noise(0), 0, truth=truth, intrinsics=lens)
@@ -147,13 +147,13 @@ def test_pass_flags_drop_leaves_out_and_hold_shows_the_last_good_one(fault: str)
     assert (held.seq, held.stamp, held.integrity) == (20, good.stamp, fault)
 
 
-def test_while_there_is_no_good_picture_yet_hold_drops() -> None:
-    """A picture is never made up."""
+def test_while_there_is_no_good_image_yet_hold_drops() -> None:
+    """An image is never made up."""
     items = run([frame(noise(0), 0, "tainted"), frame(np.zeros((H, W, 3), np.uint8), 1)], tainted="hold", black="hold")
     assert [(type(item), item.reason) for item in items] == [(Dropped, "tainted"), (Dropped, "black")]
 
 
-def test_a_picture_of_another_size_is_not_held() -> None:
+def test_a_image_of_another_size_is_not_held() -> None:
     """Nor after the size has gone back: what was seen before the change is too old."""
     other = (W, H)
     frames = [frame(noise(0), 0), frame(noise(1, other), 1, "tainted"), frame(noise(2), 2, "tainted")]
@@ -162,7 +162,7 @@ def test_a_picture_of_another_size_is_not_held() -> None:
     assert kinds == [("Frame", 0), ("Dropped", 1), ("Dropped", 2), ("Frame", 3), ("Frame", 4)]
 
 
-def test_each_picture_is_counted_once_whatever_becomes_of_it() -> None:
+def test_each_image_is_counted_once_whatever_becomes_of_it() -> None:
     """Also those that are dropped or replaced; what a source dropped itself is passed on uncounted."""
     health = Health("front")
     lost = Dropped((frame(noise(9), 9),), "late")
@@ -179,10 +179,10 @@ KINDS = st.sampled_from(["new", "same", "black", "tainted", "other size"])
 @settings(deadline=None)
 @given(st.lists(KINDS, max_size=40), POLICIES, POLICIES, POLICIES)
 def test_one_frame_in_one_out_in_order(kinds: list[str], tainted: str, frozen: str, black: str) -> None:
-    """Whatever comes: nothing is lost, doubled or renumbered, and no bad picture goes out under hold or drop."""
-    pictures = {"same": noise(0), "black": np.zeros((H, W, 3), np.uint8), "other size": noise(1, (W, H))}
+    """Whatever comes: nothing is lost, doubled or renumbered, and no bad image goes out under hold or drop."""
+    images = {"same": noise(0), "black": np.zeros((H, W, 3), np.uint8), "other size": noise(1, (W, H))}
     frames = [
-        frame(pictures[kind] if kind in pictures else noise(seq + 2), seq, "tainted" if kind == "tainted" else "clean")
+        frame(images[kind] if kind in images else noise(seq + 2), seq, "tainted" if kind == "tainted" else "clean")
         for seq, kind in enumerate(kinds)
     ]
     items = run(frames, tainted=tainted, frozen=frozen, black=black, frozen_after_s=0.15)
@@ -219,20 +219,20 @@ def test_closing_closes_what_it_watches() -> None:
     assert closed == [True]
 
 
-def encoded(pictures: list[np.ndarray], **options: str) -> list[np.ndarray]:
-    """Through x264 and back, as a camera's pictures come to us."""
+def encoded(originals: list[np.ndarray], **options: str) -> list[np.ndarray]:
+    """Through x264 and back, as a camera's images come to us."""
     coder = av.CodecContext.create("libx264", "w")
     coder.width, coder.height, coder.pix_fmt, coder.framerate = W, H, "yuv420p", FPS
     coder.options = {"preset": "veryfast", "tune": "zerolatency", "threads": "1", **options}
     decoder, images = av.CodecContext.create("h264", "r"), []
-    for pts, picture in enumerate([*pictures, None]):
-        raw = av.VideoFrame.from_ndarray(picture, format="bgr24") if picture is not None else None
+    for pts, image in enumerate([*originals, None]):
+        raw = av.VideoFrame.from_ndarray(image, format="bgr24") if image is not None else None
         if raw is not None:
             raw.pts = pts
         for packet in coder.encode(raw):
             images += [decoded.to_ndarray(format="bgr24") for decoded in decoder.decode(packet)]
     images += [decoded.to_ndarray(format="bgr24") for decoded in decoder.decode(None)]
-    assert len(images) == len(pictures)
+    assert len(images) == len(originals)
     return images
 
 
@@ -247,14 +247,14 @@ def soft_scene() -> np.ndarray:
 
 
 def test_a_still_scene_behind_a_coarse_encoder_is_not_frozen() -> None:
-    """At crf 38 x264 repeats whole pictures in spite of the noise, but never beyond the next key frame (here 2 s)."""
+    """At crf 38 x264 repeats whole images in spite of the noise, but never beyond the next key frame (here 2 s)."""
     images = encoded(grain(soft_scene(), 60, 2.0), crf="38", g="20")
     repeats = sum(np.array_equal(a, b) for a, b in itertools.pairwise(images))
     assert repeats > 30
     assert set(verdicts(images)) == {"clean"}
 
 
-def test_one_picture_sent_again_and_again_is_frozen_behind_the_encoder() -> None:
+def test_one_image_sent_again_and_again_is_frozen_behind_the_encoder() -> None:
     """What a stuck server does: each packet says "as before"."""
     images = encoded([soft_scene().astype(np.uint8)] * 60, qp="30", g="600")
     assert verdicts(images)[-20:] == ["frozen"] * 20

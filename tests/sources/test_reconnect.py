@@ -24,15 +24,15 @@ from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting
 from stream.stages.capture import capture
 
-LOST, STALLED = SourceError("connection reset"), SourceStalled("no picture for 1.8 s")
+LOST, STALLED = SourceError("connection reset"), SourceStalled("no image for 1.8 s")
 REFUSED = AccessDenied("401 Unauthorized")
-PICTURE = np.zeros((4, 4, 3), np.uint8)
+IMAGE = np.zeros((4, 4, 3), np.uint8)
 SHORT = 30.0
 """Seconds, real ones: far more than anything here needs, far less than a pause that nobody ends."""
 
 
 def frame(seq: int) -> Frame:
-    return Frame(PICTURE, "front", seq, Stamp(seq, 0))
+    return Frame(IMAGE, "front", seq, Stamp(seq, 0))
 
 
 class World:
@@ -170,7 +170,7 @@ def test_a_camera_that_is_now_refused_now_lost_climbs_both_ladders() -> None:
 
 
 @pytest.mark.parametrize(("lasted_s", "starts_again"), [(59.0, False), (60.0, True)])
-def test_the_ladder_starts_again_after_a_minute_of_pictures(lasted_s: float, starts_again: bool) -> None:
+def test_the_ladder_starts_again_after_a_minute_of_images(lasted_s: float, starts_again: bool) -> None:
     """Not at the first: a camera that breaks off each time is left in peace like one that is away."""
     flap = (None, frame(0), lasted_s, frame(1), LOST)
     rig = Rig(*[(REFUSED,)] + [(LOST,)] * 4 + [flap, flap, (REFUSED,)], stop_after=8)
@@ -179,8 +179,8 @@ def test_the_ladder_starts_again_after_a_minute_of_pictures(lasted_s: float, sta
     assert on_rungs(rig.world.pauses, [60.0, *lost, 60.0 if starts_again else 300.0])
 
 
-def test_pictures_that_come_once_a_minute_are_health_as_well() -> None:
-    """But one picture and an hour of nothing are not: the time between the first and the last counts."""
+def test_images_that_come_once_a_minute_are_health_as_well() -> None:
+    """But one image and an hour of nothing are not: the time between the first and the last counts."""
     rig = Rig((LOST,), (None, frame(0), 3600.0, STALLED), (None, frame(0), 60.0, frame(1), LOST), (LOST,), stop_after=4)
     rig.run()
     assert on_rungs(rig.world.pauses, [1.0] * 4)
@@ -225,7 +225,7 @@ def test_numbers_go_on_across_connections_dropped_ones_too() -> None:
     ]
     assert items[1].reason == "tainted"
     assert items[5].seq == 8
-    assert items[0].image is PICTURE
+    assert items[0].image is IMAGE
     assert items[3].stamp == Stamp(0, 0)
 
 
@@ -349,7 +349,7 @@ def test_the_record_follows(caplog: pytest.LogCaptureFixture) -> None:
     assert rig.health.snapshot().since_s == 30.0
     assert next(items).seq == 2
     assert [(s.state, s.trouble, s.log) for s in seen] == [
-        ("waiting", "no picture for 1.8 s", ("[h264] concealing errors",)),
+        ("waiting", "no image for 1.8 s", ("[h264] concealing errors",)),
         ("waiting", "connection reset", ("[rtsp] not opened",)),
         ("refused", "401 Unauthorized", ("[rtsp] not opened",)),
     ]
@@ -369,7 +369,7 @@ def test_one_line_for_each_change_of_state_not_for_each_try(caplog: pytest.LogCa
     with caplog.at_level(logging.DEBUG, "stream"):
         rig.run()
     assert told(caplog)[:2] == [
-        "camera front: lost (no picture for 1.8 s), trying again in 1 s",
+        "camera front: lost (no image for 1.8 s), trying again in 1 s",
         "camera front: back after 30 s",
     ]
     assert len(told(caplog, logging.DEBUG)) - len(told(caplog)) == 10
@@ -510,7 +510,7 @@ def test_a_pause_of_an_hour_ends_at_once() -> None:
 
 
 class Working:
-    """A camera with ``count`` pictures that then waits for the end. Real time."""
+    """A camera with ``count`` images that then waits for the end. Real time."""
 
     log_lines = ()
 
@@ -532,7 +532,7 @@ class Working:
 
 
 def test_in_a_pipeline_an_absent_camera_delays_no_other_and_the_account_holds() -> None:
-    """200 pictures of one go through while the other is waited for; both stop together, every frame accounted for."""
+    """200 images of one go through while the other is waited for; both stop together, every frame accounted for."""
     tried = threading.Event()
     away, works = Health("away"), Health("front")
     pipe = Pipeline("two cameras", stop_timeout_s=SHORT)

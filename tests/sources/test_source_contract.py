@@ -95,7 +95,7 @@ def test_stopping_ends_the_frames(opener: Opener, tmp_path: Path) -> None:
 
 @every_source
 def test_a_source_can_be_opened_again(opener: Opener, tmp_path: Path) -> None:
-    """With the same pictures as before."""
+    """With the same images as before."""
     source, runs = opener(tmp_path), []
     for _ in range(2):
         with source:
@@ -104,7 +104,7 @@ def test_a_source_can_be_opened_again(opener: Opener, tmp_path: Path) -> None:
 
 
 @every_source
-def test_pictures_of_different_frames_share_no_memory(opener: Opener, tmp_path: Path) -> None:
+def test_images_of_different_frames_share_no_memory(opener: Opener, tmp_path: Path) -> None:
     """A frame that waits in a queue is not overwritten by the next."""
     with opener(tmp_path) as source:
         frames = list(source.frames(threading.Event()))

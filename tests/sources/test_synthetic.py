@@ -48,8 +48,8 @@ def test_time_stamps_rise():
     assert all(a.stamp.mono_ns < b.stamp.mono_ns for a, b in pairwise(frames_of()))
 
 
-def test_pictures_depend_on_seed_and_time_alone():
-    """Frame 6 at 24 fps shows the moment of frame 3 at 12 fps; same truth, same picture but for the grain."""
+def test_images_depend_on_seed_and_time_alone():
+    """Frame 6 at 24 fps shows the moment of frame 3 at 12 fps; same truth, same image but for the grain."""
     first, again, other = frames_of(), frames_of(pace="live", fps=12.0), frames_of(seed=1)
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, again, strict=True))
     assert all(np.array_equal(a.truth, b.truth) for a, b in zip(first, again, strict=True))
@@ -90,14 +90,14 @@ def test_depth_moves_with_the_camera(seed):
     assert np.abs(into_last - np.eye(4)).max() > 1e-3, "the camera stood still"
 
 
-def interpolated(picture, u, v):
+def interpolated(image, u, v):
     """Bilinear; NaN outside."""
     left, top = np.floor(u).astype(int), np.floor(v).astype(int)
-    height, width = picture.shape
+    height, width = image.shape
     inside = (left >= 0) & (top >= 0) & (left < width - 1) & (top < height - 1)
     left, top, a, b = left[inside], top[inside], (u % 1)[inside], (v % 1)[inside]
-    upper = (1 - a) * picture[top, left] + a * picture[top, left + 1]
-    lower = (1 - a) * picture[top + 1, left] + a * picture[top + 1, left + 1]
+    upper = (1 - a) * image[top, left] + a * image[top, left + 1]
+    lower = (1 - a) * image[top + 1, left] + a * image[top + 1, left + 1]
     values = np.full(len(u), np.nan)
     values[inside] = (1 - b) * upper + b * lower
     return values
@@ -134,7 +134,7 @@ def test_importing_it_does_not_load_torch():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_still_camera_stands_still(seed):
-    """Most of the picture keeps its exact depth; where it does, pictures differ by noise and shadows; things move."""
+    """Most of the image keeps its exact depth; where it does, images differ by noise and shadows; things move."""
     first, last = frames_of(seed=seed, still=True, fps=2.0, seconds=1.0)
     same = first.truth == last.truth
     assert 0.8 < same.mean() < 1.0

@@ -91,9 +91,9 @@ def test_what_can_never_work_is_a_mistake(url: str, says: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="devices have other names there")
 def test_a_device_must_be_one(tmp_path: Path) -> None:
     """What is no video device is a mistake; what is not there may be plugged in."""
-    picture = tmp_path / "picture.jpg"
-    picture.touch()
-    for device in ("/dev/null", str(tmp_path), str(picture)):
+    image = tmp_path / "image.jpg"
+    image.touch()
+    for device in ("/dev/null", str(tmp_path), str(image)):
         assert "is no camera" in (mistake(webcam(device)) or "")
     assert "neither a number nor a path" in (mistake(webcam("front-door")) or "")
     assert [mistake(webcam(device)) for device in ("0", "7", "/dev/video77", "/dev/v4l/by-id/later")] == [None] * 4

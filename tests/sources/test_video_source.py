@@ -63,7 +63,7 @@ def test_a_real_clip_gives_all_of_its_frames(media: Path, clip: str, count: int,
 
 
 def test_frames_are_bgr_read_only_and_stamped(write_clip) -> None:
-    """The picture, its time on the file's line, and who took the time."""
+    """The image, its time on the file's line, and who took the time."""
     frames = read(write_clip("clip.mp4", frames=20), name="door")
     image = frames[10].image
     assert image.dtype == np.uint8
@@ -227,7 +227,7 @@ def test_a_damaged_end_swallows_no_good_frame(write_clip) -> None:
 
 
 def test_frames_are_tainted_until_the_next_key_frame(write_clip) -> None:
-    """What was predicted from a lost picture is marked."""
+    """What was predicted from a lost image is marked."""
     path = write_clip("hit.mp4", codec=REGULAR)
     damage(path, 15)
     frames, _ = read_until_error(path)
@@ -247,7 +247,7 @@ def audio_only(path: Path) -> None:
     ("name", "make", "words"),
     [
         ("missing.mp4", lambda path: None, "no such file"),
-        ("folder", lambda path: path.mkdir(), 'a folder, not a video file; folders of pictures need source = "images"'),
+        ("folder", lambda path: path.mkdir(), 'a folder, not a video file; folders of images need source = "images"'),
         ("empty.mp4", lambda path: path.write_bytes(b""), "the file is empty"),
         ("noise.mp4", lambda path: path.write_bytes(bytes(range(256)) * 20), "not a video"),
         ("notes.txt", lambda path: path.write_text("hello\n" * 99), "not a video but a text file"),

@@ -47,14 +47,14 @@ def read_until(source: NetworkSource, done: Callable[[Frame], bool]) -> list[Fra
 
 
 def number(frame: Frame) -> int:
-    """Which picture of the clip it shows."""
+    """Which image of the clip it shows."""
     shown = read_number(frame.image)
-    assert shown is not None, "a picture without a number"
+    assert shown is not None, "an image without a number"
     return shown
 
 
 def undamaged(clip: Clip) -> dict[int, Image]:
-    """Every picture of the clip as it looks when nothing is lost."""
+    """Every image of the clip as it looks when nothing is lost."""
     found: dict[int, Image] = {}
 
     def complete(frame: Frame) -> bool:

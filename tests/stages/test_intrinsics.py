@@ -25,8 +25,8 @@ def frames_with(settings: IntrinsicsSettings, *items: Frame | Dropped) -> list[F
     return list(with_intrinsics(source, settings)(threading.Event()))
 
 
-def test_measured_numbers_follow_the_pictures_size(make_frame: FrameMaker) -> None:
-    """Half the size, half the focal length; the centre of the picture stays the centre."""
+def test_measured_numbers_follow_the_images_size(make_frame: FrameMaker) -> None:
+    """Half the size, half the focal length; the centre of the image stays the centre."""
     (frame,) = frames_with(MEASURED, make_frame(height=240, width=320))
     assert frame.intrinsics == Intrinsics(262.5, 260.0, 159.5, 119.5, Size(240, 320), calibrated=True)
 
@@ -46,9 +46,7 @@ def test_the_view_of_measured_numbers_is_that_of_the_lens() -> None:
     assert Intrinsics.of_view(fov_deg, Size(480, 640)).fx_px == pytest.approx(525)
 
 
-def test_pictures_of_another_shape_are_another_cameras(
-    make_frame: FrameMaker, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_images_of_another_shape_are_another_cameras(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
     """A cropped mode: numbers are left out, and one line says why."""
     frames = frames_with(MEASURED, *(make_frame(seq, height=360, width=640) for seq in range(3)))
     assert [frame.intrinsics for frame in frames] == [None] * 3

@@ -1,4 +1,4 @@
-"""Boxes and depth maps in, objects out: one encoding of each picture, one decoding of all boxes that wait."""
+"""Boxes and depth maps in, objects out: one encoding of each image, one decoding of all boxes that wait."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def finder(segmenter: Interior, boxes: dict[str, list[Box]], **settings: int) ->
 
 
 def test_all_boxes_of_all_cameras_are_decoded_together() -> None:
-    """Each picture is encoded once; objects stay with their picture, in their order, at its own size."""
+    """Each image is encoded once; objects stay with their image, in their order, at its own size."""
     segmenter = Interior()
     boxes = {"a": [BOX, Box(0, 0, 64, 48)], "b": [], "c": [Box(5, 5, 9, 9)]}
     maps = [depth_map("a", 1.0), depth_map("b", 2.0), depth_map("c", 3.0, (24, 32)), depth_map("a", 4.0)]
@@ -46,7 +46,7 @@ def test_all_boxes_of_all_cameras_are_decoded_together() -> None:
     assert seen[2].objects[0].mask.shape == (24, 32)
 
 
-def test_pictures_without_boxes_cost_nothing() -> None:
+def test_images_without_boxes_cost_nothing() -> None:
     segmenter = Interior()
     (seen,) = finder(segmenter, {})([depth_map()])
     assert seen.objects == ()
@@ -92,13 +92,13 @@ def test_what_is_left_out_is_told_and_counted(caplog: pytest.LogCaptureFixture) 
         (seen,) = found_in([depth_map()])
         found_in([depth_map()])
     assert len(seen.objects) == 3
-    assert seen.dropped == {"not finite": 1, "inverted": 1, "outside of the picture": 1, "too many": 1997}
+    assert seen.dropped == {"not finite": 1, "inverted": 1, "outside of the image": 1, "too many": 1997}
     assert found_in.figures() == {
-        "pictures with boxes": 2,
+        "images with boxes": 2,
         "objects": 6,
         "left out: not finite": 2,
         "left out: inverted": 2,
-        "left out: outside of the picture": 2,
+        "left out: outside of the image": 2,
         "left out: too many": 3994,
     }
     assert len(caplog.records) == 1

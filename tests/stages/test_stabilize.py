@@ -13,13 +13,13 @@ from stream.settings import SteadySettings
 from stream.stages.stabilize import Steadiness
 
 RNG = np.random.default_rng(3)
-PICTURE = RNG.integers(60, 190, (60, 80, 3)).astype(np.uint8)
+IMAGE = RNG.integers(60, 190, (60, 80, 3)).astype(np.uint8)
 DEPTH = RNG.gamma(2.0, 1.0, (60, 80)).astype(np.float32)
 
 
 def depth_map(seq: int, scale: float = 1.0, shift: float = 0.0, **changes) -> DepthMap:
     """The same scene, told in some scale; 25 frames a second."""
-    image = changes.pop("image", PICTURE)
+    image = changes.pop("image", IMAGE)
     frame = Frame(image, changes.pop("camera", "cam0"), seq, Stamp(0, 0, "file", media_s=seq / 25))
     return replace(
         DepthMap(np.float32(scale) * DEPTH + np.float32(shift), "relative_inverse", frame, "tiny"), **changes
@@ -68,7 +68,7 @@ def test_metres_are_left_as_they_are() -> None:
 
 def test_a_cut_starts_anew() -> None:
     """Another scene has another scale; nothing of the old one is carried over."""
-    bright = np.full_like(PICTURE, 250)
+    bright = np.full_like(IMAGE, 250)
     maps = [depth_map(0), depth_map(1, 5.0, image=bright)]
     assert steadied(maps)[1] is maps[1]
 
@@ -90,7 +90,7 @@ def test_cameras_are_kept_apart() -> None:
 @pytest.mark.parametrize(
     ("before", "after"), [((480, 640), (1080, 1920)), ((720, 1280), (576, 720)), ((48, 64), (30, 40))]
 )
-def test_another_picture_size_starts_anew(before: tuple[int, int], after: tuple[int, int]) -> None:
+def test_another_image_size_starts_anew(before: tuple[int, int], after: tuple[int, int]) -> None:
     """A camera may change it at any time; samples of two sizes are of different places, and of different numbers."""
     sizes = [before, before, after, after]
     maps = [told_at(size, seq, 1.0 + seq) for seq, size in enumerate(sizes)]
@@ -100,7 +100,7 @@ def test_another_picture_size_starts_anew(before: tuple[int, int], after: tuple[
 
 
 def test_another_size_of_depth_starts_anew() -> None:
-    """Also where the picture's size stays."""
+    """Also where the image's size stays."""
     maps = [depth_map(0), depth_map(1), replace(depth_map(2), depth=DEPTH[:30])]
     assert steadied(maps)[2] is maps[2]
 

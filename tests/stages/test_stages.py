@@ -99,7 +99,7 @@ def test_frames_become_depth_of_their_own_size(
     estimator.close()
 
 
-def test_several_pictures_at_a_time_come_out_in_order(
+def test_several_images_at_a_time_come_out_in_order(
     make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Three lanes give what one gives: the same depth for the same frame, in the same order."""
@@ -115,7 +115,7 @@ def test_several_pictures_at_a_time_come_out_in_order(
         np.testing.assert_allclose(beside.depth, alone.depth, atol=1e-4)
 
 
-def test_a_batch_holds_pictures_of_one_network_size(make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_holds_images_of_one_network_size(make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits is sorted by the size the network sees; nothing is lost or reordered within a size."""
     shapes = [(48, 64), (64, 48), (480, 640), (64, 48), (96, 128)]
     frames = [make_frame(seq, height=h, width=w) for seq, (h, w) in enumerate(shapes)]
@@ -125,7 +125,7 @@ def test_a_batch_holds_pictures_of_one_network_size(make_frame: FrameMaker, monk
     assert [batch.pixels.shape for batch in batches] == [(3, 3, 192, 256), (2, 3, 256, 192)]
 
 
-def test_batches_give_what_single_pictures_give(
+def test_batches_give_what_single_images_give(
     make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Up to rounding."""
@@ -178,7 +178,7 @@ def test_each_camera_has_its_own_range(make_frame: FrameMaker) -> None:
     assert (mixed[2].low, mixed[2].high) == (alone[1].low, alone[1].high)
 
 
-def test_random_weights_are_burnt_into_the_picture(make_frame: FrameMaker) -> None:
+def test_random_weights_are_burnt_into_the_image(make_frame: FrameMaker) -> None:
     """The same depth looks different when it means nothing."""
     frame, flat = make_frame(height=64, width=96), np.zeros((64, 96))
     trained, random = render(RenderSettings())([depth_map(frame, flat), depth_map(frame, flat, weights="random")])

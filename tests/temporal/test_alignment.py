@@ -78,7 +78,7 @@ def test_relaxing_goes_towards_no_change() -> None:
     assert found.relaxed(1.0) == NONE
 
 
-def test_a_sample_is_small_whatever_the_picture() -> None:
+def test_a_sample_is_small_whatever_the_image() -> None:
     """And its depth and brightness are of the same pixels."""
     depth = np.arange(1080 * 1920, dtype=np.float32).reshape(1080, 1920)
     image = np.repeat((depth % 251).astype(np.uint8)[..., None], 3, axis=2)

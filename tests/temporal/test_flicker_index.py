@@ -29,7 +29,7 @@ def test_a_shift_of_one_level_counts_one() -> None:
 
 
 def test_moving_pixels_do_not_count() -> None:
-    """Where the picture changed, depth may."""
+    """Where the image changed, depth may."""
     gray, depth = GRAY.copy(), DEPTH.copy()
     gray[:500] += 40
     depth[:500] += 5

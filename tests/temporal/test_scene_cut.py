@@ -17,7 +17,7 @@ CAMERA_SIZES = [
 
 
 def ramp(size: Size, level: float = 0.0) -> Image:
-    """A picture that looks the same at every size."""
+    """An image that looks the same at every size."""
     line = np.linspace(level, 200 + level, size.width).astype(np.uint8)
     return np.broadcast_to(line[None, :, None], (*size, 3))
 
@@ -31,7 +31,7 @@ def test_another_size_is_a_cut_even_with_the_same_content() -> None:
         assert not cuts.is_cut(ramp(after)), f"{after} twice"
 
 
-def test_the_first_picture_is_a_cut() -> None:
+def test_the_first_image_is_a_cut() -> None:
     """There is nothing that it could go on from."""
     assert CutDetector().is_cut(ramp(Size(480, 640)))
 

@@ -47,7 +47,7 @@ def rig() -> Rig:
 
 @pytest.mark.usefixtures("one_thread")
 def test_every_way_is_gone_and_counted(rig: Rig) -> None:
-    """Pictures in, pictures out; what is in flight is not counted."""
+    """Images in, images out; what is in flight is not counted."""
     with rig.estimator("cuda", batch=2) as estimator:
         steps = {
             "whole": over_device(estimator, rig.frames(2)),

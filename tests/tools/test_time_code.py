@@ -1,4 +1,4 @@
-"""The time that tools/bench/web.py burns into its pictures."""
+"""The time that tools/bench/web.py burns into its images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(image: np.ndarray) -> tuple[int, int]:
 
 @pytest.mark.parametrize("time_ms", [0, 1_700_000_000_123, 2**32 - 1])
 def test_a_time_survives_jpeg(time_ms: int) -> None:
-    """Modulo 2**32, over any picture, and with its opposite below it."""
+    """Modulo 2**32, over any image, and with its opposite below it."""
     image = np.random.default_rng(0).integers(0, 256, (120, 320, 3), np.uint8)
     below = image[time_code.HEIGHT_PX :].copy()
     time_code.burn(image, time_ms)

@@ -28,7 +28,7 @@ from tools.train.curves import Curves
 from tools.train.losses import depth_loss, standardised
 from tools.train.pool import Pool, Window
 from tools.train.resize import shrunk
-from tools.train.schedule import LARGE, RATE, SMALL, Budget, learning_rate, picture_size
+from tools.train.schedule import LARGE, RATE, SMALL, Budget, image_size, learning_rate
 from tools.train.train_tiny import Stop
 from tools.train.trainer import LOG_EVERY, Trainer
 from tools.train.validate import HeldOut, held_out, validate
@@ -101,7 +101,7 @@ def test_every_pixel_gets_a_gradient(inverse: Tensor) -> None:
 
 
 @pytest.mark.parametrize("size", [Size(192, 256), Size(96, 128), Size(64, 160)])
-def test_pictures_are_shrunk_and_normalised_as_the_product_does_it(size: Size) -> None:
+def test_images_are_shrunk_and_normalised_as_the_product_does_it(size: Size) -> None:
     """Against OpenCV's INTER_AREA, and against the product's whole preprocessing where the sizes are its own."""
     bgr = np.random.default_rng(0).integers(0, 256, (288, 384, 3), dtype=np.uint8)
     rgb = torch.from_numpy(bgr[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
@@ -124,23 +124,23 @@ def test_a_chunk_is_a_function_of_its_number() -> None:
 
 
 def test_batches_are_what_the_network_takes() -> None:
-    """Picture and depth stay together through cutting and mirroring."""
+    """Image and depth stay together through cutting and mirroring."""
     depth = torch.linspace(0, 1, 64).expand(6, 48, 64).contiguous()
-    pictures = (depth * 255).round().to(torch.uint8)[:, None].repeat(1, 3, 1, 1)
+    images = (depth * 255).round().to(torch.uint8)[:, None].repeat(1, 3, 1, 1)
     for seed in range(5):
-        pixels, target = batch_of(pictures, depth.half(), Size(32, 64), np.random.default_rng(seed), TINY.spec)
+        pixels, target = batch_of(images, depth.half(), Size(32, 64), np.random.default_rng(seed), TINY.spec)
         assert pixels.shape == (6, 3, 32, 64)
         assert target.shape == (6, 32, 64)
-        for picture, truth in zip(pixels[:, 0], target, strict=True):
-            assert float(torch.corrcoef(torch.stack([picture.flatten(), truth.flatten()]))[0, 1]) > 0.98
+        for image, truth in zip(pixels[:, 0], target, strict=True):
+            assert float(torch.corrcoef(torch.stack([image.flatten(), truth.flatten()]))[0, 1]) > 0.98
 
 
 def test_the_pool_slides_with_use() -> None:
     """As many chunks as are due, and never more than the most."""
     with Pool(RECIPE, WINDOW) as pool:
         assert pool.rendered == 2 * 4
-        pictures, inverse = pool.pick(np.random.default_rng(0), 12, Size(32, 32))
-        assert pictures.shape == (12, 3, 48, 64)
+        images, inverse = pool.pick(np.random.default_rng(0), 12, Size(32, 32))
+        assert images.shape == (12, 3, 48, 64)
         assert inverse.shape == (12, 48, 64)
         assert pool.rendered == 4 * 4
 
@@ -149,23 +149,23 @@ def test_views_become_larger_when_asked() -> None:
     """From the first chunk that was not asked for yet; a pool opened later knows from where on."""
     with Pool(RECIPE, WINDOW, later=LATER) as pool:
         assert pool.grow() == 2
-        pictures, _ = pool.pick(np.random.default_rng(0), 12, Size(64, 96))
+        images, _ = pool.pick(np.random.default_rng(0), 12, Size(64, 96))
         used = pool.used
-    assert pictures.shape == (12, 3, 64, 96)
+    assert images.shape == (12, 3, 64, 96)
     with Pool(RECIPE, WINDOW, later=LATER, grown_at=2, used=used) as pool:
         assert pool.pick(np.random.default_rng(0), 1, Size(64, 96))[0].shape == (1, 3, 64, 96)
 
 
-def test_small_pictures_come_first_or_not_at_all() -> None:
+def test_small_images_come_first_or_not_at_all() -> None:
     """Nearly half of the budget by default; a training that goes on from trained weights begins with large ones."""
     rng = np.random.default_rng(0)
-    assert {picture_size(rng, used) for used in np.linspace(0, 0.44, 200)} <= set(SMALL)
-    assert {picture_size(rng, used) for used in np.linspace(0.46, 1, 200)} <= set(LARGE)
-    assert {picture_size(rng, used, 0.0) for used in np.linspace(0, 1, 200)} <= set(LARGE)
+    assert {image_size(rng, used) for used in np.linspace(0, 0.44, 200)} <= set(SMALL)
+    assert {image_size(rng, used) for used in np.linspace(0.46, 1, 200)} <= set(LARGE)
+    assert {image_size(rng, used, 0.0) for used in np.linspace(0, 1, 200)} <= set(LARGE)
 
 
 def test_cuts_are_enlarged_by_little_only() -> None:
-    """The smallest cut of a picture that is hardly larger than wanted, of a large one, and of a smaller one."""
+    """The smallest cut of an image that is hardly larger than wanted, of a large one, and of a smaller one."""
     want = Size(96, 128)
     assert _cut_size(Size(112, 150), want, 0) == Size(87, 116)
     assert _cut_size(Size(384, 512), want, 0) == Size(230, 307)
@@ -208,7 +208,7 @@ def test_a_resumed_training_is_the_same_bit_for_bit(first: int, tmp_path: Path) 
 
 
 def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Path) -> None:
-    """Half precision under the product's names, taken strictly; the curves hold points and a picture."""
+    """Half precision under the product's names, taken strictly; the curves hold points and an image."""
     trainer = trained(LOG_EVERY)
     trainer.validate(views)
     trainer.save(tmp_path)
@@ -217,8 +217,8 @@ def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Pat
     curves = json.loads((tmp_path / "curves.json").read_text())
     assert [point["steps"] for point in curves["train"]] == [LOG_EVERY]
     assert -1 <= curves["validation"][0]["spearman"] <= 1
-    picture = cv2.imread(str(tmp_path / "curves.png"))
-    assert picture.std() > 5
+    image = cv2.imread(str(tmp_path / "curves.png"))
+    assert image.std() > 5
     assert Curves.load(tmp_path, 5).train == [], "points after the checkpoint are drawn again"
 
 

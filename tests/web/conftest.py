@@ -58,12 +58,12 @@ def web_view() -> Callable[..., View]:
         kind: Kind = "metric",
         **of_depth: Any,
     ) -> View:
-        picture: Image = np.full((*size, 3), seq % 256, np.uint8)
+        image: Image = np.full((*size, 3), seq % 256, np.uint8)
         if noise:  # JPEG does not make it small
-            picture = np.random.default_rng(seq).integers(0, 256, (*size, 3), np.uint8)
+            image = np.random.default_rng(seq).integers(0, 256, (*size, 3), np.uint8)
         depth = np.full(size, seq + 0.5, np.float32) if depth is None else depth
-        depth_map = DepthMap(depth, kind, Frame(picture, camera, seq, Stamp.now()), "tiny", **of_depth)
-        return View(255 - picture, depth_map, 0.5, 4.0)
+        depth_map = DepthMap(depth, kind, Frame(image, camera, seq, Stamp.now()), "tiny", **of_depth)
+        return View(255 - image, depth_map, 0.5, 4.0)
 
     return make
 

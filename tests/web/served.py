@@ -23,7 +23,7 @@ from stream.sources.health import Health
 from stream.stages.publish import publish
 from stream.stages.render import render
 from stream.web.app import Parts, build_app
-from stream.web.depth_api.routes import PictureService
+from stream.web.depth_api.routes import ImageService
 from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
 
@@ -54,21 +54,21 @@ class Served:
         self,
         required: tuple[str, ...] = ("depth", "show"),
         cameras: tuple[str, ...] = ("front", "clip"),
-        pictures: PictureService | None = None,
+        images: ImageService | None = None,
     ) -> None:
         self.sink, self.controls = WebSink(cameras), ViewControls()
         self.health = Health("front")
         self.cut, self.over, self.hold = threading.Event(), threading.Event(), threading.Event()
         self.is_held = threading.Event()
         self.pipe = self._pipeline()
-        self._required, self.pictures = required, pictures
+        self._required, self.images = required, images
         self._url = ""
 
     @contextmanager
     def serving(self, **settings: Any) -> Iterator[Served]:
-        """Pipeline and server run inside; the first pictures of both cameras are there."""
+        """Pipeline and server run inside; the first images of both cameras are there."""
         web = WebSettings(address="127.0.0.1:0", **settings)
-        app = build_app(Parts(self.sink, self.controls, self.pipe.stats, self._required, self.pictures, web))
+        app = build_app(Parts(self.sink, self.controls, self.pipe.stats, self._required, self.images, web))
         with WebServer(app, web) as server, self.pipe:
             self._url = server.url
             wait_until(lambda: all(self.sink.newest(camera) for camera in ("front", "clip")))
@@ -100,7 +100,7 @@ class Served:
                 stopping.wait()
             if stopping.wait(PAUSE_S):
                 return
-            self.health.picture("clean")
+            self.health.image("clean")
             frame = frame_of("front", seq)
             yield Dropped((frame,), "black") if seq % 5 == 4 else frame
 

@@ -86,7 +86,7 @@ def test_a_cut_camera_tells_why_and_keeps_its_last_depth(served: Served) -> None
     assert whole["offline_s"] > whole["since_s"]
 
 
-def test_a_camera_without_a_picture_is_listed() -> None:
+def test_a_camera_without_a_image_is_listed() -> None:
     """Its depth, size and age are null."""
     with Served(cameras=("front", "clip", "attic")).serving() as served:
         attic = by_name(served)["attic"]
@@ -252,11 +252,11 @@ def test_a_file_that_must_run_is_missed_when_it_is_over(served: Served) -> None:
 
 
 def test_readiness_of_no_camera_needs_no_depth() -> None:
-    """The picture service alone: its one stage waits for the end, busy for ever."""
-    pipe = Pipeline("pictures")
-    pipe.source("pictures", until_stopped)
+    """The image service alone: its one stage waits for the end, busy for ever."""
+    pipe = Pipeline("images")
+    pipe.source("images", until_stopped)
     clock = Clock()
-    readiness = Readiness(("pictures",), WebSink(), clock)
+    readiness = Readiness(("images",), WebSink(), clock)
     with pipe:
         wait_until(lambda: readiness.problems(pipe.stats()) == [])
         clock.pass_s(3600)

@@ -23,7 +23,7 @@ LOST = CameraHealth(
 
 
 def test_a_camera_without_health_is_live() -> None:
-    """A file or a scene: since the start, with its account; no pictures yet means no age."""
+    """A file or a scene: since the start, with its account; no images yet means no age."""
     (line,) = camera_lines(STATS, WebSink(["front"]))
     assert line == {
         "name": "front",

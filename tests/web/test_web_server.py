@@ -197,7 +197,7 @@ def test_ipv6(serve, web_view) -> None:
     with WebClient(served.ws, origin=served.server.url.rstrip("/")) as viewer:
         viewer.watch(front="depth")
         served.sink.write(web_view(1))
-        assert viewer.picture().head["seq"] == 1
+        assert viewer.image().head["seq"] == 1
     everywhere = serve(address="[::]:0", open=True)
     for host in ("[::1]", "127.0.0.1", "localhost"):
         with urlopen(f"http://{host}:{everywhere.port}/", timeout=PATIENCE_S) as page:

@@ -17,7 +17,7 @@ from stream.core.clock import Deadline
 PATIENCE_S = 10.0
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """A binary message, taken apart."""
 
     head: dict[str, Any]
@@ -52,36 +52,36 @@ class WebClient:
                 if message["type"] == kind and with_values.items() <= message.items():
                     return message
 
-    def picture(self, timeout_s: float = PATIENCE_S) -> Picture:
-        """The next picture; TimeoutError when nothing at all comes for ``timeout_s``."""
+    def image(self, timeout_s: float = PATIENCE_S) -> Image:
+        """The next image; TimeoutError when nothing at all comes for ``timeout_s``."""
         while True:
             data = self.socket.recv(timeout_s)
             if isinstance(data, bytes):
                 return take_apart(data)
 
-    def shown(self, picture: Picture) -> Picture:
+    def shown(self, image: Image) -> Image:
         """Acknowledge it."""
-        self.say("shown", camera=picture.head["camera"], seq=picture.head["seq"])
-        return picture
+        self.say("shown", camera=image.head["camera"], seq=image.head["seq"])
+        return image
 
     def kinds_until(self, kind: str) -> list[str]:
-        """What kinds of messages come, pictures as "picture <seq>", up to the first of ``kind``."""
+        """What kinds of messages come, images as "image <seq>", up to the first of ``kind``."""
         heard: list[str] = []
         while not heard or heard[-1] != kind:
             data = self.socket.recv(PATIENCE_S)
-            name = f"picture {take_apart(data).head['seq']}" if isinstance(data, bytes) else json.loads(data)["type"]
+            name = f"image {take_apart(data).head['seq']}" if isinstance(data, bytes) else json.loads(data)["type"]
             heard.append(name)
         return heard
 
 
-def take_apart(data: bytes) -> Picture:
+def take_apart(data: bytes) -> Image:
     (length,) = struct.unpack_from("<I", data)
     head, at, jpegs = json.loads(data[4 : 4 + length]), 4 + length, {}
     for part in head["parts"]:
         jpegs[part["name"]] = data[at : at + part["bytes"]]
         at += part["bytes"]
     assert at == len(data), "nothing comes behind the last JPEG"
-    return Picture(head, jpegs)
+    return Image(head, jpegs)
 
 
 class MuteClient:

@@ -16,7 +16,7 @@ from stream.frames import Kind
 from stream.wire.header import Compression, Encoding, Header, WireKind
 from stream.wire.json_topics import pack_json
 from stream.wire.message import Sender, pack_preview
-from tests.wire.samples import PUBLISH_NS, SERVER_ID, depth_of, known_depth_of, map_of, packed, picture_of
+from tests.wire.samples import PUBLISH_NS, SERVER_ID, depth_of, image_of, known_depth_of, map_of, packed
 
 FOLDER = Path(__file__).with_name("golden")
 INFO = {"stream": "cam0", "model": "tiny", "kind": "metric", "unit": "m", "width": 7, "height": 5, "note": "Tür"}
@@ -25,8 +25,8 @@ PREVIEW_QUALITY = 95
 
 
 def colour(compression: Compression) -> bytes:
-    """A picture that is not a JPEG file; our publisher sends none, our reader takes them."""
-    pixels = picture_of().tobytes()
+    """An image that is not a JPEG file; our publisher sends none, our reader takes them."""
+    pixels = image_of().tobytes()
     payload = pixels if compression == Compression.RAW else zstandard.ZstdCompressor(level=1).compress(pixels)
     header = replace(
         Header.parse(preview()),
@@ -38,7 +38,7 @@ def colour(compression: Compression) -> bytes:
 
 def preview() -> bytes:
     sender = Sender(SERVER_ID, Encoding.F32, Compression.RAW, checksum=False)
-    return pack_preview(picture_of(), map_of(depth_of()), sender, PREVIEW_QUALITY, PUBLISH_NS)
+    return pack_preview(image_of(), map_of(depth_of()), sender, PREVIEW_QUALITY, PUBLISH_NS)
 
 
 def confidence() -> bytes:

@@ -34,7 +34,7 @@ def known_depth_of(size: Size = SIZE) -> Floats:
     return depth
 
 
-def picture_of(size: Size = SIZE) -> Image:
+def image_of(size: Size = SIZE) -> Image:
     """(H, W, 3) uint8 BGR, smooth, so that JPEG changes little."""
     y, x = np.mgrid[: size.height, : size.width]
     return np.stack((40 + 8 * x, 60 + 8 * y, 200 - 4 * x - 4 * y), axis=-1).clip(0, 255).astype(np.uint8)

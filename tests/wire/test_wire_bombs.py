@@ -20,11 +20,11 @@ from stream.wire.header import HEADER_BYTES, Compression, Encoding, Header, Wire
 from stream.wire.images import SIGNATURE, png_fault
 from stream.wire.message import Sender, pack_preview, parse
 from tests.wire.golden import golden
-from tests.wire.samples import PUBLISH_NS, depth_of, map_of, picture_of
+from tests.wire.samples import PUBLISH_NS, depth_of, image_of, map_of
 
 
 def announcing(size: Size, payload: bytes, compression: Compression, encoding: Encoding = Encoding.U16) -> bytes:
-    """A message whose header announces a picture of ``size`` whatever its payload is."""
+    """A message whose header announces an image of ``size`` whatever its payload is."""
     kind, pixel = (WireKind.COLOUR, 3) if encoding == Encoding.U8X3 else (WireKind.RELATIVE, 2)
     step = size.width * pixel
     places = (0, 0, 0, size.width, size.height, step, len(payload))
@@ -50,9 +50,7 @@ def png(width: int, height: int, body: bytes = b"", more: bytes = b"") -> bytes:
 
 
 def jpeg_of(size: Size) -> bytes:
-    message = pack_preview(
-        picture_of(size), map_of(depth_of()), Sender(7, Encoding.F32, Compression.RAW), 90, PUBLISH_NS
-    )
+    message = pack_preview(image_of(size), map_of(depth_of()), Sender(7, Encoding.F32, Compression.RAW), 90, PUBLISH_NS)
     return message[HEADER_BYTES:]
 
 
@@ -66,25 +64,25 @@ GREEDY_CHUNK = b"\x7f\xff\xff\xffIDAT"
 PROFILE = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(8_000_000)))
 SMALL, HUGE = Size(4, 6), Size(8192, 8192)
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "zstd of 100 MB for a small picture": lambda: announcing(SMALL, zstd(100_000_000), Compression.ZSTD),
-    "delta of 100 MB for a small picture": lambda: announcing(SMALL, zstd(100_000_000), Compression.DELTA_ZSTD),
+    "zstd of 100 MB for a small image": lambda: announcing(SMALL, zstd(100_000_000), Compression.ZSTD),
+    "delta of 100 MB for a small image": lambda: announcing(SMALL, zstd(100_000_000), Compression.DELTA_ZSTD),
     "zstd that does not state its size": lambda: announcing(SMALL, zstd(100_000_000, stated=False), Compression.ZSTD),
     "zstd that states 2 to the 60": lambda: announcing(SMALL, zstd_that_says(2**60), Compression.ZSTD),
     "two zstd frames": lambda: announcing(SMALL, zstd(48) + zstd(100_000_000), Compression.ZSTD),
     "a skippable frame first": lambda: announcing(SMALL, b"\x50\x2a\x4d\x18\4\0\0\0abcd" + zstd(48), Compression.ZSTD),
-    "zstd of a picture beyond reason": lambda: announcing(
+    "zstd of an image beyond reason": lambda: announcing(
         Size(16384, 16384), zstd_that_says(16384 * 16384 * 2), Compression.ZSTD
     ),
-    "a small PNG for a huge picture": lambda: announcing(HUGE, png(6, 4), Compression.PNG16),
-    "a huge PNG for a small picture": lambda: announcing(SMALL, png(60_000, 60_000), Compression.PNG16),
+    "a small PNG for a huge image": lambda: announcing(HUGE, png(6, 4), Compression.PNG16),
+    "a huge PNG for a small image": lambda: announcing(SMALL, png(60_000, 60_000), Compression.PNG16),
     "a PNG with all of zlib in it": lambda: announcing(
         SMALL, png(16384, 16384, zlib.compress(bytes(10_000_000))), Compression.PNG16
     ),
     "a PNG chunk that says 2 GB": lambda: announcing(SMALL, png(6, 4, more=GREEDY_CHUNK), Compression.PNG16),
     "a PNG with a colour profile of 8 MB": lambda: announcing(SMALL, png(6, 4, more=PROFILE), Compression.PNG16),
-    "a small JPEG for a huge picture": lambda: announcing(HUGE, jpeg_of(SMALL), Compression.JPEG, Encoding.U8X3),
+    "a small JPEG for a huge image": lambda: announcing(HUGE, jpeg_of(SMALL), Compression.JPEG, Encoding.U8X3),
     "a JPEG with two faces": lambda: announcing(Size(16, 16), two_faced_jpeg(), Compression.JPEG, Encoding.U8X3),
-    "a huge JPEG for a small picture": lambda: announcing(
+    "a huge JPEG for a small image": lambda: announcing(
         SMALL,
         jpeg_of(Size(16, 16)).replace(b"\x00\x10\x00\x10\x03", b"\xff\xff\xff\xff\x03"),
         Compression.JPEG,

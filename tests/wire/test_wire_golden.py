@@ -13,7 +13,7 @@ from stream.wire.header import Compression, Encoding, Flags, Header, WireKind
 from stream.wire.json_topics import parse_json
 from stream.wire.message import parse
 from tests.wire.golden import FOLDER, GOLDEN, INFO, LONGER_HEADER, golden
-from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, SERVER_ID, SIZE, depth_of, known_depth_of, picture_of
+from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, SERVER_ID, SIZE, depth_of, image_of, known_depth_of
 
 FRAMES = [name for name in GOLDEN if name != "info"]
 DEPTHS = [name for name in FRAMES if name.startswith(("metric", "relative"))]
@@ -93,10 +93,10 @@ def test_golden_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if "preview" in name])
-def test_golden_pictures(name: str) -> None:
+def test_golden_images(name: str) -> None:
     message = parse(golden(name))
     assert (message.header.encoding, message.header.ros_encoding) == (Encoding.U8X3, "bgr8")
-    difference = np.abs(message.array().astype(int) - picture_of().astype(int))
+    difference = np.abs(message.array().astype(int) - image_of().astype(int))
     assert difference.max() <= (8 if "jpeg" in name else 0)
 
 

@@ -23,7 +23,7 @@ FLOATS = st.floats(-(2.0**100), 2.0**100, width=32)
 
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
-    """Headers of raw pictures that make sense, with all fields in use."""
+    """Headers of raw images that make sense, with all fields in use."""
     kind = draw(st.sampled_from(WireKind))
     encoding = (
         Encoding.U8X3 if kind == WireKind.COLOUR else draw(st.sampled_from([Encoding.F32, Encoding.U16, Encoding.F16]))
@@ -103,7 +103,7 @@ NONSENSE: dict[str, dict[str, Any]] = {
     "half of the intrinsics": {"fx": 600.0},
     "a focal length that is NaN": {"fx": float("nan"), "fy": 1.0},
     "a principal point at infinity": {"fx": 1.0, "fy": 1.0, "cx": float("inf")},
-    "padding in a compressed picture": {"compression": Compression.ZSTD, "step": 20},
+    "padding in a compressed image": {"compression": Compression.ZSTD, "step": 20},
 }
 
 

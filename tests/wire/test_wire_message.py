@@ -18,7 +18,7 @@ from stream.wire.header import HEADER_BYTES, Compression, Encoding, Flags, Heade
 from stream.wire.message import Sender, largest_message, pack_depth, pack_preview, parse
 from stream.wire.payload import delta, undelta
 from tests.wire.golden import FOLDER
-from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, WAYS, depth_of, known_depth_of, map_of, packed, picture_of
+from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, WAYS, depth_of, image_of, known_depth_of, map_of, packed
 
 RAW = Sender(7, Encoding.F32, Compression.RAW)
 
@@ -132,16 +132,16 @@ def test_intrinsics_are_those_of_the_size_that_is_sent() -> None:
     assert parse(packed(unknown, Encoding.F32, Compression.RAW)).intrinsics is None
 
 
-def preview(picture: Image) -> Header:
-    message = pack_preview(picture, map_of(depth_of()), RAW, 90, PUBLISH_NS)
+def preview(image: Image) -> Header:
+    message = pack_preview(image, map_of(depth_of()), RAW, 90, PUBLISH_NS)
     array = parse(message).array()
-    assert array.shape == picture.shape
-    assert np.abs(array.astype(int) - picture.astype(int)).max() <= 20
+    assert array.shape == image.shape
+    assert np.abs(array.astype(int) - image.astype(int)).max() <= 20
     return parse(message).header
 
 
-def test_a_preview_is_a_picture_and_no_depth() -> None:
-    header = preview(picture_of())
+def test_a_preview_is_a_image_and_no_depth() -> None:
+    header = preview(image_of())
     assert (header.topic, header.kind, header.scale) == ("preview/cam0", WireKind.COLOUR, 0)
     assert (header.encoding, header.compression, header.ros_encoding) == (Encoding.U8X3, Compression.JPEG, "bgr8")
     assert header.fx == 600
@@ -149,11 +149,11 @@ def test_a_preview_is_a_picture_and_no_depth() -> None:
 
 def test_a_preview_of_another_shape_has_no_intrinsics() -> None:
     """Two panels beside each other are not what the camera saw."""
-    assert preview(picture_of(Size(5, 14))).fx == 0
+    assert preview(image_of(Size(5, 14))).fx == 0
 
 
 def test_a_preview_of_a_view_in_another_memory_order() -> None:
-    preview(picture_of(Size(20, 20))[:, ::-1])
+    preview(image_of(Size(20, 20))[:, ::-1])
 
 
 @pytest.mark.parametrize("size", [Size(1, 1), Size(1, 9), Size(9, 1), Size(64, 48)], ids=str)
@@ -209,7 +209,7 @@ def run(program: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_pictures_without_opencv_say_what_to_install() -> None:
+def test_images_without_opencv_say_what_to_install() -> None:
     lines = run(WITHOUT_OPENCV, *(str(FOLDER / f"{name}.bin") for name in ("metric-u16-png16", "preview-jpeg")))
     assert len(lines) == 2
     assert all("pip install opencv-python" in line for line in lines)

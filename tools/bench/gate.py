@@ -48,7 +48,7 @@ def main() -> None:
     """Measure, judge, print one table and a line for each verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--runs", type=int, default=8, help="pictures of each kind in a round")
+    parser.add_argument("--runs", type=int, default=8, help="images of each kind in a round")
     arguments = parser.parse_args()
     wait_without_spinning()
     keep_freed_memory()
@@ -92,12 +92,12 @@ def _mean_s(work: Callable[[], object], runs: int) -> float:
 
 def _verdict(model: DepthModel) -> tuple[Verdict, float]:
     """And the seconds it took, without rendering and compiling."""
-    reference, candidate, pictures = _engine(model, "fp32"), _engine(model, "bf16"), golden(model.spec)
-    for pixels in pictures.pictures:
+    reference, candidate, images = _engine(model, "fp32"), _engine(model, "bf16"), golden(model.spec)
+    for pixels in images.images:
         for engine in (reference, candidate):
             engine.prepare(Size(*pixels.shape[2:]))
     start = perf_counter()
-    return judge(reference, candidate, pictures, BOUNDS["bf16"]), perf_counter() - start
+    return judge(reference, candidate, images, BOUNDS["bf16"]), perf_counter() - start
 
 
 def _told(model: DepthModel, judged: tuple[Verdict, float]) -> str:

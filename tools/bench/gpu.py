@@ -122,7 +122,7 @@ def _times(rig: Rig, step: Any, seconds: float, batch: int) -> Iterator[Kept]:
 
 def _at_least(question: str, measured: float, goal: float, fps: dict[str, float]) -> Kept:
     told = ", ".join(f"{name} {value:.0f}" for name, value in fps.items())
-    return Kept(f"{question} >= {goal:g}", f"{measured:.2f} (pictures/s: {told})", measured >= goal)
+    return Kept(f"{question} >= {goal:g}", f"{measured:.2f} (images/s: {told})", measured >= goal)
 
 
 def report(card: str, rig: Rig, told: list[Kept]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def notice(clip: Clip) -> Iterator[Kept]:
 
 
 def back(clip: Clip) -> Iterator[Kept]:
-    """From the moment a killed camera answers again to its first picture, in the ladder's first steps."""
+    """From the moment a killed camera answers again to its first image, in the ladder's first steps."""
     times = []
     for _ in range(REPEATS):
         with RtspCamera({"/cam": clip}) as camera, pipeline({"a": camera.url("/cam")})[0] as pipe:
@@ -79,7 +79,7 @@ def back(clip: Clip) -> Iterator[Kept]:
             Event().wait(2.0)
             camera.refuse(False)
             times.append(until(noted(pipe, "reconnects")))
-    yield Kept("pictures flow <= 3 s after a killed camera is back", spread(times), max(times) <= 3.0)
+    yield Kept("images flow <= 3 s after a killed camera is back", spread(times), max(times) <= 3.0)
 
 
 def stop(clip: Clip) -> Iterator[Kept]:
@@ -113,7 +113,7 @@ def others(clip: Clip) -> Iterator[Kept]:
 
 
 def _beside_a_broken_one(clip: Clip, fault: str) -> tuple[float, list[float], float]:
-    """Share of the others' pictures that got lost, their age's p95 before and during the trouble, and a batch's ms."""
+    """Share of the others' images that got lost, their age's p95 before and during the trouble, and a batch's ms."""
     with ExitStack() as stack:
         cameras = {name: stack.enter_context(RtspCamera({"/cam": clip})) for name in "abcd"}
         cameras["d"].refuse(fault == "absent")
@@ -133,7 +133,7 @@ def _beside_a_broken_one(clip: Clip, fault: str) -> tuple[float, list[float], fl
 
 
 def many(seconds: float) -> Iterator[Kept]:
-    """Sixteen cameras on this machine, the network's rate capped at two pictures a second and camera."""
+    """Sixteen cameras on this machine, the network's rate capped at two images a second and camera."""
     clip = Clip.test_pattern(codec="h264", width=640, height=360, fps=25, seconds=4, keyframe_every=50)
     with ExitStack() as stack:
         camera = stack.enter_context(RtspCamera({f"/{n}": clip for n in range(MANY)}))

@@ -1,6 +1,6 @@
 """Measure the promises of docs/web-benchmarks.md: server, browser and viewers in processes of their own, over loopback.
 
-    python -m tools.bench.web [--only glass viewers pictures uploads] [--seconds 20] [--write docs/web-benchmarks.md]
+    python -m tools.bench.web [--only glass viewers images uploads] [--seconds 20] [--write docs/web-benchmarks.md]
 
 Needs chromium and chromedriver (``glass``). Nothing else should run on the machine meanwhile. The exit status is 1 when
 a promise is not kept.
@@ -32,7 +32,7 @@ from tools.bench.wire import Started, playing
 ROUNDS, MANY = 3, 10
 SETTLE_S = 2.0
 UPLOADS, UPLOAD_ROUNDS, LARGE = 64, 5, Size(2448, 3264)
-PICTURES, AGAIN = 20, 5
+IMAGES, AGAIN = 20, 5
 
 WATCH = f"""
 {time_code.READ}
@@ -48,7 +48,7 @@ let before = null;
   requestAnimationFrame(look);
 }})();
 """
-"""Runs in the page: at each of the browser's own frames, how old the picture is that stands on the page's canvas."""
+"""Runs in the page: at each of the browser's own frames, how old the image is that stands on the page's canvas."""
 
 
 def glass(seconds: float) -> Iterator[Kept]:
@@ -66,13 +66,13 @@ def glass(seconds: float) -> Iterator[Kept]:
     p50, p95 = (float(np.percentile(ages, q)) for q in (50, 95))
     yield Kept(
         "glass to browser, 640x480 at 25 fps, tiny: p50 <= 100 ms",
-        f"p50 {p50:.0f} ms, p95 {p95:.0f}; {len(ages) / seconds:.1f} pictures/s seen in chromium {version}",
+        f"p50 {p50:.0f} ms, p95 {p95:.0f}; {len(ages) / seconds:.1f} images/s seen in chromium {version}",
         p50 <= 100,
     )
 
 
 def viewers(seconds: float) -> Iterator[Kept]:
-    """What ten viewers cost the server, against one; milliseconds of CPU for each picture that is shown."""
+    """What ten viewers cost the server, against one; milliseconds of CPU for each image that is shown."""
     costs: dict[int, list[Cost]] = {0: [], 1: [], MANY: []}
     with playing(roles.serve_live) as server:
         for _ in range(ROUNDS):
@@ -83,25 +83,25 @@ def viewers(seconds: float) -> Iterator[Kept]:
     )
     yield Kept(
         f"{MANY} viewers cost < 1.5 times the encoding of one",
-        f"{many_encodes / one_encodes:.2f} times: {one_encodes:.2f} ms of CPU a picture, then {many_encodes:.2f}",
+        f"{many_encodes / one_encodes:.2f} times: {one_encodes:.2f} ms of CPU an image, then {many_encodes:.2f}",
         many_encodes < 1.5 * one_encodes,
     )
     yield Kept(
         f"the whole server takes < 1.5 times as much with {MANY} viewers as with one",
-        f"{many / one:.2f} times: {idle:.1f} ms of CPU a picture without, {one:.1f} with one, {many:.1f} with {MANY}",
+        f"{many / one:.2f} times: {idle:.1f} ms of CPU an image without, {one:.1f} with one, {many:.1f} with {MANY}",
         many < 1.5 * one,
     )
     share = min(cost.least_share for seen in costs.values() for cost in seen)
     yield Kept("no viewer misses more than a tenth", f"the slowest saw {share:.2f} of what was shown", share >= 0.9)
 
 
-def pictures(_: float) -> Iterator[Kept]:
-    """The same picture again, against one that was never seen."""
-    with playing(roles.serve_pictures, {}) as server:
+def images(_: float) -> Iterator[Kept]:
+    """The same image again, against one that was never seen."""
+    with playing(roles.serve_images, {}) as server:
         client = Client(_url(server))
         client.post(new_jpeg(0, roles.SIZE))
         computed, cached = [], []
-        for number in range(1, PICTURES + 1):
+        for number in range(1, IMAGES + 1):
             jpeg = new_jpeg(number, roles.SIZE)
             computed.append(client.timed(jpeg, "miss"))
             cached += [client.timed(jpeg, "hit") for _ in range(AGAIN)]
@@ -109,13 +109,13 @@ def pictures(_: float) -> Iterator[Kept]:
     measured = (
         f"{ratio:.0f} times: {1e3 * median(computed):.1f} ms, then {1e3 * median(cached):.2f} (640x480, tiny, png)"
     )
-    yield Kept("a picture seen before is answered >= 20 times faster", measured, ratio >= 20)
+    yield Kept("an image seen before is answered >= 20 times faster", measured, ratio >= 20)
 
 
 def uploads(_: float) -> Iterator[Kept]:
-    """Many large pictures at the same time, again and again."""
+    """Many large images at the same time, again and again."""
     statuses, peaks = Counter[int](), []
-    with playing(roles.serve_pictures, {"cache_mb": 16}) as server, ThreadPoolExecutor(UPLOADS) as clients:
+    with playing(roles.serve_images, {"cache_mb": 16}) as server, ThreadPoolExecutor(UPLOADS) as clients:
         url, pid = _url(server), server.process.pid
         assert pid is not None
         jpegs = [new_jpeg(number, LARGE) for number in range(UPLOADS)]
@@ -140,12 +140,12 @@ def uploads(_: float) -> Iterator[Kept]:
 
 
 class Cost(NamedTuple):
-    """What the server needs for each picture that it shows, milliseconds of CPU, and how the viewers fare."""
+    """What the server needs for each image that it shows, milliseconds of CPU, and how the viewers fare."""
 
     process_ms: float
     encoding_ms: float
     least_share: float
-    """Of the pictures, that the slowest viewer received."""
+    """Of the images, that the slowest viewer received."""
 
 
 def _cost(server: Started, count: int, seconds: float) -> Cost:
@@ -157,7 +157,7 @@ def _cost(server: Started, count: int, seconds: float) -> Cost:
 
 
 def _measured(server: Started, seconds: float, seen: Callable[[], list[int]]) -> Cost:
-    """``seen``: pictures that each viewer received since it was asked last."""
+    """``seen``: images that each viewer received since it was asked last."""
     seen()
     before = _ask(server, "cost")
     Event().wait(seconds)
@@ -178,7 +178,7 @@ def _ask(started: Started, what: str) -> Any:
 QUESTIONS: dict[str, Callable[[float], Iterator[Kept]]] = {
     "glass": glass,
     "viewers": viewers,
-    "pictures": pictures,
+    "images": images,
     "uploads": uploads,
 }
 

@@ -14,7 +14,7 @@ SMALLEST_CUT, LARGEST_ENLARGEMENT = 0.6, 1.1
 """A cut keeps at least this share of each side that the batch's shape allows, and is not enlarged by more than this."""
 WHOLE_SHARE, GREY_SHARE = 0.35, 0.03
 SECOND_SHARE, SECOND_SCALE, SECOND_MULTIPLE = 0.6, (0.5, 0.8), 32
-"""Of a batch's pictures that are looked at twice; how much smaller, and what the network's sizes are multiples of."""
+"""Of a batch's images that are looked at twice; how much smaller, and what the network's sizes are multiples of."""
 SECOND_GAIN, SECOND_OFFSET, SECOND_NOISE = 0.1, 0.15, 0.05
 """At most so much, in the network's units: other light and sensor noise."""
 
@@ -25,17 +25,17 @@ def batch_of(
     """(B, 3, H, W) uint8 and (B, H, W) float16 -> network input (B, 3, h, w) and inverse depth (B, h, w), float32."""
     cut = _cut_size(Size(*inverse.shape[1:]), size, 1.0 if rng.random() < WHOLE_SHARE else rng.random())
     rgb, inverse = _cut(rgb, inverse, cut, rng)
-    pictures, target = shrunk(rgb.float() / 255, size), nearest(inverse.float(), size)
+    images, target = shrunk(rgb.float() / 255, size), nearest(inverse.float(), size)
     mirrored = torch.from_numpy(rng.random(len(rgb)) < 0.5).to(rgb.device)
-    pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
+    images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
     target = torch.where(mirrored[:, None, None], target.flip(-1), target)
-    return normalised(_relit(pictures, rng), spec).contiguous(memory_format=torch.channels_last), target
+    return normalised(_relit(images, rng), spec).contiguous(memory_format=torch.channels_last), target
 
 
 def second_look(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     """The first six tenths of network input (B, 3, h, w) again, smaller, lit differently and noisy: (n, 3, h2, w2).
 
-    The answers should be the same: depth depends neither on the size a picture is seen at nor on the light.
+    The answers should be the same: depth depends neither on the size an image is seen at nor on the light.
     """
     n = max(2, round(SECOND_SHARE * len(pixels)))
     scale = rng.uniform(*SECOND_SCALE)
@@ -49,10 +49,10 @@ def second_look(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     return seen.contiguous(memory_format=torch.channels_last)
 
 
-def normalised(pictures: Tensor, spec: InputSpec) -> Tensor:
+def normalised(images: Tensor, spec: InputSpec) -> Tensor:
     """(B, 3, h, w) in 0..1 as the network wants it."""
-    mean, std = pictures.new_tensor(spec.mean), pictures.new_tensor(spec.std)
-    return (pictures - mean[:, None, None]) / std[:, None, None]
+    mean, std = images.new_tensor(spec.mean), images.new_tensor(spec.std)
+    return (images - mean[:, None, None]) / std[:, None, None]
 
 
 def _cut_size(have: Size, want: Size, share: float) -> Size:
@@ -64,7 +64,7 @@ def _cut_size(have: Size, want: Size, share: float) -> Size:
 
 
 def _cut(rgb: Tensor, inverse: Tensor, cut: Size, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Another place in every picture, one size for all."""
+    """Another place in every image, one size for all."""
     B, H, W = inverse.shape
     tops, lefts = rng.integers(H - cut.height + 1, size=B), rng.integers(W - cut.width + 1, size=B)
     places = [(slice(t, t + cut.height), slice(left, left + cut.width)) for t, left in zip(tops, lefts, strict=True)]
@@ -72,11 +72,11 @@ def _cut(rgb: Tensor, inverse: Tensor, cut: Size, rng: np.random.Generator) -> t
     return torch.stack(cuts), torch.stack([inverse[b, rows, columns] for b, (rows, columns) in enumerate(places)])
 
 
-def _relit(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+def _relit(images: Tensor, rng: np.random.Generator) -> Tensor:
     """A little colour, light and offset on top of what the film did, for a view is used more than once."""
-    B, device = len(pictures), pictures.device
+    B, device = len(images), images.device
     gain = torch.from_numpy(rng.uniform(0.9, 1.1, (B, 3, 1, 1)) * rng.uniform(0.8, 1.2, (B, 1, 1, 1))).float()
     offset = torch.from_numpy(rng.uniform(-0.05, 0.05, (B, 1, 1, 1))).float()
-    lit = (pictures * gain.to(device) + offset.to(device)).clamp(0, 1)
+    lit = (images * gain.to(device) + offset.to(device)).clamp(0, 1)
     grey = torch.from_numpy(rng.random(B) < GREY_SHARE).to(device)[:, None, None, None]
     return torch.where(grey, lit.mean(1, keepdim=True), lit)

@@ -43,8 +43,8 @@ class Curves:
         """``curves.json`` and ``curves.png``."""
         text = json.dumps({"train": self.train, "validation": self.validation}, indent=1)
         atomically(folder / "curves.json", lambda path: _write(path, text.encode()))
-        picture = np.vstack([_panel(title, getattr(self, of), names) for title, (of, names) in PANELS.items()])
-        _, file = cv2.imencode(".png", picture)
+        image = np.vstack([_panel(title, getattr(self, of), names) for title, (of, names) in PANELS.items()])
+        _, file = cv2.imencode(".png", image)
         atomically(folder / "curves.png", lambda path: _write(path, file.tobytes()))
 
     @classmethod

@@ -16,12 +16,12 @@ from stream.frames import Size
 from tools.train.resize import shrunk
 
 CLAMP = 6.0
-"""Targets end at so many mean deviations from the median: one thing at the lens must not decide a picture."""
+"""Targets end at so many mean deviations from the median: one thing at the lens must not decide an image."""
 FIT, GRADIENTS, RANKING, AGREEMENT = 0.5, 0.4, 0.4, 0.5
 """Weights beside the direct L1's, which is 1."""
 SCALES = 4
 PAIRS = 800
-"""Ranked pairs a picture, half of them across depth edges."""
+"""Ranked pairs an image, half of them across depth edges."""
 EQUAL = 0.15
 """Pairs nearer to each other than this are not ranked."""
 STEEPNESS = 2.0
@@ -49,7 +49,7 @@ def depth_loss(
 ) -> Loss:
     """Of (B, h, w) against true inverse depth (B, h, w); ``generator`` (of their device) draws the ranked pairs.
 
-    ``second_look``: (n, h2, w2), the answers to the first n pictures made smaller and lit differently.
+    ``second_look``: (n, h2, w2), the answers to the first n images made smaller and lit differently.
     """
     target = standardised(inverse)
     error = prediction - target
@@ -64,7 +64,7 @@ def depth_loss(
 
 
 def standardised(inverse: Tensor) -> Tensor:
-    """Minus its median, by its mean absolute deviation, clamped to +-6; picture by picture."""
+    """Minus its median, by its mean absolute deviation, clamped to +-6; image by image."""
     flat = inverse.flatten(1)
     centred = flat - flat.median(dim=1, keepdim=True).values
     return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-3)).clamp(-CLAMP, CLAMP).view_as(inverse)
@@ -81,7 +81,7 @@ def _after_fit(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _agreement(prediction: Tensor, second_look: Tensor) -> Tensor:
-    """L1 between two answers about the same pictures, at the smaller size; both are pulled."""
+    """L1 between two answers about the same images, at the smaller size; both are pulled."""
     first = shrunk(prediction[: len(second_look), None], Size(*second_look.shape[1:]))
     return (first[:, 0] - second_look).abs().mean()
 
@@ -113,7 +113,7 @@ def _pairs_anywhere(target: Tensor, generator: torch.Generator) -> tuple[Tensor,
 
 
 def _pairs_across_edges(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two pixels on both sides of a step, in its row or column; anywhere where a picture has no step."""
+    """Two pixels on both sides of a step, in its row or column; anywhere where an image has no step."""
     h, w = target.shape[1:]
     right, down = torch.zeros_like(target), torch.zeros_like(target)
     right[:, :, :-1], down[:, :-1] = target.diff(dim=2).abs(), target.diff(dim=1).abs()

@@ -1,4 +1,4 @@
-"""Pictures made smaller as the product makes them: every output pixel is the mean of the area it covers."""
+"""Images made smaller as the product makes them: every output pixel is the mean of the area it covers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from stream.frames import Size
 from stream.preprocess.gpu import resized
 
 
-def shrunk(pictures: Tensor, size: Size) -> Tensor:
+def shrunk(images: Tensor, size: Size) -> Tensor:
     """(B, C, H, W) float -> (B, C, h, w), as OpenCV's INTER_AREA, which InputSpec calls "area"."""
-    return resized(pictures, size, "area")
+    return resized(images, size, "area")
 
 
 def nearest(values: Tensor, size: Size) -> Tensor:

@@ -12,7 +12,7 @@ from stream.frames import Size
 RATE, LAST_RATE = 1.5e-3, 1e-5
 WARM_UP_STEPS = 150
 SMALL_UNTIL = 0.45
-"""Share of the budget in which pictures are small: four times as many steps for the same time."""
+"""Share of the budget in which images are small: four times as many steps for the same time."""
 HEAD_START = 0.02
 """The larger views are drawn by so much of the budget before they are needed."""
 SMALL = (Size(96, 128),) * 3 + (Size(96, 96), Size(128, 96), Size(64, 128), Size(96, 160))
@@ -41,12 +41,12 @@ def learning_rate(steps: int, used: float, highest: float = RATE) -> float:
     return highest * min(1.0, (steps + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * used)) + LAST_RATE
 
 
-def picture_size(rng: np.random.Generator, used: float, small_until: float = SMALL_UNTIL) -> Size:
+def image_size(rng: np.random.Generator, used: float, small_until: float = SMALL_UNTIL) -> Size:
     """This step's; small ones as long as less than ``small_until`` of the budget is used."""
     sizes = SMALL if used < small_until else LARGE
     return sizes[int(rng.integers(len(sizes)))]
 
 
 def batch_size(size: Size, pixels: int) -> int:
-    """As many pictures as have about ``pixels`` together, at least two: normalisation needs company."""
+    """As many images as have about ``pixels`` together, at least two: normalisation needs company."""
     return max(2, round(pixels / (size.height * size.width)))

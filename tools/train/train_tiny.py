@@ -35,7 +35,7 @@ from tools.train.views import Recipe
 
 SMALL_VIEWS = (Size(128, 168),) * 3 + (Size(168, 128), Size(128, 208))
 LARGE_VIEWS = (Size(224, 296),) * 3 + (Size(296, 224),)
-"""Sizes of the rendered views, while pictures are small and then; what is cut from them and shrunk is up to 192x256."""
+"""Sizes of the rendered views, while images are small and then; what is cut from them and shrunk is up to 192x256."""
 CPU_REUSE, CUDA_REUSE = 1.7, 8.0
 """Keeps one core learning and one drawing all the time; a GPU learns faster than its renderer draws."""
 CUDA_CHUNK, CUDA_WORKERS = 128, 8
@@ -222,7 +222,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="render processes; 0: render between the steps (cores - 1; GPU: 8)")
     parser.add_argument("--reuse", type=_positive, help="times a view is used (CPU 1.7, GPU 8)")
     parser.add_argument("--rate", type=_positive, default=RATE, help=f"highest learning rate ({RATE:g})")
-    parser.add_argument("--small", type=_share, default=SMALL_UNTIL, help="share with small pictures; 0 after --init")
+    parser.add_argument("--small", type=_share, default=SMALL_UNTIL, help="share with small images; 0 after --init")
     parser.add_argument("--validate-every", type=_positive, default=10.0, metavar="MINUTES")
     parser.add_argument("--validation-views", type=int, default=120, metavar="N")
     return parser.parse_args()

@@ -21,7 +21,7 @@ from tools.train.checkpoint import Progress
 from tools.train.curves import Curves
 from tools.train.losses import Loss, depth_loss
 from tools.train.pool import Pool
-from tools.train.schedule import HEAD_START, RATE, SMALL_UNTIL, Budget, batch_size, learning_rate, picture_size
+from tools.train.schedule import HEAD_START, RATE, SMALL_UNTIL, Budget, batch_size, image_size, learning_rate
 from tools.train.validate import HeldOut, Validation, validate
 
 WEIGHT_DECAY, BETAS, CLIP_NORM = 0.02, (0.9, 0.99), 2.0
@@ -50,7 +50,7 @@ class Trainer:
     ) -> None:
         """``init``: weights to begin with; else torch's initial values for ``seed``. ``pixels``: in a batch.
 
-        ``small_until``: share of the budget in which pictures are small.
+        ``small_until``: share of the budget in which images are small.
         """
         torch.manual_seed(seed)
         network = build("tiny")
@@ -75,7 +75,7 @@ class Trainer:
         rng = np.random.default_rng((self.progress.seed, STEP_STREAM, number))
         if self.progress.grown_at is None and self.used > self._small_until - HEAD_START:
             self.progress.grown_at = pool.grow()
-        size = picture_size(rng, self.used, self._small_until)
+        size = image_size(rng, self.used, self._small_until)
         pixels, inverse = batch_of(*pool.pick(rng, batch_size(size, self._pixels), size), size, rng, self._spec)
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(1 << 62)))
         rate = learning_rate(number, self.used, self._rate)

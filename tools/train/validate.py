@@ -22,9 +22,9 @@ from tools.train.views import Recipe, drawn
 HELD_OUT_SEED = 20_261_120
 """Far from the small seeds that people give trainings."""
 RENDERED, SHOWN, SMALLER = Size(288, 384), Size(192, 256), Size(128, 160)
-"""Views are rendered larger and shrunk, as a camera's pictures are; truth is compared at 192x256.
+"""Views are rendered larger and shrunk, as a camera's images are; truth is compared at 192x256.
 
-SMALLER is what the product makes of a 4:3 picture at a short side of 128: both sides are multiples of 32."""
+SMALLER is what the product makes of a 4:3 image at a short side of 128: both sides are multiples of 32."""
 TEXTURES = 128
 BATCH = 16
 

@@ -1,7 +1,7 @@
 """Fresh training views: numbered chunks, each a function of the seed and its number alone.
 
 They are rendered by processes of one thread each, on the CPU or, with a context each, on the GPU; what travels back is
-8-bit pictures and half-precision inverse depth. That a chunk is a function of its number is what lets a training resume
+8-bit images and half-precision inverse depth. That a chunk is a function of its number is what lets a training resume
 with the views it would have had.
 """
 
@@ -72,10 +72,10 @@ def draw_chunk(recipe: Recipe, number: int) -> Chunk:
     batch = min(CPU_BATCH if recipe.device == "cpu" else CUDA_BATCH, recipe.views_in_chunk)
     rgb, inverse, found = [], [], 0
     while found < recipe.views_in_chunk:
-        pictures, depths = _draw_batch(recipe, rng, size, batch)
-        rgb.append(pictures)
+        images, depths = _draw_batch(recipe, rng, size, batch)
+        rgb.append(images)
         inverse.append(depths)
-        found += len(pictures)
+        found += len(images)
         assert len(rgb) < FEWEST_TRIES * recipe.views_in_chunk, f"no view of {recipe} is worth keeping"
     n = recipe.views_in_chunk
     return Chunk(np.concatenate(rgb)[:n], np.concatenate(inverse)[:n])
@@ -139,9 +139,9 @@ def _draw_batch(
         keep = worth_keeping(seen.hits.depth, seen.hits.ident)
         if not keep.any():
             return np.empty((0, 3, *size), np.uint8), np.empty((0, *size), np.float16)
-        pictures = colour(seen, atlas)
-        taken = take(pictures.rgb, pictures.depth, shots)
-        inverse = (1 / pictures.depth[keep]).half()
+        images = colour(seen, atlas)
+        taken = take(images.rgb, images.depth, shots)
+        inverse = (1 / images.depth[keep]).half()
     return taken[keep].cpu().numpy(), inverse.cpu().numpy()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stream.engines.select import Choice
 
 CAMERA = Size(480, 640)
-"""Without --size: the network's input for such a picture."""
+"""Without --size: the network's input for such an image."""
 
 
 def bench_engine(
@@ -77,7 +77,7 @@ def curve_table(found: dict[str, Any], points: Sequence[Point]) -> Table:
     """One row a batch."""
     title = f"{found['machine']}; {found['engine']}; {found['size']}; warm-up {WARM_UP} runs"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("batch", "p50 ms", "p95 ms", "ms a picture", "pictures/s", "memory MiB", "runs"):
+    for heading in ("batch", "p50 ms", "p95 ms", "ms an image", "images/s", "memory MiB", "runs"):
         table.add_column(heading, justify="right")
     for point in points:
         ms = (point.p50_ms, point.p95_ms, point.p50_ms / point.batch)
@@ -123,7 +123,7 @@ def _facts(
         "waits": bench.waits,
         "warm_up_runs": WARM_UP,
         "versions": {name: version(name) for name in ("torch", "numpy")},
-        "points": [asdict(point) | {"pictures_per_s": point.fps} for point in points],
+        "points": [asdict(point) | {"images_per_s": point.fps} for point in points],
         "recommended_max_batch": recommended(points),
     }
 

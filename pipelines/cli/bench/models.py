@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, PICTURE, Cost, gflop, in_a_process, one_of_each, skipped
+from pipelines.benchmark.per_model import BATCHES, CPU_GFLOP, IMAGE, Cost, gflop, in_a_process, one_of_each, skipped
 from pipelines.benchmark.suite import machine_line
 from pipelines.cli.json_file import check_writable, console_beside, write_json
 from stream.core.machine import probe
@@ -35,14 +35,14 @@ def run_bench_models(only: Sequence[str] | None, *, seconds: float, json_file: P
     console_beside(json_file).print(costs_table(costs))
     if json_file is not None:
         found = [asdict(cost) for cost in costs]
-        write_json(json_file, {"machine": machine_line(), "picture": str(PICTURE), "models": found})
+        write_json(json_file, {"machine": machine_line(), "image": str(IMAGE), "models": found})
     return 0
 
 
 def _cost(model: DepthModel, seconds: float, *, named: bool, on_gpu: bool) -> Cost:
-    operations = gflop(model.name, network_size(PICTURE, model.spec))
+    operations = gflop(model.name, network_size(IMAGE, model.spec))
     if not named and not on_gpu and operations > CPU_GFLOP:
-        return skipped(model, "seconds a picture on a CPU")
+        return skipped(model, "seconds an image on a CPU")
     return in_a_process(model.name, seconds)
 
 
@@ -64,10 +64,10 @@ def costs_table(costs: Sequence[Cost]) -> Table:
 
 def _notes(costs: Sequence[Cost]) -> list[str]:
     scopes = dict.fromkeys(cost.scope for cost in costs if cost.runs)
-    notes = [f"a {PICTURE} picture: preprocess, network, resize back; {scope}" for scope in scopes]
-    notes += [f"of {BATCHES[-1]}: ms a picture in batches of {BATCHES[-1]}. RANDOM WEIGHTS: speed only"]
+    notes = [f"a {IMAGE} image: preprocess, network, resize back; {scope}" for scope in scopes]
+    notes += [f"of {BATCHES[-1]}: ms an image in batches of {BATCHES[-1]}. RANDOM WEIGHTS: speed only"]
     left = [cost.name for cost in costs if cost.skipped]
-    return notes + ([f"not run, seconds a picture on a CPU; --only NAME does: {', '.join(left)}"] if left else [])
+    return notes + ([f"not run, seconds an image on a CPU; --only NAME does: {', '.join(left)}"] if left else [])
 
 
 def _ms(value: float) -> str:

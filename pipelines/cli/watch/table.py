@@ -22,7 +22,7 @@ from stream.wire.codes import Flags, WireKind
 from stream.wire.header import Header
 from stream.wire.message import Message
 
-HEADINGS = ("depth", "size,\nfps", "age, ms\nnow", "\np95", "gaps", "re-\nstarts", "state", "pictures", "clocks")
+HEADINGS = ("depth", "size,\nfps", "age, ms\nnow", "\np95", "gaps", "re-\nstarts", "state", "images", "clocks")
 RIGHT = HEADINGS[1:6]
 DEPTHS = {
     WireKind.METRIC: "metric\nm",

@@ -125,7 +125,7 @@ def first_accepted(
 
     ``reference``: float32 on the CPU; None: nothing is judged (random weights). A candidate is only looked at when
     those before it were refused. Raises EngineError when the reference cannot be opened, and Stopped before the next
-    picture or candidate when that is set.
+    image or candidate when that is set.
     """
     stopping = stopping or Stopping()
     for candidate in candidates:

@@ -26,7 +26,7 @@ FLAT = 1e-6
 class Golden:
     """Network inputs, float32 and read-only, one array a network size."""
 
-    pictures: tuple[Floats, ...]
+    images: tuple[Floats, ...]
     """(N, 3, h, w) each: compared alone and in batches."""
     clips: tuple[Floats, ...] = ()
     """(T, 3, h, w) each: consecutive frames of one camera."""

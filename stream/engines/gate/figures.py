@@ -1,4 +1,4 @@
-"""How far an engine is from the float32 reference on all golden pictures: one number a way to be wrong."""
+"""How far an engine is from the float32 reference on all golden images: one number a way to be wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Figures:
     """The worst of each over all sizes, batches and clips, and some medians. NaN where no answer was finite."""
 
     batches: tuple[int, ...]
-    """Numbers of pictures that were run at once."""
+    """Numbers of images that were run at once."""
     answers: int
     """How many depth maps were compared."""
     nan: int
@@ -44,7 +44,7 @@ class Figures:
     level_drift: float
     """In a clip: how far the distance of the means wanders, in standard deviations of the reference."""
     batch_difference: float
-    """The largest difference of a pixel between a batch and its picture alone, in ranges of the reference."""
+    """The largest difference of a pixel between a batch and its image alone, in ranges of the reference."""
 
     def __str__(self) -> str:
         return f"correlation {self.correlation:.6f}, AbsRel {self.abs_rel:.2g}, scale drift {self.scale_drift:.2g}"
@@ -53,7 +53,7 @@ class Figures:
 def measure(reference: Engine, candidate: Engine, golden: Golden) -> Figures:
     """Run both over all of ``golden``. Raises EngineError when one fails or the reference's depth is flat."""
     batches = tuple(sorted({1, min(2, candidate.max_batch), candidate.max_batch}))
-    sittings = [_Sitting(reference, candidate, pixels) for pixels in golden.pictures]
+    sittings = [_Sitting(reference, candidate, pixels) for pixels in golden.images]
     compared = [one for sitting in sittings for one in sitting.compared(batches)]
     differences = [one for sitting in sittings for one in sitting.differences]
     clips = [list(_Sitting(reference, candidate, clip, "frame").compared((1,))) for clip in golden.clips]
@@ -62,9 +62,9 @@ def measure(reference: Engine, candidate: Engine, golden: Golden) -> Figures:
 
 
 class _Sitting:
-    """Pictures of one size before both engines."""
+    """Images of one size before both engines."""
 
-    def __init__(self, reference: Engine, candidate: Engine, pixels: Floats, noun: str = "picture") -> None:
+    def __init__(self, reference: Engine, candidate: Engine, pixels: Floats, noun: str = "image") -> None:
         self._candidate, self._pixels = candidate, pixels
         self._truths = _one_by_one(reference, pixels)
         self._alone = _one_by_one(candidate, pixels)
@@ -73,7 +73,7 @@ class _Sitting:
         """Between answers in batches and those alone, in the order of ``compared``."""
 
     def compared(self, batches: Sequence[int]) -> Iterator[Compared]:
-        """Every picture alone, and in each larger batch; a last batch that is not full is filled from the start."""
+        """Every image alone, and in each larger batch; a last batch that is not full is filled from the start."""
         for number, (answer, truth) in enumerate(zip(self._alone, self._truths, strict=True)):
             yield compare(answer, truth, f"{self._name} {number}")
         for batch in batches:

@@ -1,6 +1,6 @@
 """The engine gate: may this engine stand in for float32 on the CPU? Engines that are wrong rarely say so.
 
-``judge`` runs both over golden pictures and holds every figure against its bound. docs/gate.md has the measurements
+``judge`` runs both over golden images and holds every figure against its bound. docs/gate.md has the measurements
 behind the bounds and shows what a refusal looks like.
 """
 

@@ -1,4 +1,4 @@
-"""Golden pictures: rendered scenes at the network's own sizes, always the same, that engines are judged by."""
+"""Golden images: rendered scenes at the network's own sizes, always the same, that engines are judged by."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream.preprocess.cpu import to_network
 from stream.preprocess.geometry import network_size
 
 if TYPE_CHECKING:
-    from stream.scenes.renderer.render import Pictures
+    from stream.scenes.renderer.render import Images
     from stream.scenes.renderer.textures import Atlas
 
 VERSION = 1
@@ -26,11 +26,11 @@ CAMERAS = (Size(480, 640), Size(720, 1280))
 """4:3 and 16:9: the shapes that nearly all cameras have."""
 SEED, TEXTURES = 20_170_612, 32
 FAMILIES = ("room", "outdoors", "table_top", "from_above", "thicket", "close_up", "backdrop", "wall_ahead")
-"""One picture of each: near and far, with and without a floor, smooth and full of edges."""
+"""One image of each: near and far, with and without a floor, smooth and full of edges."""
 FRAMES, STILL_S, MOVING_S = 6, 0.04, 0.4
 """Frames of each clip and the time between them: a tripod at 25 frames a second, and a camera in quick motion."""
 FINER = 1.25
-"""Pictures are rendered this much larger than the network sees them, so that they are resized as a camera's are."""
+"""Images are rendered this much larger than the network sees them, so that they are resized as a camera's are."""
 SOFTNESS, GRAIN = 0.08, 1.2
 """The lens and the noise of the synthetic camera (``stream.sources.synthetic``)."""
 
@@ -43,15 +43,15 @@ def at_size(spec: InputSpec, size: Size) -> tuple[InputSpec, tuple[Size, ...]]:
 
 
 def golden(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> Golden:
-    """For each network size of ``cameras`` eight pictures and four extremes; for the first, a still and a moving clip.
+    """For each network size of ``cameras`` eight images and four extremes; for the first, a still and a moving clip.
 
-    The rendered pictures are kept for the next call.
+    The rendered images are kept for the next call.
     """
     shapes = {network_size(camera, spec): _rendered_size(camera, spec) for camera in cameras}
     first = next(iter(shapes.values()))
     with _one_thread():
         return Golden(
-            pictures=tuple(_to_network(_pictures(shape), spec) for shape in shapes.values()),
+            images=tuple(_to_network(_images(shape), spec) for shape in shapes.values()),
             clips=tuple(_to_network(_clip(first, still), spec) for still in (True, False)),
             extremes=tuple(_to_network(_extremes(shape), spec) for shape in shapes.values()),
         )
@@ -83,7 +83,7 @@ def _to_network(images: tuple[Image, ...], spec: InputSpec) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _pictures(size: Size) -> tuple[Image, ...]:
+def _images(size: Size) -> tuple[Image, ...]:
     """One view of each family as everyday cameras take them: blurred, noisy, badly exposed, from JPEG files."""
     from stream.scenes.camera.film import random_shots, take
     from stream.scenes.renderer.textures import random_atlas
@@ -97,16 +97,16 @@ def _pictures(size: Size) -> tuple[Image, ...]:
     return tuple(images)
 
 
-def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Pictures:
+def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Images:
     """The first random scene of ``family`` that is not blocked by one surface."""
     from stream.scenes.renderer.render import render
     from stream.scenes.world.layouts import random_scene
     from stream.scenes.world.staging import worth_keeping
 
     while True:  # every family's own test has at least 5 of 12 views kept
-        pictures = render([random_scene(rng, atlas.count, family)], atlas, size)
-        if bool(worth_keeping(pictures.depth, pictures.ident)):
-            return pictures
+        images = render([random_scene(rng, atlas.count, family)], atlas, size)
+        if bool(worth_keeping(images.depth, images.ident)):
+            return images
 
 
 @lru_cache(maxsize=4)
@@ -121,8 +121,8 @@ def _clip(size: Size, still: bool) -> tuple[Image, ...]:
     images = []
     for number in range(FRAMES):
         scene = replace(shown, sway=camera).at(number * (STILL_S if still else MOVING_S))
-        pictures = render([scene], shown.atlas, size, softness=SOFTNESS)
-        images.append(to_bgr(pictures.rgb, grain.of_frame(number))[0].numpy())
+        rendered = render([scene], shown.atlas, size, softness=SOFTNESS)
+        images.append(to_bgr(rendered.rgb, grain.of_frame(number))[0].numpy())
     return tuple(images)
 
 

@@ -30,7 +30,7 @@ PORTABLE = "portable"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The inputs an engine is built for: one size, 1 to ``max_batch`` pictures, fastest for ``best_batch``."""
+    """The inputs an engine is built for: one size, 1 to ``max_batch`` images, fastest for ``best_batch``."""
 
     size: Size
     max_batch: int

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def checked(inputs: dict[str, Tensor], profile: Profile, device: torch.device, name: str) -> Tensor:
-    """The pictures in ``inputs``. Raises EngineError unless they are what the engine was built for."""
+    """The images in ``inputs``. Raises EngineError unless they are what the engine was built for."""
     pixels = inputs.get(INPUT)
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "{INPUT}"; got: {", ".join(inputs) or "none"}')
@@ -42,7 +42,7 @@ def checked(inputs: dict[str, Tensor], profile: Profile, device: torch.device, n
 
 
 class TensorRTEngine:
-    """One engine: one size, 1 to ``max_batch`` pictures, tensors of the GPU in and out."""
+    """One engine: one size, 1 to ``max_batch`` images, tensors of the GPU in and out."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class TensorRTEngine:
         return result
 
     def prepare(self, size: Size) -> None:
-        """Capture every batch size now, so that no picture waits for it. Raises EngineError for another size."""
+        """Capture every batch size now, so that no image waits for it. Raises EngineError for another size."""
         if size != self.profile.size:
             raise EngineError(f"{self.name} was built for {self.profile.size}, not for {size}")
         with self._lock, self._on_device():

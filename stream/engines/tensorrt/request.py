@@ -67,7 +67,7 @@ def find(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> St
 
 
 def serving(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
-    """As ``find``, and an engine for more pictures, or with other parts in float32, does as well: the smallest one."""
+    """As ``find``, and an engine for more images, or with other parts in float32, does as well: the smallest one."""
     source = _without_parts(order.full_source())
     alike = [engine for engine in store.engines() if _without_parts(engine.source) == source]
     for targets in dict.fromkeys((*_choices(trt, gpu), ())):

@@ -2,7 +2,7 @@
 
 The names of parameters and buffers are those of the official checkpoint, so that it loads strictly. What the output
 depends on and is easily got wrong (sources: isl-org/MiDaS, rwightman/gen-efficientnet-pytorch): batch normalisation
-with TensorFlow's epsilon; TensorFlow's "SAME" padding, which puts the odd pixel after the picture; ReLU6 in the
+with TensorFlow's epsilon; TensorFlow's "SAME" padding, which puts the odd pixel after the image; ReLU6 in the
 encoder, ReLU in the decoder; corners aligned when features are upsampled, but not in the head.
 """
 
@@ -141,7 +141,7 @@ class InvertedResidual(nn.Module):
 class HalvingConv(nn.Conv2d):
     """A stride-2 convolution with TensorFlow's "SAME" padding for even sizes: kernel - 2 pixels, the odd one after.
 
-    That is (0, 1) for 3x3 kernels and (1, 2) for 5x5; torch's ``padding=kernel // 2`` shifts the picture by one pixel.
+    That is (0, 1) for 3x3 kernels and (1, 2) for 5x5; torch's ``padding=kernel // 2`` shifts the image by one pixel.
     Multiples of 32 keep every size even, so the padding is a constant and a trace holds for all of them.
     """
 

@@ -80,7 +80,7 @@ class InvertedResidual(nn.Module):
 
 
 class Context(nn.Module):
-    """Scales and shifts every channel by what the whole picture shows."""
+    """Scales and shifts every channel by what the whole image shows."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -44,6 +44,6 @@ class Camera:
         return pose
 
     def intrinsics(self, size: Size) -> Intrinsics:
-        """Square pixels, principal point in the middle of the picture."""
+        """Square pixels, principal point in the middle of the image."""
         focal_px = size.width / 2 / math.tan(self.field_of_view_rad / 2)
         return Intrinsics(focal_px, focal_px, (size.width - 1) / 2, (size.height - 1) / 2, size, calibrated=True)

@@ -1,4 +1,4 @@
-"""From linear light to a picture: exposure, tone curve, the lens's softness, the sensor's grain, 8 bits."""
+"""From linear light to an image: exposure, tone curve, the lens's softness, the sensor's grain, 8 bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.scenes.scene import Scene
 MIDDLE = 0.4
 """Mean light after automatic exposure."""
 GRAIN_MARGIN = 61
-"""The grain's pattern is this much larger than the picture and shifted from frame to frame."""
+"""The grain's pattern is this much larger than the image and shifted from frame to frame."""
 
 
 def develop(light: Tensor, scenes: Sequence[Scene], softness: float = 0.0) -> Tensor:
@@ -54,8 +54,8 @@ class Grain:
         return self._pattern[top : top + self._size.height, left : left + self._size.width]
 
 
-def _softened(picture: Tensor, share: float) -> Tensor:
-    rows = pad(picture, (1, 1, 0, 0), mode="replicate")
-    picture = torch.lerp(picture, (rows[..., :-2] + rows[..., 2:]) / 2, 2 * share)
-    columns = pad(picture, (0, 0, 1, 1), mode="replicate")
-    return torch.lerp(picture, (columns[..., :-2, :] + columns[..., 2:, :]) / 2, 2 * share)
+def _softened(image: Tensor, share: float) -> Tensor:
+    rows = pad(image, (1, 1, 0, 0), mode="replicate")
+    image = torch.lerp(image, (rows[..., :-2] + rows[..., 2:]) / 2, 2 * share)
+    columns = pad(image, (0, 0, 1, 1), mode="replicate")
+    return torch.lerp(image, (columns[..., :-2, :] + columns[..., 2:, :]) / 2, 2 * share)

@@ -1,4 +1,4 @@
-"""What a camera and its file do to a rendered picture: exposure, colours, blur, noise, 8 bits, JPEG."""
+"""What a camera and its file do to a rendered image: exposure, colours, blur, noise, 8 bits, JPEG."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stream.scenes.camera.jpeg import compressed
 from stream.scenes.camera.lens import blurred, out_of_focus_px
 
 GREY_SHARE, SHALLOW_SHARE, JPEG_SHARE = 0.08, 0.25, 0.6
-"""How many pictures are grey, have a shallow depth of field, were JPEG files."""
+"""How many images are grey, have a shallow depth of field, were JPEG files."""
 LUMA = (0.299, 0.587, 0.114)
 FARTHEST_FOCUS_M = 50.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shots:
-    """What happens to B pictures, drawn by ``random_shots``; all (B,) float32 unless said otherwise."""
+    """What happens to B images, drawn by ``random_shots``; all (B,) float32 unless said otherwise."""
 
     exposure: Tensor
     """Factor of the displayed values."""
@@ -36,7 +36,7 @@ class Shots:
     aperture: Tensor
     """Blur by distance from the focus, pixels times metres (``lens.out_of_focus_px``); 0: all is sharp."""
     focus: Tensor
-    """Which depth is sharp: this quantile of the picture's inverse depth, 0..1."""
+    """Which depth is sharp: this quantile of the image's inverse depth, 0..1."""
     noise: Tensor
     """Standard deviation of the sensor's noise in the dark, in 0..1."""
     quality: Tensor
@@ -65,19 +65,19 @@ def random_shots(rng: np.random.Generator, count: int) -> Shots:
 def take(displayed: Tensor, depth: Tensor, shots: Shots) -> Tensor:
     """(B, 3, H, W) in 0..1 and depth (B, H, W) metres -> (B, 3, H, W) uint8 RGB, on the same device.
 
-    The same shots give the same picture on one kind of device; noise differs between a CPU and a GPU.
+    The same shots give the same image on one kind of device; noise differs between a CPU and a GPU.
     """
     device = displayed.device
-    picture = blurred(displayed, _blur_px(depth, shots))
-    picture = _graded(picture, shots)
-    noise = torch.randn(picture.shape, generator=torch.Generator(device).manual_seed(shots.noise_seed), device=device)
+    image = blurred(displayed, _blur_px(depth, shots))
+    image = _graded(image, shots)
+    noise = torch.randn(image.shape, generator=torch.Generator(device).manual_seed(shots.noise_seed), device=device)
     # shot noise grows with the root of the light; displayed values are about that root, so it stays about the same
-    picture = picture + noise * shots.noise.to(device)[:, None, None, None] * (1.2 - 0.6 * picture)
-    picture = _eight_bits(picture)
+    image = image + noise * shots.noise.to(device)[:, None, None, None] * (1.2 - 0.6 * image)
+    image = _eight_bits(image)
     quality = shots.quality.to(device)
     keep = (quality > 100)[:, None, None, None]
-    filed = _eight_bits(compressed(picture, quality.clamp_max(100)))
-    return (torch.where(keep, picture, filed) * 255).round().to(torch.uint8)
+    filed = _eight_bits(compressed(image, quality.clamp_max(100)))
+    return (torch.where(keep, image, filed) * 255).round().to(torch.uint8)
 
 
 def _blur_px(depth: Tensor, shots: Shots) -> Tensor:
@@ -90,18 +90,18 @@ def _blur_px(depth: Tensor, shots: Shots) -> Tensor:
     return torch.hypot(out_of_focus, shots.softness_px.to(device)[:, None, None])
 
 
-def _graded(picture: Tensor, shots: Shots) -> Tensor:
+def _graded(image: Tensor, shots: Shots) -> Tensor:
     """Exposure, colour cast, tone curve, and grey where the camera has no colours."""
-    device = picture.device
+    device = image.device
     gain = (shots.exposure[:, None] * shots.balance).to(device)[..., None, None]
-    toned = (picture * gain).clamp(0, 1) ** shots.gamma.to(device)[:, None, None, None]
+    toned = (image * gain).clamp(0, 1) ** shots.gamma.to(device)[:, None, None, None]
     toned = 0.5 + (toned - 0.5) * shots.contrast.to(device)[:, None, None, None]
-    luma = (toned * picture.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    luma = (toned * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
     return torch.where(shots.grey.to(device)[:, None, None, None], luma.expand_as(toned), toned)
 
 
-def _eight_bits(picture: Tensor) -> Tensor:
-    return (picture.clamp(0, 1) * 255).round() / 255
+def _eight_bits(image: Tensor) -> Tensor:
+    return (image.clamp(0, 1) * 255).round() / 255
 
 
 def _tensor(values: NDArray[np.floating]) -> Tensor:

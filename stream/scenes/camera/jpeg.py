@@ -1,4 +1,4 @@
-"""What JPEG does to a picture, without a file: blocks of 8 x 8, their cosine transform, rounded to a table's steps.
+"""What JPEG does to an image, without a file: blocks of 8 x 8, their cosine transform, rounded to a table's steps.
 
 ITU-T T.81: the transform in A.3.3, the example tables in annex K.1; the meaning of ``quality`` is libjpeg's
 (jcparam.c, jpeg_quality_scaling); colours by JFIF 1.02, with halved colour resolution (4:2:0). The lossless half of the
@@ -32,10 +32,10 @@ TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
-def compressed(picture: Tensor, quality: Tensor) -> Tensor:
+def compressed(image: Tensor, quality: Tensor) -> Tensor:
     """(B, 3, H, W) RGB in 0..1 as it comes back from files of ``quality`` (B,) 1..100; not rounded to 8 bits."""
-    H, W = picture.shape[-2:]
-    padded = pad(picture, (0, -W % (2 * BLOCK), 0, -H % (2 * BLOCK)), mode="replicate")
+    H, W = image.shape[-2:]
+    padded = pad(image, (0, -W % (2 * BLOCK), 0, -H % (2 * BLOCK)), mode="replicate")
     colours = _recoloured(padded * 255, TO_YCC)
     luminance, chrominance = colours[:, :1], colours[:, 1:]
     luminance = _rounded(luminance - 128, _table(LUMINANCE, quality)) + 128
@@ -70,5 +70,5 @@ def _cosines(device: torch.device) -> Tensor:
     return waves
 
 
-def _recoloured(picture: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    return torch.einsum("ij,bjhw->bihw", picture.new_tensor(matrix), picture)
+def _recoloured(image: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+    return torch.einsum("ij,bjhw->bihw", image.new_tensor(matrix), image)

@@ -21,17 +21,17 @@ def out_of_focus_px(depth: Tensor, focus_m: Tensor, aperture: Tensor) -> Tensor:
     return aperture[:, None, None] * (1 / depth - 1 / focus_m[:, None, None]).abs()
 
 
-def blurred(picture: Tensor, width_px: Tensor) -> Tensor:
+def blurred(image: Tensor, width_px: Tensor) -> Tensor:
     """(B, C, H, W) blurred at each pixel by ``width_px`` (B, H, W or 1, 1), at most 4.8.
 
     Each pixel gathers: a sharp edge in front of a soft ground glows a little, which a real lens would not let it.
     """
     place = _place(width_px.clamp(0, WIDTHS_PX[-1]))
-    result = torch.zeros_like(picture)
+    result = torch.zeros_like(image)
     for number, width in enumerate(WIDTHS_PX):
         share = (1 - (place - number).abs()).clamp_min(0)[:, None]
         if bool((share > 0).any()):
-            result = result + share * _gaussian(picture, width)
+            result = result + share * _gaussian(image, width)
     return result
 
 
@@ -41,13 +41,13 @@ def _place(width_px: Tensor) -> Tensor:
     return torch.stack(steps).sum(0)
 
 
-def _gaussian(picture: Tensor, width_px: float) -> Tensor:
+def _gaussian(image: Tensor, width_px: float) -> Tensor:
     """Along rows, then columns; edges are repeated."""
     if width_px == 0:
-        return picture
-    reach, channels = int(3 * width_px + 0.5), picture.shape[1]
-    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=picture.device)
+        return image
+    reach, channels = int(3 * width_px + 0.5), image.shape[1]
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=image.device)
     weights = torch.exp(-0.5 * (offsets / width_px) ** 2)
     row = (weights / weights.sum()).view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    padded = pad(picture, (reach, reach, reach, reach), mode="replicate")
+    padded = pad(image, (reach, reach, reach, reach), mode="replicate")
     return conv2d(conv2d(padded, row, groups=channels), row.transpose(2, 3), groups=channels)

@@ -43,7 +43,7 @@ SPECK = Primitive(Shape.BOX, vector(0, 0, -1e3), vector(1e-3, 1e-3, 1e-3), Mater
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """B scenes of n slots, for pictures of one size; float32 tensors on one device."""
+    """B scenes of n slots, for images of one size; float32 tensors on one device."""
 
     size: Size
     shapes: tuple[Shape, ...]

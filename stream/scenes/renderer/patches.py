@@ -29,7 +29,7 @@ class Patches:
 
     @classmethod
     def whole(cls, height: int, width: int) -> Patches:
-        """One patch that is the picture."""
+        """One patch that is the image."""
         return cls([0], np.array([[0, height, 0, width]]), height, width)
 
     def corners(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ class Patches:
         return corners[:, 0], corners[:, 1]
 
     def view(self, of_pixels: Tensor) -> Tensor:
-        """(..., H, W) -> (..., K, h, w); what sticks out of the picture repeats its edge."""
+        """(..., H, W) -> (..., K, h, w); what sticks out of the image repeats its edge."""
         height, width = of_pixels.shape[-2:]
         top, left = self.corners(of_pixels.device)
         rows = (top + torch.arange(self.height, device=top.device)[:, None]).clamp_max(height - 1)
@@ -57,15 +57,15 @@ class Patches:
         x, y, z = self.pick(of_slots)[..., None, None].unbind(2)
         return x, y, z
 
-    def onto(self, patches: Tensor, *pictures: Tensor) -> Iterator[tuple[int, Tensor, list[Tensor]]]:
-        """Slot by slot: its patch of (B, K, h, w) cut to its window, and that window of each picture (B, H, W)."""
+    def onto(self, patches: Tensor, *images: Tensor) -> Iterator[tuple[int, Tensor, list[Tensor]]]:
+        """Slot by slot: its patch of (B, K, h, w) cut to its window, and that window of each image (B, H, W)."""
         for k, (slot, (top, bottom, left, right)) in enumerate(zip(self.slots, self.windows.tolist(), strict=True)):
             patch = patches[:, k, : bottom - top, : right - left]
-            yield slot, patch, [picture[:, top:bottom, left:right] for picture in pictures]
+            yield slot, patch, [image[:, top:bottom, left:right] for image in images]
 
 
 def group(shapes: Sequence[Shape], windows: Windows, largest_px: int) -> tuple[Patches, ...]:
-    """Slots that touch the picture, in groups of one shape; no group of several holds more than ``largest_px``."""
+    """Slots that touch the image, in groups of one shape; no group of several holds more than ``largest_px``."""
     heights, widths = windows[:, 1] - windows[:, 0], windows[:, 3] - windows[:, 2]
     areas = heights.clip(0) * widths.clip(0)
     order = np.lexsort((-areas, shapes))

@@ -19,7 +19,7 @@ FLOOR = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """What the pixels of B pictures see."""
+    """What the pixels of B images see."""
 
     distance: Tensor
     """(B, H, W) float32, metres along the optical axis; finite everywhere, the environment's far wall for sky."""
@@ -74,6 +74,6 @@ def _environment(packed: Packed) -> tuple[Tensor, Tensor]:
 
 
 def _columns(vectors: Tensor) -> Triple:
-    """(B, 3) as three tensors (B, 1, 1) that broadcast over pictures."""
+    """(B, 3) as three tensors (B, 1, 1) that broadcast over images."""
     x, y, z = vectors[:, :, None, None].unbind(1)
     return x, y, z

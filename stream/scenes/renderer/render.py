@@ -1,4 +1,4 @@
-"""Scenes in, pictures with exact depth out."""
+"""Scenes in, images with exact depth out."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stream.scenes.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
-    """B pictures and what is known of every pixel, on the atlas's device."""
+class Images:
+    """B images and what is known of every pixel, on the atlas's device."""
 
     rgb: Tensor
-    """(B, 3, H, W) float32, displayed red, green, blue in 0..1; ``exposure.to_bgr`` makes 8-bit pictures."""
+    """(B, 3, H, W) float32, displayed red, green, blue in 0..1; ``exposure.to_bgr`` makes 8-bit images."""
     depth: Tensor
     """(B, H, W) float32, metres along the optical axis; +inf for sky."""
     ident: Tensor
@@ -46,7 +46,7 @@ def render(
     shadows: bool = True,
     occlusion: bool = True,
     softness: float = 0.0,
-) -> Pictures:
+) -> Images:
     """Render scenes of any kind together, on the device of ``atlas``; nothing is drawn by chance in here."""
     with torch.inference_mode():
         return colour(outlines(scenes, size, atlas.texels.device), atlas, shadows, occlusion, softness)
@@ -59,11 +59,9 @@ def outlines(scenes: Sequence[Scene], size: Size, device: torch.device | str) ->
         return Outlines(scenes, packed, cast(packed))
 
 
-def colour(
-    seen: Outlines, atlas: Atlas, shadows: bool = True, occlusion: bool = True, softness: float = 0.0
-) -> Pictures:
+def colour(seen: Outlines, atlas: Atlas, shadows: bool = True, occlusion: bool = True, softness: float = 0.0) -> Images:
     """The second part: light and materials."""
     with torch.inference_mode():
         light = lights(seen.scenes, atlas.texels.device)
         linear = shade(seen.packed, seen.hits, light, atlas, shadows=shadows, occlusion=occlusion)
-        return Pictures(develop(linear, seen.scenes, softness), seen.hits.depth, seen.hits.ident)
+        return Images(develop(linear, seen.scenes, softness), seen.hits.depth, seen.hits.ident)

@@ -28,7 +28,7 @@ def close_up(chance: Chance) -> Scene:
 
 
 def curve(chance: Chance) -> Scene:
-    """A large ball, egg or column so near that the picture shows a part of it, and small things around it."""
+    """A large ball, egg or column so near that the image shows a part of it, and small things around it."""
     view = _level_view(chance)
     distance, radius = chance.between(0.25, 1.2), chance.between(0.25, 1.2)
     seen = distance * view.half_width

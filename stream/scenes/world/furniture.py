@@ -77,7 +77,7 @@ def books(width: float, height: float, covers: Sequence[Material]) -> list[Primi
     ]
 
 
-def picture(width: float, height: float, frame: Material, canvas: Material) -> list[Primitive]:
+def image(width: float, height: float, frame: Material, canvas: Material) -> list[Primitive]:
     """Hangs with its middle at the origin and looks along x."""
     return [
         box(vector(0, 0, 0), vector(0.015, width / 2, height / 2), frame),

@@ -11,7 +11,7 @@ from stream.scenes.renderer.primitives import Primitive, placed
 from stream.scenes.renderer.rotations import vector
 from stream.scenes.scene import FAR_M, Scene
 from stream.scenes.world.closeups import close_up, curve
-from stream.scenes.world.furniture import picture
+from stream.scenes.world.furniture import image
 from stream.scenes.world.staging import block, random_light, random_view, spot, surroundings
 from stream.scenes.world.thickets import meadow, thicket
 from stream.scenes.world.things import Chance, random_shelf, random_table, random_tree
@@ -49,7 +49,7 @@ def outdoors(chance: Chance) -> Scene:
 
 
 def room(chance: Chance) -> Scene:
-    """Tables, a shelf, things on the floor, pictures on the wall ahead."""
+    """Tables, a shelf, things on the floor, images on the wall ahead."""
     view = random_view(chance, chance.between(0.7, 2.1), (-28, 10))
     half_width, depth = chance.between(1.3, 5), chance.between(2, 9)
     middle = chance.between(-0.7, 0.7) * half_width
@@ -67,7 +67,7 @@ def room(chance: Chance) -> Scene:
         base[1] = np.clip(base[1], right + 0.2, left - 0.2)
         parts += chance.thing(base, chance.between(0.2, 1.3))
     for _ in range(int(chance.rng.integers(0, 4))):
-        hung = picture(chance.between(0.3, 1.5), chance.between(0.3, 1.3), chance.material(), chance.material())
+        hung = image(chance.between(0.3, 1.5), chance.between(0.3, 1.3), chance.material(), chance.material())
         parts += placed(hung, vector(depth, chance.between(right, left) * 0.9, chance.between(0.8, 2.2)), math.pi)
     ceiling = max(chance.between(2.2, 3.6), view.height_m + 0.3)
     environment = surroundings(chance, (-1.5, right, 0), (depth, left, ceiling), sky=False)
@@ -114,4 +114,4 @@ FAMILIES: dict[str, tuple[Callable[[Chance], Scene], float]] = {
     "thicket": (thicket, 0.05),
     "wall_ahead": (wall_ahead, 0.05),
 }
-"""Each family and its share of the scenes; the last six, 30%, have no floor that rises into the picture."""
+"""Each family and its share of the scenes; the last six, 30%, have no floor that rises into the image."""

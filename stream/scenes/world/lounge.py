@@ -1,7 +1,7 @@
 """A tour of a living room: furniture along the walls and in the middle, a cat, a ball and somebody passing.
 
 Lanes as in the square: the camera keeps to x < 0.5, a stool and a plant stand at 1.7..2.2, the cat walks at 2.9, the
-ball rolls at 3.4, the table stands at 4.2..5.2, somebody walks at 6, shelf and pictures are on the wall at 7.2.
+ball rolls at 3.4, the table stands at 4.2..5.2, somebody walks at 6, shelf and images are on the wall at 7.2.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stream.scenes.renderer.materials import Colour
 from stream.scenes.renderer.primitives import Primitive, placed
 from stream.scenes.renderer.rotations import Vector, vector
 from stream.scenes.scene import Environment, Light
-from stream.scenes.world.furniture import board_heights, books, chair, floor_lamp, picture, shelf, sofa, table
+from stream.scenes.world.furniture import board_heights, books, chair, floor_lamp, image, shelf, sofa, table
 from stream.scenes.world.objects import ball, crate, drum, plant, stack
 from stream.scenes.world.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
 
@@ -129,7 +129,7 @@ def _back_wall(rng: np.random.Generator, mirror: int, cloth: Colour) -> list[Pri
     dark = paint("plaster", (0.15, 0.13, 0.12))
     for i, (y, size) in enumerate(((0.3, 0.75), (1.5, 0.55))):
         hung = vector(BACK_WALL_M - 0.02, mirror * y, 1.6)
-        parts += placed(picture(size, size * rng.uniform(0.75, 1.25), dark, canvas[i]), hung, math.pi)
+        parts += placed(image(size, size * rng.uniform(0.75, 1.25), dark, canvas[i]), hung, math.pi)
     return parts
 
 

@@ -86,14 +86,14 @@ def _tinted(chance: Chance, strength: float, spread: float = 0.12) -> Colour:
 EVERY = 7
 """Statistics are taken of one pixel in so many."""
 FEWEST_SURFACES, SMALLEST_SURFACE, LARGEST_SURFACE = 4, 0.006, 0.72
-"""A view shows at least four surfaces of 0.6% of the picture, and none takes more than 72%."""
+"""A view shows at least four surfaces of 0.6% of the image, and none takes more than 72%."""
 DEPTH_RANGE = 1.35
 """The 98th percentile of inverse depth is at least so many times the 2nd."""
 NEAREST_M = 1 / 12
 
 
 def worth_keeping(depth: Tensor, ident: Tensor) -> Tensor:
-    """Of (B, H, W) metres and surface numbers, as ``Pictures`` and ``Hits`` have them: which views to keep, (B,) bool.
+    """Of (B, H, W) metres and surface numbers, as ``Images`` and ``Hits`` have them: which views to keep, (B,) bool.
 
     False for views blocked by one surface, without depth, or with something at the lens.
     """

@@ -15,7 +15,7 @@ from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoi
 from stream.scenes.renderer.rotations import Vector, about_x, about_y, about_z, vector
 
 RING_PIECES = 14
-"""Straight pieces that make a ring: at this number its corners no longer show in small pictures."""
+"""Straight pieces that make a ring: at this number its corners no longer show in small images."""
 
 
 def rod(start: Vector, end: Vector, radius: float, material: Material) -> Primitive:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from stream.scenes.renderer.primitives import Primitive, box, placed
 from stream.scenes.renderer.rotations import Vector, about_x, vector
 from stream.scenes.scene import FAR_M, Scene
-from stream.scenes.world.furniture import floor_lamp, picture
+from stream.scenes.world.furniture import floor_lamp, image
 from stream.scenes.world.staging import View, block, random_light, surroundings
 from stream.scenes.world.things import Chance, random_shelf, random_tree
 
@@ -56,10 +56,10 @@ def wall_ahead(chance: Chance) -> Scene:
 
 
 def _on_the_wall(chance: Chance, at: Vector, distance: float) -> list[Primitive]:
-    """A picture, a box that juts out, a shelf, or a thing in front of the wall, about a fifth of the view large."""
+    """An image, a box that juts out, a shelf, or a thing in front of the wall, about a fifth of the view large."""
     size, kind = distance * chance.between(0.12, 0.6), chance.between(0, 1)
     if kind < 0.25:
-        return placed(picture(size, size * chance.between(0.6, 1.5), chance.material(), chance.material()), at, math.pi)
+        return placed(image(size, size * chance.between(0.6, 1.5), chance.material(), chance.material()), at, math.pi)
     if kind < 0.55:
         half = size * chance.rng.uniform((0.1, 0.15, 0.15), (0.6, 0.6, 0.8))
         return [box(at, half, chance.material(), about_x(chance.between(-0.3, 0.3)))]

@@ -30,7 +30,7 @@ PAINTS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tour:
-    """``at`` any time gives the scene; the pictures of one tour share its atlas."""
+    """``at`` any time gives the scene; the images of one tour share its atlas."""
 
     atlas: Atlas
     still: tuple[Primitive, ...]

@@ -1,4 +1,4 @@
-"""Which part of the picture a primitive, or its shadow, can touch: skipping the rest is several times faster.
+"""Which part of the image a primitive, or its shadow, can touch: skipping the rest is several times faster.
 
 Worked out in numpy from the scene's description, so that a GPU is never asked; a batch's window is the union over its
 scenes.
@@ -46,7 +46,7 @@ def around(center: NDArray[np.float64], radius_m: NDArray[np.float64]) -> Corner
 
 
 def windows(corners: Corners, poses: NDArray[np.float64], focal_px: NDArray[np.float64], size: Size) -> Windows:
-    """The picture's rows and columns that the hull of ``corners`` can touch; poses (B, 4, 4), focal lengths (B,)."""
+    """The image's rows and columns that the hull of ``corners`` can touch; poses (B, 4, 4), focal lengths (B,)."""
     local = np.einsum("bnki,bij->bnkj", corners - poses[:, None, None, :3, 3], poses[:, :3, :3])
     ahead = local[..., 2] > NEAR_M
     visible = np.where(ahead[..., None], local, np.nan)

@@ -1,4 +1,4 @@
-"""Where tiles go in the preview window, and how large pictures get in them: arithmetic and pixels, no state."""
+"""Where tiles go in the preview window, and how large images get in them: arithmetic and pixels, no state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from stream.frames import Image, Size
 
 STRIP_SHARE, MIN_STRIP_PX = 1 / 14, 20
-"""Room for the captions above a tile's pictures: of their height, and pixels."""
+"""Room for the captions above a tile's images: of their height, and pixels."""
 GAP_PX = 4
 NO_SIZE = Size(0, 0)
 
@@ -22,7 +22,7 @@ class Layout(NamedTuple):
     least: Size = NO_SIZE
     """Black around the tiles fills what they leave of this."""
     enlargement: float = 2.0
-    """Small pictures are enlarged up to so many times."""
+    """Small images are enlarged up to so many times."""
 
 
 def best_grid(count: int, aspect: float, limit: Size) -> tuple[int, Size]:
@@ -37,13 +37,13 @@ def best_grid(count: int, aspect: float, limit: Size) -> tuple[int, Size]:
 
 
 def panel_height(room: Size, aspect: float) -> int:
-    """Height of pictures that are ``aspect`` times as wide together, so that they and their captions fit."""
+    """Height of images that are ``aspect`` times as wide together, so that they and their captions fit."""
     height = min(room.height / (1 + STRIP_SHARE), room.height - MIN_STRIP_PX, room.width / aspect)
     return max(1, int(height) - 1)  # one less: the row rounds its sides
 
 
 def scaled(image: Image, height: int) -> Image:
-    """The picture at another height, its aspect kept.
+    """The image at another height, its aspect kept.
 
     Shrinks by the whole factor first (INTER_AREA: averages of all pixels), then by what is left, less than 2: 1.1 ms
     for 1080p to 448 lines where INTER_AREA alone takes 9.3.

@@ -76,7 +76,7 @@ class WindowSink:
 class WindowLoop:
     """One window for all cameras of a pipeline; everything here happens on the main thread.
 
-    ``row`` is ``stream.render.panels.side_by_side``; ``cameras`` have a tile before their first picture. Opening raises
+    ``row`` is ``stream.render.panels.side_by_side``; ``cameras`` have a tile before their first image. Opening raises
     UsageError where no window can be opened (see ``open_display``): open it before the pipeline starts.
     """
 
@@ -190,7 +190,7 @@ class WindowLoop:
 
     def _with_line(self, image: Image, line: str) -> Image:
         """A copy of ``image`` with the line over its lower edge."""
-        height = min(image.shape[0], LINE_PX * 14)  # the row makes its strip 1/14 of the picture's height
+        height = min(image.shape[0], LINE_PX * 14)  # the row makes its strip 1/14 of the image's height
         strip = self._row([(line, image[:height])])[:-height]
         marked = image.copy()
         marked[-len(strip) :] = strip

@@ -1,4 +1,4 @@
-"""One picture out of many cameras: a tile each, the picture beside its depth, what it is called above."""
+"""One image out of many cameras: a tile each, the image beside its depth, what it is called above."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from stream.frames import Image, Size, View
 from stream.sinks.window.layout import Layout, arrange, best_grid, panel_height, scaled
 
 Row: TypeAlias = Callable[[Sequence[tuple[str, Image]]], Image]
-"""Puts captioned pictures of one height beside each other: ``stream.render.panels.side_by_side``."""
+"""Puts captioned images of one height beside each other: ``stream.render.panels.side_by_side``."""
 
 EMPTY_ASPECT, EMPTY_PX = 8 / 3, 360
-"""A tile without picture: as two 4:3 pictures beside each other, and no higher than this."""
+"""A tile without image: as two 4:3 images beside each other, and no higher than this."""
 EMPTY_BGR = (48, 48, 48)
 STALE_S = 2.0
-"""After so long without a new picture, its caption says that it is old."""
+"""After so long without a new image, its caption says that it is old."""
 
 
 class Mosaic:
     """The newest view of each camera, drawn as tiles of one grid; what has not changed is not drawn again.
 
-    ``cameras`` have their places from the start, others take one when their first view comes. A view whose picture is
+    ``cameras`` have their places from the start, others take one when their first view comes. A view whose image is
     not the size of its depth has been put together already (the demo's row with the true depth): it is shown alone.
     """
 
@@ -49,7 +49,7 @@ class Mosaic:
 
     @property
     def shapes(self) -> tuple[object, ...]:
-        """What the best size of the window depends on: the cameras, and the shapes of their pictures."""
+        """What the best size of the window depends on: the cameras, and the shapes of their images."""
         return tuple((camera, *(panel.shape for panel in _panels(view))) for camera, view in self._views.items())
 
     def draw(self, now_ns: int, layout: Layout, fixed: Container[str] = ()) -> Image:
@@ -75,11 +75,11 @@ class Mosaic:
 
     def _captions(self, camera: str, view: View | None, now_ns: int, fixed: Container[str]) -> tuple[str, ...]:
         if view is None:
-            return (f"{camera}: no picture yet" if camera else "waiting for the first picture",)
+            return (f"{camera}: no image yet" if camera else "waiting for the first image",)
         age_s = (now_ns - self._since_ns[camera]) / NS_PER_S
         frame, depth_map = view.depth_map.frame, view.depth_map
         first = camera if frame.integrity == "clean" else f"{camera} ({frame.integrity})"
-        first += f": no picture for {int(age_s)} s" if age_s >= STALE_S else ""
+        first += f": no image for {int(age_s)} s" if age_s >= STALE_S else ""
         second = f"depth ({depth_map.model})"
         if depth_map.kind == "metric":
             second += f" {min(view.low, view.high):.1f} to {max(view.low, view.high):.1f} m"
@@ -94,7 +94,7 @@ class _Tile:
     view: View | None
     captions: tuple[str, ...]
     height: int
-    """Of the pictures, pixels."""
+    """Of the images, pixels."""
     image: Image
 
     def looks(self, view: View | None, captions: tuple[str, ...], height: int) -> bool:
@@ -115,6 +115,6 @@ def _aspect(view: View | None) -> float:
 
 
 def _height(view: View | None, room: Size, enlargement: float) -> int:
-    """Of the camera's pictures, in the room of one tile."""
+    """Of the camera's images, in the room of one tile."""
     most = EMPTY_PX if view is None else enlargement * _panels(view)[0].shape[0]
     return int(min(panel_height(room, _aspect(view)), most))

@@ -1,14 +1,14 @@
-"""When a picture of a live stream was captured, as well as this side can know.
+"""When an image of a live stream was captured, as well as this side can know.
 
 Two questions, two answers that never mix:
 
-*How old is it?* ``mono_ns`` comes from this machine's monotonic clock at the picture's arrival; the camera's wall clock
-and ours have no say. RTP time stamps, where there are any, take the network's jitter out of it: a picture that came
+*How old is it?* ``mono_ns`` comes from this machine's monotonic clock at the image's arrival; the camera's wall clock
+and ours have no say. RTP time stamps, where there are any, take the network's jitter out of it: an image that came
 later than the quickest of the last seconds was that much older on arrival. What remains is the delay of that quickest
 one, which nothing on this side can see: the camera's exposure and encoder, and the way here.
 
 *What does the camera's clock say?* ``unix_ns`` is the camera's own time, from RTCP sender reports (RFC 3550, 6.4.1), if
-it is plausible: within 5 s of our clock, and later than that of the picture before. Otherwise it is our clock's.
+it is plausible: within 5 s of our clock, and later than that of the image before. Otherwise it is our clock's.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from time import monotonic_ns, time_ns
 from stream.core.clock import NS_PER_S, NowNs, Stamp
 
 PLAUSIBLE_S = 5.0
-"""A camera's clock further off than this is wrong rather than slow; a picture later than this is a new time line."""
+"""A camera's clock further off than this is wrong rather than slow; an image later than this is a new time line."""
 SET_BACK_S = 0.5
-"""Pictures that are shown in another order than sent step back less; a camera that starts its time line again, more."""
+"""Images that are shown in another order than sent step back less; a camera that starts its time line again, more."""
 REPORTED_WITHIN_S = 0.005
-"""A picture's time by the camera's reports was 0.4 to 2.6 ms before the time it was sent (docs/rigs.md)."""
+"""An image's time by the camera's reports was 0.4 to 2.6 ms before the time it was sent (docs/rigs.md)."""
 WINDOW_S = 5.0
-"""Of which the quickest picture counts: a camera's clock that is 100 ppm off moves 0.5 ms in this time."""
+"""Of which the quickest image counts: a camera's clock that is 100 ppm off moves 0.5 ms in this time."""
 KEPT = 64
-"""Pictures between arrival and decoder; a decoder holds 16 at most."""
+"""Images between arrival and decoder; a decoder holds 16 at most."""
 INTERVALS = 9
 
 
 class CaptureClock:
-    """The times of one connection's pictures. ``arrived`` for each packet, then ``stamp`` for each decoded picture."""
+    """The times of one connection's images. ``arrived`` for each packet, then ``stamp`` for each decoded image."""
 
     def __init__(
         self, *, rtp: bool = False, held: bool = False, now_ns: NowNs = monotonic_ns, unix_ns: NowNs = time_ns
     ) -> None:
-        """``rtp``: time stamps are a camera's clock. ``held``: FFmpeg gives a picture when the next one begins."""
+        """``rtp``: time stamps are a camera's clock. ``held``: FFmpeg gives an image when the next one begins."""
         self._rtp, self._held, self._now_ns, self._unix_ns = rtp, held, now_ns, unix_ns
         self._intervals_s: deque[float] = deque(maxlen=INTERVALS)
         self._offsets: deque[tuple[int, int]] = deque()
@@ -54,7 +54,7 @@ class CaptureClock:
         mono_ns = now_ns - self._held_ns()
         if self._rtp and media_s is not None:
             media_ns = round(media_s * NS_PER_S)
-            began_ns = self._last_arrival_ns if self._held else now_ns  # the picture before was given when this began
+            began_ns = self._last_arrival_ns if self._held else now_ns  # the image before was given when this began
             if began_ns is not None:
                 self._note(began_ns, began_ns - media_ns)
             if self._offsets:
@@ -66,7 +66,7 @@ class CaptureClock:
             self._arrivals.popitem(last=False)
 
     def stamp(self, media_s: float | None) -> Stamp:
-        """Of the picture at ``media_s``; of the newest packet, if there was none at that time. Never goes back."""
+        """Of the image at ``media_s``; of the newest packet, if there was none at that time. Never goes back."""
         newest = next(reversed(self._arrivals.values()), (self._now_ns(), None))
         mono_ns, camera_us = self._arrivals.get(media_s, newest)
         self._last_mono_ns = mono_ns = max(mono_ns, self._last_mono_ns)
@@ -93,7 +93,7 @@ class CaptureClock:
         return round(median(self._intervals_s) * NS_PER_S) if self._held and self._intervals_s else 0
 
     def _note(self, mono_ns: int, offset_ns: int) -> None:
-        """What lies between the stream's time and ours, by a picture that came at ``mono_ns``; the quickest counts."""
+        """What lies between the stream's time and ours, by an image that came at ``mono_ns``; the quickest counts."""
         offsets = self._offsets
         while offsets and offsets[0][0] < mono_ns - WINDOW_S * NS_PER_S:
             offsets.popleft()

@@ -25,7 +25,7 @@ RTSP_SCHEMES = ("rtsp", "rtsps")
 RTP_SCHEMES = (*RTSP_SCHEMES, "rtp", "srtp", "")
 """Whose time stamps are a camera's clock; the empty one is the path of a session description (SDP)."""
 ANALYZE_US = 1_500_000
-"""Of the stream's time, before the first picture: MPEG-TS repeats what it holds every second or so."""
+"""Of the stream's time, before the first image: MPEG-TS repeats what it holds every second or so."""
 ANALYZE_RTSP_US = 500_000
 """The session description has said most of it already."""
 REORDERED_PACKETS = 2
@@ -49,7 +49,7 @@ def connect(settings: NetworkCamera, url: CameraUrl, said: FfmpegLog) -> InputCo
 
 
 def video_stream(container: InputContainer, url: CameraUrl) -> VideoStream:
-    """The first stream with pictures. Raises SourceError where there is none, or no decoder for it."""
+    """The first stream with images. Raises SourceError where there is none, or no decoder for it."""
     for stream in container.streams.video:
         if stream.codec_context is None:
             raise errors.no_decoder(url)
@@ -84,7 +84,7 @@ def _open(settings: NetworkCamera, url: CameraUrl, transport: str) -> InputConta
 def _options(settings: NetworkCamera, scheme: str, transport: str) -> dict[str, str]:
     """FFmpeg ignores an option that it does not know, and one that it knows by another name, without a word."""
     options = {
-        "fpsprobesize": "0",  # not 20 pictures to guess a rate from: they would pile up
+        "fpsprobesize": "0",  # not 20 images to guess a rate from: they would pile up
         "analyzeduration": str(ANALYZE_RTSP_US if scheme in RTSP_SCHEMES else ANALYZE_US),
         "timeout": str(round(1e6 * max(settings.open_s, settings.stall_s))),  # of the socket; ours are never longer
     }
@@ -102,13 +102,11 @@ def _hardware(decode: str) -> HWAccel | None:
 
     if decode == "cpu" or not _has_cuda_decoder():
         return None
-    return HWAccel(
-        "cuda", is_hw_owned=_torch_sees_cuda()
-    )  # pictures stay on the card only if torch can take them there
+    return HWAccel("cuda", is_hw_owned=_torch_sees_cuda())  # images stay on the card only if torch can take them there
 
 
 def _torch_sees_cuda() -> bool:
-    """Only then can pictures stay on the card: a CPU build of torch may stand on a machine that has one."""
+    """Only then can images stay on the card: a CPU build of torch may stand on a machine that has one."""
     import torch
 
     return torch.cuda.is_available()

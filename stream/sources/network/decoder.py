@@ -1,12 +1,12 @@
-"""Packets of a live stream in, pictures out, each with a word on whether it is what the camera sent.
+"""Packets of a live stream in, images out, each with a word on whether it is what the camera sent.
 
-Damage spreads: a picture that was lost or broken spoils those after it until the next key frame. FFmpeg marks at most
+Damage spreads: an image that was lost or broken spoils those after it until the next key frame. FFmpeg marks at most
 the first one, so we keep the state. What counts as damage, seen in FFmpeg 8.1 with packets lost on purpose:
 
-- the decoder raises, marks the frame, or complains in its log while it decodes: this picture and those after it;
-- the RTP reader says that it missed packets while it put a picture together: those after it. This picture only if the
+- the decoder raises, marks the frame, or complains in its log while it decodes: this image and those after it;
+- the RTP reader says that it missed packets while it put an image together: those after it. This image only if the
   decoder complains. H.264's always does, for it counts macroblocks; H.265's does not, so there the time stamp of the
-  next picture decides: a gap means that the lost packets were of a picture in between.
+  next image decides: a gap means that the lost packets were of an image in between.
 
 A camera's time may jump back while it runs. Damage from before the jump is healed by the first key frame after it.
 """
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 ERROR = 16
 """FFmpeg's AV_LOG_ERROR."""
-NO_DAMAGE = re.compile(r"\bSEI\b|\bVUI\b|missing picture in access unit|skipping\.?$", re.I)
+NO_DAMAGE = re.compile(r"\bSEI\b|\bVUI\b|missing image in access unit|skipping\.?$", re.I)
 """Errors that decoders report of healthy streams, too: odd side information, units of an unknown kind."""
 LOSS = re.compile(r"missed -?\d+ packets|bad cseq|received too late", re.I)
 """What FFmpeg's RTP reader says of lost packets."""
 TELL_OF_HOLES = ("h264", "mjpeg")
-"""Codecs that never decode a picture with a hole in silence (JPEG pictures with a hole are left out by the reader)."""
+"""Codecs that never decode an image with a hole in silence (JPEG images with a hole are left out by the reader)."""
 ONE_RTP_PACKET_BYTES = 1100
-"""A picture smaller than this came in one RTP packet and has no hole."""
+"""An image smaller than this came in one RTP packet and has no hole."""
 GAP_INTERVALS = 1.5
 SET_BACK_S = 1.0
 """Packets that come out of order are closer together than this; further back, another time line has begun."""
 
 
 class Judged(NamedTuple):
-    """A decoded picture."""
+    """A decoded image."""
 
     frame: VideoFrame
     integrity: Integrity
@@ -52,7 +52,7 @@ class LiveDecoder:
     """The decoder of one connection. Nothing that it is fed makes it raise; damage shows in ``integrity``."""
 
     def __init__(self, stream: VideoStream, log: FfmpegLog) -> None:
-        stream.thread_type = "SLICE"  # frame threads delay pictures
+        stream.thread_type = "SLICE"  # frame threads delay images
         stream.codec_context.thread_count = 1  # other threads' log lines could not be told apart by camera
         self._stream, self._log = stream, log
         self._silent_about_holes = stream.codec_context.name not in TELL_OF_HOLES
@@ -66,7 +66,7 @@ class LiveDecoder:
         self._set_back = round(SET_BACK_S / (stream.time_base or Fraction(1, 90_000)))
 
     def decode(self, packet: Packet[VideoStream] | None, said: Sequence[LogLine] = ()) -> list[Judged]:
-        """The pictures that are ready. None: the stream is over; ``said``: FFmpeg's lines while it read ``packet``."""
+        """The images that are ready. None: the stream is over; ``said``: FFmpeg's lines while it read ``packet``."""
         ready = self._released(packet)
         if self._begins_anew(packet):
             self._damage_pts = None  # of the old time line: every key frame from here on is after the damage
@@ -110,7 +110,7 @@ class LiveDecoder:
         return self._silent_about_holes and large and not complained
 
     def _released(self, packet: Packet[VideoStream] | None) -> list[Judged]:
-        """The pictures that waited for this packet's time stamp: a hole in them, or a gap after them?"""
+        """The images that waited for this packet's time stamp: a hole in them, or a gap after them?"""
         held, self._held = self._held, []
         if packet is None or packet.pts is None or self._last_pts is None:
             gap = False

@@ -89,13 +89,13 @@ def ended(url: CameraUrl) -> SourceError:
 def stalled(url: CameraUrl, waited_s: float, stall_s: float) -> SourceStalled:
     """Nothing came for longer than allowed."""
     advice = f"check the camera and the network, or raise stall_s ({stall_s:g} s) if it is slow by nature"
-    return SourceStalled(f"{url.label}: no picture for {waited_s:.1f} s; {advice}")
+    return SourceStalled(f"{url.label}: no image for {waited_s:.1f} s; {advice}")
 
 
 def undecodable(url: CameraUrl, waited_s: float, limit_s: float) -> SourceStalled:
-    """Packets came for longer than allowed, but no picture could be decoded."""
+    """Packets came for longer than allowed, but no image could be decoded."""
     return SourceStalled(
-        f"{url.label}: data comes, but no picture could be decoded for {waited_s:.1f} s (allowed: {limit_s:g} s); "
+        f"{url.label}: data comes, but no image could be decoded for {waited_s:.1f} s (allowed: {limit_s:g} s); "
         "set the camera to send key frames more often, once a second say"
     )
 

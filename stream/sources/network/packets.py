@@ -54,7 +54,7 @@ class LivePackets:
             waited_ns = monotonic_ns() - started_ns
             if stopping.is_set():
                 return
-            # FFmpeg hands out the picture that it held back when the time-out strikes, and only then says so
+            # FFmpeg hands out the image that it held back when the time-out strikes, and only then says so
             if waited_ns >= self._stall_s * NS_PER_S:
                 raise errors.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
             if isinstance(packet, SourceError):
@@ -85,7 +85,7 @@ class LivePackets:
 
 
 def camera_time_us(packet: Packet[VideoStream]) -> int | None:
-    """The camera's own clock for this picture, us since 1970, once it has sent an RTCP sender report; else None."""
+    """The camera's own clock for this image, us since 1970, once it has sent an RTCP sender report; else None."""
     for data in packet.iter_sidedata():
         if data.data_type == "prft":
             microseconds: int = unpack("<qi", bytes(data)[:12])[0]

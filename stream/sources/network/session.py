@@ -1,4 +1,4 @@
-"""One connection to a live stream, read by one thread from its first fresh picture to whatever ends it."""
+"""One connection to a live stream, read by one thread from its first fresh image to whatever ends it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PACED_PACKETS = 3
 CATCH_UP_NS = 2 * NS_PER_S
 """A machine that decodes slower than the camera sends never catches up, and shall not try for ever."""
 HELD_BY_PARSER = ("h264", "hevc")
-"""Over RTP, FFmpeg knows that such a picture is complete when the next one begins."""
-RATE_PICTURES = 50
+"""Over RTP, FFmpeg knows that such an image is complete when the next one begins."""
+RATE_IMAGES = 50
 RATE_AT_LEAST = 10
 
 
-class Picture(NamedTuple):
-    """One picture and what is known of it."""
+class DecodedImage(NamedTuple):
+    """One image and what is known of it."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
@@ -64,18 +64,18 @@ class LiveReading:
         self._to_bgr = BgrConverter()
         self.codec = stream.codec_context.name
         self.size = Size(stream.height, stream.width) if stream.height and stream.width else None
-        """Of the newest picture; None before the first if the camera does not say."""
+        """Of the newest image; None before the first if the camera does not say."""
         self.is_recording = self._container.duration is not None or url.scheme == "lavfi"
         """Has an end and no pace of its own: a file on a web server, a generated pattern."""
         self._rtp = url.scheme in RTP_SCHEMES
         self._clock = CaptureClock(rtp=self._rtp, held=self._rtp and self.codec in HELD_BY_PARSER)
         self._time_base = stream.time_base or Fraction(1, 90_000)
         self._stated_fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self._shown_ns: deque[int] = deque(maxlen=RATE_PICTURES)
+        self._shown_ns: deque[int] = deque(maxlen=RATE_IMAGES)
 
     @property
     def fps(self) -> float:
-        """Measured over the last pictures; before there are enough, what the camera states; 0: unknown."""
+        """Measured over the last images; before there are enough, what the camera states; 0: unknown."""
         shown_ns = tuple(self._shown_ns)
         if len(shown_ns) < RATE_AT_LEAST or shown_ns[-1] == shown_ns[0]:
             return self._stated_fps
@@ -85,8 +85,8 @@ class LiveReading:
         """For the reading thread only."""
         self._container.close()
 
-    def pictures(self, stopping: threading.Event) -> Iterator[Picture]:
-        """Pictures until ``stopping`` is set or a recording is over; else raises SourceStalled or SourceError."""
+    def images(self, stopping: threading.Event) -> Iterator[DecodedImage]:
+        """Images until ``stopping`` is set or a recording is over; else raises SourceStalled or SourceError."""
         pacer = Pacer(stopping) if self.is_recording else None
         for judged in self._judged(stopping):
             media_s = self._media_s(judged.frame.pts)
@@ -97,23 +97,23 @@ class LiveReading:
             self.size = Size(judged.frame.height, judged.frame.width)
             stamp = self._clock.stamp(media_s) if pacer is None else Stamp.now(media_s=media_s)
             self._shown_ns.append(stamp.mono_ns)
-            yield Picture(self._to_bgr(judged.frame), stamp, judged.integrity)
+            yield DecodedImage(self._to_bgr(judged.frame), stamp, judged.integrity)
 
     def _judged(self, stopping: threading.Event) -> Iterator[Judged]:
-        """Decoded pictures, without those that lay in buffers since the connection was opened."""
-        limit_s, picture_ns = self._settings.open_s, self._opened_ns
+        """Decoded images, without those that lay in buffers since the connection was opened."""
+        limit_s, image_ns = self._settings.open_s, self._opened_ns
         backlog = _Backlog()
         for packet, said, waited_ns in self._packets.arrivals(stopping):
             media_s = self._media_s(packet.pts)
             self._clock.arrived(media_s, camera_time_us(packet))
-            pictures = self._decoder.decode(packet, said)
-            without_s = (monotonic_ns() - picture_ns) / NS_PER_S
-            if not pictures and without_s > limit_s:
+            images = self._decoder.decode(packet, said)
+            without_s = (monotonic_ns() - image_ns) / NS_PER_S
+            if not images and without_s > limit_s:
                 raise errors.undecodable(self._url, without_s, limit_s)
             if self.is_recording or backlog.is_over(waited_ns, media_s if self._rtp else None):
-                yield from pictures
-            if pictures:
-                limit_s, picture_ns = self._settings.stall_s, monotonic_ns()  # the reader's own time does not count
+                yield from images
+            if images:
+                limit_s, image_ns = self._settings.stall_s, monotonic_ns()  # the reader's own time does not count
         if not stopping.is_set():
             if not self.is_recording:
                 raise errors.ended(self._url)

@@ -16,7 +16,7 @@ from stream.sources.network.url import CameraUrl
 class NetworkSource:
     """One connection to a camera; read and closed by one thread, never tried again by itself; another may open it.
 
-    Entering raises AccessDenied or SourceError. Pictures that lay in buffers while the connection was opened are not
+    Entering raises AccessDenied or SourceError. Images that lay in buffers while the connection was opened are not
     shown: the first frame is fresh. A frame is ``tainted`` from the moment of damage until the next key frame.
     """
 
@@ -43,11 +43,11 @@ class NetworkSource:
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Ends within ``stall_s`` after ``stopping`` is set, and at the end of what has one: a file, a pattern.
 
-        Raises SourceStalled when no picture could be had for ``stall_s`` (of the first: ``open_s``), and SourceError,
+        Raises SourceStalled when no image could be had for ``stall_s`` (of the first: ``open_s``), and SourceError,
         or AccessDenied, when the connection breaks or the camera ends the stream.
         """
         assert self._reading is not None, "frames() outside of the with block"
-        for seq, (image, stamp, integrity) in enumerate(self._reading.pictures(stopping)):
+        for seq, (image, stamp, integrity) in enumerate(self._reading.images(stopping)):
             yield Frame(image, self._settings.name, seq, stamp, integrity=integrity)
 
     def describe(self) -> str:

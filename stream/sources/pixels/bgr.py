@@ -1,4 +1,4 @@
-"""FFmpeg's pictures as BGR arrays."""
+"""FFmpeg's images as BGR arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class BgrConverter:
-    """Converts the pictures of one stream, whose size and pixel format may change at any time."""
+    """Converts the images of one stream, whose size and pixel format may change at any time."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._reformatter = VideoReformatter()  # one for all pictures: PyAV 18 otherwise makes, and leaks, one each
+        self._reformatter = VideoReformatter()  # one for all images: PyAV 18 otherwise makes, and leaks, one each
 
     def __call__(self, frame: VideoFrame) -> Image:
         """(H, W, 3) uint8 BGR, contiguous, read-only; shares no memory with the decoder.
 
-        A picture that its decoder left on a graphics card is converted there; SourceError if the card fails.
+        An image that its decoder left on a graphics card is converted there; SourceError if the card fails.
         """
         image = self._from_device(frame) if _is_on_device(frame) else self._from_memory(frame)
         image.flags.writeable = False
@@ -43,7 +43,7 @@ class BgrConverter:
         except RuntimeError as error:  # torch's, of a card that is lost or has no room
             why = first_line(error)
             raise SourceError(
-                f'the card that decodes this camera gives no picture: {why}; decode = "cpu" needs no card'
+                f'the card that decodes this camera gives no image: {why}; decode = "cpu" needs no card'
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Pictures as video decoders leave them on a graphics card (NV12, P010, P016) to BGR, in torch, where they are.
+"""Images as video decoders leave them on a graphics card (NV12, P010, P016) to BGR, in torch, where they are.
 
 The same code runs on the CPU's memory, which is how it is tested without a card.
 """

@@ -20,7 +20,7 @@ AV_FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """A picture size, and the rates at which it may be had."""
+    """An image size, and the rates at which it may be had."""
 
     size: Size
     fps: tuple[float, ...]
@@ -37,7 +37,7 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """One way in which the camera sends pictures."""
+    """One way in which the camera sends images."""
 
     fourcc: str
     """The driver's four letters."""
@@ -98,7 +98,7 @@ def list_devices(platform: str = sys.platform) -> tuple[Device, ...]:
 
 
 def look(path: str) -> Device | None:
-    """The camera behind a Linux device node; None for a node that gives no pictures (metadata, output, a codec)."""
+    """The camera behind a Linux device node; None for a node that gives no images (metadata, output, a codec)."""
     from stream.sources.webcam import v4l2_abi as abi
     from stream.sources.webcam.v4l2_device import VideoNode
 

@@ -26,7 +26,7 @@ _READING = {
 
 
 def on_opening(error: OSError, path: str) -> SourceError:
-    """For whatever opening the device or starting its pictures raised."""
+    """For whatever opening the device or starting its images raised."""
     if error.errno in _NO_DEVICE:
         return SourceError(f"webcam {path}: no such camera; {cameras_here(list_devices())}")
     advice = _OPENING.get(error.errno or 0)
@@ -35,15 +35,15 @@ def on_opening(error: OSError, path: str) -> SourceError:
 
 
 def on_reading(error: OSError, path: str) -> SourceError:
-    """For whatever reading the next picture raised."""
+    """For whatever reading the next image raised."""
     reason = _READING.get(error.errno or 0) or f"reading broke ({_words(error)}); {REPLUG}"
     return SourceError(f"webcam {path}: {reason}")
 
 
 def stalled(path: str, limit_s: float, setting: str) -> SourceStalled:
-    """``setting``: the one that says how long a picture may take, ``stall_s`` or ``open_s``."""
+    """``setting``: the one that says how long an image may take, ``stall_s`` or ``open_s``."""
     advice = f"check its cable and port, or raise {setting} if it is slow by nature"
-    return SourceStalled(f"webcam {path}: no picture for {limit_s:g} s; {advice}")
+    return SourceStalled(f"webcam {path}: no image for {limit_s:g} s; {advice}")
 
 
 def not_readable(path: str, asked: str | None, formats: Sequence[PixelFormat]) -> SourceError:

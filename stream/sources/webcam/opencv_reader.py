@@ -1,7 +1,7 @@
 """A webcam where there is no Video4Linux: OpenCV, which asks the system (Media Foundation, AVFoundation).
 
 What it cannot do: wait with a time-out (a camera that hangs is left only when OpenCV gives up, some systems never do),
-say why a camera does not open, or tell when a picture was taken, so frames carry their time of arrival.
+say why a camera does not open, or tell when an image was taken, so frames carry their time of arrival.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Cv2Webcam:
         self.given = self._given()
 
     def skip_waiting(self) -> None:
-        """OpenCV does not tell which pictures waited."""
+        """OpenCV does not tell which images waited."""
 
     def read(self, timeout_s: float) -> Taken | None:
-        """The next picture, however long it takes. Raises SourceError."""
+        """The next image, however long it takes. Raises SourceError."""
         there, image = self._capture.read()
         if not there:
-            raise SourceError(f"webcam {self.path}: gives no picture any more; {REPLUG}")
+            raise SourceError(f"webcam {self.path}: gives no image any more; {REPLUG}")
         image.flags.writeable = False
         return Taken(cast(Image, image), Stamp.now(), "clean")
 

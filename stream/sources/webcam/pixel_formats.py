@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ERROR = 16
 """FFmpeg's AV_LOG_ERROR."""
 HARMLESS = re.compile(r"\bAPP\b|EXIF", re.I)
-"""Many webcams write data of their own into JPEG pictures that no decoder understands; the picture is whole."""
+"""Many webcams write data of their own into JPEG images that no decoder understands; the image is whole."""
 FULL_RANGE = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
 
@@ -31,7 +31,7 @@ class Raw(NamedTuple):
     name: str
     """FFmpeg's."""
     bytes_per_pixel: int
-    """In a line of the picture, or of its first plane."""
+    """In a line of the image, or of its first plane."""
 
 
 RAW = {
@@ -68,15 +68,15 @@ def ffmpeg_name(asked: str) -> str:
 
 
 class Converted(NamedTuple):
-    """A picture, and whether it is what the camera saw."""
+    """An image, and whether it is what the camera saw."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
     integrity: Integrity
 
 
-class PictureDecoder:
-    """Pictures of one pixel format and size as BGR; the bytes are copied, so they may go away afterwards."""
+class ImageDecoder:
+    """Images of one pixel format and size as BGR; the bytes are copied, so they may go away afterwards."""
 
     def __init__(self, fourcc: str, size: Size, bytes_per_line: int = 0, *, full_range: bool = False) -> None:
         """``bytes_per_line``: of the (first) plane, padding included; 0: without padding or compressed.
@@ -97,7 +97,7 @@ class PictureDecoder:
         return self._log.kept
 
     def __call__(self, data: memoryview) -> Converted | None:
-        """None for bytes that are no picture: too few of them, or no JPEG."""
+        """None for bytes that are no image: too few of them, or no JPEG."""
         import av
 
         packet = av.Packet(len(data))

@@ -23,7 +23,7 @@ class Given(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A picture."""
+    """An image."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
@@ -45,10 +45,10 @@ class WebcamReader(Protocol):
         ...
 
     def skip_waiting(self) -> None:
-        """Leave out the pictures that were taken while nobody read. Raises SourceError."""
+        """Leave out the images that were taken while nobody read. Raises SourceError."""
 
     def read(self, timeout_s: float) -> Taken | None:
-        """The next picture; None if there was none in time, or one that cannot be shown. Raises SourceError."""
+        """The next image; None if there was none in time, or one that cannot be shown. Raises SourceError."""
         ...
 
     def close(self) -> None: ...

@@ -20,7 +20,7 @@ from stream.sources.webcam.v4l2_reader import V4l2Webcam
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
-"""How soon a reader that waits for a picture hears that it shall stop."""
+"""How soon a reader that waits for an image hears that it shall stop."""
 SAME_FPS = 0.01
 """30 and 29.97 are the same."""
 
@@ -69,7 +69,7 @@ class WebcamSource:
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Ends soon after ``stopping`` is set; the first frame is fresh.
 
-        Raises SourceStalled after ``stall_s`` without a picture (before the first: ``open_s``), SourceError when the
+        Raises SourceStalled after ``stall_s`` without an image (before the first: ``open_s``), SourceError when the
         camera was unplugged or its driver gave up.
         """
         webcam, settings = self._webcam, self._settings

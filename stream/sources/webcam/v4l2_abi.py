@@ -9,7 +9,7 @@ from __future__ import annotations
 from ctypes import Structure, Union, c_char, c_int, c_long, c_uint8, c_uint32, c_ulong, c_void_p, sizeof
 
 CAPTURE = 1
-"""Buffer type: pictures from a camera whose planes lie in one piece of memory."""
+"""Buffer type: images from a camera whose planes lie in one piece of memory."""
 MMAP = 1
 """Memory that the driver owns and we map."""
 CAP_VIDEO_CAPTURE = 0x0000_0001

@@ -1,9 +1,9 @@
-"""A Linux camera's driver (Video4Linux 2): what it offers, what it is told, and its buffers. Knows no pictures.
+"""A Linux camera's driver (Video4Linux 2): what it offers, what it is told, and its buffers. Knows no images.
 
 Not FFmpeg's reader of the same drivers, for three reasons found in its source (libavdevice/v4l2.c, FFmpeg 8.1). It
 waits inside the driver, where no time-out reaches it: a camera that hangs could not be left. When a camera refuses to
 start (a full USB bus does that) it forgets to unmap its buffers: the camera stays busy until the process ends. And its
-pictures lie in the driver's memory, which is gone after closing.
+images lie in the driver's memory, which is gone after closing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream.frames import Size
 from stream.sources.webcam import v4l2_abi as abi
 
 BUFFERS = 4
-"""The driver fills so many while nobody reads, and then loses pictures: at 30 fps, 130 ms."""
+"""The driver fills so many while nobody reads, and then loses images: at 30 fps, 130 ms."""
 
 S = TypeVar("S", bound=Structure)
 

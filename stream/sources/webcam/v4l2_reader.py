@@ -1,4 +1,4 @@
-"""A webcam under Linux: chooses among what it offers, reads pictures, and tells when the driver took them."""
+"""A webcam under Linux: chooses among what it offers, reads images, and tells when the driver took them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.sources.network.ffmpeg_log import KEPT_LINES
 from stream.sources.webcam import errors as failures
 from stream.sources.webcam import v4l2_abi as abi
 from stream.sources.webcam.devices import PixelFormat, formats_of
-from stream.sources.webcam.pixel_formats import NAMES, PictureDecoder, ffmpeg_name
+from stream.sources.webcam.pixel_formats import NAMES, ImageDecoder, ffmpeg_name
 from stream.sources.webcam.reader import Given, Taken
 from stream.sources.webcam.v4l2_device import VideoNode
 
@@ -26,7 +26,7 @@ _PREFERRED = tuple(dict.fromkeys(NAMES.values()))
 
 
 class V4l2Webcam:
-    """An open camera that sends pictures, for one thread at a time. Raises SourceError on opening."""
+    """An open camera that sends images, for one thread at a time. Raises SourceError on opening."""
 
     def __init__(self, settings: WebcamCamera) -> None:
         self.path = path = device_path(settings.device)
@@ -50,7 +50,7 @@ class V4l2Webcam:
         return (*self._decoder.log_lines, *self._lines)[-KEPT_LINES:]
 
     def skip_waiting(self) -> None:
-        """Leave out the pictures that were taken while nobody read. Raises SourceError."""
+        """Leave out the images that were taken while nobody read. Raises SourceError."""
         try:
             while self._node.wait(0):
                 with self._node.taken():
@@ -59,7 +59,7 @@ class V4l2Webcam:
             raise failures.on_reading(error, self.path) from error
 
     def read(self, timeout_s: float) -> Taken | None:
-        """The next picture; None if there was none in time, or one that cannot be shown. Raises SourceError."""
+        """The next image; None if there was none in time, or one that cannot be shown. Raises SourceError."""
         try:
             return self._take() if self._node.wait(timeout_s) else None
         except OSError as error:
@@ -78,7 +78,7 @@ class V4l2Webcam:
         letters = abi.fourcc(layout.pixelformat)
         self.given = Given(_size_of(layout), self._node.rate(settings.fps), NAMES[letters])
         full_range = layout.quantization == abi.FULL_RANGE
-        self._decoder = PictureDecoder(letters, self.given.size, layout.bytesperline, full_range=full_range)
+        self._decoder = ImageDecoder(letters, self.given.size, layout.bytesperline, full_range=full_range)
         self._node.start()
 
     def _agree(self, settings: WebcamCamera) -> abi.PixelLayout:
@@ -101,7 +101,7 @@ class V4l2Webcam:
             stamp, is_bad = stamp_of(filled.mono_ns), filled.is_bad
             converted = self._decoder(filled.data)
         if is_bad or converted is None:
-            self._lines.append(f"{self.driver}: bad picture, {'shown as tainted' if converted else 'not shown'}")
+            self._lines.append(f"{self.driver}: bad image, {'shown as tainted' if converted else 'not shown'}")
         if converted is None:
             return None
         return Taken(converted.image, stamp, "tainted" if is_bad else converted.integrity)

@@ -126,7 +126,7 @@ def _with_headers(send: Send, path: str) -> Send:
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
-            if not path.startswith(STREAMS):  # a picture of a stream may stand in another site's page
+            if not path.startswith(STREAMS):  # an image of a stream may stand in another site's page
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
         await send(message)
 

@@ -1,4 +1,4 @@
-"""Bytes to a picture, after what would keep a decoder busy for minutes has been refused."""
+"""Bytes to an image, after what would keep a decoder busy for minutes has been refused."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import cast
 
 import numpy as np
 
-from stream.errors import PictureError
-from stream.frames import Image, check_picture
+from stream.errors import ImageError
+from stream.frames import Image, check_image
 from stream.web.depth_api.image_header import Header
 from stream.web.http_errors import Refusal
 
 MAX_SCANS = 100
-"""Of a progressive JPEG; encoders write about 10. Each one passes over the whole picture, even to change nothing."""
+"""Of a progressive JPEG; encoders write about 10. Each one passes over the whole image, even to change nothing."""
 MAX_CHUNKS = 100_000
 """Of a PNG; encoders write one for each 8 kB, or larger ones."""
 PNG_BYTES_A_PIXEL, PNG_BYTES_A_ROW = 8, 16
@@ -27,7 +27,7 @@ PIECE = 1 << 20
 def decode(data: bytes, header: Header) -> Image:
     """(H, W, 3) uint8 BGR, read-only, turned as its EXIF says: what the ``images`` source makes of the same file.
 
-    Raises Refusal 400 for a damaged picture, one that is too small, and one made to keep the decoder busy.
+    Raises Refusal 400 for a damaged image, one that is too small, and one made to keep the decoder busy.
     """
     import cv2
 
@@ -42,8 +42,8 @@ def decode(data: bytes, header: Header) -> Image:
         )
     image = cast(Image, decoded)
     try:
-        check_picture(image)
-    except PictureError as error:
+        check_image(image)
+    except ImageError as error:
         raise Refusal(400, str(error)) from error
     image.flags.writeable = False
     return image
@@ -67,13 +67,13 @@ def _check_inflated(data: bytes, most: int) -> None:
                 size += len(inflate.decompress(left, PIECE))
                 left = inflate.unconsumed_tail
                 if size > most:
-                    raise Refusal(400, "the PNG holds more than its picture: save it anew")
+                    raise Refusal(400, "the PNG holds more than its image: save it anew")
     except zlib.error:
         return  # the decoder stops there, too, and says so
 
 
 def _image_data(data: bytes) -> Iterator[bytes]:
-    """The IDAT chunks' content; also an APNG's first picture."""
+    """The IDAT chunks' content; also an APNG's first image."""
     at, view = 8, memoryview(data)
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(data):

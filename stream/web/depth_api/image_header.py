@@ -1,4 +1,4 @@
-"""What a picture's first bytes claim, read without decoding: OpenCV allocates what a header claims.
+"""What an image's first bytes claim, read without decoding: OpenCV allocates what a header claims.
 
 Each reader walks the file as the decoder behind OpenCV does (libpng, libjpeg-turbo, libwebp, libtiff), so that both
 see the same claim. Nothing here stops at more than a few thousand places of a file.
@@ -25,13 +25,13 @@ _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
 
 
 class Header(NamedTuple):
-    """What a picture says about itself."""
+    """What an image says about itself."""
 
     form: str
     size: Size
     """Before any turning by EXIF."""
     buffer_px: int
-    """Pixels of the largest thing that a decoder allocates for it: the picture, or one tile of a TIFF."""
+    """Pixels of the largest thing that a decoder allocates for it: the image, or one tile of a TIFF."""
 
 
 def read_header(data: bytes) -> Header:
@@ -66,7 +66,7 @@ def _reader(data: bytes) -> tuple[str, Callable[[bytes], tuple[int, ...]]]:
     if data.startswith((b"II*\0", b"MM\0*")):
         return "TIFF", _tiff
     if not data:
-        raise Refusal(400, 'there is no picture in the request: send its bytes, or a form with the file "picture"')
+        raise Refusal(400, 'there is no image in the request: send its bytes, or a form with the file "image"')
     raise Refusal(415, "this is no PNG, JPEG, WebP, BMP or TIFF (HEIC, AVIF, GIF, SVG are not read): save it as JPEG")
 
 

@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578), taken in as it comes: one picture and a few names; nothing goes to a disk."""
+"""multipart/form-data (RFC 7578), taken in as it comes: one image and a few names; nothing goes to a disk."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from python_multipart.multipart import Field, File, create_form_parser
 
 from stream.web.http_errors import Refusal
 
-PART = "picture"
-"""Name of the part that is the picture."""
+PART = "image"
+"""Name of the form field that holds the image, as our own messages and documents write it."""
+ACCEPTED_PARTS = (PART, "file", "picture")
+"""Names that are taken for it: what other programs call their field."""
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 1000
 """Of the other parts, which are names of things."""
 AROUND_BYTES = 16_384
-"""What a form may have around its picture."""
+"""What a form may have around its image."""
 
 
 class Form:
@@ -21,7 +23,7 @@ class Form:
 
     def __init__(self, content_type: str) -> None:
         self.fields: dict[str, str] = {}
-        self._picture: bytes | None = None
+        self._image: bytes | None = None
         self._parts, self._ended = 0, False
         headers, config = {"Content-Type": content_type.encode("latin-1")}, {"MAX_MEMORY_FILE_SIZE": float("inf")}
         try:
@@ -37,13 +39,13 @@ class Form:
             raise Refusal(400, "the form is damaged: send it again") from error
 
     def finish(self) -> bytes:
-        """The picture."""
+        """The image."""
         self._parser.finalize()
         if not self._ended:
             raise Refusal(400, "the form ends in its middle: send it again")
-        if self._picture is None:
+        if self._image is None:
             raise Refusal(400, f'the form has no file "{PART}": curl -F {PART}=@street.jpg sends one')
-        return self._picture
+        return self._image
 
     def _end(self) -> None:
         self._ended = True
@@ -51,8 +53,8 @@ class Form:
     def _take_field(self, part: Field) -> None:
         self._count()
         name, value = (part.field_name or b"").decode("utf-8", "replace"), part.value or b""
-        if name == PART:
-            self._take_picture(value)
+        if name in ACCEPTED_PARTS:
+            self._take_image(value)
         elif len(value) > MAX_FIELD_BYTES:
             raise Refusal(400, f"a field of the form has more than {MAX_FIELD_BYTES} bytes")
         else:
@@ -60,15 +62,15 @@ class Form:
 
     def _take_file(self, part: File) -> None:
         self._count()
-        if part.field_name == PART.encode():
+        if (part.field_name or b"").decode("utf-8", "replace") in ACCEPTED_PARTS:
             part.file_object.seek(0)
-            self._take_picture(part.file_object.read())
+            self._take_image(part.file_object.read())
         part.close()
 
-    def _take_picture(self, data: bytes) -> None:
-        if self._picture is not None:
+    def _take_image(self, data: bytes) -> None:
+        if self._image is not None:
             raise Refusal(400, f'the form has more than one "{PART}": send them one by one')
-        self._picture = data
+        self._image = data
 
     def _count(self) -> None:
         self._parts += 1

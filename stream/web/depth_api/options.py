@@ -25,10 +25,10 @@ class Options(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A picture and what is asked about it: equal for requests that get the same answer."""
+    """An image and what is asked about it: equal for requests that get the same answer."""
 
     digest: str
-    """SHA-256 of the picture's bytes, in hexadecimal."""
+    """SHA-256 of the image's bytes, in hexadecimal."""
     options: Options
 
     @property

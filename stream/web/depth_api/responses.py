@@ -16,20 +16,20 @@ Output: TypeAlias = Literal["color", "png16", "npy", "json"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 Paint: TypeAlias = Callable[[DepthMap, str], View]
-"""A depth map painted with the colour map of that name, over the whole range of this one picture."""
+"""A depth map painted with the colour map of that name, over the whole range of this one image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What the network made of a picture."""
+    """What the network made of an image."""
 
     depth_map: DepthMap = field(repr=False)
     ms: float
-    """How long that took, milliseconds: resizing, network, and back to the picture's size; no decoding, no waiting."""
+    """How long that took, milliseconds: resizing, network, and back to the image's size; no decoding, no waiting."""
 
     @property
     def nbytes(self) -> int:
-        """The depth and the picture it was made from."""
+        """The depth and the image it was made from."""
         arrays = (self.depth_map.depth, self.depth_map.frame.image, self.depth_map.raw)
         return sum(array.nbytes for array in arrays if array is not None)
 

@@ -1,4 +1,4 @@
-"""The picture service: POST /api/depth takes a picture and answers with its depth (docs/pictures.md)."""
+"""The image service: POST /api/depth takes an image and answers with its depth (docs/image_service.md)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from stream.web.depth_api.image_header import Header, check_claim, read_header
 from stream.web.depth_api.jobs import Full, Job, SharedJobs
 from stream.web.depth_api.options import Asked, read_options
 from stream.web.depth_api.responses import Answer, Paint
-from stream.web.depth_api.streaming import PictureResponse, while_connected
+from stream.web.depth_api.streaming import ImageResponse, while_connected
 from stream.web.depth_api.upload import PATIENCE_S, UploadReader
-from stream.web.depth_api.work import Estimate, Memory, PictureWork
+from stream.web.depth_api.work import Estimate, ImageWork, Memory
 from stream.web.http_errors import CLIENT_GONE, Refusal
 
 MB = 1_000_000
@@ -32,10 +32,10 @@ _UNMADE = {429: "busy", CLIENT_GONE: "gone"}
 """How requests without an answer are counted; all others are refused."""
 
 
-class PictureService:
-    """Depth for pictures that people send, some at a time; a context manager, whose end is the end of its threads.
+class ImageService:
+    """Depth for images that people send, some at a time; a context manager, whose end is the end of its threads.
 
-    ``estimate`` and ``paint`` are called by ``settings.picture_workers`` threads at once; the first of ``models`` is
+    ``estimate`` and ``paint`` are called by ``settings.image_workers`` threads at once; the first of ``models`` is
     the one that is asked when a request names none. What is in memory is bounded: the cache by ``cache_mb``, uploads by
     as many of the largest size as may run and wait, answers that are being read by the cache's size (or one answer).
     ``patience_s``: how long a sender may take in any case (see ``Body``).
@@ -53,10 +53,10 @@ class PictureService:
         assert models, "a service without a network answers nobody"
         self._models, self._settings = tuple(models), settings
         cache_bytes, upload_bytes = int(settings.cache_mb * MB), int(settings.max_upload_mb * MB)
-        self._work = PictureWork(estimate, paint, settings.picture_workers, cache_bytes)
-        self._jobs = SharedJobs[Answer](settings.picture_workers, settings.picture_queue)
+        self._work = ImageWork(estimate, paint, settings.image_workers, cache_bytes)
+        self._jobs = SharedJobs[Answer](settings.image_workers, settings.image_queue)
         self._reader = UploadReader(upload_bytes, patience_s)
-        self._uploads = Memory((settings.picture_workers + settings.picture_queue) * upload_bytes)
+        self._uploads = Memory((settings.image_workers + settings.image_queue) * upload_bytes)
         self._answers = Memory(cache_bytes)
         self._counts: Counter[str] = Counter()
         self._last_s = 1.0
@@ -92,7 +92,7 @@ class PictureService:
             return refusal.response()
         self._counts[found] += 1
         headers = {**answer.headers, "X-Cache": found, "ETag": asked.tag, "Cache-Control": "no-store"}
-        return PictureResponse(answer.body, answer.media_type, headers, sending)
+        return ImageResponse(answer.body, answer.media_type, headers, sending)
 
     async def _answer(self, request: Request) -> tuple[Found, Asked, Answer]:
         given = dict(request.query_params)
@@ -112,15 +112,13 @@ class PictureService:
             return "shared", asked, await while_connected(request, made)
 
     def _start(self, asked: Asked, data: bytes) -> Job[Answer]:
-        """Raises Refusal: for a picture that is none or too large, and 429 when too many wait."""
+        """Raises Refusal: for an image that is none or too large, and 429 when too many wait."""
         header = read_header(data)
         check_claim(header, int(self._settings.max_megapixels * 1e6))
         try:
             return self._jobs.start(asked, lambda: self._timed(asked, data, header))
         except Full:
-            words = (
-                f"{self._jobs.running} pictures are worked on and {self._jobs.waiting} wait: come back a little later"
-            )
+            words = f"{self._jobs.running} images are worked on and {self._jobs.waiting} wait: come back a little later"
             raise Refusal(429, words, self._retry_s()) from None
 
     async def _timed(self, asked: Asked, data: bytes, header: Header) -> Answer:
@@ -132,12 +130,12 @@ class PictureService:
     def _retry_s(self) -> int:
         """When there will be a place, if those who wait take as long as the last one did."""
         waiting = self._jobs.waiting + 1
-        return max(1, min(LONGEST_RETRY_S, math.ceil(waiting * self._last_s / self._settings.picture_workers)))
+        return max(1, min(LONGEST_RETRY_S, math.ceil(waiting * self._last_s / self._settings.image_workers)))
 
 
 async def _say_how(request: Request) -> Response:
     """For a person who opens the address."""
-    words = "POST a picture: curl --data-binary @street.jpg -H 'Content-Type: image/jpeg' .../api/depth -o depth.png"
+    words = "POST an image: curl --data-binary @street.jpg -H 'Content-Type: image/jpeg' .../api/depth -o depth.png"
     refusal = Refusal(405, words).response()
     refusal.headers["Allow"] = "POST"
     return refusal

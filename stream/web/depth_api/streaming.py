@@ -19,7 +19,7 @@ STALL_S = 20.0
 """A reader who takes no piece for so long is given up."""
 
 
-class PictureResponse(Response):
+class ImageResponse(Response):
     """Sent piece by piece, so that the server never holds a copy of it all; ``hold`` is free when it is sent."""
 
     def __init__(self, body: bytes, media_type: str, headers: dict[str, str], hold: Hold) -> None:

@@ -1,4 +1,4 @@
-"""The picture that a request brings: as its body, or as a part of a form."""
+"""The image that a request brings: as its body, or as a part of a form."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class Body:
             async with asyncio.timeout(max(0.0, left_s)):
                 return await self._request.receive()
         except TimeoutError as error:
-            raise Refusal(408, "the picture came too slowly: send it again, or a smaller one") from error
+            raise Refusal(408, "the image came too slowly: send it again, or a smaller one") from error
 
 
 def too_large(most: int) -> Refusal:
-    return Refusal(413, f"the upload has more than {most / 1e6:.3g} MB: scale the picture down, or save it as JPEG")
+    return Refusal(413, f"the upload has more than {most / 1e6:.3g} MB: scale the image down, or save it as JPEG")
 
 
 PATIENCE_S = 20.0
@@ -74,13 +74,13 @@ HASHED_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A picture that came whole, and what a form said besides."""
+    """An image that came whole, and what a form said besides."""
 
     data: bytes = field(repr=False)
     fields: dict[str, str]
 
     async def digest(self) -> str:
-        """SHA-256 of the picture's bytes, in hexadecimal; others on the event loop have their turn meanwhile."""
+        """SHA-256 of the image's bytes, in hexadecimal; others on the event loop have their turn meanwhile."""
         content = sha256()
         for start in range(0, len(self.data), HASHED_AT_ONCE):
             content.update(memoryview(self.data)[start : start + HASHED_AT_ONCE])
@@ -90,13 +90,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class UploadReader:
-    """Reads pictures of at most ``max_bytes``; ``patience_s``: see ``Body``."""
+    """Reads images of at most ``max_bytes``; ``patience_s``: see ``Body``."""
 
     max_bytes: int
     patience_s: float = PATIENCE_S
 
     async def read(self, request: Request, hold: Hold) -> Upload:
-        """The picture of ``request``, whose bytes ``hold`` grows by.
+        """The image of ``request``, whose bytes ``hold`` grows by.
 
         Raises Refusal: 415 for another content type, 400 for a form that is none, and what ``Body`` raises.
         """
@@ -105,7 +105,7 @@ class UploadReader:
         if kind == "multipart/form-data":
             return await self._form(said, Body(request, hold, self.max_bytes + AROUND_BYTES, self.patience_s))
         if not kind.startswith("image/") and kind != "application/octet-stream":
-            raise Refusal(415, f'send a picture as image/jpeg or the like, or a form with the file "{PART}"')
+            raise Refusal(415, f'send an image as image/jpeg or the like, or a form with the file "{PART}"')
         body, whole = Body(request, hold, self.max_bytes, self.patience_s), bytearray()
         while (piece := await body.piece()) is not None:
             whole += piece
@@ -115,7 +115,7 @@ class UploadReader:
         form = Form(content_type)
         while (piece := await body.piece()) is not None:
             form.write(piece)
-        picture = form.finish()
-        if len(picture) > self.max_bytes:
+        image = form.finish()
+        if len(image) > self.max_bytes:
             raise too_large(self.max_bytes)
-        return Upload(picture, form.fields)
+        return Upload(image, form.fields)

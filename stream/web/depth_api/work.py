@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 from stream.core.log import redact
-from stream.errors import DepthStreamError, PictureError
+from stream.errors import DepthStreamError, ImageError
 from stream.frames import DepthMap, Image
 from stream.web.depth_api.decoding import decode
 from stream.web.depth_api.image_header import Header
@@ -30,7 +30,7 @@ class _Kept(NamedTuple, Generic[T]):
     size: int
 
 
-class PictureCache(Generic[T]):
+class ImageCache(Generic[T]):
     """Least recently used first out; ``limit`` bytes in all, 0 keeps nothing. For any number of threads."""
 
     def __init__(self, limit: int) -> None:
@@ -104,7 +104,7 @@ class Hold:
         """Hold ``size`` bytes more. Raises Refusal 429 when others hold too much."""
         memory = self._memory
         if memory.held > self.held and memory.held + size > memory.limit:
-            raise Refusal(429, "too many pictures are on their way at once: come back a little later", RETRY_S)
+            raise Refusal(429, "too many images are on their way at once: come back a little later", RETRY_S)
         self.held += size
         memory.held += size
 
@@ -120,14 +120,14 @@ Estimate: TypeAlias = Callable[[str, Image], DepthMap]
 """The depth of (H, W, 3) uint8 BGR by the network of that name; called by several threads at once."""
 
 
-class PictureWork:
-    """Depth and answers are kept side by side: other colours of the same picture need no network."""
+class ImageWork:
+    """Depth and answers are kept side by side: other colours of the same image need no network."""
 
     def __init__(self, estimate: Estimate, paint: Paint, workers: int, cache_bytes: int) -> None:
         self._estimate, self._paint = estimate, paint
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="picture")
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="image")
         self._depths: dict[tuple[str, str], asyncio.Future[Depth]] = {}
-        self.cache = PictureCache[Depth | Answer](cache_bytes)
+        self.cache = ImageCache[Depth | Answer](cache_bytes)
 
     def close(self) -> None:
         """End the threads after what they are doing; what waits for them is cancelled."""
@@ -138,7 +138,7 @@ class PictureWork:
         return cast("Answer | None", self.cache.get(asked))
 
     async def answer(self, asked: Asked, data: bytes, header: Header) -> Answer:
-        """Raises Refusal, for a picture that cannot be used or a network that cannot run."""
+        """Raises Refusal, for an image that cannot be used or a network that cannot run."""
         options = asked.options
         depth = await self._depth(asked.digest, options.model, data, header)
         encode = partial(answer_with, depth, options.output, options.colormap, self._paint)
@@ -147,7 +147,7 @@ class PictureWork:
         return answer
 
     async def _depth(self, digest: str, model: str, data: bytes, header: Header) -> Depth:
-        """Kept, or on its way for another answer about the same picture, or made now."""
+        """Kept, or on its way for another answer about the same image, or made now."""
         key = (digest, model)
         kept = cast("Depth | None", self.cache.get(key))
         if kept is not None:
@@ -167,9 +167,9 @@ class PictureWork:
         start = perf_counter()
         try:
             depth_map = self._estimate(model, image)
-        except PictureError as error:
+        except ImageError as error:
             raise Refusal(400, str(error)) from error
         except DepthStreamError as error:  # its words may name files
-            log.error("a picture for %s got no depth: %s", model, redact(str(error)))
+            log.error("an image for %s got no depth: %s", model, redact(str(error)))
             raise Refusal(503, f'"{model}" cannot be run now: the log of the server says why') from error
         return Depth(depth_map, 1e3 * (perf_counter() - start))

@@ -17,7 +17,7 @@ from stream.web.live.probe import Probe, Readable
 
 UNDER_WAY = 2
 HELD_BYTES = 32 << 20
-"""Depth of pictures that a viewer has frozen, for its probes."""
+"""Depth of images that a viewer has frozen, for its probes."""
 
 
 class Due(NamedTuple):
@@ -39,7 +39,7 @@ class _Watched:
     drawn: int | None = None
     """``seq`` of the last acknowledged one."""
     held: Readable | None = None
-    """The picture that stays on the viewer's screen while it wants no others."""
+    """The image that stays on the viewer's screen while it wants no others."""
 
 
 class Watching:
@@ -69,7 +69,7 @@ class Watching:
         return True
 
     def due(self) -> Due | None:
-        """Of the cameras with a new picture and room for it, the one that has waited for the longest."""
+        """Of the cameras with a new image and room for it, the one that has waited for the longest."""
         for camera, watched in self._watched.items():
             if watched.images and len(watched.under_way) < UNDER_WAY:
                 shown = self._sink.newest(camera)
@@ -87,14 +87,14 @@ class Watching:
             watched.under_way.append(frame.seq)
 
     def probe(self, camera: str, seq: int | None, x: float, y: float) -> Probe | None:
-        """As ``WebSink.depth_at``, and of a frozen picture for as long as it is frozen."""
+        """As ``WebSink.depth_at``, and of a frozen image for as long as it is frozen."""
         watched = self._watched.get(camera)
         if watched and watched.held and watched.held.seq == seq:
             return watched.held.at(x, y)
         return self._sink.depth_at(camera, seq, x, y)
 
     def _hold(self, camera: str, drawn: int | None) -> Readable | None:
-        """The depth of the picture that stays on the screen, while there is room for it."""
+        """The depth of the image that stays on the screen, while there is room for it."""
         readable = None if drawn is None else self._sink.readable(camera, drawn)
         others = sum(other.held.depth.nbytes for other in self._watched.values() if other.held)
         return readable if readable and others + readable.depth.nbytes <= HELD_BYTES else None

@@ -19,18 +19,18 @@ from stream.web.live.probe import Probe, Readable
 
 WINDOW_S = 4.0
 MOST = 512
-"""Pictures that are remembered: 4 s at 128 a second."""
+"""Images that are remembered: 4 s at 128 a second."""
 
 
 class Recent:
-    """Arrival times and ages of one camera's pictures. Guarded by its owner's lock."""
+    """Arrival times and ages of one camera's images. Guarded by its owner's lock."""
 
     def __init__(self, now_ns: NowNs = monotonic_ns) -> None:
         self._now_ns = now_ns
         self._seen: deque[tuple[int, int]] = deque(maxlen=MOST)
 
     def add(self, captured_ns: int) -> None:
-        """A picture that was captured at ``captured_ns`` (monotonic) arrives now."""
+        """An image that was captured at ``captured_ns`` (monotonic) arrives now."""
         now = self._now_ns()
         self._seen.append((now, now - captured_ns))
 
@@ -42,7 +42,7 @@ class Recent:
         return (len(times) - 1) * NS_PER_S / span_ns if span_ns else 0.0
 
     def age_ms(self, share: float) -> float | None:
-        """The age that ``share`` (0.5: half) of the window's pictures do not exceed; None when there were none."""
+        """The age that ``share`` (0.5: half) of the window's images do not exceed; None when there were none."""
         ages = sorted(age for _, age in self._inside())
         return ages[round(share * (len(ages) - 1))] / 1e6 if ages else None
 
@@ -51,15 +51,15 @@ class Recent:
         return [(at, age) for at, age in self._seen if at >= since]
 
     def _silence_ns(self, times: list[int]) -> int:
-        """From the first arrival to now, less one usual gap: so that the rate falls as soon as pictures stay away."""
+        """From the first arrival to now, less one usual gap: so that the rate falls as soon as images stay away."""
         usual_gap = (times[-1] - times[0]) // (len(times) - 1)
         return self._now_ns() - times[0] - usual_gap
 
 
 KEPT = 8
-"""Depth maps a camera that can still be probed; a viewer asks about a picture that it saw a moment ago."""
+"""Depth maps a camera that can still be probed; a viewer asks about an image that it saw a moment ago."""
 
-ImageName: TypeAlias = Literal["picture", "depth"]
+ImageName: TypeAlias = Literal["image", "depth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One camera's pictures of the last seconds."""
+    """One camera's images of the last seconds."""
 
     fps: float
     age_p50_ms: float | None
@@ -129,7 +129,7 @@ class WebSink:
         return readable.at(x, y) if readable else None
 
     def readable(self, camera: str, seq: int | None) -> Readable | None:
-        """What ``depth_at`` reads, for a viewer that holds a picture for longer."""
+        """What ``depth_at`` reads, for a viewer that holds an image for longer."""
         with self._lock:
             track = self._tracks.get(camera)
             kept = reversed(track.kept) if track else iter(())

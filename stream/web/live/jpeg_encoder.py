@@ -1,4 +1,4 @@
-"""JPEGs of what is shown: each picture is encoded once, on threads of its own, however many viewers want it."""
+"""JPEGs of what is shown: each image is encoded once, on threads of its own, however many viewers want it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Encoder:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Waits for the picture that is being encoded: some milliseconds."""
+        """Waits for the image that is being encoded: some milliseconds."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def jpegs(self, shown: Shown, names: Sequence[ImageName]) -> list[bytes]:
-        """The camera's picture, or its depth in colours; a viewer that leaves meanwhile disturbs no other."""
+        """The camera's image, or its depth in colours; a viewer that leaves meanwhile disturbs no other."""
         for encoding in [self._encoding(shown, name) for name in names if name not in shown.jpegs]:
             await asyncio.shield(encoding)
         return [shown.jpegs[name] for name in names]
@@ -54,13 +54,13 @@ class Encoder:
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:
-    """(H, W, 3) uint8 BGR -> JPEG; ``quality`` 1..100. Raises SinkError for a picture that is no JPEG's (65535 px)."""
+    """(H, W, 3) uint8 BGR -> JPEG; ``quality`` 1..100. Raises SinkError for an image that is no JPEG's (65535 px)."""
     import cv2
 
     try:
         is_done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error as error:
-        raise SinkError(f"cannot encode a picture {image.shape} as JPEG: {error}") from error
+        raise SinkError(f"cannot encode an image {image.shape} as JPEG: {error}") from error
     if not is_done:
-        raise SinkError(f"cannot encode a picture {image.shape} as JPEG: its sides must be 1 to 65535 px")
+        raise SinkError(f"cannot encode an image {image.shape} as JPEG: its sides must be 1 to 65535 px")
     return bytes(data.tobytes())

@@ -1,6 +1,6 @@
 """The WebSocket's law: what a viewer may say, and what it is told (docs/web.md).
 
-A viewer sends JSON text. It is sent JSON text, and pictures as binary: u32 little endian n, n bytes of JSON, then the
+A viewer sends JSON text. It is sent JSON text, and images as binary: u32 little endian n, n bytes of JSON, then the
 JPEGs back to back as ``parts`` lists them.
 """
 
@@ -20,15 +20,15 @@ from stream.frames import View
 from stream.web.live.hub import ImageName
 from stream.web.live.probe import Probe
 
-Mode: TypeAlias = Literal["both", "picture", "depth", "none"]
+Mode: TypeAlias = Literal["both", "image", "depth", "none"]
 Name: TypeAlias = Annotated[str, Field(max_length=200)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 MOST_CAMERAS = 256
 """Names in one message."""
 IMAGES: Mapping[Mode, tuple[ImageName, ...]] = {
-    "both": ("picture", "depth"),
-    "picture": ("picture",),
+    "both": ("image", "depth"),
+    "image": ("image",),
     "depth": ("depth",),
     "none": (),
 }
@@ -87,7 +87,7 @@ def read_message(text: str) -> ClientMessage:
 
 
 def controls_now(controls: ViewControls) -> dict[str, str]:
-    """What everybody's pictures are painted with."""
+    """What everybody's images are painted with."""
     return {"colormap": controls.colormap, "range": "hold" if controls.frozen_range else "follow"}
 
 

@@ -1,7 +1,7 @@
-"""Motion JPEG for anything that shows an <img>: the newest picture of one camera as often as the reader takes it.
+"""Motion JPEG for anything that shows an <img>: the newest image of one camera as often as the reader takes it.
 
 /stream/front.mjpg?show=depth      depth in colours (the default)
-/stream/front.mjpg?show=picture    what the camera sees
+/stream/front.mjpg?show=image    what the camera sees
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from stream.core.clock import Deadline
 from stream.web.live.hub import ImageName
 from stream.web.live.session import Live
 
-BOUNDARY = "depthstream-next-picture"
+BOUNDARY = "depthstream-next-image"
 REPEAT_S = 5.0
-"""A camera that is silent: its last picture again, so that whoever is between us and the reader stays awake."""
+"""A camera that is silent: its last image again, so that whoever is between us and the reader stays awake."""
 
 
 def mjpeg_routes(live: Live) -> list[Route]:
@@ -30,10 +30,10 @@ def mjpeg_routes(live: Live) -> list[Route]:
         if camera not in live.sink.cameras:
             return _refusal(404, "there is no such camera; /api/cameras lists them")
         if show not in get_args(ImageName):
-            return _refusal(400, "show=picture or show=depth")
+            return _refusal(400, "show=image or show=depth")
         if live.is_full:
             return _refusal(503, "as many look as may; try again later")
-        name: ImageName = "picture" if show == "picture" else "depth"
+        name: ImageName = "image" if show == "image" else "depth"
         kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
         headers = {"Cache-Control": "no-store", "Connection": "close"}  # it has no end that a next request could follow
         if request.method == "HEAD":
@@ -44,7 +44,7 @@ def mjpeg_routes(live: Live) -> list[Route]:
 
 
 async def _parts(live: Live, camera: str, name: ImageName) -> AsyncIterator[bytes]:
-    """A boundary goes with the picture before it: browsers show a part when they see its end."""
+    """A boundary goes with the image before it: browsers show a part when they see its end."""
     with live.viewer() as news:
         yield f"--{BOUNDARY}\r\n".encode()
         number, repeat = 0, Deadline.after(0)
@@ -56,7 +56,7 @@ async def _parts(live: Live, camera: str, name: ImageName) -> AsyncIterator[byte
                 continue
             number, repeat = shown.number, Deadline.after(REPEAT_S)
             (jpeg,) = await live.jpegs(shown, (name,))
-            del shown  # a reader that is slow must not keep a picture from being freed
+            del shown  # a reader that is slow must not keep an image from being freed
             part = _part(jpeg)
             yield part
             live.sink.count("frames_sent")

@@ -29,7 +29,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What probes need of a depth map, without its picture: kept for longer than the view itself."""
+    """What probes need of a depth map, without its image: kept for longer than the view itself."""
 
     seq: int
     depth: Floats

@@ -25,8 +25,8 @@ class Live:
 
     def __init__(self, parts: Parts) -> None:
         self.sink, self.controls = parts.sink, parts.controls
-        self.takes_pictures = parts.pictures is not None
-        """Whether there is a picture service beside the video."""
+        self.takes_images = parts.images is not None
+        """Whether there is an image service beside the video."""
         self._parts = parts
         self._viewers = 0
         self._figures, self._figures_ns = "", 0

@@ -1,4 +1,4 @@
-"""One browser at the WebSocket: newest pictures at the pace that it can follow, and answers to what it asks."""
+"""One browser at the WebSocket: newest images at the pace that it can follow, and answers to what it asks."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Viewer:
         if due is None:
             return False
         data = await self._packed(due)
-        del due  # a viewer that does not read must not keep a picture from being freed
+        del due  # a viewer that does not read must not keep an image from being freed
         await self._websocket.send_bytes(data)
         self._live.sink.count("frames_sent")
         self._live.sink.count("bytes_sent", len(data))
@@ -180,7 +180,7 @@ class Viewer:
         controls = controls_now(self._live.controls)
         if self._cameras != (cameras := self._live.sink.cameras):
             self._cameras, self._controls = cameras, controls
-            takes = {"pictures": self._live.takes_pictures}
+            takes = {"images": self._live.takes_images}
             about = {"cameras": cameras, "colormaps": COLORMAPS, "version": _version(), **takes}
             return to_json({"type": "hello", **about, **controls})
         if self._controls != controls:

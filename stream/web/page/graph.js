@@ -1,4 +1,4 @@
-// How old pictures were when they were drawn, over the last minute.
+// How old images were when they were drawn, over the last minute.
 
 import { milliseconds } from "./words.js";
 
@@ -65,7 +65,7 @@ export class Graph {
     const { color, fontFamily } = getComputedStyle(canvas);
     drawColumns(context, columns, y, ratio, color);
     if (columns.some(Boolean)) drawScale(context, milliseconds(top), `${SCALE_PX * ratio}px ${fontFamily}`, ratio);
-    canvas.title = `age of pictures when drawn, last minute; upper edge ${top} ms`;
+    canvas.title = `age of images when drawn, last minute; upper edge ${top} ms`;
     canvas.setAttribute("aria-label", `${canvas.title}; now ${Math.round(this.recent(3).ageMs ?? 0)} ms`);
   }
 
@@ -90,7 +90,7 @@ function drawColumns(context, columns, y, ratio, color) {
   context.fillStyle = color;
   for (let x = columns.length - 1, next = columns.length; x >= 0; x -= 1) {
     const column = columns[x];
-    if (!column) continue; // a gap: no pictures came
+    if (!column) continue; // a gap: no images came
     const width = next - x <= farthest ? next - x : 2 * ratio;
     next = x;
     context.globalAlpha = 1;

@@ -1,16 +1,16 @@
-// How a camera is: the line under its picture, the list behind it, and the card in place of a camera that is out.
+// How a camera is: the line under its image, the list behind it, and the card in place of a camera that is out.
 
 import { count, duration, milliseconds } from "./words.js";
 
 const STALE_S = 3;
-const NORMAL = "superseded"; // a newer picture came first: how a live pipeline keeps up
-const NEEDS_PICTURE = ".tools .choice, .mix, .freeze";
+const NORMAL = "superseded"; // a newer image came first: how a live pipeline keeps up
+const NEEDS_IMAGE = ".tools .choice, .mix, .freeze";
 const SAME_MS = 1500; // the server's figures take their time to come, sometimes more, sometimes less
 
 export class Health {
   #tile;
   #offlineAt = null;
-  #hadPicture = false;
+  #hadImage = false;
   #drawnAt = null;
 
   /** ``tile`` is the camera's element. */
@@ -18,17 +18,17 @@ export class Health {
     this.#tile = tile;
   }
 
-  /** A picture was drawn. */
+  /** An image was drawn. */
   drawn() {
-    this.#hadPicture = true;
+    this.#hadImage = true;
     this.#drawnAt = performance.now();
   }
 
-  /** ``figures`` are the server's; ``here`` is what this page sees: {fps, ageMs}; ``watching``: pictures should come. */
+  /** ``figures`` are the server's; ``here`` is what this page sees: {fps, ageMs}; ``watching``: images should come. */
   update(figures, here, watching) {
     const { state } = figures;
     this.#tile.dataset.state = state;
-    for (const tool of this.#tile.querySelectorAll(NEEDS_PICTURE)) tool.inert = state !== "live";
+    for (const tool of this.#tile.querySelectorAll(NEEDS_IMAGE)) tool.inert = state !== "live";
     this.#line(figures, here);
     this.#list(figures, here);
     this.#card(figures);
@@ -71,7 +71,7 @@ export class Health {
     const at = Date.now() - offline_s * 1000;
     if (Math.abs(at - this.#offlineAt) > SAME_MS) this.#offlineAt = at;
     const since = new Date(this.#offlineAt).toLocaleTimeString();
-    this.#set(".title", title(state, this.#hadPicture, trouble));
+    this.#set(".title", title(state, this.#hadImage, trouble));
     this.#set(".why", trouble || (state === "over" ? "it has come to its end" : ""));
     const isFirstTry = state === "connecting" && !trouble;
     this.#set(".since", isFirstTry ? `for ${duration(offline_s)}` : `since ${since}, ${duration(offline_s)}`);
@@ -81,7 +81,7 @@ export class Health {
     const badge = this.#tile.querySelector(".stale");
     const quietS = this.#drawnAt === null ? 0 : (performance.now() - this.#drawnAt) / 1000;
     badge.hidden = !shouldCome || quietS < STALE_S;
-    badge.textContent = `no picture for ${duration(quietS)}`;
+    badge.textContent = `no image for ${duration(quietS)}`;
   }
 
   /** Text is written only when it changes: a screen reader speaks what was written. */
@@ -91,13 +91,13 @@ export class Health {
   }
 }
 
-function title(state, hadPicture, trouble) {
+function title(state, hadImage, trouble) {
   if (state === "refused") return "OFFLINE: access refused";
   if (state === "over" && !trouble) return "ENDED";
-  return state === "connecting" && !hadPicture && !trouble ? "CONNECTING" : "OFFLINE";
+  return state === "connecting" && !hadImage && !trouble ? "CONNECTING" : "OFFLINE";
 }
 
-/** All that came to nothing; what gave way to a newer picture is in the list only. */
+/** All that came to nothing; what gave way to a newer image is in the list only. */
 function total(dropped) {
   const reasons = Object.entries(dropped ?? {}).filter(([why]) => !why.startsWith(NORMAL));
   return reasons.reduce((sum, [, number]) => sum + number, 0);

@@ -4,7 +4,7 @@ import { keepArranged } from "./arrange.js";
 import { Controls } from "./controls.js";
 import { Link } from "./link.js";
 import { Tile } from "./tile.js";
-import { takePictures } from "./upload.js";
+import { takeImages } from "./upload.js";
 
 const find = (selector) => document.querySelector(selector);
 const tiles = new Map();
@@ -14,7 +14,7 @@ const link = new Link({ message: receive, frame: ({ head, jpegs }) => tiles.get(
 const controls = new Controls((message) => link.send(message));
 let watched = "";
 
-takePictures(find("#pictures"));
+takeImages(find("#images"));
 document.addEventListener("visibilitychange", watch);
 for (const button of document.querySelectorAll("[data-all]"))
   button.addEventListener("click", () => tiles.forEach((tile) => tile.show(button.dataset.all)));
@@ -38,7 +38,7 @@ function welcome(hello) {
   for (const name of hello.cameras) if (!tiles.has(name)) add(name);
   find("#empty").hidden = hello.cameras.length > 0;
   find("#shared").hidden = hello.cameras.length === 0;
-  find("#pictures").hidden = !hello.pictures;
+  find("#images").hidden = !hello.images;
   arrange();
   watched = "";
   watch();

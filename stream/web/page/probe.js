@@ -1,12 +1,12 @@
 // Depth under the pointer, the finger or the arrow keys. One question is under way at a time; while the point stays,
-// each new picture is asked again. A mouse that leaves takes the point along, a finger and the keys leave it there.
+// each new image is asked again. A mouse that leaves takes the point along, a finger and the keys leave it there.
 
-import { pictureBox } from "./screen.js";
+import { imageBox } from "./screen.js";
 import { depth as depthWords, meaning } from "./words.js";
 
 const STEP = 0.02;
 const ANSWER_MS = 1000;
-const ASIDE_PX = 14; // of the words from the point, unless they would stand out of the picture
+const ASIDE_PX = 14; // of the words from the point, unless they would stand out of the image
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Probe {
@@ -50,7 +50,7 @@ export class Probe {
   }
 
   #follow(event) {
-    const box = pictureBox(this.#canvas);
+    const box = imageBox(this.#canvas);
     const x = (event.offsetX - box.left) / box.width;
     const y = (event.offsetY - box.top) / box.height;
     this.#move(x >= 0 && x <= 1 && y >= 0 && y <= 1 ? { x, y } : null);
@@ -87,7 +87,7 @@ export class Probe {
     this.#label.hidden = !this.#point || !this.#label.textContent;
     if (!this.#point) return;
     const { x, y } = this.#point;
-    const box = pictureBox(this.#canvas);
+    const box = imageBox(this.#canvas);
     const [left, top] = [this.#canvas.offsetLeft + box.left + x * box.width, this.#canvas.offsetTop + box.top + y * box.height];
     const leftmost = Math.max(0, Math.min(left + ASIDE_PX, this.#canvas.clientWidth - this.#label.offsetWidth));
     [this.#mark.style.left, this.#mark.style.top] = [`${left}px`, `${top}px`];

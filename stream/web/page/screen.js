@@ -1,4 +1,4 @@
-// A camera's canvas: decodes the newest frame only, draws picture and depth over each other, then says which was drawn.
+// A camera's canvas: decodes the newest frame only, draws image and depth over each other, then says which was drawn.
 // Frames never pile up: one is being decoded, one waits, and a newer one takes the place of the one that waits.
 
 export class Screen {
@@ -18,7 +18,7 @@ export class Screen {
     this.#done = done;
   }
 
-  /** Share of depth over the picture, 0 to 1, where both are here. */
+  /** Share of depth over the image, 0 to 1, where both are here. */
   set mix(value) {
     this.#mix = value;
     this.#paint();
@@ -59,16 +59,16 @@ export class Screen {
   #paint() {
     const { width, height } = this.#canvas;
     const context = this.#canvas.getContext("2d", { alpha: false });
-    const [picture, depth] = [this.#bitmaps.get("picture"), this.#bitmaps.get("depth")];
+    const [image, depth] = [this.#bitmaps.get("image"), this.#bitmaps.get("depth")];
     context.globalAlpha = 1;
-    if (picture) context.drawImage(picture, 0, 0, width, height);
-    if (picture && depth) context.globalAlpha = this.#mix;
+    if (image) context.drawImage(image, 0, 0, width, height);
+    if (image && depth) context.globalAlpha = this.#mix;
     if (depth) context.drawImage(depth, 0, 0, width, height);
   }
 }
 
-/** Where a canvas with ``object-fit: contain`` shows its picture, in CSS pixels of its own box. */
-export function pictureBox(canvas) {
+/** Where a canvas with ``object-fit: contain`` shows its image, in CSS pixels of its own box. */
+export function imageBox(canvas) {
   const { clientWidth, clientHeight, width, height } = canvas;
   const scale = Math.min(clientWidth / width, clientHeight / height);
   const [w, h] = [width * scale, height * scale];

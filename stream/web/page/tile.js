@@ -38,12 +38,12 @@ export class Tile {
     new IntersectionObserver((entries) => this.#scrolled(entries.at(-1).isIntersecting)).observe(this.element);
   }
 
-  /** What the server shall send of this camera: "both", "picture", "depth" or "none". */
+  /** What the server shall send of this camera: "both", "image", "depth" or "none". */
   get wants() {
     return this.#isFrozen || !this.#isOnScreen || document.hidden ? "none" : this.mode;
   }
 
-  /** Show the "picture", the "depth" or "both". */
+  /** Show the "image", the "depth" or "both". */
   show(mode) {
     this.mode = mode;
     for (const button of this.element.querySelectorAll("[data-mode]"))
@@ -86,7 +86,7 @@ export class Tile {
     this.#badge(".guessed", head.scale_guessed, GUESSED);
     this.#badge(".relative", head.kind !== "metric", meaning(head.kind));
     this.#badge(".integrity", head.integrity !== "clean");
-    this.#write(".integrity", `picture ${head.integrity}`);
+    this.#write(".integrity", `image ${head.integrity}`);
     this.#write(".size", `${head.width}×${head.height}`);
     this.#write(".model", head.model);
   }

@@ -1,4 +1,4 @@
-// A picture of one's own: dropped, pasted or chosen, it goes to the picture service, and its depth comes back.
+// An image of one's own: dropped, pasted or chosen, it goes to the image service, and its depth comes back.
 
 import { depth, meaning, milliseconds } from "./words.js";
 
@@ -8,14 +8,14 @@ const DOWNLOADS = {
   npy: { words: "NumPy array", ending: "-depth.npy" },
 };
 
-let newest = 0; // of several pictures in a row only the last one is shown
+let newest = 0; // of several images in a row only the last one is shown
 
-/** Make ``section`` (the page's #pictures) work; a picture may be dropped anywhere on the page. */
-export function takePictures(section) {
+/** Make ``section`` (the page's #images) work; an image may be dropped anywhere on the page. */
+export function takeImages(section) {
   const chosen = section.querySelector("input[type=file]");
   chosen.addEventListener("change", () => {
     if (chosen.files[0]) show(section, chosen.files[0]);
-    chosen.value = ""; // so that the same picture may be chosen again
+    chosen.value = ""; // so that the same image may be chosen again
   });
   addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -23,7 +23,7 @@ export function takePictures(section) {
   });
   addEventListener("dragleave", (event) => event.relatedTarget === null && section.classList.remove("is-over"));
   addEventListener("drop", (event) => {
-    event.preventDefault(); // else the browser would leave this page and open the picture
+    event.preventDefault(); // else the browser would leave this page and open the image
     section.classList.remove("is-over");
     if (event.dataTransfer.files[0]) show(section, event.dataTransfer.files[0]);
   });
@@ -64,7 +64,7 @@ async function ask(file, output) {
 }
 
 async function whyNot(answer) {
-  if (answer.status === 404) return "this server takes no pictures";
+  if (answer.status === 404) return "this server takes no images";
   if (answer.status === 429) {
     const wait = answer.headers.get("Retry-After");
     return `the server has too much to do${wait ? `; try again in ${wait} s` : ""}`;
@@ -112,7 +112,7 @@ function download(section, file, output) {
   const { words, ending } = DOWNLOADS[output];
   const link = element("a", words);
   const name = `${file.name.replace(/\.[^.]*$/, "")}${ending}`;
-  Object.assign(link, { href: "#pictures", download: name });
+  Object.assign(link, { href: "#images", download: name });
   link.addEventListener("click", async (event) => {
     if (link.href.startsWith("blob:")) return;
     event.preventDefault();

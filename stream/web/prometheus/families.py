@@ -112,15 +112,15 @@ def _camera_families(stats: PipelineStats) -> Iterator[Metric]:
     cameras = stats.cameras
     states = [((c.name, state), float(c.state == state)) for c in cameras for state in get_args(CameraState)]
     grades = [((c.name, grade), float(c.grade == grade)) for c in cameras for grade in get_args(CameraGrade)]
-    pictures = [((c.name, integrity), count) for c in cameras for integrity, count in c.integrity.items()]
+    images = [((c.name, integrity), count) for c in cameras for integrity, count in c.integrity.items()]
     label = ("camera",)
     yield gauge("camera_state", "1 for the state that a live camera is in.", ("camera", "state"), states)
     yield gauge("camera_state_seconds", "For how long.", label, [((c.name,), c.since_s) for c in cameras])
     offline = [((c.name,), c.offline_s) for c in cameras]
-    yield gauge("camera_offline_seconds", "Without pictures, over all tries since; 0 while live.", label, offline)
+    yield gauge("camera_offline_seconds", "Without images, over all tries since; 0 while live.", label, offline)
     yield gauge("camera_grade", "1 for the grade of its last hour.", ("camera", "grade"), grades)
     yield gauge(
         "camera_reconnects_last_hour", "Connections made again.", label, [((c.name,), c.reconnects) for c in cameras]
     )
-    yield gauge("camera_stalls_last_hour", "Times no picture came.", label, [((c.name,), c.stalls) for c in cameras])
-    yield counter("camera_pictures", "Pictures received, by integrity.", ("camera", "integrity"), pictures)
+    yield gauge("camera_stalls_last_hour", "Times no image came.", label, [((c.name,), c.stalls) for c in cameras])
+    yield counter("camera_images", "Images received, by integrity.", ("camera", "integrity"), images)

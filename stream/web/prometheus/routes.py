@@ -34,17 +34,17 @@ SINK_COUNTS: Mapping[str, Named] = {
     "bytes_sent": Named("web_sent_bytes", "Bytes of them.", is_total=True),
 }
 """What ``WebSink.counts`` tells."""
-PICTURE_ENDS = ("hit", "miss", "shared", "busy", "gone", "refused")
-PICTURE_COUNTS: Mapping[str, Named] = {
-    "running": Named("pictures_running", "That are worked on."),
-    "waiting": Named("pictures_waiting", "That wait."),
-    "askers": Named("pictures_askers", "Requests that wait for them, several for one picture where it is the same."),
-    "kept": Named("pictures_kept", "Results in the cache."),
-    "kept MB": Named("pictures_kept_bytes", "Bytes of them.", unit=1e6),
-    "uploads MB": Named("pictures_upload_bytes", "Bytes of uploads in memory.", unit=1e6),
-    "answers MB": Named("pictures_answer_bytes", "Bytes of answers that are being sent.", unit=1e6),
+IMAGE_ENDS = ("hit", "miss", "shared", "busy", "gone", "refused")
+IMAGE_COUNTS: Mapping[str, Named] = {
+    "running": Named("images_running", "That are worked on."),
+    "waiting": Named("images_waiting", "That wait."),
+    "askers": Named("images_askers", "Requests that wait for them, several for one image where it is the same."),
+    "kept": Named("images_kept", "Results in the cache."),
+    "kept MB": Named("images_kept_bytes", "Bytes of them.", unit=1e6),
+    "uploads MB": Named("images_upload_bytes", "Bytes of uploads in memory.", unit=1e6),
+    "answers MB": Named("images_answer_bytes", "Bytes of answers that are being sent.", unit=1e6),
 }
-"""What ``PictureService.counts`` tells, and ``PICTURE_ENDS``."""
+"""What ``ImageService.counts`` tells, and ``IMAGE_ENDS``."""
 
 
 def metric_routes(parts: Parts, readiness: Readiness) -> list[Route]:
@@ -84,8 +84,8 @@ def _families(parts: Parts, readiness: Readiness) -> Iterator[Metric]:
     yield gauge("ready", "What /healthz says: 1 ready, 0 not.", (), [((), float(not readiness.problems(stats)))])
     yield from pipeline_families(stats)
     yield from _web_families(parts)
-    if parts.pictures:
-        yield from _picture_families(parts.pictures.counts())
+    if parts.images:
+        yield from _image_families(parts.images.counts())
 
 
 def _web_families(parts: Parts) -> Iterator[Metric]:
@@ -97,12 +97,12 @@ def _web_families(parts: Parts) -> Iterator[Metric]:
     yield from _counted(SINK_COUNTS, parts.sink.counts())
 
 
-def _picture_families(counts: Mapping[str, float]) -> Iterator[Metric]:
+def _image_families(counts: Mapping[str, float]) -> Iterator[Metric]:
     from stream.web.prometheus.families import counter
 
-    ends = [((end,), counts[end]) for end in PICTURE_ENDS]
-    yield counter("pictures", "Requests to POST /api/depth, by what became of them.", ("result",), ends)
-    yield from _counted(PICTURE_COUNTS, counts)
+    ends = [((end,), counts[end]) for end in IMAGE_ENDS]
+    yield counter("images", "Requests to POST /api/depth, by what became of them.", ("result",), ends)
+    yield from _counted(IMAGE_COUNTS, counts)
 
 
 def _counted(named: Mapping[str, Named], counts: Mapping[str, float]) -> Iterator[Metric]:

@@ -103,7 +103,7 @@ class Spoiled(Remembering):
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Golden:
+def images() -> Golden:
     """Below tiny's usual size, so that a judgement takes a second; at half of it bfloat16 is refused (docs/gate.md)."""
     return golden(replace(TINY.spec, side=192), (Size(480, 640),))
 
@@ -114,9 +114,9 @@ def reference() -> Engine:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_engines_that_are_right_are_accepted(pictures: Golden, reference: Engine, precision: str) -> None:
+def test_engines_that_are_right_are_accepted(images: Golden, reference: Engine, precision: str) -> None:
     """The real ones, with trained weights, against torch running the network as it is."""
-    verdict = judge(reference, torchscript(dtype=precision), pictures, FP32 if precision == "fp32" else REDUCED)
+    verdict = judge(reference, torchscript(dtype=precision), images, FP32 if precision == "fp32" else REDUCED)
     assert (verdict.accepted, verdict.reasons) == (True, ())
     figures = verdict.figures
     assert (figures.batches, figures.answers) == ((1, 2, 4), 3 * 8 + 2 * 6)
@@ -124,9 +124,9 @@ def test_engines_that_are_right_are_accepted(pictures: Golden, reference: Engine
     assert 0 <= figures.abs_rel_median <= figures.abs_rel
 
 
-def test_float32_bounds_notice_half_precision(pictures: Golden, reference: Engine) -> None:
+def test_float32_bounds_notice_half_precision(images: Golden, reference: Engine) -> None:
     """An engine that was meant to compute in float32, and does not."""
-    verdict = judge(reference, torchscript(dtype="bf16"), pictures, BOUNDS["fp32"])
+    verdict = judge(reference, torchscript(dtype="bf16"), images, BOUNDS["fp32"])
     assert not verdict.accepted
     assert {reason.split()[0] for reason in verdict.reasons} >= {"correlation", "abs_rel", "scale_off", "level_off"}
 
@@ -149,7 +149,7 @@ def black(depth: Floats) -> Floats:
 
 
 def swapped(depth: Floats) -> Floats:
-    """Pictures 0 and 1, 2 and 3 of a batch change places."""
+    """Images 0 and 1, 2 and 3 of a batch change places."""
     order = np.arange(len(depth)) ^ 1
     return depth[order] if len(depth) > 1 else depth
 
@@ -185,7 +185,7 @@ def blocks(depth: Floats) -> Floats:
     ("answer", "reason"),
     [
         (every_fourth_call(not_a_number), "nan: "),
-        (every_fourth_call(black), "correlation 0 (192x128, picture 3), must be at least 0.998"),
+        (every_fourth_call(black), "correlation 0 (192x128, image 3), must be at least 0.998"),
         (lambda depth: -depth, "correlation -1 ("),
         (lambda depth: np.full_like(depth, 0.7), "correlation 0 ("),
         (lambda depth: depth[:, :, ::-1], "correlation "),
@@ -203,9 +203,9 @@ def blocks(depth: Floats) -> Floats:
         (lambda depth: depth + (0.05 * np.ptp(depth) * np.eye(*depth.shape[1:]) if len(depth) > 1 else 0), "batch_dif"),
     ],
 )
-def test_wrong_answers_are_refused(pictures: Golden, reference: Engine, answer: Spoil, reason: str) -> None:
+def test_wrong_answers_are_refused(images: Golden, reference: Engine, answer: Spoil, reason: str) -> None:
     """Each with the figure that names what is wrong."""
-    verdict = judge(reference, Spoiled(answer), pictures, REDUCED)
+    verdict = judge(reference, Spoiled(answer), images, REDUCED)
     assert not verdict.accepted
     assert any(reason in line for line in verdict.reasons), verdict.reasons
 
@@ -220,9 +220,9 @@ def test_wrong_answers_are_refused(pictures: Golden, reference: Engine, answer: 
     ],
     ids=["BGR", "upside down", "not normalised", "another mean"],
 )
-def test_wrong_inputs_are_refused(pictures: Golden, reference: Engine, pixels: Spoil, reason: str) -> None:
+def test_wrong_inputs_are_refused(images: Golden, reference: Engine, pixels: Spoil, reason: str) -> None:
     """The network is the right one and is shown something else."""
-    verdict = judge(reference, Spoiled(pixels=pixels), pictures, REDUCED)
+    verdict = judge(reference, Spoiled(pixels=pixels), images, REDUCED)
     assert any(line.startswith(reason) for line in verdict.reasons), verdict.reasons
 
 
@@ -237,54 +237,54 @@ def loud() -> nn.Module:
     return network
 
 
-def test_float16_that_overflows_is_refused(pictures: Golden, reference: Engine) -> None:
+def test_float16_that_overflows_is_refused(images: Golden, reference: Engine) -> None:
     """A real one: beyond 65504 there is only infinity, and infinity times zero; bfloat16 has room for it."""
-    few = Golden(tuple(pixels[:2] for pixels in pictures.pictures))
+    few = Golden(tuple(pixels[:2] for pixels in images.images))
     assert judge(reference, Eager(loud()), few, FP32).accepted
     assert judge(reference, torchscript(loud, "bf16"), few, REDUCED).accepted
     verdict = judge(reference, Eager(loud(), torch.float16), few, REDUCED)
     assert verdict.reasons[0].startswith(("nan: ", "inf: ")), verdict.reasons
 
 
-def test_extreme_inputs_must_be_answered_with_numbers(pictures: Golden, reference: Engine) -> None:
-    """A black picture is no occasion for infinity, even if all others are right."""
+def test_extreme_inputs_must_be_answered_with_numbers(images: Golden, reference: Engine) -> None:
+    """A black image is no occasion for infinity, even if all others are right."""
     candidate = Spoiled()
-    dark = pictures.extremes[0][:1]
+    dark = images.extremes[0][:1]
 
     def infer(**inputs: Floats) -> dict[str, Floats]:
         depth = Spoiled.infer(candidate, **inputs)["depth"]
         return {"depth": depth + np.float32(np.inf)} if np.array_equal(inputs["pixels"], dark) else {"depth": depth}
 
     candidate.infer = infer  # type: ignore[method-assign]
-    verdict = judge(reference, candidate, pictures, REDUCED)
+    verdict = judge(reference, candidate, images, REDUCED)
     assert verdict.reasons == (f"inf: {128 * 192} values, and there must be none",)
 
 
-def test_an_engine_that_only_answers_nan_is_refused(pictures: Golden, reference: Engine) -> None:
+def test_an_engine_that_only_answers_nan_is_refused(images: Golden, reference: Engine) -> None:
     """No figure can be computed, and none counts as good."""
-    verdict = judge(reference, Spoiled(lambda depth: depth * np.nan), pictures, REDUCED)
+    verdict = judge(reference, Spoiled(lambda depth: depth * np.nan), images, REDUCED)
     assert verdict.reasons[0].startswith("nan: ")
     assert "correlation nan (nowhere), must be at least 0.998" in verdict.reasons
 
 
 @pytest.mark.parametrize("spoil", [lambda depth: depth * 0, lambda depth: depth * np.nan])
-def test_a_reference_without_depth_judges_nothing(pictures: Golden, spoil: Spoil) -> None:
+def test_a_reference_without_depth_judges_nothing(images: Golden, spoil: Spoil) -> None:
     """Flat or NaN on the reference's side is no reason to accept the same from the engine."""
-    with pytest.raises(EngineError, match="picture 0: the float32 reference's depth is flat or not finite"):
-        judge(Spoiled(spoil), Spoiled(spoil), pictures, REDUCED)
+    with pytest.raises(EngineError, match="image 0: the float32 reference's depth is flat or not finite"):
+        judge(Spoiled(spoil), Spoiled(spoil), images, REDUCED)
 
 
-def test_an_answer_of_another_size_is_an_error(pictures: Golden, reference: Engine) -> None:
+def test_an_answer_of_another_size_is_an_error(images: Golden, reference: Engine) -> None:
     """It could not be compared pixel by pixel."""
     with pytest.raises(EngineError, match=r"answered with depth \(1, 128, 96\)"):
-        judge(reference, Spoiled(lambda depth: depth[:, :, ::2]), pictures, REDUCED)
+        judge(reference, Spoiled(lambda depth: depth[:, :, ::2]), images, REDUCED)
 
 
 @pytest.mark.parametrize(("most", "batches"), [(1, (1,)), (2, (1, 2)), (11, (1, 2, 11))])
 def test_batches_up_to_the_largest_are_run(
-    pictures: Golden, reference: Engine, most: int, batches: tuple[int, ...]
+    images: Golden, reference: Engine, most: int, batches: tuple[int, ...]
 ) -> None:
-    """Also one that is larger than the number of pictures."""
+    """Also one that is larger than the number of images."""
     seen = set()
 
     def noted(depth: Floats) -> Floats:
@@ -293,7 +293,7 @@ def test_batches_up_to_the_largest_are_run(
 
     candidate = Spoiled(noted)
     candidate.max_batch = most
-    verdict = judge(reference, candidate, Golden(pictures.pictures), FP32)
+    verdict = judge(reference, candidate, Golden(images.images), FP32)
     assert verdict.accepted
     assert (verdict.figures.batches, seen) == (batches, set(batches))
 

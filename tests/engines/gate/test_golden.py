@@ -1,4 +1,4 @@
-"""Golden pictures, and engines that are only used after they have passed."""
+"""Golden images, and engines that are only used after they have passed."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ MADE_FROM = {"weights": TINY.weights.sha256 or ""}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_golden_pictures_have_the_networks_sizes() -> None:
+def test_golden_images_have_the_networks_sizes() -> None:
     """One array a network size; cameras that lead to the same size share it."""
     seen = golden(SMALL, (Size(480, 640), Size(240, 320), Size(640, 480)))
-    assert [pixels.shape for pixels in seen.pictures] == [(len(FAMILIES), 3, 64, 96), (len(FAMILIES), 3, 96, 64)]
+    assert [pixels.shape for pixels in seen.images] == [(len(FAMILIES), 3, 64, 96), (len(FAMILIES), 3, 96, 64)]
     assert [clip.shape for clip in seen.clips] == [(FRAMES, 3, 64, 96)] * 2
     assert [pixels.shape for pixels in seen.extremes] == [(4, 3, 64, 96), (4, 3, 96, 64)]
-    for pixels in (*seen.pictures, *seen.clips, *seen.extremes):
+    for pixels in (*seen.images, *seen.clips, *seen.extremes):
         assert pixels.dtype == np.float32
         assert np.isfinite(pixels).all()
         assert not pixels.flags.writeable
 
 
-def test_golden_pictures_are_always_the_same_and_all_different() -> None:
+def test_golden_images_are_always_the_same_and_all_different() -> None:
     """Whether they are rendered anew or remembered; normalised as each network wants them."""
-    from stream.engines.gate.golden_inputs import _clip, _pictures
+    from stream.engines.gate.golden_inputs import _clip, _images
 
     first = golden(SMALL, CAMERA)
-    _pictures.cache_clear()
+    _images.cache_clear()
     _clip.cache_clear()
     again = golden(SMALL, CAMERA)
-    for before, after in zip((*first.pictures, *first.clips), (*again.pictures, *again.clips), strict=True):
+    for before, after in zip((*first.images, *first.clips), (*again.images, *again.clips), strict=True):
         np.testing.assert_array_equal(before, after)
-    (pictures,) = first.pictures
-    assert len({picture.tobytes() for picture in pictures}) == len(FAMILIES)
-    assert (pictures.std(axis=(1, 2, 3)) > 0.1).all()
+    (images,) = first.images
+    assert len({image.tobytes() for image in images}) == len(FAMILIES)
+    assert (images.std(axis=(1, 2, 3)) > 0.1).all()
     other = golden(replace(SMALL, mean=MIDAS_SMALL.spec.mean), CAMERA)
-    assert not np.array_equal(other.pictures[0], pictures)
+    assert not np.array_equal(other.images[0], images)
 
 
 def test_one_clip_stands_still_and_one_moves() -> None:
@@ -142,7 +142,7 @@ def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.Lo
     second = opened(bfloat16, file, reference=never, spec=TINY.spec)
     assert "bfloat16" in second.describe()
     assert "accepted earlier" in caplog.text
-    pixels = golden(TINY.spec, CAMERA).pictures[0][:1]
+    pixels = golden(TINY.spec, CAMERA).images[0][:1]
     np.testing.assert_array_equal(second.infer(pixels=pixels)["depth"], first.infer(pixels=pixels)["depth"])
     assert Verdict.from_json(file.read_text()).belongs_to["weights"] == TINY.weights.sha256
 
@@ -162,9 +162,9 @@ def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.Log
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     text = record.getMessage()
-    assert text.startswith(f"{used.describe()} is used instead of a faulty engine: correlation -1 (96x64, picture ")
+    assert text.startswith(f"{used.describe()} is used instead of a faulty engine: correlation -1 (96x64, image ")
     assert text.endswith(f" more; see {file}")
-    used.infer(pixels=golden(SMALL, CAMERA).pictures[0][:1])
+    used.infer(pixels=golden(SMALL, CAMERA).images[0][:1])
 
 
 def test_a_refusal_is_remembered(file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,7 +233,7 @@ def test_without_a_file_every_start_judges(caplog: pytest.LogCaptureFixture) -> 
     ],
 )
 def test_an_engine_for_one_size_is_judged_at_that_size(spec: InputSpec, size: Size) -> None:
-    """Whatever the network's own rule would make of a camera's picture."""
+    """Whatever the network's own rule would make of a camera's image."""
     adapted, cameras = at_size(spec, size)
     assert [network_size(camera, adapted) for camera in cameras] == [size]
     assert adapted.multiple == spec.multiple

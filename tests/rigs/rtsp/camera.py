@@ -91,7 +91,7 @@ class RtspCamera:
         return list(self._mounts[path].log)
 
     def stall(self, path: str | None = None) -> None:
-        """Send no media and no reports; connections stay, requests are answered. The same pictures come later."""
+        """Send no media and no reports; connections stay, requests are answered. The same images come later."""
         self._do_to(path, lambda mount: mount.stall(True))
 
     def resume(self, path: str | None = None) -> None:
@@ -128,7 +128,7 @@ class RtspCamera:
         self._do(lambda: self._mounts[path].show_to_new(clip))
 
     def jump_clock(self, seconds: float) -> None:
-        """Step the camera's clock; a sender report with the new time goes out before the next picture."""
+        """Step the camera's clock; a sender report with the new time goes out before the next image."""
         self._do(lambda: self._premises.clock.jump(seconds))
 
     def set_password(self, password: str) -> None:

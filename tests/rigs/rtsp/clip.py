@@ -9,8 +9,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from tests.rigs.rtsp.encode import Codec, encode, numbered_pictures
-from tests.rigs.rtsp.numbered import Picture
+from tests.rigs.rtsp.encode import Codec, encode, numbered_images
+from tests.rigs.rtsp.numbered import Image
 from tests.rigs.rtsp.payload import h264_payloads, h265_payloads, jpeg_payloads, nal_units
 
 H264_SPS, H264_PPS = 7, 8
@@ -18,7 +18,7 @@ H265_VPS, H265_SPS, H265_PPS = 32, 33, 34
 
 
 class AccessUnit(NamedTuple):
-    """One picture, ready to be sent."""
+    """One image, ready to be sent."""
 
     payloads: tuple[bytes, ...]
     keyframe: bool
@@ -26,7 +26,7 @@ class AccessUnit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Pictures that a camera shows in a loop."""
+    """Images that a camera shows in a loop."""
 
     codec: Codec
     width: int
@@ -35,35 +35,35 @@ class Clip:
     units: tuple[AccessUnit, ...]
     """At their place is their number, which ``read_number`` reads from a test pattern. The first is a key frame."""
     format_parameters: str
-    """What SDP says about the codec (``a=fmtp``): parameter sets of the first picture; empty for JPEG."""
+    """What SDP says about the codec (``a=fmtp``): parameter sets of the first image; empty for JPEG."""
 
     @classmethod
     def test_pattern(
         cls, codec: Codec = "h264", width: int = 320, height: int = 240, fps: float = 25, seconds: float = 4,
         keyframe_every: int = 25,
     ) -> Clip:  # fmt: skip
-        """A moving pattern whose pictures carry their number from 0; made once a process for the same arguments."""
+        """A moving pattern whose images carry their number from 0; made once a process for the same arguments."""
         return _test_pattern(codec, width, height, fps, round(seconds * fps), keyframe_every)
 
     @classmethod
-    def from_pictures(
-        cls, pictures: Iterable[Picture], codec: Codec = "h264", fps: float = 25, keyframe_every: int = 25
+    def from_images(
+        cls, images: Iterable[Image], codec: Codec = "h264", fps: float = 25, keyframe_every: int = 25
     ) -> Clip:
-        """Encode (H, W, 3) uint8 BGR pictures of one even size; raises ValueError for none, or a JPEG beyond RTP."""
-        following = iter(pictures)
+        """Encode (H, W, 3) uint8 BGR images of one even size; raises ValueError for none, or a JPEG beyond RTP."""
+        following = iter(images)
         first = next(following, None)
         if first is None:
-            raise ValueError("a clip needs at least one picture")
+            raise ValueError("a clip needs at least one image")
         coded = list(encode(chain([first], following), codec, fps, keyframe_every))
         units = tuple(AccessUnit(_payloads(codec, data), keyframe) for data, keyframe in coded)
         return cls(codec, first.shape[1], first.shape[0], fps, units, _format_parameters(codec, coded[0].data))
 
     def __len__(self) -> int:
-        """Pictures in one turn."""
+        """Images in one turn."""
         return len(self.units)
 
     def is_spared(self, number: int) -> bool:
-        """Whether a fault that spares key frames spares this picture: JPEG would have no other ones."""
+        """Whether a fault that spares key frames spares this image: JPEG would have no other ones."""
         return self.units[number].keyframe and self.codec != "mjpeg"
 
     def next_keyframe(self, number: int) -> int:
@@ -74,7 +74,7 @@ class Clip:
 
 @lru_cache(maxsize=32)
 def _test_pattern(codec: Codec, width: int, height: int, fps: float, count: int, keyframe_every: int) -> Clip:
-    return Clip.from_pictures(numbered_pictures(width, height, fps, count), codec, fps, keyframe_every)
+    return Clip.from_images(numbered_images(width, height, fps, count), codec, fps, keyframe_every)
 
 
 def _payloads(codec: Codec, data: bytes) -> tuple[bytes, ...]:

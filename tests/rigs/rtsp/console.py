@@ -124,7 +124,7 @@ class Console:
 
     def _status(self) -> None:
         camera = self._camera
-        _say(f"{camera.sessions} sessions, {camera.sent(PATH)} pictures sent, {len(camera.damaged)} damaged")
+        _say(f"{camera.sessions} sessions, {camera.sent(PATH)} images sent, {len(camera.damaged)} damaged")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--codec", type=_codec, default="h264", help=", ".join(get_args(Codec)))
     parser.add_argument("--size", type=_size, default=(640, 360), metavar="WxH")
     parser.add_argument("--fps", type=float, default=25.0)
-    parser.add_argument("--keyframe-every", type=int, default=25, metavar="PICTURES")
+    parser.add_argument("--keyframe-every", type=int, default=25, metavar="IMAGES")
     parser.add_argument("--auth", default="", metavar="USER:PASSWORD")
     parser.add_argument("--scheme", choices=("digest", "basic"), default="digest")
     return parser

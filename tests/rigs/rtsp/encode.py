@@ -1,4 +1,4 @@
-"""Everything that knows PyAV's encoders: pictures in, one coded picture an access unit out, no B-frames."""
+"""Everything that knows PyAV's encoders: images in, one coded image an access unit out, no B-frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from tests.rigs.rtsp.numbered import Picture, write_number
+from tests.rigs.rtsp.numbered import Image, write_number
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -23,49 +23,49 @@ MJPEG_QUALITY = 118 * 4
 
 
 class Coded(NamedTuple):
-    """One encoded picture."""
+    """One encoded image."""
 
     data: bytes
     """H.264 and H.265: NAL units behind start codes, key frames with their parameter sets; MJPEG: a JPEG file."""
     keyframe: bool
 
 
-def encode(pictures: Iterable[Picture], codec: Codec, fps: float, keyframe_every: int) -> Iterator[Coded]:
-    """Encode (H, W, 3) uint8 BGR pictures of one size; key frames only every ``keyframe_every`` pictures."""
+def encode(images: Iterable[Image], codec: Codec, fps: float, keyframe_every: int) -> Iterator[Coded]:
+    """Encode (H, W, 3) uint8 BGR images of one size; key frames only every ``keyframe_every`` images."""
     import av
 
     context: VideoCodecContext | None = None
-    for number, picture in enumerate(pictures):
-        context = context or _opened(codec, picture, fps, keyframe_every)
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format=context.pix_fmt)
+    for number, image in enumerate(images):
+        context = context or _opened(codec, image, fps, keyframe_every)
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=context.pix_fmt)
         frame.pts, frame.time_base = number, context.time_base
         yield from (Coded(bytes(packet), packet.is_keyframe) for packet in context.encode(frame))
     if context is not None:
         yield from (Coded(bytes(packet), packet.is_keyframe) for packet in context.encode(None))
 
 
-def numbered_pictures(width: int, height: int, fps: float, count: int) -> Iterator[Picture]:
+def numbered_images(width: int, height: int, fps: float, count: int) -> Iterator[Image]:
     """FFmpeg's moving test pattern, (height, width, 3) uint8 BGR, each with its number from 0 in the top rows."""
     import av
 
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(f"testsrc2=size={width}x{height}:rate={rate}", format="lavfi") as pattern:
         for number, frame in zip(range(count), pattern.decode(video=0), strict=False):
-            picture = cast(Picture, frame.to_ndarray(format="bgr24"))
-            write_number(picture, number)
-            yield picture
+            image = cast(Image, frame.to_ndarray(format="bgr24"))
+            write_number(image, number)
+            yield image
 
 
-def _opened(codec: Codec, picture: Picture, fps: float, keyframe_every: int) -> VideoCodecContext:
+def _opened(codec: Codec, image: Image, fps: float, keyframe_every: int) -> VideoCodecContext:
     import av
 
     name, pixels = ENCODERS[codec]
     context = cast("VideoCodecContext", av.CodecContext.create(name, "w"))
-    context.height, context.width = picture.shape[:2]
+    context.height, context.width = image.shape[:2]
     context.pix_fmt = pixels
     context.framerate = Fraction(fps).limit_denominator(1001)
     context.time_base = 1 / context.framerate
-    context.thread_count = 1  # more threads would cut each picture into slices
+    context.thread_count = 1  # more threads would cut each image into slices
     context.options = _options(codec, keyframe_every)
     return context
 

@@ -1,4 +1,4 @@
-"""Packets that get lost or damaged on the way, and a record of the pictures they belong to."""
+"""Packets that get lost or damaged on the way, and a record of the images they belong to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.rigs.rtsp.clip import Clip
 Fault = Literal["lose", "corrupt"]
 
 SPARED_BYTES = 8
-"""The payload's own headers are left alone: decoders shall see damaged pictures, not refuse the packet."""
+"""The payload's own headers are left alone: decoders shall see damaged images, not refuse the packet."""
 FLIP_EVERY = 7
 FLIP = 0x55
 

@@ -94,7 +94,7 @@ class Feed:
             self._viewers.remove(viewer)
 
     def switch(self, clip: Clip) -> None:
-        """Go on with the first picture of ``clip``, a key frame, when the next picture is due."""
+        """Go on with the first image of ``clip``, a key frame, when the next image is due."""
         if clip.codec != self.clip.codec:
             raise ValueError(f"cannot switch from {self.clip.codec} to {clip.codec} in a session: use change_codec")
         if self._viewers:

@@ -1,8 +1,8 @@
-"""A number in a picture's top rows, as black and white blocks that survive a codec.
+"""A number in an image's top rows, as black and white blocks that survive a codec.
 
 The law: twenty blocks of equal width across the top ``STRIP_PX`` rows: white, black, twelve bits of the number (the
 highest first), four bits of check, black, white. The check is ``number % 13 + 1``: it notices every single wrong block,
-and a picture of one colour.
+and an image of one colour.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 STRIP_PX = 16
 READ_ROWS = slice(3, 8)
-"""Inside the strip even when the picture was shrunk to 0.6 of its height (cv2.VideoCapture does that)."""
+"""Inside the strip even when the image was shrunk to 0.6 of its height (cv2.VideoCapture does that)."""
 NUMBER_BITS = 12
 CHECK_BITS = 4
 NUMBERS = 1 << NUMBER_BITS
@@ -27,22 +27,22 @@ BLACK_BELOW, WHITE_ABOVE = 96, 160
 NARROWEST_PX = 4 * BLOCKS
 
 
-def write_number(picture: Picture, number: int) -> None:
-    """Paint ``number`` over the top rows of ``picture``, (H, W, 3) uint8; raises ValueError where it has no room."""
-    height, width = picture.shape[:2]
+def write_number(image: Image, number: int) -> None:
+    """Paint ``number`` over the top rows of ``image``, (H, W, 3) uint8; raises ValueError where it has no room."""
+    height, width = image.shape[:2]
     if not 0 <= number < NUMBERS:
-        raise ValueError(f"cannot write {number} into a picture: give 0 to {NUMBERS - 1}")
+        raise ValueError(f"cannot write {number} into an image: give 0 to {NUMBERS - 1}")
     if width < NARROWEST_PX or height < 2 * STRIP_PX:
         raise ValueError(
-            f"a picture of {width}x{height} has no room for a number: {NARROWEST_PX}x{2 * STRIP_PX} is least"
+            f"an image of {width}x{height} has no room for a number: {NARROWEST_PX}x{2 * STRIP_PX} is least"
         )
     edges = _edges(width)
     for block, bit in enumerate(_blocks_of(number)):
-        picture[:STRIP_PX, edges[block] : edges[block + 1]] = 255 * bit
+        image[:STRIP_PX, edges[block] : edges[block + 1]] = 255 * bit
 
 
 def read_number(image: NDArray[Any]) -> int | None:
-    """The number in an (H, W, 3) uint8 picture, as decoded or resized; None where a block is unclear or wrong."""
+    """The number in an (H, W, 3) uint8 image, as decoded or resized; None where a block is unclear or wrong."""
     edges = _edges(image.shape[1])
     bits = []
     for left, right in pairwise(edges):

@@ -1,4 +1,4 @@
-"""RTP payload formats: one coded picture -> the payloads of its RTP packets.
+"""RTP payload formats: one coded image -> the payloads of its RTP packets.
 
 H.264: RFC 6184, single NAL units and FU-A (packetization-mode 1). H.265: RFC 7798, single NAL units and fragmentation
 units. JPEG: RFC 2435 with quantisation tables in band; baseline 4:2:0 or 4:2:2, at most 2040x2040.
@@ -51,7 +51,7 @@ def _fragments(header: bytes, unit_type: int, body: bytes) -> Iterator[bytes]:
 
 
 def jpeg_payloads(file: bytes) -> Iterator[bytes]:
-    """Raises ValueError for a picture that RFC 2435 cannot carry."""
+    """Raises ValueError for an image that RFC 2435 cannot carry."""
     jpeg = _parsed_jpeg(file)
     tables = struct.pack("!BBH", 0, 0, len(jpeg.tables)) + jpeg.tables
     offset = 0

@@ -14,7 +14,7 @@ from tests.rigs.rtsp.transport import Transport
 class Session:
     """From SETUP to TEARDOWN.
 
-    ``report_every_s`` None: no sender reports; else one before the first picture and one after every jump of the clock.
+    ``report_every_s`` None: no sender reports; else one before the first image and one after every jump of the clock.
     """
 
     def __init__(self, feed: Feed, transport: Transport, clock: CameraClock, report_every_s: float | None) -> None:

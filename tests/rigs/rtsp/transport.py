@@ -14,7 +14,7 @@ from tests.rigs.rtsp.link import Link
 TransportName = Literal["tcp", "udp"]
 
 FULL_BYTES = 1_000_000
-"""A client that leaves this much untaken misses pictures until the next key frame."""
+"""A client that leaves this much untaken misses images until the next key frame."""
 PORT_TRIES = 50
 
 
@@ -27,7 +27,7 @@ class Transport(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the client has fallen so far behind that pictures are better left out."""
+        """Whether the client has fallen so far behind that images are better left out."""
 
     def send(self, packets: Sequence[bytes]) -> None:
         """Send RTP packets."""

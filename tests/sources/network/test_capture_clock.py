@@ -27,14 +27,14 @@ class Clocks:
 
 
 class Camera:
-    """Sends a picture every 40 ms from second 100 on; each arrives ``delay_s`` later."""
+    """Sends an image every 40 ms from second 100 on; each arrives ``delay_s`` later."""
 
     def __init__(self, *, rtp: bool = True, held: bool = False, offset_s: float | None = 0.0) -> None:
         self.clocks, self.offset_s = Clocks(), offset_s
         self.clock = CaptureClock(rtp=rtp, held=held, now_ns=self.clocks.mono_ns, unix_ns=self.clocks.unix_ns)
         self.media_s = 0.0
 
-    def picture(self, delay_s: float = 0.01, *, interval_s: float = 0.04) -> Stamp:
+    def image(self, delay_s: float = 0.01, *, interval_s: float = 0.04) -> Stamp:
         self.media_s += interval_s
         return self.shown(self.media_s, delay_s)
 
@@ -52,30 +52,30 @@ class Camera:
 
 
 def test_jitter_is_taken_out() -> None:
-    """One quick picture, and the next ones are dated as if they had been as quick."""
+    """One quick image, and the next ones are dated as if they had been as quick."""
     camera = Camera()
-    camera.picture(0.01)
-    errors = [camera.error_s(camera.picture(delay)) for delay in (0.2, 0.15, 0.03, 0.3)]
+    camera.image(0.01)
+    errors = [camera.error_s(camera.image(delay)) for delay in (0.2, 0.15, 0.03, 0.3)]
     assert max(errors) < 0.0101
 
 
 def test_without_rtp_the_arrival_counts() -> None:
     """Time stamps of other formats are no clock."""
     camera = Camera(rtp=False)
-    camera.picture(0.01)
-    assert abs(camera.error_s(camera.picture(0.2)) - 0.2) < 1e-6
+    camera.image(0.01)
+    assert abs(camera.error_s(camera.image(0.2)) - 0.2) < 1e-6
 
 
-def test_a_picture_that_was_held_back_is_dated_back() -> None:
+def test_a_image_that_was_held_back_is_dated_back() -> None:
     """FFmpeg gave it away when the next one began, 40 ms later."""
     camera = Camera(held=True, rtp=False)
     for _ in range(5):
-        stamp = camera.picture(0.05)
+        stamp = camera.image(0.05)
     assert abs(camera.error_s(stamp) - 0.01) < 1e-6
 
 
 def test_a_camera_that_sends_unevenly_is_dated_right() -> None:
-    """Two pictures 1 ms apart: FFmpeg held the first for 1 ms only, and what it says of the way here counts as that."""
+    """Two images 1 ms apart: FFmpeg held the first for 1 ms only, and what it says of the way here counts as that."""
     camera, captured_s = Camera(held=True), [0.0]
     for interval_s in [0.04] * 10 + [0.001, 0.079] + [0.04] * 10 + [0.08, 0.02, 0.02] + [0.04] * 10:
         captured_s.append(captured_s[-1] + interval_s)
@@ -90,7 +90,7 @@ def test_a_camera_that_sends_unevenly_is_dated_right() -> None:
 def test_the_camera_labels() -> None:
     """Its clock is two seconds ahead: that is what the label says."""
     camera = Camera(offset_s=2.0)
-    stamp = camera.picture()
+    stamp = camera.image()
     assert stamp.source == "rtcp"
     assert stamp.unix_ns == round((NOON_S + 100.04 + 2.0) * 1e6) * 1000
 
@@ -98,7 +98,7 @@ def test_the_camera_labels() -> None:
 def test_a_wrong_clock_labels_nothing() -> None:
     """More than five seconds off, in either direction, or silent."""
     for offset_s in (5.1, -5.1, 3600.0, -1e9, None):
-        stamp = Camera(offset_s=offset_s).picture(0.01)
+        stamp = Camera(offset_s=offset_s).image(0.01)
         assert stamp.source == "arrival"
         assert abs(stamp.unix_ns / NS_PER_S - (NOON_S + 100.05)) < 1e-3
 
@@ -106,22 +106,22 @@ def test_a_wrong_clock_labels_nothing() -> None:
 def test_a_camera_clock_that_steps_back_waits() -> None:
     """Labels of one source never go back; until its time has come again they are ours."""
     camera = Camera()
-    first = camera.picture()
+    first = camera.image()
     camera.offset_s = -1.0
-    second = camera.picture()
+    second = camera.image()
     for _ in range(30):
-        last = camera.picture()
+        last = camera.image()
     assert [first.source, second.source, last.source] == ["rtcp", "arrival", "rtcp"]
 
 
 def test_our_wall_clock_changes_only_labels() -> None:
-    """The same pictures, once with our wall clock turned back an hour midway."""
+    """The same images, once with our wall clock turned back an hour midway."""
 
     def stamps(step_s: float) -> list[Stamp]:
         camera, found = Camera(), []
         for index in range(50):
             camera.clocks.step_s = step_s if index >= 25 else 0.0
-            found.append(camera.picture(0.01 + 0.03 * (index % 3)))
+            found.append(camera.image(0.01 + 0.03 * (index % 3)))
         return found
 
     steady, stepped = stamps(0.0), stamps(-3600.0)
@@ -136,7 +136,7 @@ def test_a_time_line_that_begins_again_is_not_old() -> None:
     for jump_s in (-2.0, -1e4, 86400.0):
         camera = Camera(offset_s=None)
         for _ in range(100):
-            before = camera.picture()
+            before = camera.image()
         camera.clocks.mono_s += 0.04
         camera.clock.arrived(camera.media_s + jump_s)
         stamp = camera.clock.stamp(camera.media_s + jump_s)
@@ -144,7 +144,7 @@ def test_a_time_line_that_begins_again_is_not_old() -> None:
         assert stamp.mono_ns >= before.mono_ns
 
 
-def test_a_slow_clock_makes_pictures_older_never_younger() -> None:
+def test_a_slow_clock_makes_images_older_never_younger() -> None:
     """A camera that counts 1 % too slowly: off by what it loses in the window, no more."""
     camera = Camera(offset_s=None)
     for index in range(3000):
@@ -154,10 +154,10 @@ def test_a_slow_clock_makes_pictures_older_never_younger() -> None:
         assert 0 <= stamp.age_s(camera.clocks.mono_ns()) < 0.06
 
 
-def test_pictures_without_time_stamps_are_dated_by_the_newest_packet() -> None:
+def test_images_without_time_stamps_are_dated_by_the_newest_packet() -> None:
     """The first ones of some servers."""
     camera = Camera()
-    camera.picture()
+    camera.image()
     camera.clocks.mono_s += 0.5
     camera.clock.arrived(None)
     stamp = camera.clock.stamp(None)
@@ -165,7 +165,7 @@ def test_pictures_without_time_stamps_are_dated_by_the_newest_packet() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Packets that never become pictures are forgotten."""
+    """Packets that never become images are forgotten."""
     camera = Camera()
     for index in range(10 * KEPT):
         camera.clock.arrived(0.04 * index, 1)

@@ -1,4 +1,4 @@
-"""Which pictures are marked when packets are lost or broken, with real streams and a real decoder."""
+"""Which images are marked when packets are lost or broken, with real streams and a real decoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.sources.network.decoder import Judged, LiveDecoder
 from stream.sources.network.ffmpeg_log import FfmpegLog, LogLine
 
 MISSED = LogLine(24, "rtsp", "RTP: missed 1 packets")
-KEY_EVERY, PICTURES = 20, 50
+KEY_EVERY, IMAGES = 20, 50
 FRAGMENT = 1400
 ENCODERS = {
     "h264": (
@@ -32,7 +32,7 @@ Lose = Callable[[Packets], Iterator[tuple[av.Packet, list[LogLine]]]]
 
 @pytest.fixture(scope="module", params=ENCODERS)
 def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MPEG-TS file, whose packets look like those from RTP; noise, so that every picture has several fragments."""
+    """An MPEG-TS file, whose packets look like those from RTP; noise, so that every image has several fragments."""
     encoder, options = ENCODERS[request.param]
     path = tmp_path_factory.mktemp("recording") / f"{request.param}.ts"
     rng = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for index in range(PICTURES):
+        for index in range(IMAGES):
             view = np.ascontiguousarray(scene[index : index + 240, 2 * index : 2 * index + 320])
             frame = av.VideoFrame.from_ndarray(view ^ rng.integers(0, 64, view.shape, np.uint8), format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, 25)
@@ -55,7 +55,7 @@ def decoded(path: Path, lose: Lose) -> list[Judged]:
         packets = [packet for packet in container.demux(stream) if packet.size]
         assert min(packet.size for packet in packets) > 2 * FRAGMENT
         decoder = LiveDecoder(stream, FfmpegLog(str))
-        judged = [picture for packet, said in lose(packets) for picture in decoder.decode(packet, said)]
+        judged = [image for packet, said in lose(packets) for image in decoder.decode(packet, said)]
         return judged + decoder.decode(None)
 
 
@@ -64,9 +64,9 @@ def pixels(judged: Judged) -> np.ndarray:
 
 
 def check(path: Path, lose: Lose) -> list[Judged]:
-    """A picture is tainted if and only if it differs from what was encoded."""
+    """An image is tainted if and only if it differs from what was encoded."""
     whole = {judged.frame.pts: pixels(judged) for judged in decoded(path, lambda packets: ((p, []) for p in packets))}
-    assert len(whole) == PICTURES
+    assert len(whole) == IMAGES
     result = decoded(path, lose)
     spoilt = [not np.array_equal(pixels(judged), whole[judged.frame.pts]) for judged in result]
     assert [judged.integrity == "tainted" for judged in result] == spoilt
@@ -83,7 +83,7 @@ def with_hole(packet: av.Packet) -> av.Packet:
 
 
 @pytest.mark.parametrize("hit", [0, 5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
-def test_a_hole_taints_its_own_picture_and_those_after(recording: Path, hit: int) -> None:
+def test_a_hole_taints_its_own_image_and_those_after(recording: Path, hit: int) -> None:
     """Up to the next key frame; H.265 decodes it without a word. What is not shown at all need not be marked."""
 
     def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
@@ -91,12 +91,12 @@ def test_a_hole_taints_its_own_picture_and_those_after(recording: Path, hit: int
             yield (with_hole(packet), [MISSED]) if index == hit else (packet, [])
 
     result = check(recording, lose)
-    assert len(result) < PICTURES or any(judged.integrity == "tainted" for judged in result)
+    assert len(result) < IMAGES or any(judged.integrity == "tainted" for judged in result)
 
 
 @pytest.mark.parametrize("lost", [5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
-def test_a_lost_picture_spares_the_one_before(recording: Path, lost: int) -> None:
-    """FFmpeg says so while it reads the picture before, which is whole."""
+def test_a_lost_image_spares_the_one_before(recording: Path, lost: int) -> None:
+    """FFmpeg says so while it reads the image before, which is whole."""
 
     def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
         for index, packet in enumerate(packets):
@@ -118,13 +118,13 @@ def test_garbage_does_not_end_the_stream(recording: Path) -> None:
             yield packet, []
 
     result = decoded(recording, lose)
-    assert [judged.integrity for judged in result[-(PICTURES - KEY_EVERY) :]] == ["clean"] * (PICTURES - KEY_EVERY)
+    assert [judged.integrity for judged in result[-(IMAGES - KEY_EVERY) :]] == ["clean"] * (IMAGES - KEY_EVERY)
 
 
 def test_a_stream_without_damage_is_clean(recording: Path) -> None:
-    """Every picture, from the first."""
+    """Every image, from the first."""
     result = decoded(recording, lambda packets: ((packet, []) for packet in packets))
-    assert [judged.integrity for judged in result] == ["clean"] * PICTURES
+    assert [judged.integrity for judged in result] == ["clean"] * IMAGES
 
 
 def test_joining_midway_is_no_damage(recording: Path) -> None:
@@ -139,7 +139,7 @@ LATER = 10_000_000
 
 
 def set_back(packets: Packets, begin: int) -> Iterator[tuple[av.Packet, list[LogLine]]]:
-    """Two minutes late and with a hole in picture 5; then once more from ``begin`` on, by a time line from 0."""
+    """Two minutes late and with a hole in image 5; then once more from ``begin`` on, by a time line from 0."""
     for index, packet in enumerate(packets):
         late = with_hole(packet) if index == 5 else copy_of(packet)
         late.pts, late.dts = packet.pts + LATER, packet.dts + LATER
@@ -157,7 +157,7 @@ def copy_of(packet: av.Packet) -> av.Packet:
 
 @pytest.mark.parametrize(("begin", "healed"), [(0, 0), (7, KEY_EVERY)])
 def test_a_time_line_that_jumps_back_heals_at_the_next_key_frame(recording: Path, begin: int, healed: int) -> None:
-    """Be it the picture that jumps, be it a later one: the damage's time is of the old time line."""
+    """Be it the image that jumps, be it a later one: the damage's time is of the old time line."""
     result = decoded(recording, lambda packets: set_back(packets, begin))
     with av.open(str(recording)) as container:
         pts = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]

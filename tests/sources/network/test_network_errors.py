@@ -157,7 +157,7 @@ def test_a_silent_camera_is_a_stall(transport: str) -> None:
     with RtspCamera({"/cam": CLIP}) as camera:
         error = reading_error(network(camera.url("/cam"), transport=transport), camera.stall)
     assert isinstance(error, SourceStalled)
-    found = re.search(r"no picture for (\d+\.\d) s; .* raise stall_s \((\S+) s\)", str(error))
+    found = re.search(r"no image for (\d+\.\d) s; .* raise stall_s \((\S+) s\)", str(error))
     assert found is not None, error
     assert float(found[1]) >= STALL_S == float(found[2])
 
@@ -169,13 +169,13 @@ def test_reports_alone_are_a_stall() -> None:
     assert isinstance(error, SourceStalled)
 
 
-def test_data_without_pictures_is_a_stall() -> None:
-    """H.265 shows nothing between a lost picture and the next key frame, here four seconds away."""
+def test_data_without_images_is_a_stall() -> None:
+    """H.265 shows nothing between a lost image and the next key frame, here four seconds away."""
     clip = Clip.test_pattern(codec="h265", seconds=4, keyframe_every=100)
     with RtspCamera({"/cam": clip}) as camera:
         error = reading_error(network(camera.url("/cam")), lambda: camera.lose(1))
     assert isinstance(error, SourceStalled)
-    assert "no picture could be decoded" in str(error)
+    assert "no image could be decoded" in str(error)
 
 
 def test_a_slow_reader_is_no_stall() -> None:

@@ -30,7 +30,7 @@ LEVELS = 8
 
 
 def level(index: int) -> int:
-    """Picture ``index`` is all of this gray."""
+    """Image ``index`` is all of this gray."""
     return 40 + 25 * (index % LEVELS)
 
 
@@ -38,7 +38,7 @@ def index_of(frame: Frame) -> int:
     return round((float(frame.image.mean()) - 40) / 25)
 
 
-def picture(index: int) -> np.ndarray:
+def image(index: int) -> np.ndarray:
     return np.full((96, 128, 3), level(index), np.uint8)
 
 
@@ -52,13 +52,13 @@ class MjpegCamera(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=image")
         self.end_headers()
         for index in count():
             if self.server.over.wait(1 / FPS):  # type: ignore[attr-defined]
                 return
-            jpeg = cv2.imencode(".jpg", picture(index))[1].tobytes()
-            head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            jpeg = cv2.imencode(".jpg", image(index))[1].tobytes()
+            head = f"--image\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             try:
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
             except OSError:
@@ -85,7 +85,7 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[Threadin
 
 @contextmanager
 def sending(url: str, form: str, **options: str) -> Iterator[None]:
-    """An encoder that sends pictures to ``url`` in real time."""
+    """An encoder that sends images to ``url`` in real time."""
     over = threading.Event()
 
     def send() -> None:
@@ -95,7 +95,7 @@ def sending(url: str, form: str, **options: str) -> Iterator[None]:
         for index in count():
             if over.wait(1 / FPS):
                 break
-            frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(image(index), format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.close()
@@ -137,7 +137,7 @@ def test_mjpeg_over_http() -> None:
         (Size(96, 128), "arrival", "clean")
     }
     assert "mjpeg" in about
-    assert "25 fps" not in about  # FFmpeg's guess for pictures without time stamps
+    assert "25 fps" not in about  # FFmpeg's guess for images without time stamps
 
 
 def test_a_web_camera_that_goes_away() -> None:

@@ -1,4 +1,4 @@
-"""Network cameras over real RTSP: fresh pictures, marked damage, honest stamps."""
+"""Network cameras over real RTSP: fresh images, marked damage, honest stamps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ every_transport = pytest.mark.parametrize("transport", ["tcp", "udp"])
 
 
 def lossy_clip(codec: str) -> Clip:
-    """Large enough for several RTP packets a picture; key frames are 0, 25, 50 and 75."""
+    """Large enough for several RTP packets an image; key frames are 0, 25, 50 and 75."""
     return Clip.test_pattern(codec=codec, width=640, height=480, fps=50, seconds=2, keyframe_every=25)
 
 
@@ -31,7 +31,7 @@ def reference(codec: str) -> dict[int, Image]:
 
 @every_codec
 @every_transport
-def test_a_camera_gives_every_picture_in_order(codec: str, transport: str) -> None:
+def test_a_camera_gives_every_image_in_order(codec: str, transport: str) -> None:
     """BGR, read-only, numbered from 0, named, none missing."""
     clip = Clip.test_pattern(codec=codec)
     with RtspCamera({"/cam": clip}) as camera, network(camera.url("/cam"), transport=transport) as source:
@@ -46,8 +46,8 @@ def test_a_camera_gives_every_picture_in_order(codec: str, transport: str) -> No
 
 
 @every_codec
-def test_the_first_picture_is_fresh(codec: str) -> None:
-    """Ten pictures piled up between opening and reading: the first one shown is none of them."""
+def test_the_first_image_is_fresh(codec: str) -> None:
+    """Ten images piled up between opening and reading: the first one shown is none of them."""
     with RtspCamera({"/cam": Clip.test_pattern(codec=codec)}) as camera, network(camera.url("/cam")) as source:
         waiting = threading.Event()
         while camera.sent("/cam") < 20:
@@ -68,8 +68,8 @@ def test_the_first_picture_is_fresh(codec: str) -> None:
         ("mjpeg", "udp", 1),
     ],
 )
-def test_loss_taints_exactly_the_spoilt_pictures(codec: str, transport: str, packets: int) -> None:
-    """A picture is tainted if and only if it is not, bit for bit, what the camera sent; the next key frame heals."""
+def test_loss_taints_exactly_the_spoilt_images(codec: str, transport: str, packets: int) -> None:
+    """An image is tainted if and only if it is not, bit for bit, what the camera sent; the next key frame heals."""
     whole = reference(codec)
     with RtspCamera({"/cam": lossy_clip(codec)}) as camera, network(camera.url("/cam"), transport=transport) as source:
         frames = read_until(source, Harm(camera, lambda: camera.lose(packets)))

@@ -1,4 +1,4 @@
-"""Pictures as a graphics card's decoder leaves them, here in the CPU's memory: the code does not tell the two apart."""
+"""Images as a graphics card's decoder leaves them, here in the CPU's memory: the code does not tell the two apart."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def squares(height: int = 64, width: int = 112) -> np.ndarray:
     return np.repeat(np.repeat(colours, 16, 0), 16, 1)[:height, :width].copy()
 
 
-def inside_squares(picture: np.ndarray) -> np.ndarray:
-    """Without the two pixels at each border, where FFmpeg mixes neighbouring chroma when it makes the picture."""
-    y, x = (np.arange(length) % 16 for length in picture.shape[:2])
-    return picture[(y >= 3) & (y < 13)][:, (x >= 3) & (x < 13)]
+def inside_squares(image: np.ndarray) -> np.ndarray:
+    """Without the two pixels at each border, where FFmpeg mixes neighbouring chroma when it makes the image."""
+    y, x = (np.arange(length) % 16 for length in image.shape[:2])
+    return image[(y >= 3) & (y < 13)][:, (x >= 3) & (x < 13)]
 
 
-def as_decoded(picture: np.ndarray, kind: str, space: Colorspace, span: ColorRange) -> VideoFrame:
-    frame = VideoFrame.from_ndarray(picture, "bgr24")
+def as_decoded(image: np.ndarray, kind: str, space: Colorspace, span: ColorRange) -> VideoFrame:
+    frame = VideoFrame.from_ndarray(image, "bgr24")
     return frame.reformat(format=kind, dst_colorspace=space, dst_color_range=span)
 
 
@@ -46,21 +46,21 @@ def as_decoded(picture: np.ndarray, kind: str, space: Colorspace, span: ColorRan
 @pytest.mark.parametrize("kind", FORMATS)
 def test_colours_come_back(kind: str, space: Colorspace, span: ColorRange) -> None:
     """Of all matrices, ranges and depths of samples, as they were before they were made into video."""
-    picture = squares()
-    frame = as_decoded(picture, kind, space, span)
+    image = squares()
+    frame = as_decoded(image, kind, space, span)
     frame.colorspace, frame.color_range = space.value, span.value
     found = frame_to_bgr(frame).numpy()
-    difference = np.abs(inside_squares(found).astype(int) - inside_squares(picture).astype(int))
+    difference = np.abs(inside_squares(found).astype(int) - inside_squares(image).astype(int))
     assert difference.max() <= 3, difference.max()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_card_and_the_cpu_show_the_same_picture(kind: str) -> None:
+def test_a_card_and_the_cpu_show_the_same_image(kind: str) -> None:
     """FFmpeg's own conversion of the same frame: a camera looks the same whichever decodes it."""
     rng = np.random.default_rng(1)
-    picture = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), dtype=np.uint8), (0, 0), 12)
-    picture = cv2.normalize(picture.astype(np.float32), None, 40, 215, cv2.NORM_MINMAX).astype(np.uint8)
-    frame = as_decoded(picture, kind, Colorspace.ITU601, ColorRange.MPEG)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), dtype=np.uint8), (0, 0), 12)
+    image = cv2.normalize(image.astype(np.float32), None, 40, 215, cv2.NORM_MINMAX).astype(np.uint8)
+    frame = as_decoded(image, kind, Colorspace.ITU601, ColorRange.MPEG)
     difference = np.abs(frame_to_bgr(frame).numpy().astype(int) - BgrConverter()(frame).astype(int))
     assert difference.mean() < 1.5
     assert np.quantile(difference, 0.99) <= 6
@@ -74,25 +74,25 @@ def test_a_stream_that_names_no_matrix_is_taken_as_ffmpeg_takes_it() -> None:
     assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 3
 
 
-def test_the_picture_is_a_copy_and_the_planes_are_not() -> None:
+def test_the_image_is_a_copy_and_the_planes_are_not() -> None:
     """A decoder has few surfaces and uses them again."""
     frame = as_decoded(squares(), "nv12", Colorspace.ITU601, ColorRange.MPEG)
-    picture = frame_to_bgr(frame)
-    before = picture.clone()
+    image = frame_to_bgr(frame)
+    before = image.clone()
     luma, _ = planes(frame)
     np.frombuffer(frame.planes[0], np.uint8)  # the same memory
     luma.zero_()
     assert not np.frombuffer(frame.planes[0], np.uint8)[: frame.width].any()
-    assert torch.equal(picture, before)
+    assert torch.equal(image, before)
 
 
 def test_odd_sizes_take_the_last_chroma_twice() -> None:
     """Cameras cut 1080 lines from 1088; some cut to odd sizes."""
     luma, chroma = torch.full((5, 7), 128, dtype=torch.uint8), torch.full((2, 3, 2), 128, dtype=torch.uint8)
     chroma[1, 2] = torch.tensor([128, 200])
-    picture = to_bgr(luma, chroma, BT601_WEIGHTS, full_range=True)
-    assert picture.shape == (5, 7, 3)
-    assert picture[4, 6].tolist() == picture[3, 5].tolist() != picture[0, 0].tolist() == [128, 128, 128]
+    image = to_bgr(luma, chroma, BT601_WEIGHTS, full_range=True)
+    assert image.shape == (5, 7, 3)
+    assert image[4, 6].tolist() == image[3, 5].tolist() != image[0, 0].tolist() == [128, 128, 128]
 
 
 @pytest.mark.parametrize(
@@ -106,28 +106,28 @@ def test_a_card_that_fails_is_a_failure_of_the_source(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("stream.sources.pixels.nv12.frame_to_bgr", lost)
     frame: Any = SimpleNamespace(format=SimpleNamespace(name="cuda"), sw_format=SimpleNamespace(name="nv12"))
-    with pytest.raises(SourceError, match=f"gives no picture: {words} decode = .cpu."):
+    with pytest.raises(SourceError, match=f"gives no image: {words} decode = .cpu."):
         BgrConverter()(frame)
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_a_card_decodes_to_the_same_pictures(tmp_path: Path) -> None:
+def test_a_card_decodes_to_the_same_images(tmp_path: Path) -> None:
     """NVDEC, its surfaces read by torch, against the CPU's decoder: H.264 prescribes every bit."""
     path = tmp_path / "clip.mp4"
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for i in range(12):
-            picture = np.roll(squares(240, 320), 4 * i, axis=1)
-            container.mux(stream.encode(VideoFrame.from_ndarray(picture, "bgr24")))
+            image = np.roll(squares(240, 320), 4 * i, axis=1)
+            container.mux(stream.encode(VideoFrame.from_ndarray(image, "bgr24")))
         container.mux(stream.encode())
-    pictures = {}
+    images = {}
     for hardware in (None, HWAccel("cuda", is_hw_owned=True)):
         with av.open(path, hwaccel=hardware) as container:
             frames = list(container.decode(video=0))
-            to_picture = BgrConverter()
-            pictures[frames[0].format.name] = np.stack([to_picture(frame) for frame in frames])
-    assert pictures.keys() == {"yuv420p", "cuda"}
-    difference = np.abs(pictures["cuda"].astype(int) - pictures["yuv420p"].astype(int))
+            to_image = BgrConverter()
+            images[frames[0].format.name] = np.stack([to_image(frame) for frame in frames])
+    assert images.keys() == {"yuv420p", "cuda"}
+    difference = np.abs(images["cuda"].astype(int) - images["yuv420p"].astype(int))
     assert np.median(difference) <= 2

@@ -10,7 +10,7 @@ import pytest
 
 from stream.errors import SourceError
 from stream.frames import Image, Size
-from stream.sources.webcam.pixel_formats import BAYER, GREY, RAW, PictureDecoder
+from stream.sources.webcam.pixel_formats import BAYER, GREY, RAW, ImageDecoder
 
 SIZE, VGA = Size(48, 64), Size(480, 640)
 
@@ -21,23 +21,23 @@ def colours() -> Image:
     return np.ascontiguousarray(np.broadcast_to(np.repeat(bars, 8, axis=0), (*SIZE, 3)))
 
 
-def memory_of(picture: Image, name: str, *, padded: bool) -> bytes:
+def memory_of(image: Image, name: str, *, padded: bool) -> bytes:
     """As a driver lays it out: planes one after another; ``padded``: each line a quarter longer than its pixels."""
     if name.startswith("bayer"):
-        planes = [mosaic(picture, name.removeprefix("bayer_").removesuffix("8"))]
+        planes = [mosaic(image, name.removeprefix("bayer_").removesuffix("8"))]
     else:
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format=name)
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=name)
         planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
     extra = 4 if padded else 1 << 30
     return b"".join(np.pad(p, ((0, 0), (0, p.shape[1] // extra)), constant_values=99).tobytes() for p in planes)
 
 
-def mosaic(picture: Image, pattern: str) -> Image:
+def mosaic(image: Image, pattern: str) -> Image:
     """(H, W) uint8: of each pixel the one colour that its place in the ``pattern`` lets through."""
-    grey = np.empty(picture.shape[:2], np.uint8)
+    grey = np.empty(image.shape[:2], np.uint8)
     for place, letter in enumerate(pattern):
         rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
-        grey[rows, columns] = picture[rows, columns, "bgr".index(letter)]
+        grey[rows, columns] = image[rows, columns, "bgr".index(letter)]
     return grey
 
 
@@ -47,7 +47,7 @@ def test_every_colour_format_keeps_the_colours(fourcc: str, padded: bool) -> Non
     """Contiguous, read-only, without the padding; exact but for the rounding of YUV, and for the edges of colours."""
     raw = (RAW | BAYER)[fourcc]
     line = SIZE.width * raw.bytes_per_pixel
-    convert = PictureDecoder(fourcc, SIZE, line + line // 4 if padded else 0)
+    convert = ImageDecoder(fourcc, SIZE, line + line // 4 if padded else 0)
     converted = convert(memoryview(memory_of(colours(), raw.name, padded=padded)))
     assert converted is not None
     image, integrity = converted
@@ -66,7 +66,7 @@ def test_every_colour_format_keeps_the_colours(fourcc: str, padded: bool) -> Non
 def test_grey_formats_give_grey(fourcc: str) -> None:
     """8, 10 and 16 bits: all as 8."""
     ramp = np.ascontiguousarray(np.broadcast_to(np.arange(0, 256, 4, dtype=np.uint8)[:, None], (*SIZE, 3)))
-    converted = PictureDecoder(fourcc, SIZE)(memoryview(memory_of(ramp, GREY[fourcc].name, padded=False)))
+    converted = ImageDecoder(fourcc, SIZE)(memoryview(memory_of(ramp, GREY[fourcc].name, padded=False)))
     assert converted is not None
     assert np.abs(converted.image.astype(int) - ramp).max() <= 2
 
@@ -77,16 +77,16 @@ def test_full_range_is_not_stretched() -> None:
     grey[::2] = 16  # luma
     levels = []
     for full_range in (False, True):
-        converted = PictureDecoder("YUYV", SIZE, full_range=full_range)(memoryview(grey.tobytes()))
+        converted = ImageDecoder("YUYV", SIZE, full_range=full_range)(memoryview(grey.tobytes()))
         assert converted is not None
         levels.append(int(converted.image.max()))
     assert levels[0] <= 1
     assert 15 <= levels[1] <= 17
 
 
-def test_too_few_bytes_are_no_picture() -> None:
+def test_too_few_bytes_are_no_image() -> None:
     """A buffer that the driver filled in part, or not at all; the next one is read again."""
-    convert = PictureDecoder("YUYV", SIZE)
+    convert = ImageDecoder("YUYV", SIZE)
     whole = memoryview(memory_of(colours(), "yuyv422", padded=False))
     assert convert(whole[:100]) is None
     assert convert(whole[:0]) is None
@@ -96,12 +96,12 @@ def test_too_few_bytes_are_no_picture() -> None:
 def test_lines_that_are_no_whole_pixels_are_refused() -> None:
     """Rather than shown awry."""
     with pytest.raises(SourceError, match="lines of 200 bytes in rgb24"):
-        PictureDecoder("RGB3", SIZE, 200)
+        ImageDecoder("RGB3", SIZE, 200)
 
 
 @pytest.fixture(scope="module")
 def jpeg() -> bytes:
-    """Noise, 640 x 480, so that half of the bytes is half of the picture."""
+    """Noise, 640 x 480, so that half of the bytes is half of the image."""
     codec = av.CodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt, codec.time_base = 640, 480, "yuvj422p", Fraction(1, 30)
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
@@ -109,9 +109,9 @@ def jpeg() -> bytes:
     return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
 
 
-def test_a_jpeg_picture_that_is_cut_off_is_tainted(jpeg: bytes) -> None:
-    """FFmpeg marks it in no way but a line of its log; the next picture is clean."""
-    convert = PictureDecoder("MJPG", VGA)
+def test_a_jpeg_image_that_is_cut_off_is_tainted(jpeg: bytes) -> None:
+    """FFmpeg marks it in no way but a line of its log; the next image is clean."""
+    convert = ImageDecoder("MJPG", VGA)
     half, whole = convert(memoryview(jpeg)[: len(jpeg) // 2]), convert(memoryview(jpeg))
     assert half is not None
     assert whole is not None
@@ -120,17 +120,17 @@ def test_a_jpeg_picture_that_is_cut_off_is_tainted(jpeg: bytes) -> None:
     assert any("mjpeg" in line for line in convert.log_lines)
 
 
-def test_bytes_that_are_no_jpeg_are_no_picture(jpeg: bytes) -> None:
+def test_bytes_that_are_no_jpeg_are_no_image(jpeg: bytes) -> None:
     """What follows is not affected."""
-    convert = PictureDecoder("MJPG", VGA)
-    assert convert(memoryview(b"not a picture" * 20)) is None
+    convert = ImageDecoder("MJPG", VGA)
+    assert convert(memoryview(b"not an image" * 20)) is None
     assert convert(memoryview(jpeg)) is not None
 
 
 @pytest.mark.parametrize("foreign", [b"\xff\xe4\x00\x00", b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\x7f"])
-def test_foreign_data_in_a_jpeg_picture_is_no_damage(jpeg: bytes, foreign: bytes) -> None:
+def test_foreign_data_in_a_jpeg_image_is_no_damage(jpeg: bytes, foreign: bytes) -> None:
     """Many webcams send it: FFmpeg complains of fields whose lengths make no sense."""
     odd = jpeg[:2] + foreign + jpeg[2:]
-    converted = PictureDecoder("MJPG", VGA)(memoryview(odd))
+    converted = ImageDecoder("MJPG", VGA)(memoryview(odd))
     assert converted is not None
     assert converted.integrity == "clean"

@@ -1,6 +1,6 @@
 """Webcams without a webcam: the choice of a format, times, errors, stalls; and OpenCV, which reads files, too.
 
-A real driver with a camera that is unplugged, hangs and damages pictures is in tests/rigs/test_webcam_rig.py.
+A real driver with a camera that is unplugged, hangs and damages images is in tests/rigs/test_webcam_rig.py.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def settings(**values: object) -> WebcamCamera:
     return WebcamCamera(source="webcam", name="desk", **{"device": "0", **values})
 
 
-def pictures(source: WebcamSource, stopping: threading.Event | None = None) -> Iterator[Image]:
+def images(source: WebcamSource, stopping: threading.Event | None = None) -> Iterator[Image]:
     for frame in source.frames(stopping or threading.Event()):
         yield frame.image
 
@@ -153,9 +153,9 @@ def test_the_end_of_a_camera_has_a_reason() -> None:
 
 
 class HungCamera:
-    """Gives so many pictures, then waits as long as it is let."""
+    """Gives so many images, then waits as long as it is let."""
 
-    path, name, log_lines = "/dev/video0", "hung", ("uvcvideo: bad picture, not shown",)
+    path, name, log_lines = "/dev/video0", "hung", ("uvcvideo: bad image, not shown",)
     given = Given(SIZE, 30.0, "yuyv422")
 
     def __init__(self, count: int) -> None:
@@ -182,26 +182,26 @@ def test_a_camera_that_hangs_is_a_stall() -> None:
     camera = HungCamera(3)
     seen: list[Image] = []
     source = WebcamSource(settings(stall_s=0.4, open_s=60), lambda _: camera)
-    with pytest.raises(SourceStalled, match=r"/dev/video0: no picture for 0\.4 s; .* raise stall_s"), source:
-        seen.extend(pictures(source))
+    with pytest.raises(SourceStalled, match=r"/dev/video0: no image for 0\.4 s; .* raise stall_s"), source:
+        seen.extend(images(source))
     assert (len(seen), camera.closed, source.log_lines) == (3, True, camera.log_lines)
 
 
-def test_the_first_picture_may_take_longer() -> None:
+def test_the_first_image_may_take_longer() -> None:
     """open_s instead of stall_s: a camera needs time to find its exposure."""
     source = WebcamSource(settings(stall_s=60, open_s=0.5), lambda _: HungCamera(0))
-    with pytest.raises(SourceStalled, match=r"no picture for 0\.5 s; .* raise open_s"), source:
-        next(pictures(source))
+    with pytest.raises(SourceStalled, match=r"no image for 0\.5 s; .* raise open_s"), source:
+        next(images(source))
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_end() -> None:
-    """stopping is heard while it waits for a picture."""
+    """stopping is heard while it waits for an image."""
     stopping = threading.Event()
     source = WebcamSource(settings(stall_s=60, open_s=60), lambda _: HungCamera(0))
     stopper = threading.Timer(0.3, stopping.set)
     with source:
         stopper.start()
-        assert list(pictures(source, stopping)) == []  # a stall would raise
+        assert list(images(source, stopping)) == []  # a stall would raise
     stopper.join()
 
 
@@ -228,7 +228,7 @@ def test_a_difference_is_warned_of_in_one_line(caplog: pytest.LogCaptureFixture)
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Ten pictures, 64 x 48, 25 fps: OpenCV reads a file by the same calls as a camera."""
+    """Ten images, 64 x 48, 25 fps: OpenCV reads a file by the same calls as a camera."""
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
@@ -239,11 +239,11 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_opencv_reads_until_there_are_no_more_pictures(clip: Path) -> None:
+def test_opencv_reads_until_there_are_no_more_images(clip: Path) -> None:
     """Then it says so: a camera has no end."""
     source = WebcamSource(settings(device=str(clip)), Cv2Webcam)
     seen: list[Frame] = []
-    with pytest.raises(SourceError, match="gives no picture any more; unplug it"), source:
+    with pytest.raises(SourceError, match="gives no image any more; unplug it"), source:
         seen.extend(source.frames(threading.Event()))
     assert [(frame.camera, frame.seq, frame.stamp.source) for frame in seen] == [
         ("desk", seq, "arrival") for seq in range(10)

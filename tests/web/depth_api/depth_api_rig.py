@@ -1,4 +1,4 @@
-"""A real server with the picture service on it, networks of numpy that a test can hold up, and a plain HTTP client."""
+"""A real server with the image service on it, networks of numpy that a test can hold up, and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
 from stream.settings import RenderSettings, WebSettings
 from stream.stages.render import Painter
-from stream.web.depth_api.routes import PictureService
+from stream.web.depth_api.routes import ImageService
 from stream.web.server import WebServer
 
 
@@ -42,7 +42,7 @@ class Reply:
 
 
 class Network:
-    """Depth is the picture's blue, in metres; counts what it is asked, and waits where a test holds it."""
+    """Depth is the image's blue, in metres; counts what it is asked, and waits where a test holds it."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -63,7 +63,7 @@ class Network:
         with self._lock:
             self._now -= 1
         depth = image[..., 0].astype(np.float32)
-        return DepthMap(depth, "metric", Frame(image, "picture", 0, Stamp.now()), model)
+        return DepthMap(depth, "metric", Frame(image, "image", 0, Stamp.now()), model)
 
 
 def painted(depth_map: DepthMap, colormap: str) -> View:
@@ -73,7 +73,7 @@ def painted(depth_map: DepthMap, colormap: str) -> View:
 class Client:
     """Asks one server, each time over a connection of its own."""
 
-    def __init__(self, url: str, service: PictureService) -> None:
+    def __init__(self, url: str, service: ImageService) -> None:
         self.host, self.service = urlsplit(url).netloc, service
 
     def post(
@@ -113,7 +113,7 @@ def serving(
     """The service behind a real server on a free port; threads of both end with it."""
     web = WebSettings(address="127.0.0.1:0", **settings)
     with (
-        PictureService(network, models, web, paint=painted, patience_s=patience_s) as service,
+        ImageService(network, models, web, paint=painted, patience_s=patience_s) as service,
         WebServer(Starlette(routes=service.routes()), web) as server,
     ):
         yield Client(server.url, service)

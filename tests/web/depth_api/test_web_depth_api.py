@@ -18,7 +18,7 @@ from stream.render.colormap import lut
 from stream.web.depth_api.responses import Depth, answer_with
 
 IMAGE = noise()
-PICTURE = encoded(IMAGE)
+POSTED = encoded(IMAGE)
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def client(network: Network) -> Iterator[Client]:
 
 
 def test_colours_are_the_answer_when_nothing_is_said(client: Client, network: Network) -> None:
-    """A PNG of the picture's size, painted over its own range, by the first network."""
-    reply = client.post(PICTURE)
+    """A PNG of the image's size, painted over its own range, by the first network."""
+    reply = client.post(POSTED)
     assert (reply.status, reply.headers["content-type"]) == (200, "image/png")
     painted = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_UNCHANGED)
     assert painted.shape == IMAGE.shape
@@ -49,7 +49,7 @@ def test_colours_are_the_answer_when_nothing_is_said(client: Client, network: Ne
 
 def test_a_png_of_16_bits_says_how_to_read_it(client: Client) -> None:
     """The headers' numbers give the depth back."""
-    reply = client.post(PICTURE, output="png16")
+    reply = client.post(POSTED, output="png16")
     values = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_UNCHANGED)
     assert (values.dtype, reply.headers["x-depth-formula"]) == (np.uint16, "depth = offset + scale * value")
     depth = decode_png16(values, float(reply.headers["x-depth-scale"]), float(reply.headers["x-depth-offset"]))
@@ -60,13 +60,13 @@ def test_a_png_of_16_bits_says_how_to_read_it(client: Client) -> None:
 
 def test_npy_is_the_depth_itself(client: Client) -> None:
     """float32, to the last bit."""
-    depth = np.load(io.BytesIO(client.post(PICTURE, output="npy").body), allow_pickle=False)
+    depth = np.load(io.BytesIO(client.post(POSTED, output="npy").body), allow_pickle=False)
     np.testing.assert_array_equal(depth, IMAGE[..., 0].astype(np.float32))
 
 
 def test_json_says_what_can_be_said_in_words_and_numbers(client: Client) -> None:
     """Kind, unit, range, size and who made it."""
-    about = client.post(PICTURE, output="json", model="other").data
+    about = client.post(POSTED, output="json", model="other").data
     blue = IMAGE[..., 0]
     assert about.pop("ms") >= 0
     assert about == {
@@ -99,34 +99,43 @@ def test_unknown_and_infinite_depth_are_no_numbers_of_json(
     from json import loads
 
     array = np.array(depth, np.float32)
-    frame = Frame(np.zeros((*array.shape, 3), np.uint8), "picture", 0, Network()("blue", IMAGE).frame.stamp)
+    frame = Frame(np.zeros((*array.shape, 3), np.uint8), "image", 0, Network()("blue", IMAGE).frame.stamp)
     made = Depth(DepthMap(array, "metric", frame, "blue", "random", scale_guessed=True), 3.0)
     about = loads(answer_with(made, "json", "", None).body)  # type: ignore[arg-type]
     assert {name: about[name] for name in expected} == expected
     assert (about["weights"], about["scale_guessed"]) == ("random", True)
 
 
-def test_a_form_brings_picture_and_options(client: Client, network: Network) -> None:
+def test_a_form_brings_image_and_options(client: Client, network: Network) -> None:
     """As a browser's form or curl -F sends it; what the form says goes before what the address says."""
-    body, kind = form(output="json", model="other", picture=PICTURE, colormap="")
+    body, kind = form(output="json", model="other", image=POSTED, colormap="")
     reply = client.post(body, kind, output="npy")
     assert (reply.status, reply.data["model"]) == (200, "other")
-    assert client.post(PICTURE, output="json", model="other").headers["x-cache"] == "hit", "the same bytes"
+    assert client.post(POSTED, output="json", model="other").headers["x-cache"] == "hit", "the same bytes"
+
+
+@pytest.mark.parametrize("name", ["image", "file", "picture"])
+def test_the_image_may_have_the_names_that_other_programs_use(client: Client, name: str) -> None:
+    """Each of them alone; two of them are two images."""
+    body, kind = form(output="json", **{name: POSTED})
+    assert client.post(body, kind).status == 200
+    body, kind = form(image=POSTED, file=POSTED)
+    assert client.post(body, kind).words == 'the form has more than one "image": send them one by one\n'
 
 
 def test_an_answer_is_given_again_without_work(client: Client, network: Network) -> None:
-    """The same picture by other ways is the same; other colours of it need no network."""
-    first, second = client.post(PICTURE), client.post(PICTURE, "application/octet-stream", model="blue")
+    """The same image by other ways is the same; other colours of it need no network."""
+    first, second = client.post(POSTED), client.post(POSTED, "application/octet-stream", model="blue")
     assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
     assert first.body == second.body
     assert first.headers["etag"] == second.headers["etag"]
-    turbo = client.post(PICTURE, colormap="turbo")
+    turbo = client.post(POSTED, colormap="turbo")
     assert (turbo.headers["x-cache"], len(network.calls)) == ("miss", 1)
     assert turbo.body != first.body
     assert turbo.headers["etag"] != first.headers["etag"]
-    assert client.post(PICTURE, output="json", colormap="turbo").headers["x-cache"] == "miss"
-    assert client.post(PICTURE, output="json", colormap="gray").headers["x-cache"] == "hit", "no colours in it"
-    assert client.post(PICTURE, model="other").headers["x-cache"] == "miss"
+    assert client.post(POSTED, output="json", colormap="turbo").headers["x-cache"] == "miss"
+    assert client.post(POSTED, output="json", colormap="gray").headers["x-cache"] == "hit", "no colours in it"
+    assert client.post(POSTED, model="other").headers["x-cache"] == "miss"
     assert network.calls == ["blue", "other"]
     counts = client.service.counts()
     assert (counts["hit"], counts["miss"], counts["running"], counts["kept"]) == (2, 4, 0, 6)
@@ -135,12 +144,12 @@ def test_an_answer_is_given_again_without_work(client: Client, network: Network)
 def test_nothing_is_kept_where_nothing_may_be(network: Network) -> None:
     """cache_mb = 0: everything is made anew."""
     with serving(network, cache_mb=0) as client:
-        assert [client.post(PICTURE).headers["x-cache"] for _ in range(2)] == ["miss", "miss"]
+        assert [client.post(POSTED).headers["x-cache"] for _ in range(2)] == ["miss", "miss"]
         assert (len(network.calls), client.service.counts()["kept"]) == (2, 0)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
-def test_every_usual_form_of_picture_is_read(client: Client, ending: str) -> None:
+def test_every_usual_form_of_image_is_read(client: Client, ending: str) -> None:
     """And is worked on as it looks."""
     body = encoded(cv2.GaussianBlur(IMAGE, (0, 0), 3), ending)
     depth = np.load(io.BytesIO(client.post(body, "image/any", output="npy").body))
@@ -149,7 +158,7 @@ def test_every_usual_form_of_picture_is_read(client: Client, ending: str) -> Non
 
 
 def test_a_photograph_is_turned_as_its_exif_says(client: Client) -> None:
-    """Orientation 6, a phone held upright: as the source of pictures has it."""
+    """Orientation 6, a phone held upright: as the source of images has it."""
     tiff = b"II*\0\x08\0\0\0\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
     exif = b"Exif\0\0" + tiff
     plain = encoded(IMAGE, ".jpg")
@@ -172,8 +181,8 @@ def test_a_photograph_is_turned_as_its_exif_says(client: Client) -> None:
     ],
 )
 def test_a_mistake_in_the_options_is_named(client: Client, network: Network, query: dict[str, str], words: str) -> None:
-    """With the nearest known word, on one line, before the picture is looked at."""
-    for reply in (client.post(b"no picture", **query), client.post(*form(picture=PICTURE, **query))):
+    """With the nearest known word, on one line, before the image is looked at."""
+    for reply in (client.post(b"no image", **query), client.post(*form(image=POSTED, **query))):
         assert (reply.status, network.calls) == (400, [])
         assert reply.words.startswith(words)
         assert len(reply.words.splitlines()) == 1
@@ -182,14 +191,14 @@ def test_a_mistake_in_the_options_is_named(client: Client, network: Network, que
 @pytest.mark.parametrize(
     ("body", "kind", "status", "words"),
     [
-        (b"", "image/png", 400, "there is no picture in the request"),
+        (b"", "image/png", 400, "there is no image in the request"),
         (b"GIF89a" + bytes(99), "image/gif", 415, "this is no PNG, JPEG, WebP, BMP or TIFF"),
         (b"\0\0\0\x1cftypheic" + bytes(99), "image/heic", 415, "this is no PNG, JPEG, WebP, BMP or TIFF"),
-        (PICTURE, "application/pdf", 415, "send a picture as image/jpeg"),
-        (PICTURE, "application/x-www-form-urlencoded", 415, "send a picture as image/jpeg"),
-        (PICTURE[: len(PICTURE) // 2], "image/png", 400, "the PNG is damaged"),
+        (POSTED, "application/pdf", 415, "send an image as image/jpeg"),
+        (POSTED, "application/x-www-form-urlencoded", 415, "send an image as image/jpeg"),
+        (POSTED[: len(POSTED) // 2], "image/png", 400, "the PNG is damaged"),
         (encoded(IMAGE, ".jpg")[:-40], "image/jpeg", 400, "the JPEG is damaged"),
-        (encoded(noise(24, 5)), "image/png", 400, "the picture: 5x24 px is too small"),
+        (encoded(noise(24, 5)), "image/png", 400, "the image: 5x24 px is too small"),
         (
             encoded(np.zeros((1001, 1000, 3), np.uint8)),
             "image/png",
@@ -197,12 +206,12 @@ def test_a_mistake_in_the_options_is_named(client: Client, network: Network, que
             "the PNG is too large (1000x1001 px, at most 1 ",
         ),
         (encoded(IMAGE.astype(np.float32), ".tiff"), "image/tiff", 400, "the TIFF is damaged, or not one with 8 or 16"),
-        (PICTURE, "multipart/form-data", 400, "the form has no boundary"),
-        (PICTURE, "multipart/form-data; boundary=b", 400, "the form is damaged"),
-        (form(picture=PICTURE)[0][:-20], "multipart/form-data; boundary=xYz", 400, "the form ends in its middle"),
-        (*form(other=PICTURE), 400, 'the form has no file "picture"'),
-        (*form(output=1001 * "x", picture=PICTURE), 400, "a field of the form has more than 1000 bytes"),
-        (*form(picture=b""), 400, "there is no picture in the request"),
+        (POSTED, "multipart/form-data", 400, "the form has no boundary"),
+        (POSTED, "multipart/form-data; boundary=b", 400, "the form is damaged"),
+        (form(image=POSTED)[0][:-20], "multipart/form-data; boundary=xYz", 400, "the form ends in its middle"),
+        (*form(other=POSTED), 400, 'the form has no file "image"'),
+        (*form(output=1001 * "x", image=POSTED), 400, "a field of the form has more than 1000 bytes"),
+        (*form(image=b""), 400, "there is no image in the request"),
         (*form(**{f"n{n}": "x" for n in range(17)}), 400, "the form has more than 16 parts"),
     ],
 )
@@ -217,18 +226,18 @@ def test_what_cannot_be_used_is_refused_in_words(
     assert client.service.counts()["refused"] == 1
 
 
-def test_two_pictures_in_a_form_are_one_too_many(client: Client) -> None:
+def test_two_images_in_a_form_are_one_too_many(client: Client) -> None:
     """Rather than one of them ignored."""
-    body, kind = form(picture=PICTURE)
+    body, kind = form(image=POSTED)
     reply = client.post(body[: -len("--xYz--\r\n")] + body, kind)
-    assert (reply.status, reply.words) == (400, 'the form has more than one "picture": send them one by one\n')
+    assert (reply.status, reply.words) == (400, 'the form has more than one "image": send them one by one\n')
 
 
 def test_other_methods_are_not_for_this_address(client: Client) -> None:
     """A browser that opens it learns what it is for."""
     reply = client.ask("GET", "/api/depth")
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
-    assert reply.words.startswith("POST a picture: curl ")
+    assert reply.words.startswith("POST an image: curl ")
     assert reply.words.count("\n") == 1
 
 
@@ -242,14 +251,14 @@ def test_a_network_that_cannot_run_tells_no_stranger_why(error: Exception, caplo
         raise error
 
     with serving(fail) as client:
-        replies = [client.post(PICTURE) for _ in range(2)]
+        replies = [client.post(POSTED) for _ in range(2)]
     assert {reply.status for reply in replies} == {503}
     assert replies[0].words == '"blue" cannot be run now: the log of the server says why\n'
     assert str(error) in caplog.text
 
 
 def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytest.LogCaptureFixture) -> None:
-    """A picture that brings a network down is no end of the service."""
+    """An image that brings a network down is no end of the service."""
     fails = threading.Event()
     fails.set()
     network = Network()
@@ -259,9 +268,9 @@ def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytes
             raise ValueError("/home/anna/secret")
         return network(model, image)
 
-    with serving(fail, picture_queue=0) as client:
-        replies = [client.post(PICTURE) for _ in range(3)]
+    with serving(fail, image_queue=0) as client:
+        replies = [client.post(POSTED) for _ in range(3)]
         fails.clear()
-        assert client.post(PICTURE).status == 200
+        assert client.post(POSTED).status == 200
     assert {(reply.status, reply.words) for reply in replies} == {(500, "Internal Server Error")}
     assert "/home/anna/secret" in caplog.text

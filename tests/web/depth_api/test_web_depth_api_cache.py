@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.web.depth_api.work import Memory, PictureCache
+from stream.web.depth_api.work import ImageCache, Memory
 from stream.web.http_errors import Refusal
 
 
 def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
     """Looking at something makes it the newest."""
-    cache = PictureCache[str](30)
+    cache = ImageCache[str](30)
     for name in "abc":
         cache.put(name, name.upper(), 10)
     assert cache.get("a") == "A"
@@ -25,7 +25,7 @@ def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
 
 def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> None:
     """And replaces no older value by a wrong one."""
-    cache = PictureCache[int](10)
+    cache = ImageCache[int](10)
     cache.put("a", 1, 4)
     cache.put("b", 2, 11)
     assert (cache.get("a"), cache.get("b")) == (1, None)
@@ -35,7 +35,7 @@ def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> No
 
 def test_a_cache_of_nothing_keeps_nothing() -> None:
     """cache_mb = 0."""
-    cache = PictureCache[int](0)
+    cache = ImageCache[int](0)
     cache.put("a", 1, 1)
     assert (cache.get("a"), len(cache)) == (None, 0)
 
@@ -44,7 +44,7 @@ def test_a_cache_of_nothing_keeps_nothing() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 60))), st.integers(0, 100))
 def test_the_bound_holds_whatever_comes(puts: list[tuple[int, int]], limit: int) -> None:
     """The sum is that of what is kept, and what was put last is there if it can be."""
-    cache, sizes = PictureCache[int](limit), dict[int, int]()
+    cache, sizes = ImageCache[int](limit), dict[int, int]()
     for key, size in puts:
         cache.put(key, size, size)
         sizes[key] = size
@@ -56,7 +56,7 @@ def test_the_bound_holds_whatever_comes(puts: list[tuple[int, int]], limit: int)
 
 def test_many_threads_keep_the_account() -> None:
     """Four of them put and get the same keys."""
-    cache = PictureCache[int](500)
+    cache = ImageCache[int](500)
 
     def work(seed: int) -> None:
         for turn in range(2000):

@@ -1,4 +1,4 @@
-"""What pictures claim, read from their first bytes: as the decoder sees it, and for bombs before it sees it."""
+"""What images claim, read from their first bytes: as the decoder sees it, and for bombs before it sees it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_bomb_costs_nothing(bomb: str) -> None:
 
 
 def test_one_long_side_is_too_large_whatever_the_area() -> None:
-    """A picture of one row."""
+    """An image of one row."""
     with pytest.raises(Refusal, match="16385x8 px") as refusal:
         check_claim(Header("PNG", Size(8, 16_385), 8 * 16_385), 10**9)
     assert refusal.value.status == 413
@@ -136,14 +136,14 @@ def test_one_long_side_is_too_large_whatever_the_area() -> None:
     ],
 )
 def test_headers_without_sense_are_damage(data: bytes) -> None:
-    """No size, none before the picture, or an endless search for one."""
+    """No size, none before the image, or an endless search for one."""
     with pytest.raises(Refusal, match="is damaged: ") as refusal:
         read_header(data)
     assert refusal.value.status == 400
 
 
 def outcome(data: bytes) -> int:
-    """The status that a picture comes to."""
+    """The status that an image comes to."""
     try:
         header = read_header(data)
         check_claim(header, 10_000)
@@ -174,7 +174,7 @@ def test_a_png_with_more_behind_its_last_row_is_refused() -> None:
     squeeze = zlib.compressobj(9)
     data = b"".join([*(squeeze.compress(bytes(10**7)) for _ in range(20)), squeeze.flush()])
     bomb = png(16, 16, data)
-    with pytest.raises(Refusal, match="the PNG holds more than its picture"):
+    with pytest.raises(Refusal, match="the PNG holds more than its image"):
         decode(bomb, read_header(bomb))
     many = png(16, 16)[:33] + 100_001 * chunk(b"tIME", b"")
     with pytest.raises(Refusal, match="the PNG has more than 100000 parts"):
@@ -189,7 +189,7 @@ def test_no_honest_png_is_taken_for_a_bomb() -> None:
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    """Each of them costs a pass over the whole picture; a usual progressive one is read."""
+    """Each of them costs a pass over the whole image; a usual progressive one is read."""
     image = noise(64, 64)
     done, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     data = coded.tobytes()

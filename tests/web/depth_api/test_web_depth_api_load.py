@@ -1,4 +1,4 @@
-"""The picture service when many ask at once, ask for the same, are slow, or hang up."""
+"""The image service when many ask at once, ask for the same, are slow, or hang up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from depth_api_rig import Network, Reply, encoded, noise, read_all, serving, wai
 from stream.web.depth_api.upload import Upload
 from stream.web.depth_api.work import Hold
 
-PICTURES = [encoded(noise(seed=seed)) for seed in range(64)]
+IMAGES = [encoded(noise(seed=seed)) for seed in range(64)]
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def test_of_64_at_once_some_are_served_and_the_others_told_when_to_come_back(
 ) -> None:
     """Never more at work than may be, and the server answers other requests all the time."""
     network.go.clear()
-    with serving(network, picture_workers=2, picture_queue=4) as client:
-        replies = [senders.submit(client.post, picture) for picture in PICTURES]
+    with serving(network, image_workers=2, image_queue=4) as client:
+        replies = [senders.submit(client.post, image) for image in IMAGES]
         wait_until(lambda: client.count("busy") == 58 and client.count("running") == 2)
         assert client.count("waiting") == 4
         assert client.ask("GET", "/api/depth").status == 405
         network.go.set()
         answers = results(replies)
         assert Counter(answer.status for answer in answers) == {200: 6, 429: 58}
-        assert client.post(PICTURES[0]).status == 200, "there is room again"
+        assert client.post(IMAGES[0]).status == 200, "there is room again"
     assert network.most_at_once == 2
     refused = next(answer for answer in answers if answer.status == 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 60
@@ -54,7 +54,7 @@ def test_of_64_at_once_some_are_served_and_the_others_told_when_to_come_back(
 
 
 def _uploads() -> int:
-    """Pictures that somebody still holds, of this test or of one before."""
+    """Images that somebody still holds, of this test or of one before."""
     gc.collect()
     return sum(type(each) is Upload for each in gc.get_objects())
 
@@ -62,13 +62,13 @@ def _uploads() -> int:
 def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, senders: ThreadPoolExecutor) -> None:
     """Although there is room for one only: those who share take no place. Other answers about it share the depth."""
     network.go.clear()
-    with serving(network, picture_workers=2, picture_queue=0) as client:
-        same = [senders.submit(client.post, PICTURES[0]) for _ in range(20)]
-        other = senders.submit(client.post, PICTURES[0], output="npy")
+    with serving(network, image_workers=2, image_queue=0) as client:
+        same = [senders.submit(client.post, IMAGES[0]) for _ in range(20)]
+        other = senders.submit(client.post, IMAGES[0], output="npy")
         wait_until(lambda: client.count("askers") == 21 and client.count("running") == 2)
-        assert client.count("uploads MB") == pytest.approx(2e-6 * len(PICTURES[0])), "who shares holds nothing"
+        assert client.count("uploads MB") == pytest.approx(2e-6 * len(IMAGES[0])), "who shares holds nothing"
         wait_until(lambda: _uploads() == 2)  # who has just joined lets go of it a moment later
-        assert _uploads() == 2, "and keeps no picture"
+        assert _uploads() == 2, "and keeps no image"
         network.go.set()
         answers = results(same)
         assert Counter(answer.headers["x-cache"] for answer in answers) == {"miss": 1, "shared": 19}
@@ -80,14 +80,14 @@ def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, sende
 def test_who_hangs_up_while_waiting_gives_the_place_free(network: Network, senders: ThreadPoolExecutor) -> None:
     """And nothing is computed for him."""
     network.go.clear()
-    with serving(network, picture_queue=1) as client:
-        first = senders.submit(client.post, PICTURES[0])
+    with serving(network, image_queue=1) as client:
+        first = senders.submit(client.post, IMAGES[0])
         assert network.entered.acquire(timeout=20)
-        with closing(client.half_sent(PICTURES[1])):
+        with closing(client.half_sent(IMAGES[1])):
             wait_until(lambda: client.count("waiting") == 1)
-            assert client.post(PICTURES[2]).status == 429
+            assert client.post(IMAGES[2]).status == 429
         wait_until(lambda: client.count("waiting") == 0)
-        third = senders.submit(client.post, PICTURES[2])
+        third = senders.submit(client.post, IMAGES[2])
         wait_until(lambda: client.count("waiting") == 1)
         network.go.set()
         assert [reply.status for reply in results([first, third])] == [200, 200]
@@ -98,12 +98,12 @@ def test_who_hangs_up_while_waiting_gives_the_place_free(network: Network, sende
 def test_who_hangs_up_takes_nothing_from_those_who_share(network: Network, senders: ThreadPoolExecutor) -> None:
     """The first one who asked leaves, while it waits; the second one gets the answer."""
     network.go.clear()
-    with serving(network, picture_queue=1) as client:
-        first = senders.submit(client.post, PICTURES[0])
+    with serving(network, image_queue=1) as client:
+        first = senders.submit(client.post, IMAGES[0])
         assert network.entered.acquire(timeout=20)
-        with closing(client.half_sent(PICTURES[1])):
+        with closing(client.half_sent(IMAGES[1])):
             wait_until(lambda: client.count("waiting") == 1)
-            second = senders.submit(client.post, PICTURES[1], output="npy")
+            second = senders.submit(client.post, IMAGES[1], output="npy")
             wait_until(lambda: client.count("askers") == 3)
         wait_until(lambda: client.count("askers") == 2)
         network.go.set()
@@ -115,28 +115,28 @@ def test_work_that_has_begun_is_kept_for_who_comes_later(network: Network) -> No
     """Its sender is gone, the answer is there."""
     network.go.clear()
     with serving(network) as client:
-        with closing(client.half_sent(PICTURES[0])):
+        with closing(client.half_sent(IMAGES[0])):
             assert network.entered.acquire(timeout=20)
         wait_until(lambda: client.count("askers") == 0)
         assert client.count("running") == 1
         network.go.set()
         wait_until(lambda: client.count("running") == 0)
-        assert client.post(PICTURES[0], output="npy").headers["x-cache"] == "hit"
+        assert client.post(IMAGES[0], output="npy").headers["x-cache"] == "hit"
     assert len(network.calls) == 1
 
 
 @pytest.mark.slow
 def test_slow_senders_keep_nobody_out_and_are_sent_away(network: Network) -> None:
     """Forty who never finish cost their bytes and no place; each one learns that it was too slow."""
-    with serving(network, picture_queue=0, patience_s=4.0) as client:
-        slow = [client.half_sent(PICTURES[0][:50], 1000) for _ in range(40)]
+    with serving(network, image_queue=0, patience_s=4.0) as client:
+        slow = [client.half_sent(IMAGES[0][:50], 1000) for _ in range(40)]
         wait_until(lambda: client.count("uploads MB") == pytest.approx(40 * 50e-6))
-        assert client.post(PICTURES[0]).status == 200
+        assert client.post(IMAGES[0]).status == 200
         for connection in slow:
             with closing(connection):
                 answer = read_all(connection)
                 assert answer.startswith(b"HTTP/1.1 408 ")
-                assert b"the picture came too slowly" in answer
+                assert b"the image came too slowly" in answer
         assert client.count("uploads MB") == 0
 
 
@@ -160,7 +160,7 @@ def test_a_trickle_is_no_upload(network: Network) -> None:
 
 def test_uploads_together_hold_no_more_than_they_may(network: Network) -> None:
     """Room for two of the largest size: of three that are nearly whole the last is told to come back."""
-    with serving(network, max_upload_mb=1, picture_workers=1, picture_queue=1) as client:
+    with serving(network, max_upload_mb=1, image_workers=1, image_queue=1) as client:
         part = bytes(900_000)
         with closing(client.half_sent(part, 1_000_000)), closing(client.half_sent(part, 1_000_000)):
             wait_until(lambda: client.count("uploads MB") == pytest.approx(1.8))
@@ -168,7 +168,7 @@ def test_uploads_together_hold_no_more_than_they_may(network: Network) -> None:
             assert (reply.status, reply.headers["retry-after"]) == (429, "2")
             assert client.count("uploads MB") == pytest.approx(1.8)
         wait_until(lambda: client.count("uploads MB") == 0)
-        assert client.post(PICTURES[0]).status == 200
+        assert client.post(IMAGES[0]).status == 200
 
 
 def test_too_many_bytes_are_refused_before_they_are_read(network: Network) -> None:
@@ -197,20 +197,20 @@ def test_too_many_bytes_are_refused_while_they_come(network: Network) -> None:
 def test_who_does_not_read_his_answer_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The 36 MB of it are held no longer, and the connection is closed."""
     monkeypatch.setattr("stream.web.depth_api.streaming.STALL_S", 0.3)
-    picture, held = encoded(np.zeros((3000, 3000, 3), np.uint8)), list[int]()
+    image, held = encoded(np.zeros((3000, 3000, 3), np.uint8)), list[int]()
     grow = Hold.grow
     monkeypatch.setattr(Hold, "grow", lambda hold, size: (held.append(size), grow(hold, size))[1])
-    with serving(network, cache_mb=0) as client, closing(client.half_sent(picture)) as connection:
+    with serving(network, cache_mb=0) as client, closing(client.half_sent(image)) as connection:
         wait_until(lambda: max(held, default=0) > 36e6)  # they may be let go of before anybody looks
         wait_until(lambda: client.count("answers MB") == 0)
         assert len(read_all(connection)) < 36_000_000
-        assert client.post(PICTURES[0]).status == 200
+        assert client.post(IMAGES[0]).status == 200
 
 
 def test_an_answer_larger_than_all_room_reaches_who_is_alone(network: Network) -> None:
     """A bound that nothing could pass would be an outage."""
     with serving(network, cache_mb=0) as client:
-        reply = client.post(PICTURES[0], output="npy")
+        reply = client.post(IMAGES[0], output="npy")
         assert reply.status == 200
         wait_until(lambda: client.count("answers MB") == 0)  # the reader may have the last byte before it is let go
 
@@ -219,7 +219,7 @@ def test_the_service_ends_while_work_is_under_way(network: Network, senders: Thr
     """A request is cut off with its server; then the thread is waited for, and none is left behind."""
     network.go.clear()
     with serving(network) as client:
-        reply = senders.submit(client.post, PICTURES[0])
+        reply = senders.submit(client.post, IMAGES[0])
         assert network.entered.acquire(timeout=20)
         reply.add_done_callback(lambda _: network.go.set())
     assert reply.exception(20) is not None or reply.result().status == 500

@@ -1,4 +1,4 @@
-"""The picture service in front of a real network."""
+"""The image service in front of a real network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from stream.settings import ModelSettings
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_a_posted_picture_gets_the_networks_depth() -> None:
+def test_a_posted_image_gets_the_networks_depth() -> None:
     """To the last bit, in the network's own words; its kind goes with it."""
     image = np.tile(np.arange(96, dtype=np.uint8)[:, None, None] * 2, (1, 128, 3))
     with Estimator(ModelSettings(name="tiny", threads=1)) as tiny:
 
-        def estimate(model: str, picture: Image) -> DepthMap:
+        def estimate(model: str, image: Image) -> DepthMap:
             assert model == "tiny"
-            return tiny(picture)
+            return tiny(image)
 
         expected = tiny(image)
         with serving(estimate, ("tiny",)) as client:

@@ -38,17 +38,17 @@ def test_two_frames_are_under_way_and_no_more(web_view) -> None:
     for seq in range(10):
         sink.write(web_view(seq))
         sent.append(send_due(watching))
-    assert sent[:UNDER_WAY] == [("front", 0, ("picture", "depth")), ("front", 1, ("picture", "depth"))]
+    assert sent[:UNDER_WAY] == [("front", 0, ("image", "depth")), ("front", 1, ("image", "depth"))]
     assert not any(sent[UNDER_WAY:])
     assert watching.acknowledge("front", 0)
-    assert send_due(watching) == ("front", 9, ("picture", "depth"))
+    assert send_due(watching) == ("front", 9, ("image", "depth"))
 
 
 def test_an_acknowledgement_counts_for_those_before_it(web_view) -> None:
     """A page that draws only the newest acknowledges that one; what was never under way acknowledges nothing."""
     sink = WebSink()
     watching = Watching(sink)
-    watching.watch({"front": "picture"})
+    watching.watch({"front": "image"})
     for seq in range(2):
         sink.write(web_view(seq))
         send_due(watching)
@@ -58,7 +58,7 @@ def test_an_acknowledgement_counts_for_those_before_it(web_view) -> None:
     assert not watching.acknowledge("front", 0)
     for seq in range(2, 4):
         sink.write(web_view(seq))
-        assert send_due(watching) == ("front", seq, ("picture",))
+        assert send_due(watching) == ("front", seq, ("image",))
 
 
 def test_cameras_take_turns(web_view) -> None:
@@ -83,7 +83,7 @@ def test_a_change_of_mind_keeps_what_is_under_way(web_view) -> None:
     sink = WebSink()
     watching = Watching(sink)
     for seq in range(6):
-        watching.watch({"front": ("both", "picture", "depth")[seq % 3]})
+        watching.watch({"front": ("both", "image", "depth")[seq % 3]})
         sink.write(web_view(seq))
         send_due(watching)
     assert watching.due() is None
@@ -91,7 +91,7 @@ def test_a_change_of_mind_keeps_what_is_under_way(web_view) -> None:
     assert watching.due() is not None
 
 
-def test_a_frozen_picture_can_be_probed_for_as_long_as_it_is_frozen(web_view) -> None:
+def test_a_frozen_image_can_be_probed_for_as_long_as_it_is_frozen(web_view) -> None:
     """The page asks for "none" and goes on asking about what it drew last; when it goes on, that is forgotten."""
     sink = WebSink()
     watching = Watching(sink)

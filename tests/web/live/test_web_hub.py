@@ -93,16 +93,16 @@ def test_a_probe_says_what_its_number_means(web_view, value: float, of_depth: di
     assert probe.depth == (float(np.float32(value)) if math.isfinite(value) else None)
 
 
-def test_pictures_that_were_replaced_are_let_go(web_view) -> None:
-    """What stays for probes is depth alone: the pictures of eight views would be most of the memory."""
+def test_images_that_were_replaced_are_let_go(web_view) -> None:
+    """What stays for probes is depth alone: the images of eight views would be most of the memory."""
     sink = WebSink()
     first = web_view(0)
-    picture, depth = weakref.ref(first.depth_map.frame.image), weakref.ref(first.depth_map.depth)
+    image, depth = weakref.ref(first.depth_map.frame.image), weakref.ref(first.depth_map.depth)
     sink.write(first)
     del first
     sink.write(web_view(1))
     gc.collect()
-    assert picture() is None
+    assert image() is None
     assert depth() is not None
 
 
@@ -125,8 +125,8 @@ def test_many_writers_lose_nothing(web_view) -> None:
     assert sink.stage == "show"
 
 
-def test_a_picture_is_encoded_once_for_all_who_want_it(web_view) -> None:
-    """Twenty-five viewers that want the same two pictures at the same time: two JPEGs, the same bytes for everybody."""
+def test_a_image_is_encoded_once_for_all_who_want_it(web_view) -> None:
+    """Twenty-five viewers that want the same two images at the same time: two JPEGs, the same bytes for everybody."""
     sink = WebSink()
     sink.write(web_view(7))
     shown = sink.newest("front")
@@ -134,7 +134,7 @@ def test_a_picture_is_encoded_once_for_all_who_want_it(web_view) -> None:
 
     async def wish() -> list[bytes]:
         with Encoder(sink, 90) as encoder:
-            pairs = await asyncio.gather(*(encoder.jpegs(shown, ("picture", "depth")) for _ in range(25)))
+            pairs = await asyncio.gather(*(encoder.jpegs(shown, ("image", "depth")) for _ in range(25)))
             return [data for pair in pairs for data in pair]
 
     jpegs = asyncio.run(wish())
@@ -147,7 +147,7 @@ def test_a_picture_is_encoded_once_for_all_who_want_it(web_view) -> None:
     assert sink.counts()["encode_seconds"] > 0
 
 
-def test_a_viewer_that_leaves_does_not_take_the_picture_along(web_view) -> None:
+def test_a_viewer_that_leaves_does_not_take_the_image_along(web_view) -> None:
     """Cancelled while it waits for the encoder: the others get theirs all the same."""
     sink = WebSink()
     sink.write(web_view(1, size=(240, 320), noise=True))
@@ -212,7 +212,7 @@ def test_the_bell_of_a_closed_loop_is_silent(web_view) -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    """25 a second and ages of 10..59 ms; when pictures stay away the rate falls at once, and ends at none."""
+    """25 a second and ages of 10..59 ms; when images stay away the rate falls at once, and ends at none."""
     now = [0]
     recent = Recent(lambda: now[0])
     assert (recent.fps, recent.age_ms(0.5)) == (0.0, None)

@@ -52,9 +52,9 @@ def level_of(jpeg: bytes) -> int:
     return round(float(image.mean()))
 
 
-@pytest.mark.parametrize(("query", "level"), [("", 245), ("?show=depth", 245), ("?show=picture", 10)])
+@pytest.mark.parametrize(("query", "level"), [("", 245), ("?show=depth", 245), ("?show=image", 10)])
 def test_parts_are_jpegs_of_what_was_asked_for(serve, web_view, query: str, level: int) -> None:
-    """One after another, as they come; depth in colours unless the camera's picture is asked for."""
+    """One after another, as they come; depth in colours unless the camera's image is asked for."""
     served = serve()
     served.sink.write(web_view(10))
     with stream(served.port, f"/stream/front.mjpg{query}") as response:
@@ -78,7 +78,7 @@ def test_readers_are_in_the_figures(serve, web_view) -> None:
 
 
 def test_readers_share_their_jpegs_with_the_page(serve, web_view) -> None:
-    """Two readers and a page: each picture is encoded once."""
+    """Two readers and a page: each image is encoded once."""
     served = serve()
     with (
         stream(served.port, "/stream/front.mjpg") as one,
@@ -88,13 +88,13 @@ def test_readers_share_their_jpegs_with_the_page(serve, web_view) -> None:
         viewer.watch(front="depth")
         for seq in range(10):
             served.sink.write(web_view(seq))
-            jpeg = viewer.shown(viewer.picture()).jpegs["depth"]
+            jpeg = viewer.shown(viewer.image()).jpegs["depth"]
             assert next_jpeg(one) == next_jpeg(other) == jpeg
     assert served.sink.encodes == 10
 
 
 def test_a_reader_that_comes_before_the_camera_waits(serve, web_view) -> None:
-    """The answer begins at once; the first picture comes when there is one."""
+    """The answer begins at once; the first image comes when there is one."""
     served = serve()
     with stream(served.port, "/stream/front.mjpg") as response:
         assert response.status == 200
@@ -112,15 +112,15 @@ def test_a_silent_camera_is_shown_again(serve, web_view, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_reader_skips_pictures(serve, web_view) -> None:
+def test_a_slow_reader_skips_images(serve, web_view) -> None:
     """One that reads nothing while 100 pass finds a handful of old ones in the pipe, and then the newest."""
     served, count = serve(), 100
-    with stream(served.port, "/stream/front.mjpg?show=picture", 65536) as slow, WebClient(served.ws) as viewer:
-        viewer.watch(front="picture")
+    with stream(served.port, "/stream/front.mjpg?show=image", 65536) as slow, WebClient(served.ws) as viewer:
+        viewer.watch(front="image")
         for seq in range(count):
             view = web_view(seq, size=(240, 320), noise=True)
             served.sink.write(view)
-            last = viewer.shown(viewer.picture()).jpegs["picture"]
+            last = viewer.shown(viewer.image()).jpegs["image"]
         read = 1
         while next_jpeg(slow) != last:
             read += 1
@@ -154,7 +154,7 @@ def test_names_of_cameras_may_be_anything(serve, web_view) -> None:
             assert level_of(next_jpeg(response)) == pytest.approx(225, abs=2)
 
 
-def test_head_is_answered_without_pictures(serve) -> None:
+def test_head_is_answered_without_images(serve) -> None:
     """A program that only asks what this is takes no viewer's place."""
     served = serve()
     connection = HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_S)
@@ -167,7 +167,7 @@ def test_head_is_answered_without_pictures(serve) -> None:
 
 
 def test_readers_that_leave_are_forgotten(serve, web_view, monkeypatch) -> None:
-    """Also when no picture comes that could fail to be sent; with all places taken the next one gets 503."""
+    """Also when no image comes that could fail to be sent; with all places taken the next one gets 503."""
     monkeypatch.setattr(session, "MOST_VIEWERS", 1)
     served = serve()
     with urlopen(f"{served.server.url}stream/front.mjpg", timeout=PATIENCE_S):

@@ -1,4 +1,4 @@
-"""The WebSocket over real sockets: newest pictures at each viewer's pace, probes, controls, and manners."""
+"""The WebSocket over real sockets: newest images at each viewer's pace, probes, controls, and manners."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ def test_a_viewer_is_greeted_and_told_the_figures(serve) -> None:
         assert hello["colormaps"] == list(COLORMAPS)
         assert (hello["colormap"], hello["range"]) == (COLORMAPS[0], "follow")
         assert hello["version"]
-        assert hello["pictures"] is False  # there is no picture service here
+        assert hello["images"] is False  # there is no image service here
         for _ in range(2):
             assert [line["name"] for line in viewer.hear("stats")["cameras"]] == ["left", "right"]
 
 
-@pytest.mark.parametrize(
-    ("mode", "names"), [("both", ["picture", "depth"]), ("picture", ["picture"]), ("depth", ["depth"])]
-)
+@pytest.mark.parametrize(("mode", "names"), [("both", ["image", "depth"]), ("image", ["image"]), ("depth", ["depth"])])
 def test_a_frame_is_what_was_asked_for(serve, web_view, mode: str, names: list[str]) -> None:
-    """Its numbers in the head, its JPEGs behind: the camera's picture and the colours, each in its place."""
+    """Its numbers in the head, its JPEGs behind: the camera's image and the colours, each in its place."""
     served = serve()
     with WebClient(served.ws) as viewer:
         viewer.watch(front=mode)
         view = web_view(40, scale_guessed=True)
         served.sink.write(view)
-        head, jpegs = viewer.picture()
+        head, jpegs = viewer.image()
     assert [part["name"] for part in head.pop("parts")] == names == list(jpegs)
     age_ms, unix_ms = head.pop("age_ms"), head.pop("unix_ms")
     assert age_ms > 0
@@ -50,7 +48,7 @@ def test_a_frame_is_what_was_asked_for(serve, web_view, mode: str, names: list[s
     for name, data in jpegs.items():
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         assert image.shape == (48, 64, 3)
-        np.testing.assert_allclose(image, {"picture": 40, "depth": 215}[name], atol=2)
+        np.testing.assert_allclose(image, {"image": 40, "depth": 215}[name], atol=2)
 
 
 def test_a_range_without_bounds_is_still_json(serve, web_view) -> None:
@@ -61,7 +59,7 @@ def test_a_range_without_bounds_is_still_json(serve, web_view) -> None:
     with WebClient(served.ws) as viewer:
         viewer.watch(front="depth")
         served.sink.write(view)
-        assert viewer.picture().head["high"] is None
+        assert viewer.image().head["high"] is None
 
 
 def test_nothing_comes_of_cameras_that_were_not_named(serve, web_view) -> None:
@@ -71,30 +69,30 @@ def test_nothing_comes_of_cameras_that_were_not_named(serve, web_view) -> None:
         viewer.watch(front="none", rear="depth")
         for camera in ("front", "side", "rear"):
             served.sink.write(web_view(1, camera))
-        assert viewer.picture().head["camera"] == "rear"
-        assert not any(kind.startswith("picture") for kind in viewer.kinds_until("stats"))
+        assert viewer.image().head["camera"] == "rear"
+        assert not any(kind.startswith("image") for kind in viewer.kinds_until("stats"))
 
 
 def test_two_frames_are_under_way_at_most(serve, web_view) -> None:
-    """A viewer that does not acknowledge gets figures and no third picture; then the newest, not the third."""
+    """A viewer that does not acknowledge gets figures and no third image; then the newest, not the third."""
     served = serve()
     with WebClient(served.ws) as viewer:
         viewer.watch(front="both")
         for seq in range(2):
             served.sink.write(web_view(seq))
-            assert viewer.picture().head["seq"] == seq
+            assert viewer.image().head["seq"] == seq
         for seq in range(2, 9):
             served.sink.write(web_view(seq))
         heard = viewer.kinds_until("stats") + viewer.kinds_until("stats")
         assert set(heard) == {"stats"}
         viewer.say("shown", camera="front", seq=1)
-        assert viewer.picture().head["seq"] == 8
+        assert viewer.image().head["seq"] == 8
         eventually(lambda: served.sink.counts()["frames_sent"] == 3)
 
 
 @pytest.mark.slow
 def test_ten_viewers_cost_one_encoding(serve, web_view) -> None:
-    """Thirty frames, both pictures of each, ten viewers that take every one: sixty JPEGs, all the same."""
+    """Thirty frames, both images of each, ten viewers that take every one: sixty JPEGs, all the same."""
     served = serve()
     with ExitStack() as stack:
         viewers = [stack.enter_context(WebClient(served.ws)) for _ in range(10)]
@@ -102,9 +100,9 @@ def test_ten_viewers_cost_one_encoding(serve, web_view) -> None:
             viewer.watch(front="both")
         for seq in range(30):
             served.sink.write(web_view(seq, noise=True))
-            pictures = [viewer.shown(viewer.picture()) for viewer in viewers]
-            assert [picture.head["seq"] for picture in pictures] == [seq] * 10
-            assert all(picture.jpegs == pictures[0].jpegs for picture in pictures)
+            images = [viewer.shown(viewer.image()) for viewer in viewers]
+            assert [image.head["seq"] for image in images] == [seq] * 10
+            assert all(image.jpegs == images[0].jpegs for image in images)
         eventually(lambda: served.sink.counts()["frames_sent"] == 300)
     assert served.sink.encodes == 60
 
@@ -121,25 +119,25 @@ def test_nobody_looks_and_nothing_is_encoded(serve, web_view) -> None:
 
 @pytest.mark.slow
 def test_a_viewer_that_never_reads_holds_up_nobody(serve, web_view) -> None:
-    """It acknowledges blindly, too: others get every frame, its own backlog ends, and no picture is kept for it."""
-    served, frames, pictures = serve(), 150, []
+    """It acknowledges blindly, too: others get every frame, its own backlog ends, and no image is kept for it."""
+    served, frames, images = serve(), 150, []
     with MuteClient(served.port, "front") as mute, WebClient(served.ws) as viewer:
         viewer.watch(front="both")
         received = 0
         for seq in range(frames):
             view = web_view(seq, size=(240, 320), noise=True)
-            pictures.append(weakref.ref(view.depth_map.frame.image))
+            images.append(weakref.ref(view.depth_map.frame.image))
             served.sink.write(view)
-            picture = viewer.shown(viewer.picture())
-            assert picture.head["seq"] == seq
-            received += sum(len(jpeg) for jpeg in picture.jpegs.values())
+            image = viewer.shown(viewer.image())
+            assert image.head["seq"] == seq
+            received += sum(len(jpeg) for jpeg in image.jpegs.values())
             mute.say("shown", camera="front", seq=seq)
         del view
         gc.collect()
         for_the_mute = served.sink.counts()["bytes_sent"] - received
         assert received > 12e6
         assert 100e3 < for_the_mute < 2e6, "what the other side's kernel takes, and little more"
-        eventually(lambda: sum(picture() is not None for picture in pictures) == 1)
+        eventually(lambda: sum(image() is not None for image in images) == 1)
         assert served.sink.counts()["viewers"] == 2
     eventually(lambda: served.sink.counts()["viewers"] == 0)
 
@@ -294,7 +292,7 @@ def test_a_viewer_that_leaves_is_forgotten(serve, web_view) -> None:
         with WebClient(served.ws) as viewer:
             viewer.watch(front="both")
             served.sink.write(web_view())
-            viewer.picture()
+            viewer.image()
             if not says_goodbye:
                 viewer.socket.socket.shutdown(2)
         eventually(lambda: served.sink.counts()["viewers"] == 0)

@@ -18,8 +18,8 @@ from stream.core.clock import Stamp
 from stream.frames import DepthMap, Frame, Image, View
 from stream.runtime.stats import CameraGrade, CameraState
 from stream.settings import WebSettings
-from stream.web.depth_api.routes import PictureService
-from stream.web.prometheus.routes import PICTURE_COUNTS, PICTURE_ENDS, SINK_COUNTS
+from stream.web.depth_api.routes import ImageService
+from stream.web.prometheus.routes import IMAGE_COUNTS, IMAGE_ENDS, SINK_COUNTS
 from tests.web.served import Served, wait_until
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
@@ -31,10 +31,10 @@ Scraped: TypeAlias = dict[str, dict[Labels, float]]
 
 
 def estimate(model: str, image: Image) -> DepthMap:
-    """A ramp of the picture's size."""
+    """A ramp of the image's size."""
     height, width = image.shape[:2]
     depth = np.linspace(1, 2, height * width, dtype=np.float32).reshape(height, width)
-    return DepthMap(depth, "relative_inverse", Frame(image, "picture", 0, Stamp.now()), model)
+    return DepthMap(depth, "relative_inverse", Frame(image, "image", 0, Stamp.now()), model)
 
 
 def paint(depth_map: DepthMap, colormap: str) -> View:
@@ -45,8 +45,8 @@ def paint(depth_map: DepthMap, colormap: str) -> View:
 @pytest.fixture
 def served() -> Iterator[Served]:
     with (
-        PictureService(estimate, ["ramp"], WebSettings(), paint=paint) as pictures,
-        Served(pictures=pictures).serving() as served,
+        ImageService(estimate, ["ramp"], WebSettings(), paint=paint) as images,
+        Served(images=images).serving() as served,
     ):
         yield served
 
@@ -154,20 +154,20 @@ def test_a_figure_that_is_no_number_is_said_to_be_none(served: Served) -> None:
     assert figures["truth", "frames"] == 3
 
 
-def test_pictures_are_counted_by_what_became_of_them(served: Served) -> None:
+def test_images_are_counted_by_what_became_of_them(served: Served) -> None:
     """One that cannot be read is refused."""
-    assert scrape(served)["depthstream_pictures_total"]["refused",] == 0
+    assert scrape(served)["depthstream_images_total"]["refused",] == 0
     assert served.get("/api/depth", "POST").status >= 400
     found = scrape(served)
-    assert found["depthstream_pictures_total"]["refused",] == 1
-    assert found["depthstream_pictures_running"][()] == 0
+    assert found["depthstream_images_total"]["refused",] == 1
+    assert found["depthstream_images_running"][()] == 0
 
 
 def test_nothing_that_is_counted_is_left_out(served: Served) -> None:
-    """Each figure of the sink and of the picture service has a name here."""
-    assert served.pictures
+    """Each figure of the sink and of the image service has a name here."""
+    assert served.images
     assert set(SINK_COUNTS) == set(served.sink.counts())
-    assert {*PICTURE_ENDS, *PICTURE_COUNTS} == set(served.pictures.counts())
+    assert {*IMAGE_ENDS, *IMAGE_COUNTS} == set(served.images.counts())
 
 
 def test_what_asks_for_openmetrics_gets_it(served: Served) -> None:

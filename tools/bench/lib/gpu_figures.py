@@ -1,4 +1,4 @@
-"""What is measured of a GPU: rates of pictures, each begun and ended with the device idle, in rounds that take turns.
+"""What is measured of a GPU: rates of images, each begun and ended with the device idle, in rounds that take turns.
 
 Every function takes the device, so that with "cpu" all of it runs, and is tested, on a machine without a GPU.
 """
@@ -33,7 +33,7 @@ from stream.settings import ModelSettings
 WARM_UP = 5
 IN_FLIGHT = 2
 Step = Callable[[], int]
-"""Does some work; the number of pictures it was."""
+"""Does some work; the number of images it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Rig:
     device: str = "cuda"
 
     def estimator(self, engine: EngineName, batch: int = 1, precision: str = "fp32") -> DeviceEstimator:
-        """Pictures over the device, the network run by ``engine``."""
+        """Images over the device, the network run by ``engine``."""
         asked = {"name": self.model.name, "weights": self.weights, "max_batch": batch, "layout": "throughput"}
         settings = ModelSettings.model_validate({**asked, "engine": engine, "precision": precision})
         half: Precision = "fp16" if precision == "fp16" else "fp32"
@@ -64,7 +64,7 @@ class Rig:
 
 
 def rates(steps: Mapping[str, Step], rounds: int, seconds: float, device: str) -> dict[str, list[float]]:
-    """Pictures a second of each, by round: they take turns, so that a ratio is taken between neighbours."""
+    """Images a second of each, by round: they take turns, so that a ratio is taken between neighbours."""
     found: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         for _ in range(WARM_UP):
@@ -76,13 +76,13 @@ def rates(steps: Mapping[str, Step], rounds: int, seconds: float, device: str) -
 
 
 def rate(step: Step, seconds: float, device: str) -> float:
-    """Pictures a second; the device is idle before, and what was asked of it is done at the end."""
+    """Images a second; the device is idle before, and what was asked of it is done at the end."""
     idle(device)
-    start, pictures = perf_counter(), 0
+    start, images = perf_counter(), 0
     while perf_counter() - start < seconds:
-        pictures += step()
+        images += step()
     idle(device)
-    return pictures / (perf_counter() - start)
+    return images / (perf_counter() - start)
 
 
 def idle(device: str) -> None:
@@ -112,7 +112,7 @@ def over_device(estimator: DeviceEstimator, frames: Sequence[Frame]) -> Step:
 
 
 def official(estimator: DeviceEstimator, frame: Frame) -> Step:
-    """The way of the networks' own code: float64 on the CPU before, OpenCV after, one picture at a time."""
+    """The way of the networks' own code: float64 on the CPU before, OpenCV after, one image at a time."""
     import cv2
 
     engine, spec, device = estimator._ready(), estimator.spec, torch.device(estimator._device)
@@ -131,10 +131,10 @@ def official_input(image: Image, spec: InputSpec) -> Floats:
     import cv2
 
     size = network_size(Size(*image.shape[:2]), spec)
-    picture: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
-    picture = cv2.resize(picture, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
-    picture = (picture - np.array(spec.mean)) / np.array(spec.std)
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
+    normalised: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
+    normalised = cv2.resize(normalised, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    normalised = (normalised - np.array(spec.mean)) / np.array(spec.std)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None], np.float32)
 
 
 def engine_only(estimator: DeviceEstimator, count: int, camera: Size) -> Step:
@@ -152,17 +152,17 @@ def engine_only(estimator: DeviceEstimator, count: int, camera: Size) -> Step:
 
 
 def host_ms(step: Step, seconds: float) -> float:
-    """Time of this thread's own work for a picture; waiting does not count."""
+    """Time of this thread's own work for an image; waiting does not count."""
     for _ in range(WARM_UP):
         step()
-    begun, end, pictures = thread_time(), monotonic() + seconds, 0
+    begun, end, images = thread_time(), monotonic() + seconds, 0
     while monotonic() < end:
-        pictures += step()
-    return 1e3 * (thread_time() - begun) / pictures
+        images += step()
+    return 1e3 * (thread_time() - begun) / images
 
 
 def around_the_network(rig: Rig, spec: InputSpec) -> Step:
-    """All but the network, for one picture: copy in, preprocess, resize back, colour, copies of both out."""
+    """All but the network, for one image: copy in, preprocess, resize back, colour, copies of both out."""
     device, (frame,) = torch.device(rig.device), rig.frames(1)
     host = host_memory((1, *frame.image.shape), torch.uint8, device)
     depth = torch.rand(1, *network_size(rig.camera, spec), device=device)

@@ -1,4 +1,4 @@
-"""What large networks gain on a GPU: Depth Pro by its fastest engine, boxes of a picture together instead of in turn.
+"""What large networks gain on a GPU: Depth Pro by its fastest engine, boxes of an image together instead of in turn.
 
 Every function takes the device, so that with "cpu" all but the graphs runs, and is tested, without a GPU.
 """
@@ -23,7 +23,7 @@ from tools.bench.lib.gpu_figures import Rig, Step, engine_only, rates, ratio
 
 BOXES = 47
 """As many as in the report that the wanted figure goes back to (mit-han-lab/efficientvit, issue 154)."""
-PICTURE = Size(720, 1280)
+IMAGE = Size(720, 1280)
 ROUNDS = 3
 
 
@@ -36,12 +36,12 @@ def figures(seconds: float, engine: Any, weights: str = "random", device: str = 
 
 
 def depth_pro(seconds: float, engine: Any, weights: str, device: str) -> Kept:
-    """The network alone, one picture, as torch runs it in float32 and by the fastest engine in half precision."""
-    rig = Rig(find("depth_pro"), weights, PICTURE, device)
+    """The network alone, one image, as torch runs it in float32 and by the fastest engine in half precision."""
+    rig = Rig(find("depth_pro"), weights, IMAGE, device)
     with ExitStack() as opened:
         plain = opened.enter_context(rig.estimator("cuda"))
         fast = opened.enter_context(rig.estimator(engine, 1, "fp16"))
-        steps = {"float32": engine_only(plain, 1, PICTURE), "fastest": engine_only(fast, 1, PICTURE)}
+        steps = {"float32": engine_only(plain, 1, IMAGE), "fastest": engine_only(fast, 1, IMAGE)}
         found = rates(steps, ROUNDS, seconds, device)
         measured, words = ratio(found, "fastest", "float32"), fast.describe()
     fps = {name: median(values) for name, values in found.items()}
@@ -50,8 +50,8 @@ def depth_pro(seconds: float, engine: Any, weights: str, device: str) -> Kept:
 
 
 def boxes(segmenter: Segmenter, seconds: float, device: str) -> Iterator[Kept]:
-    """47 boxes of one picture, encoded once: one run of the decoder for each, and one for all."""
-    noise = np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8)
+    """47 boxes of one image, encoded once: one run of the decoder for each, and one for all."""
+    noise = np.random.default_rng(0).integers(0, 256, (*IMAGE, 3), np.uint8)
     network, encoded = segmenter._ready(), segmenter.encode([noise])
     ways = {"graphs off": steps_of(network, encoded)}
     if device == "cuda":

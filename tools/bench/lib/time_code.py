@@ -1,7 +1,7 @@
-"""A time burnt into a picture as black and white squares, and the JavaScript that reads it from a canvas.
+"""A time burnt into an image as black and white squares, and the JavaScript that reads it from a canvas.
 
 Squares are as large as JPEG's blocks of colour, so that no quality blurs one into the next; below them stand their
-opposites, so that a picture that is not one of these, or only half drawn, is not taken for one.
+opposites, so that an image that is not one of these, or only half drawn, is not taken for one.
 """
 
 from __future__ import annotations

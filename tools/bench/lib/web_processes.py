@@ -29,34 +29,34 @@ from tools.bench.lib.time_code import burn
 
 SIZE, FPS, CAMERA = Size(480, 640), 25.0, "bench"
 SCENES = 25
-"""Rendered pictures that are shown again and again: rendering beside the pipeline would cost more than the pipeline."""
+"""Rendered images that are shown again and again: rendering beside the pipeline would cost more than the pipeline."""
 TABLES: dict[str, Any] = {"pipeline": "serve", "web": {"address": "127.0.0.1:0"}}
 
 
 def serve_live(pipe: Connection) -> None:
-    """A camera of 640x480 at 25 fps whose pictures carry the time of capture, ``tiny``, and the page.
+    """A camera of 640x480 at 25 fps whose images carry the time of capture, ``tiny``, and the page.
 
-    Answers "url"; "cost" with the CPU seconds of this process and of its encoding threads, and the pictures shown.
+    Answers "url"; "cost" with the CPU seconds of this process and of its encoding threads, and the images shown.
     """
     settings = parse(serve.ServeSettings, TABLES, "bench")
     web = Web(settings.web, settings.model, [CAMERA], ViewControls(settings.render.colormap))
     pipeline = Pipeline("bench")
-    camera = pipeline.source(f"capture.{CAMERA}", timed_pictures)
+    camera = pipeline.source(f"capture.{CAMERA}", timed_images)
     depth = add_depth(pipeline, estimator_for(settings.model), [camera], policy="latest", expect=[SIZE])
     steps = chain(render=render(settings.render, web.controls), show=publish(web.sink))
     pipeline.stage("show", steps, after=[depth], policy="latest")
     _serve(pipe, pipeline, web)
 
 
-def serve_pictures(pipe: Connection, changes: dict[str, Any]) -> None:
-    """The picture service alone, ``[web]`` changed; answers "url"."""
+def serve_images(pipe: Connection, changes: dict[str, Any]) -> None:
+    """The image service alone, ``[web]`` changed; answers "url"."""
     tables = {**TABLES, "web": {**TABLES["web"], **changes}}
     settings = parse(serve.ServeSettings, tables, "bench")
     web = serve.web_for(settings)
     _serve(pipe, serve.build(settings, web), web)
 
 
-def timed_pictures(stopping: threading.Event) -> Iterator[Frame]:
+def timed_images(stopping: threading.Event) -> Iterator[Frame]:
     """Without end; each has the time at which it was handed out burnt in, in Unix milliseconds."""
     fast = SyntheticCamera(source="synthetic", width=SIZE.width, height=SIZE.height, fps=FPS, pace="fast")
     with SyntheticSource(fast) as source:
@@ -71,7 +71,7 @@ def timed_pictures(stopping: threading.Event) -> Iterator[Frame]:
 
 
 def look(pipe: Connection, url: str, viewers: int) -> None:
-    """So many viewers of picture and depth that acknowledge at once, in one process.
+    """So many viewers of image and depth that acknowledge at once, in one process.
 
     Answers anything with the frames that each of them received since it was asked last.
     """
@@ -121,7 +121,7 @@ def _serve(pipe: Connection, pipeline: Pipeline, web: Web) -> None:
 
 
 def _cost(web: Web) -> tuple[float, float, int]:
-    """CPU seconds by the kernel's clocks, since the start: of the process, and of the threads that encode; pictures."""
+    """CPU seconds by the kernel's clocks, since the start: of the process, and of the threads that encode; images."""
     encoding = [thread.ident for thread in threading.enumerate() if thread.name.startswith("web-encode")]
     clocks = [time.pthread_getcpuclockid(ident) for ident in encoding if ident is not None]
     shown = web.sink.newest(CAMERA)

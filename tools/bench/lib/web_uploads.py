@@ -1,4 +1,4 @@
-"""The sending side of tools/bench/web.py: a client of the picture service, pictures to send, a look at its memory."""
+"""The sending side of tools/bench/web.py: a client of the image service, images to send, a look at its memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.bench.lib.memory import resident_mb
 
 
 class Client:
-    """One connection to the picture service."""
+    """One connection to the image service."""
 
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
@@ -55,7 +55,7 @@ class Peak:
 
 
 def new_jpeg(number: int, size: Size) -> bytes:
-    """A picture like no other: soft shapes and a little noise, by its number."""
+    """An image like no other: soft shapes and a little noise, by its number."""
     import cv2
 
     rng = np.random.default_rng(number)

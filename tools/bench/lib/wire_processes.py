@@ -69,7 +69,7 @@ def publish_raw(pipe: Connection, endpoint: str, copy: bool) -> None:
 
 
 def publish_imagezmq(pipe: Connection, endpoint: str) -> None:
-    """imagezmq's sender in its default mode, where every picture is answered."""
+    """imagezmq's sender in its default mode, where every image is answered."""
     import imagezmq
 
     sender = imagezmq.ImageSender(connect_to=endpoint)

@@ -1,6 +1,6 @@
-"""Depth Pro's encoder: one vision transformer looks at tiles of the picture at three sizes, another at the whole.
+"""Depth Pro's encoder: one vision transformer looks at tiles of the image at three sizes, another at the whole.
 
-The picture has the side of four tiles. It is cut into 5 x 5 tiles, its half into 3 x 3, and its quarter is one: 35 in
+The image has the side of four tiles. It is cut into 5 x 5 tiles, its half into 3 x 3, and its quarter is one: 35 in
 all, of T x T pixels or G x G tokens, which pass the transformer as one batch (apple/ml-depth-pro, network/encoder.py).
 """
 
@@ -42,7 +42,7 @@ class Config:
 
     @property
     def side_px(self) -> int:
-        """The network takes pictures of this height and width."""
+        """The network takes images of this height and width."""
         return 4 * self.tile_px
 
     @property
@@ -78,7 +78,7 @@ class Transformer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The picture (N, 3, 4T, 4T) and its quarter -> features at strides 2, 4, 8, 16 and 32.
+    """The image (N, 3, 4T, 4T) and its quarter -> features at strides 2, 4, 8, 16 and 32.
 
     Their channels are ``config.features`` and ``config.levels``.
     """

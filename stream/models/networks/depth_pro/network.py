@@ -2,8 +2,8 @@
 
 The names of parameters are those of the official checkpoint, so that it loads strictly; they explain attribute names
 like ``upsample_latent0``. What the output depends on and is easily got wrong (source: apple/ml-depth-pro): tiles are a
-batch of their own, all pictures' first tiles first; the two finest levels are the outputs of whole blocks without the
-last normalisation; the field of view is told from the picture's quarter and the coarsest level of the decoder.
+batch of their own, all images' first tiles first; the two finest levels are the outputs of whole blocks without the
+last normalisation; the field of view is told from the image's quarter and the coarsest level of the decoder.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class DepthPro(nn.Module):
             return  # a trace records numbers, not questions, and would warn about this one
         height, width = pixels.shape[-2:]
         if (height, width) != (self.side_px, self.side_px):
-            raise ValueError(f"pictures must be {self.side_px}x{self.side_px}, got {width}x{height}")
+            raise ValueError(f"images must be {self.side_px}x{self.side_px}, got {width}x{height}")
 
 
 class FieldOfView(nn.Module):
-    """The picture's quarter and the decoder's coarsest level (N, C, 2G, 2G) -> degrees (N,)."""
+    """The image's quarter and the decoder's coarsest level (N, C, 2G, 2G) -> degrees (N,)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How Depth Pro cuts a picture into overlapping tiles, and lays what it saw of them side by side again.
+"""How Depth Pro cuts an image into overlapping tiles, and lays what it saw of them side by side again.
 
 Source: ``split`` and ``merge`` in apple/ml-depth-pro, network/encoder.py, where tiles overlap by a quarter or a half of
 their side and by 3 or 6 tokens are made smaller; here both follow from how many tiles there are.
@@ -14,12 +14,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """Square tiles at even distances that cover a square picture, numbered row by row."""
+    """Square tiles at even distances that cover a square image, numbered row by row."""
 
     steps: int
     """Tiles along each side."""
     tiles_long: int
-    """The picture's side, in tiles."""
+    """The image's side, in tiles."""
 
     @property
     def count(self) -> int:
@@ -34,7 +34,7 @@ class Tiling:
         return torch.stack([strips[..., span] for span in spans], 1).flatten(0, 1)
 
     def merge(self, tiles: Tensor) -> Tensor:
-        """Tokens of the tiles (count, N, C, G, G) -> of the picture (N, C, side, side).
+        """Tokens of the tiles (count, N, C, G, G) -> of the image (N, C, side, side).
 
         Where tiles overlap, each gives up half of the overlap.
         """
@@ -48,13 +48,13 @@ class Tiling:
         return [number * last // (self.steps - 1) for number in range(self.steps)]
 
     def _kept(self, grid: int) -> list[slice]:
-        """Of each tile along a side, the tokens that are kept; only the picture's edges are kept as they are."""
+        """Of each tile along a side, the tokens that are kept; only the image's edges are kept as they are."""
         half = grid * (self.steps - self.tiles_long) // (self.steps - 1) // 2
         last = self.steps - 1
         return [slice(half if i else 0, grid - half if i < last else grid) for i in range(self.steps)]
 
 
 FINE = Tiling(steps=5, tiles_long=4)
-"""Of the whole picture: tiles overlap by a quarter of their side."""
+"""Of the whole image: tiles overlap by a quarter of their side."""
 COARSE = Tiling(steps=3, tiles_long=2)
-"""Of the picture at half its size: tiles overlap by half of their side."""
+"""Of the image at half its size: tiles overlap by half of their side."""

@@ -118,7 +118,7 @@ class LayerNorm2d(nn.Module):
 
 
 def _stage(channels: int, out: int, depth: int, kind: Kind, expansion: int, few_norms: bool) -> Operations:
-    """One block that halves the picture, expanding four times as much, and ``depth`` that keep it."""
+    """One block that halves the image, expanding four times as much, and ``depth`` that keep it."""
     block = FusedBlock if kind == "fused" else InvertedBlock
     halving = Residual(block(channels, out, expansion=4 * expansion, stride=2, few_norms=few_norms), shortcut=False)
     return Operations(halving, *(_block(out, kind, expansion, few_norms) for _ in range(depth)))

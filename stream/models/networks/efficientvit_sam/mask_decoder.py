@@ -1,6 +1,6 @@
-"""Segment Anything's second half (Kirillov et al., ICCV 2023), for boxes: an embedded picture and boxes in, masks out.
+"""Segment Anything's second half (Kirillov et al., ICCV 2023), for boxes: an embedded image and boxes in, masks out.
 
-Boxes of several pictures are one batch: each names its picture. Boxes are in the frame of a picture whose longer side
+Boxes of several images are one batch: each names its image. Boxes are in the frame of an image whose longer side
 is 1024, whatever size the encoder saw. Names of parameters are those of the official checkpoints; parts that only
 points and mask prompts need are loaded and not run. Norms have EfficientViT-SAM's epsilon.
 """
@@ -20,7 +20,7 @@ from stream.models.networks.efficientvit_sam.two_way_attention import Transforme
 FRAME = 1024
 """Side of the square that boxes are given in, and that masks are made for."""
 GRID = 64
-"""Side of an embedded picture."""
+"""Side of an embedded image."""
 MASK = 256
 """Side of the masks that come out."""
 MASKS = 4
@@ -40,15 +40,15 @@ class BoxDecoder(nn.Module):
 
     def forward(self, embeddings: Tensor, boxes: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """``embeddings`` (M, C, 64, 64), ``boxes`` (K, 4) float32: x0, y0, x1, y1 in the frame of 1024, ``index``
-        (K,) int64: which picture each box is of -> logits (K, 1 or 3, 256, 256), estimated IoU (K, 1 or 3), float32.
+        (K,) int64: which image each box is of -> logits (K, 1 or 3, 256, 256), estimated IoU (K, 1 or 3), float32.
 
         Positions are encoded in float32 whatever the mask decoder computes in: half precision cannot tell pixels
         of the frame apart.
         """
         encoder, dtype = self.prompt_encoder, self.mask_decoder.iou_token.weight.dtype
-        pictures = (embeddings.float() + encoder.no_mask()).to(dtype)
+        images = (embeddings.float() + encoder.no_mask()).to(dtype)
         grid, prompts = encoder.grid().to(dtype), encoder.boxes(boxes).to(dtype)
-        masks, iou = self.mask_decoder(pictures[index], grid, prompts, self.masks)
+        masks, iou = self.mask_decoder(images[index], grid, prompts, self.masks)
         return masks.float(), iou.float()
 
 
@@ -93,7 +93,7 @@ class PromptEncoder(nn.Module):
         return places + corners
 
     def grid(self) -> Tensor:
-        """Positions of an embedded picture's places, (1, 64 * 64, channels)."""
+        """Positions of an embedded image's places, (1, 64 * 64, channels)."""
         device = self.no_mask_embed.weight.device
         centre = (torch.arange(GRID, device=device, dtype=torch.float32) + 0.5) / GRID
         y, x = torch.meshgrid(centre, centre, indexing="ij")
@@ -106,7 +106,7 @@ class PromptEncoder(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Tokens and a picture look at each other; then each mask's token is made into a filter for the picture."""
+    """Tokens and an image look at each other; then each mask's token is made into a filter for the image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -123,12 +123,12 @@ class MaskDecoder(nn.Module):
         self.output_hypernetworks_mlps = nn.ModuleList(Mlp(channels, quarter) for _ in range(MASKS))
         self.iou_prediction_head = Mlp(channels, MASKS)
 
-    def forward(self, pictures: Tensor, grid: Tensor, prompts: Tensor, masks: slice) -> tuple[Tensor, Tensor]:
-        """``pictures`` (K, C, 64, 64), ``grid`` (1, 64 * 64, C), ``prompts`` (K, 2, C); ``masks``: which of the four
+    def forward(self, images: Tensor, grid: Tensor, prompts: Tensor, masks: slice) -> tuple[Tensor, Tensor]:
+        """``images`` (K, C, 64, 64), ``grid`` (1, 64 * 64, C), ``prompts`` (K, 2, C); ``masks``: which of the four
         -> logits (K, masks, 256, 256), estimated IoU (K, masks). Masks that are not asked for cost nothing."""
         own = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
         tokens = torch.cat((own.expand(prompts.shape[0], -1, -1), prompts), 1)
-        tokens, places = self.transformer(tokens, pictures.flatten(2).transpose(1, 2), grid)
+        tokens, places = self.transformer(tokens, images.flatten(2).transpose(1, 2), grid)
         fine = self.output_upscaling(places.transpose(1, 2).unflatten(2, (GRID, GRID)))
         filters = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in range(MASKS)[masks]]
         logits = (torch.stack(filters, 1) @ fine.flatten(2)).unflatten(2, (MASK, MASK))

@@ -1,6 +1,6 @@
 """EfficientViT-SAM (Zhang et al., 2024): Segment Anything for boxes with a fast image encoder, L0 to XL1.
 
-A picture is embedded once (``forward``, the image encoder); any number of boxes is then decoded (``decoder``). The
+An image is embedded once (``forward``, the image encoder); any number of boxes is then decoded (``decoder``). The
 two run apart from each other and share one checkpoint, whose names these are (mit-han-lab/efficientvit).
 """
 
@@ -17,7 +17,7 @@ from stream.models.networks.efficientvit_sam.image_encoder import Backbone, Laye
 from stream.models.networks.efficientvit_sam.mask_decoder import GRID, BoxDecoder, MaskDecoder, PromptEncoder
 
 CHANNELS = 256
-"""Of an embedded picture; Segment Anything's."""
+"""Of an embedded image; Segment Anything's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ VARIANTS = {
 
 
 class EfficientVitSam(nn.Module):
-    """(N, 3, side, side) normalised RGB, the picture top left -> embedded pictures (N, 256, 64, 64)."""
+    """(N, 3, side, side) normalised RGB, the image top left -> embedded images (N, 256, 64, 64)."""
 
     def __init__(self, variant: str | Shape) -> None:
         """``variant``: "l0", "l1", "l2", "xl0" or "xl1", or a shape that is not official."""
@@ -66,7 +66,7 @@ class EfficientVitSam(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """The network's half that runs once for each picture. Raises ValueError for any size but its own."""
+    """The network's half that runs once for each image. Raises ValueError for any size but its own."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Segment Anything's masks at a picture's size.
+"""Segment Anything's masks at an image's size.
 
 The official rule (postprocess_masks): 256 x 256 logits are resized to the frame of 1024, bilinearly; what lies outside
-of the picture there is cut off; the rest is resized to the picture, bilinearly again. That is 8 MB a mask and step at
+of the image there is cut off; the rest is resized to the image, bilinearly again. That is 8 MB a mask and step at
 1080p, and 390 MB for 47 masks: here one mask after the other, and of the small map only the part that lies in the
-picture. The same numbers, to the bit: the first resize is by exactly four, and a row of it depends on two small rows.
+image. The same numbers, to the bit: the first resize is by exactly four, and a row of it depends on two small rows.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FACTOR = FRAME // MASK
 
 
 def masks_at(logits: Tensor, framed: Size, size: Size) -> Tensor:
-    """(K, 256, 256) float32 logits -> (K, H, W) bool at the picture's ``size``, true where the logit is above zero.
+    """(K, 256, 256) float32 logits -> (K, H, W) bool at the image's ``size``, true where the logit is above zero.
 
-    ``framed``: the picture's size in the frame of 1024.
+    ``framed``: the image's size in the frame of 1024.
     """
     height, width = (_reaching(side) for side in framed)
     masks = torch.empty(len(logits), *size, dtype=torch.bool, device=logits.device)
@@ -31,7 +31,7 @@ def masks_at(logits: Tensor, framed: Size, size: Size) -> Tensor:
 
 
 def _at_size(small: Tensor, framed: Size, size: Size) -> Tensor:
-    """(1, h, w) logits that reach over the picture -> (H, W)."""
+    """(1, h, w) logits that reach over the image -> (H, W)."""
     fine = interpolate(small[None], scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
     cut = fine[:, :, : framed.height, : framed.width]
     return interpolate(cut, tuple(size), mode="bilinear", align_corners=False)[0, 0]

@@ -1,4 +1,4 @@
-"""Segment Anything's two-way transformer: tokens and a picture look at each other."""
+"""Segment Anything's two-way transformer: tokens and an image look at each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADS, LAYERS, MLP = 8, 2, 2048
 
 
 class Transformer(nn.Module):
-    """Two-way: tokens look at the picture and the picture at them."""
+    """Two-way: tokens look at the image and the image at them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

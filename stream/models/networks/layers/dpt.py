@@ -46,7 +46,7 @@ class DptHead(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From the deepest of four levels upwards, then to the size of the picture: (N, *size)."""
+    """From the deepest of four levels upwards, then to the size of the image: (N, *size)."""
 
     def __init__(self, features: int, channels: tuple[int, ...]) -> None:
         super().__init__()

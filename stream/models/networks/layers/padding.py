@@ -1,4 +1,4 @@
-"""Networks that halve the picture several times need sizes that divide evenly."""
+"""Networks that halve the image several times need sizes that divide evenly."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """A picture as tokens: (N, 3, h, w) -> (N, h / patch * w / patch, width), row by row."""
+    """An image as tokens: (N, 3, h, w) -> (N, h / patch * w / patch, width), row by row."""
 
     def __init__(self, width: int, patch: int) -> None:
         super().__init__()

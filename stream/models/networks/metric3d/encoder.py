@@ -24,13 +24,13 @@ class Config:
     """How large a network is."""
 
     width: int
-    """Of a token; also the channels of features at 1/14 of the picture's size."""
+    """Of a token; also the channels of features at 1/14 of the image's size."""
     layers: int
     heads: int
     seventh: int
-    """Channels of features at 1/7 of the picture's size."""
+    """Channels of features at 1/7 of the image's size."""
     quarter: int
-    """Channels of features at 1/4 of the picture's size."""
+    """Channels of features at 1/4 of the image's size."""
     hidden: int
     """Channels of the refinement's memory and of what it is told, at each of its three sizes."""
     iterations: int

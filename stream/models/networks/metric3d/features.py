@@ -1,4 +1,4 @@
-"""From Metric3D's tokens to features at a quarter of the picture's size, by way of 1/14 and 1/7.
+"""From Metric3D's tokens to features at a quarter of the image's size, by way of 1/14 and 1/7.
 
 Close to DPT (Ranftl et al., ICCV 2021), but all levels are read from the last layer, and an activation of the official
 code that writes over its input also reaches the shortcut around it; here it is written where it acts.
@@ -41,7 +41,7 @@ class Level(nn.Module):
 
 
 class Levels(nn.Module):
-    """Tokens -> features at 1/14, 1/14, 1/7 and 1/4 of the picture's size."""
+    """Tokens -> features at 1/14, 1/14, 1/7 and 1/4 of the image's size."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

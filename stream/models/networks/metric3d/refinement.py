@@ -1,6 +1,6 @@
 """Metric3D's refinement: depth, confidence and normals are corrected in turns, together, then enlarged four times.
 
-After RAFT-Stereo (Lipson et al., 3DV 2021): gated recurrent units at 1/4, 1/7 and 1/14 of the picture's size, the
+After RAFT-Stereo (Lipson et al., 3DV 2021): gated recurrent units at 1/4, 1/7 and 1/14 of the image's size, the
 coarser ones running more often. What is corrected is called the flow: six channels, the first of them
 (depth - 200 m) / 100 m. Near depth lies close to -2 there, where half precision has steps of 0.1 m and bfloat16 of
 0.8 m: whatever the convolutions compute in, the flow is kept in float32, as it was in training. What this module is
@@ -61,7 +61,7 @@ class FlowHead(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Of features at 1/4 of the picture's size; returns what has the picture's size."""
+    """Of features at 1/4 of the image's size; returns what has the image's size."""
 
     def __init__(self, hidden: int, iterations: int) -> None:
         super().__init__()

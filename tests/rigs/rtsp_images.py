@@ -10,29 +10,29 @@ from tests.rigs.rtsp_camera import Clip
 from tests.rigs.rtsp_client import Seen
 
 FPS = 100
-PICTURES, KEYFRAME_EVERY = 60, 20
+IMAGES, KEYFRAME_EVERY = 60, 20
 """Short turns and many key frames: clients open sooner, and see the clip's end."""
 
 
 def quick_clip(codec: Codec = "h264", width: int = 320, height: int = 240, fps: float = FPS) -> Clip:
-    return Clip.test_pattern(codec, width, height, fps, PICTURES / fps, KEYFRAME_EVERY)
+    return Clip.test_pattern(codec, width, height, fps, IMAGES / fps, KEYFRAME_EVERY)
 
 
 def numbers(seen: Iterable[Seen]) -> list[int | None]:
     """As read from the pixels."""
-    return [picture.number for picture in seen]
+    return [image.number for image in seen]
 
 
 def turning(running: Iterable[int]) -> list[int]:
     """Running numbers as the looping clip shows them."""
-    return [number % PICTURES for number in running]
+    return [number % IMAGES for number in running]
 
 
-def until(pictures: Iterator[Seen], number: int) -> list[Seen]:
+def until(images: Iterator[Seen], number: int) -> list[Seen]:
     """What comes until ``number`` is seen, that included."""
     seen = []
-    for picture in islice(pictures, 10 * PICTURES):
-        seen.append(picture)
-        if picture.number == number:
+    for image in islice(images, 10 * IMAGES):
+        seen.append(image)
+        if image.number == number:
             return seen
     raise AssertionError(f"{number} never came: {numbers(seen)}")
