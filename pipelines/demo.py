@@ -70,7 +70,7 @@ def build(settings: DemoSettings, preview: Preview | None = None, web: Web | Non
         record=publish(Recorder(settings.record), *([preview.sink] if preview else [])),
     )
     pipe.stage("show", steps, after=[depth], policy="drop_oldest")
-    pipe.add_figures("depth vs truth", running.figures)
+    pipe.add_statistics("depth vs truth", running.statistics)
     if settings.publish:
         add_publisher(pipe, depth, settings.publish, settings.render, [settings.camera])
     return pipe

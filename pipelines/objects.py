@@ -135,7 +135,7 @@ def _add_finder(
     detectors: Sequence[Detector] = [fixed, *topics, *([detect] if detect else [])]
     finder = ObjectFinder(segmenter, all_of(detectors), settings.objects, topics, refusals)
     pipe.add_note(finder.describe)
-    pipe.add_figures("objects", finder.figures)
+    pipe.add_statistics("objects", finder.statistics)
     return pipe.stage("objects", finder.body(), after=[depth], policy="latest")
 
 

@@ -136,7 +136,7 @@ def _times(estimator: Estimator, frames: list[Frame], seconds: float) -> list[fl
 
 def _check(estimator: Estimator, times: list[float]) -> None:
     """A GPU's own clock must not have counted more than we waited."""
-    device_ms = sum(value for name, value in estimator.figures().items() if name in {"network p50 ms"})
+    device_ms = sum(value for name, value in estimator.statistics().items() if name in {"network p50 ms"})
     check_waited(True, float(np.median(times)), device_ms)
 
 

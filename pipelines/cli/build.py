@@ -89,7 +89,7 @@ def _found_or_made(
 
     trt = api.load()
     source, profile = source_of(model, weights), Profile(size, batch, batch)
-    order = request.Order(model.name, source, profile, precision, parts, outputs_of(model.name))
+    order = request.BuildRequest(model.name, source, profile, precision, parts, outputs_of(model.name))
     store, gpu = EngineStore(folder or engines_folder()), api.gpu()
     if not rebuild and (there := request.find(order, store, trt, gpu)) is not None:
         return there, None

@@ -17,7 +17,7 @@ from pipelines.cli.json_file import check_writable, console_beside, write_json
 from pipelines.cli.scores import score_table
 from pipelines.evaluation.data_sets import open_data_set
 from pipelines.evaluation.flicker import FRAMES, Flicker, flicker
-from pipelines.evaluation.result import Judgement, judge
+from pipelines.evaluation.result import Result, judge
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.sheet import chosen_rows, sheet_row, write_sheet
 from pipelines.evaluation.summary import about_model, flicker_json, summary_json
@@ -37,7 +37,7 @@ Advance = Callable[[str], object]
 class Results:
     """What is known so far: an interrupt may come at any moment."""
 
-    judgements: dict[str, list[Judgement]] = field(default_factory=dict)
+    judgements: dict[str, list[Result]] = field(default_factory=dict)
     """By data set, without their images."""
     flicker: list[Flicker] = field(default_factory=list)
     rows: list[Image] = field(default_factory=list)
@@ -92,7 +92,7 @@ def evaluate(
         results.interrupted = True
 
 
-def _judged(estimator: Estimator, data_sets: Sequence[DataSet]) -> Iterator[tuple[DataSet, Judgement]]:
+def _judged(estimator: Estimator, data_sets: Sequence[DataSet]) -> Iterator[tuple[DataSet, Result]]:
     for data_set in data_sets:
         for sample in data_set:
             yield data_set, judge(estimator, sample)
@@ -138,7 +138,7 @@ def _report(
         err.print("depthstream: random weights: these figures say nothing about a trained network")
 
 
-def _as_json(estimator: Estimator, done: Sequence[tuple[DataSet, list[Judgement]]], results: Results) -> dict[str, Any]:
+def _as_json(estimator: Estimator, done: Sequence[tuple[DataSet, list[Result]]], results: Results) -> dict[str, Any]:
     return {
         **about_model(estimator, results.engine),
         "interrupted": results.interrupted,

@@ -82,7 +82,7 @@ def run_demo(
         loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
         pipe = demo.build(settings, preview, web)
         with ReaderProcess(endpoint, settings.camera.name, folder) as reader:
-            pipe.add_figures("a reader", reader.figures)
+            pipe.add_statistics("a reader", reader.statistics)
             how: dict[str, Any] = {"stats_every_s": None, "json_file": json_file}
             status = run_pipeline(pipe, seconds=seconds, window=loop, web=web, **how)
     if output.exists() and not status:

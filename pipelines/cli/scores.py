@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipelines.evaluation.agreement import SHORT_SIDES_PX
 from pipelines.evaluation.flicker import Flicker
-from pipelines.evaluation.result import Judgement
+from pipelines.evaluation.result import Result
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.summary import FIGURES, by_group, means, medians
 from stream.inference.estimator import Estimator
@@ -33,7 +33,7 @@ DOWN = frozenset({"abs_rel", "rmse_m", "ordinal_error"})
 """The lower the better: marked by an arrow."""
 PRIOR = "lower is nearer"
 
-Done = Sequence[tuple[DataSet, list[Judgement]]]
+Done = Sequence[tuple[DataSet, list[Result]]]
 
 
 def score_table(estimator: Estimator, done: Done, clips: Sequence[Flicker]) -> Group:
@@ -73,7 +73,7 @@ def _name(estimator: Estimator) -> str:
     return estimator.model.name + " (random)" * (estimator.settings.weights == "random")
 
 
-def _count(judgements: list[Judgement], data_set: DataSet) -> str:
+def _count(judgements: list[Result], data_set: DataSet) -> str:
     wanted = len(data_set)
     if len(judgements) < wanted:
         return f"only {len(judgements)} of {wanted} images"

@@ -62,8 +62,8 @@ def _lines(stats: PipelineStats) -> Iterator[Text]:
     several = len(terminals(stats)) > 1
     for account in stats.accounts:
         yield _line("account", _account_line(account, several=several))
-    for heading, figures in stats.figures.items():
-        yield _line(heading, ", ".join(f"{name} {_number(value)}" for name, value in figures.items()))
+    for heading, statistics in stats.statistics.items():
+        yield _line(heading, ", ".join(f"{name} {_number(value)}" for name, value in statistics.items()))
     for note in stats.notes:
         yield Text(f" {note}")
 

@@ -23,7 +23,7 @@ from stream.sources.images import ImagesSource
 from stream.sources.network.source import NetworkSource
 from stream.sources.reconnect import LiveSource, Reconnecting
 from stream.sources.synthetic import SyntheticSource
-from stream.sources.validation import mistake
+from stream.sources.validation import config_error
 from stream.sources.video import VideoSource
 from stream.sources.webcam.source import WebcamSource
 from stream.stages.capture import capture, capture_live
@@ -66,7 +66,7 @@ def check_names(cameras: Sequence[Camera]) -> None:
 def check_places(cameras: Sequence[Camera]) -> None:
     """Raise SettingsError for a live camera that no waiting would bring: it would be tried again for ever."""
     for camera in cameras:
-        if isinstance(camera, NetworkCamera | WebcamCamera) and (why := mistake(camera)):
+        if isinstance(camera, NetworkCamera | WebcamCamera) and (why := config_error(camera)):
             raise SettingsError(f'[cameras] camera "{camera.name}": {why}')
 
 

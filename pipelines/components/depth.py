@@ -31,12 +31,12 @@ def add_depth(
 
     ``expect``: image sizes that will come, so that the network is ready for them before the first is captured.
     """
-    pipe.add_figures("network", estimator.figures)
+    pipe.add_statistics("network", estimator.statistics)
     pipe.add_note(estimator.describe)
     depth: dict[str, Body] = {"infer": infer(estimator, expect)}
     if steady is not None:
         steadiness = Steadiness(steady)
-        pipe.add_figures(FLICKER, steadiness.figures)
+        pipe.add_statistics(FLICKER, steadiness.statistics)
         depth["steady"] = steadiness.body()
     if estimator.settings.layout == "latency":
         return pipe.stage("depth", chain(preprocess=preprocess(estimator), **depth), after=after, policy=policy)

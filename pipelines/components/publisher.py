@@ -29,7 +29,7 @@ def add_publisher(
     publisher.report(StreamFacts(pipe.stats))
     promised = {camera.name: promised_fps(camera, settings) for camera in cameras}
     pipe.stage(STAGE, broadcast(publisher, painting, promised), after=[depth], policy="latest")
-    pipe.add_figures("publisher", publisher.figures)
+    pipe.add_statistics("publisher", publisher.statistics)
     return publisher
 
 
@@ -85,7 +85,7 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
 
 def _flicker(stats: PipelineStats, camera: str) -> dict[str, Any]:
     """Where depth is steadied: how much of it moves where the image does not, in 255ths of its range."""
-    levels = stats.figures.get(FLICKER, {})
+    levels = stats.statistics.get(FLICKER, {})
     named = {"flicker": levels.get(f"{camera} steady"), "flicker_raw": levels.get(f"{camera} raw")}
     return {name: round(level, 2) for name, level in named.items() if level is not None and math.isfinite(level)}
 

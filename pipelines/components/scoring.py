@@ -28,7 +28,7 @@ class RunningScore:
         if score is not None and isfinite(score.spearman):
             self._scores.append(score)
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         scores = list(self._scores)
         if not scores:
             return {"frames": 0}

@@ -54,7 +54,7 @@ class Web:
         from stream.web.services import Parts
 
         if self.images:
-            pipe.add_figures("images", partial(_asked, self.images))
+            pipe.add_statistics("images", partial(_asked, self.images))
         required = stages_of(pipe)
         app = build_app(Parts(self.sink, self.controls, pipe.stats, required, self.images, self.settings))
         with ExitStack() as stack:

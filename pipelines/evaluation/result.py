@@ -19,7 +19,7 @@ from stream.metrics.fit import fitted_inverse, known_pixels, nearness
 from stream.metrics.ordinal import ordinal_error
 from stream.metrics.score import score
 
-Figures: TypeAlias = dict[str, float]
+Metrics: TypeAlias = dict[str, float]
 """By name; NaN where an image has no such figure."""
 
 MOST_PIXELS = 400_000
@@ -27,14 +27,14 @@ MOST_PIXELS = 400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Result:
     """What came of one image."""
 
     name: str
     group: str
-    model: Figures
+    model: Metrics
     """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``; the last alone without truth."""
-    prior: Figures
+    prior: Metrics
     """The same of "lower is nearer", which is relative inverse depth, without ``self_agreement``."""
     sample: Sample = field(repr=False)
     depth_map: DepthMap = field(repr=False)
@@ -42,18 +42,18 @@ class Judgement:
     """(H, W): what ``self_agreement`` compares."""
 
 
-def judge(estimator: Estimator, sample: Sample) -> Judgement:
+def judge(estimator: Estimator, sample: Sample) -> Result:
     """Run the network and score it. Raises ImageError for an image whose truth is nowhere nearer than 80 m."""
     frame = Frame(sample.image, sample.name, 0, Stamp.now("file"))
     (depth_map,) = estimator.estimate(estimator.prepare([frame]))
     both = at_both_sizes(estimator, frame)
-    model = figures(depth_map.depth, sample, depth_map.kind)
+    model = metrics(depth_map.depth, sample, depth_map.kind)
     model["self_agreement"] = self_agreement(*both, depth_map.kind, _step(depth_map.depth))
-    prior = figures(lower_is_nearer(frame.size), sample, "relative_inverse")
-    return Judgement(sample.name, sample.group, model, prior, sample, depth_map, both)
+    prior = metrics(lower_is_nearer(frame.size), sample, "relative_inverse")
+    return Result(sample.name, sample.group, model, prior, sample, depth_map, both)
 
 
-def figures(prediction: Floats, sample: Sample, kind: Kind) -> Figures:
+def metrics(prediction: Floats, sample: Sample, kind: Kind) -> Metrics:
     """All figures of a prediction (H, W) against the sample's truth; none without truth.
 
     Raises ImageError as ``judge`` does.

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from pipelines.evaluation.agreement import SHORT_SIDES_PX
-from pipelines.evaluation.result import Judgement
+from pipelines.evaluation.result import Result
 from stream.core.atomic_write import write_whole
 from stream.errors import SinkError
 from stream.frames import DepthMap, Floats, Image
@@ -30,7 +30,7 @@ def chosen_rows(images: int, rows: int = ROWS) -> frozenset[int]:
     return frozenset(round(number) for number in np.linspace(0, images - 1, min(rows, images)))
 
 
-def sheet_row(judgement: Judgement) -> Image:
+def sheet_row(judgement: Result) -> Image:
     """(h, 4 panels, 3) uint8 BGR: image, truth, depth, error; without truth image, depth, and depth at two sizes.
 
     Depth is painted near to far by each map's own 2nd to 98th percentile. The error is the ratio of the fitted depth
@@ -41,7 +41,7 @@ def sheet_row(judgement: Judgement) -> Image:
     return side_by_side([(judgement.name, _resized(sample.image)), *others])
 
 
-def _beside_truth(judgement: Judgement, truth: Floats, guess: Image) -> list[tuple[str, Image]]:
+def _beside_truth(judgement: Result, truth: Floats, guess: Image) -> list[tuple[str, Image]]:
     depth_map, model = judgement.depth_map, judgement.model
     inverse = 1.0 / np.where(truth > 0, np.minimum(truth.astype(np.float64), DEPTH_CAP_M), np.nan)
     ratio = fitted_inverse(depth_map.depth, truth, depth_map.kind) / inverse
@@ -53,7 +53,7 @@ def _beside_truth(judgement: Judgement, truth: Floats, guess: Image) -> list[tup
     ]
 
 
-def _at_both_sizes(judgement: Judgement, guess: Image) -> list[tuple[str, Image]]:
+def _at_both_sizes(judgement: Result, guess: Image) -> list[tuple[str, Image]]:
     sizes = zip(SHORT_SIDES_PX, judgement.at_both_sizes, strict=True)
     others = [(f"at {side} px", _guess(judgement.depth_map, depth)) for side, depth in sizes]
     agreement = judgement.model["self_agreement"]

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Any
 
 from pipelines.evaluation.flicker import Flicker
-from pipelines.evaluation.result import Figures, Judgement
+from pipelines.evaluation.result import Metrics, Result
 from stream.inference.estimator import Estimator
 
 FIGURES = (
@@ -19,24 +19,24 @@ FIGURES = (
 """In the order of the table."""
 
 
-def means(figures: Sequence[Figures]) -> Figures:
+def means(metrics: Sequence[Metrics]) -> Metrics:
     """Over the images that have the figure; NaN where none has."""
-    return {name: fmean(values) if (values := _finite(figures, name)) else math.nan for name in FIGURES}
+    return {name: fmean(values) if (values := _finite(metrics, name)) else math.nan for name in FIGURES}
 
 
-def medians(figures: Sequence[Figures]) -> Figures:
-    return {name: median(values) if (values := _finite(figures, name)) else math.nan for name in FIGURES}
+def medians(metrics: Sequence[Metrics]) -> Metrics:
+    return {name: median(values) if (values := _finite(metrics, name)) else math.nan for name in FIGURES}
 
 
-def by_group(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+def by_group(judgements: Iterable[Result]) -> dict[str, list[Result]]:
     """In the order of the groups' names."""
-    groups: dict[str, list[Judgement]] = {}
+    groups: dict[str, list[Result]] = {}
     for judgement in judgements:
         groups.setdefault(judgement.group, []).append(judgement)
     return dict(sorted(groups.items()))
 
 
-def summary_json(name: str, about: str, judgements: Sequence[Judgement], images: int) -> dict[str, Any]:
+def summary_json(name: str, about: str, judgements: Sequence[Result], images: int) -> dict[str, Any]:
     """One data set of so many ``images``: means, medians, means by group, and every image that was scored."""
     model, prior = [j.model for j in judgements], [j.prior for j in judgements]
     return {
@@ -81,10 +81,10 @@ def about_model(estimator: Estimator, engine: str) -> dict[str, Any]:
     }
 
 
-def _finite(figures: Sequence[Figures], name: str) -> list[float]:
-    return [each[name] for each in figures if math.isfinite(each.get(name, math.nan))]
+def _finite(metrics: Sequence[Metrics], name: str) -> list[float]:
+    return [each[name] for each in metrics if math.isfinite(each.get(name, math.nan))]
 
 
-def _json(figures: Figures) -> dict[str, float | None]:
+def _json(metrics: Metrics) -> dict[str, float | None]:
     """JSON has no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

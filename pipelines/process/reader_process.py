@@ -53,7 +53,7 @@ class ReaderProcess:
             self._process.wait()
         self._thread.join()
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """Frames read, images left out between them (the publisher's drops included), and their age when read."""
         with self._lock:
             age = self._ages.spread()

@@ -13,7 +13,7 @@ import torch
 
 from stream.engines.base import Engine
 from stream.engines.streams import aside
-from stream.engines.wrappers import Opened, Stopped, Stopping
+from stream.engines.wrappers import Cancelled, CancelToken, LazyEngine
 from stream.errors import EngineError
 from stream.frames import Size
 
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 MAX_SIZES = 8
 """Sizes that have engines of their own: each holds memory of the device until the end."""
 
-OpenFor: TypeAlias = Callable[[Size, Stopping], Engine]
-"""Opens the engine for a size, which may take minutes. Raises EngineError, and Stopped soon after it is told to."""
+OpenFor: TypeAlias = Callable[[Size, CancelToken], Engine]
+"""Opens the engine for a size, which may take minutes. Raises EngineError, and Cancelled soon after it is told to."""
 
 
-class SizedEngines:
+class EnginesBySize:
     """Asks for an engine for each size, once; several sizes may share one.
 
     ``prepare`` waits for it. A size that is first met in ``infer`` runs by ``meanwhile`` at once, and its own engine is
@@ -39,8 +39,8 @@ class SizedEngines:
         name: str,
         max_batch: int,
         open_for: OpenFor,
-        meanwhile: Opened,
-        shared: Sequence[Opened] = (),
+        meanwhile: LazyEngine,
+        shared: Sequence[LazyEngine] = (),
         device: torch.device | None = None,
         *,
         waits: bool = False,
@@ -56,7 +56,7 @@ class SizedEngines:
         self._by_size: dict[Size, Engine] = {}
         self._met: set[Size] = set()
         self._own: set[Size] = set()
-        self._lock, self._opening, self._stopping = threading.Lock(), threading.Lock(), Stopping()
+        self._lock, self._opening, self._stopping = threading.Lock(), threading.Lock(), CancelToken()
         self._waiting: deque[Size] = deque()
         self._thread: threading.Thread | None = None
         self._working = self._told = False
@@ -89,7 +89,7 @@ class SizedEngines:
             return
         try:
             self._open(size)
-        except Stopped:
+        except Cancelled:
             self._check_open()
 
     def describe(self) -> str:
@@ -160,7 +160,7 @@ class SizedEngines:
         while (size := self._next()) is not None:
             try:
                 self._open(size)
-            except Stopped:
+            except Cancelled:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is: images go on without this engine
                 self._tell_that_none_opens(size, error)

@@ -33,7 +33,7 @@ class Choice:
     precision: Precision = "fp32"
 
 
-def choose(machine: Machine, settings: ModelSettings, parameters: int, *, built: bool = False) -> Choice:
+def select(machine: Machine, settings: ModelSettings, parameters: int, *, built: bool = False) -> Choice:
     """The engine for ``settings`` and a network of so many ``parameters`` on ``machine``, and its threads.
 
     On a GPU the fastest: TensorRT, where it is installed and engines of this network were ``built``; else CUDA graphs.

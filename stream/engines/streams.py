@@ -67,10 +67,10 @@ def aside(device: torch.device) -> Iterator[None]:
                 stream.synchronize()
 
 
-Queue = Literal["copy in", "preprocess", "work", "copy out", "colour"]
+StreamName = Literal["copy in", "preprocess", "work", "copy out", "colour"]
 
 
-class Mark:
+class Event:
     """A moment in a queue. On a GPU it lies ahead until the queue gets there."""
 
     def __init__(self, event: Any = None) -> None:
@@ -86,7 +86,7 @@ class Mark:
         """Whether the queue is there already; does not wait."""
         return self._event is None or bool(self._event.query())
 
-    def ms_since(self, earlier: Mark) -> float:
+    def ms_since(self, earlier: Event) -> float:
         """Milliseconds by the device's own clock; both must have been reached."""
         if self._event is None:
             return (self._at_ns - earlier._at_ns) / NS_PER_MS
@@ -103,26 +103,26 @@ class DeviceStreams:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._streams: dict[Queue, Any] = {}
+        self._streams: dict[StreamName, Any] = {}
         if device.type == "cuda":
             _outlive_a_lost_device()
-            self._streams = {queue: own_stream(device) for queue in get_args(Queue)}
+            self._streams = {queue: own_stream(device) for queue in get_args(StreamName)}
 
-    def on(self, queue: Queue) -> AbstractContextManager[Any]:
+    def on(self, queue: StreamName) -> AbstractContextManager[Any]:
         """What torch is told to do inside goes into this queue."""
         if not self._streams:
             return nullcontext()
         return torch.cuda.stream(self._streams[queue])
 
-    def mark(self, queue: Queue) -> Mark:
+    def mark(self, queue: StreamName) -> Event:
         """After all that is in the queue now. Threads that wait for it sleep (blocking events), they do not spin."""
         if not self._streams:
-            return Mark()
+            return Event()
         event = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
         event.record(self._streams[queue])
-        return Mark(event)
+        return Event(event)
 
-    def after(self, queue: Queue, mark: Mark) -> None:
+    def after(self, queue: StreamName, mark: Event) -> None:
         """What is put into the queue from now on begins when ``mark`` is reached."""
         if self._streams:
             mark.hold(self._streams[queue])

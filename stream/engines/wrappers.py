@@ -16,7 +16,7 @@ from stream.frames import Floats, Size
 EngineFactory: TypeAlias = Callable[[], Engine]
 
 
-class Opened:
+class LazyEngine:
     """Calling it opens the engine when it is first asked for, and gives the same one from then on, to any thread."""
 
     def __init__(self, factory: EngineFactory) -> None:
@@ -41,23 +41,23 @@ class Opened:
             self._engine = None
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """Nobody waits for the answer any more. No error of an engine: it says nothing about it."""
 
 
-class Stopping(threading.Event):
+class CancelToken(threading.Event):
     """Set by who does not want it any more; who works asks between its steps."""
 
     def check(self) -> None:
-        """Raises Stopped if it is set."""
+        """Raises Cancelled if it is set."""
         if self.is_set():
-            raise Stopped
+            raise Cancelled
 
 
-class Stoppable:
-    """An engine that raises Stopped instead of its next answer. Closing it closes the engine."""
+class CancellableEngine:
+    """An engine that raises Cancelled instead of its next answer. Closing it closes the engine."""
 
-    def __init__(self, engine: Engine, stopping: Stopping) -> None:
+    def __init__(self, engine: Engine, stopping: CancelToken) -> None:
         self._engine, self._stopping = engine, stopping
 
     @property

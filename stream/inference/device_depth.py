@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stream.engines.streams import DeviceStreams, Mark, device_errors
+from stream.engines.streams import DeviceStreams, Event, device_errors
 from stream.frames import Floats, Image
 from stream.render.colormap_gpu import lut_on, paint
 
@@ -19,7 +19,7 @@ class DeviceDepth:
     depth: Floats
     there: Tensor
     """(H, W) float32, the same numbers, on the device; made in the queue "work"."""
-    made: Mark
+    made: Event
     streams: DeviceStreams
 
     def paint(self, low: float, high: float, colormap: str) -> Image:

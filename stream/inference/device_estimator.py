@@ -17,11 +17,11 @@ from torch import Tensor
 
 from stream.core.clock import NS_PER_MS
 from stream.engines.select import Choice
-from stream.engines.streams import DeviceStreams, Mark, device_errors
+from stream.engines.streams import DeviceStreams, Event, device_errors
 from stream.frames import Batch, DepthMap, Floats, Frame, Size, check_image
 from stream.inference.device_depth import DeviceDepth, host_memory
 from stream.inference.estimator import EngineOpener, Estimator
-from stream.inference.staging import Prepared, Slot, SlotRing, by_size, fill, runs
+from stream.inference.staging import Prepared, StagingBuffers, StagingRing, by_size, fill, runs
 from stream.preprocess.gpu import decoded_, to_camera, to_network
 from stream.runtime.stats import Durations
 from stream.settings import ModelSettings
@@ -44,7 +44,7 @@ class Ticket:
     scalars: Mapping[str, Tensor]
     """What the network says beside depth, (N,) float32 in page-locked memory, by name. Depth is not decoded yet
     where there is any: the decoder may need it."""
-    marks: Mapping[str, Mark]
+    marks: Mapping[str, Event]
     held: tuple[Tensor, ...]
     """What other queues than the one that made it still read until depth is there."""
 
@@ -63,7 +63,7 @@ class DeviceEstimator(Estimator):
         self._device = torch.device(device)
         self._streams: DeviceStreams | None = None
         self._order = threading.Lock()
-        self._ring = SlotRing(SLOTS)
+        self._ring = StagingRing(SLOTS)
         self._steps = {step: Durations() for step in STEPS}
 
     @property
@@ -81,7 +81,7 @@ class DeviceEstimator(Estimator):
 
     def close(self) -> None:
         super().close()
-        self._ring = SlotRing(SLOTS)
+        self._ring = StagingRing(SLOTS)
 
     def prepare(self, frames: Sequence[Frame]) -> Batch:
         """Images are copied to the device and made ready there; nothing waits for that."""
@@ -137,12 +137,12 @@ class DeviceEstimator(Estimator):
             raw: Floats = self._ready().infer(pixels=pixels)["depth"].cpu().numpy()
         return raw
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """Also each step's time by the device's own clock."""
         spreads = {step: times.spread() for step, times in self._steps.items()}
-        return {**super().figures(), **{f"{step} p50 ms": 1e3 * spread.p50_s for step, spread in spreads.items()}}
+        return {**super().statistics(), **{f"{step} p50 ms": 1e3 * spread.p50_s for step, spread in spreads.items()}}
 
-    def _uploaded(self, slot: Slot, frames: tuple[Frame, ...], streams: DeviceStreams) -> Tensor:
+    def _uploaded(self, slot: StagingBuffers, frames: tuple[Frame, ...], streams: DeviceStreams) -> Tensor:
         """(N, 3, h, w): each size's images by one copy, preprocessed together."""
         parts = []
         for size, where in runs(tuple(frame.size for frame in frames)):
@@ -188,7 +188,7 @@ class DeviceEstimator(Estimator):
         on_device = DeviceDepth(depth, there, ticket.marks["worked"], self._opened())
         return self._depth_map(depth, frame, on_device)
 
-    def _note_times(self, marks: Mapping[str, Mark]) -> None:
+    def _note_times(self, marks: Mapping[str, Event]) -> None:
         with self._lock:
             for step, (start, end) in STEPS.items():
                 self._steps[step].add(round(NS_PER_MS * marks[end].ms_since(marks[start])))

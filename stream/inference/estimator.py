@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 from stream.core.clock import Stamp
 from stream.core.machine import probe
 from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
-from stream.engines.select import Choice, choose
+from stream.engines.select import Choice, select
 from stream.errors import SettingsError
 from stream.frames import Batch, DepthMap, Floats, Frame, Image, Intrinsics, OnDevice, Size, check_image
 from stream.models.base import DepthModel, Shot
@@ -54,7 +54,7 @@ class Estimator:
         self.model = find(settings.name)
         self.spec = _adapted(self.model.spec, settings)
         on_cpu = settings.model_copy(update={"engine": "torchscript"})
-        self._choice = choice or choose(probe(), on_cpu, self.model.parameters)
+        self._choice = choice or select(probe(), on_cpu, self.model.parameters)
         self._engine: Engine | None = None
         self._lock, self._busy = threading.Lock(), Durations()
         self._guessing: set[str] = set()
@@ -142,7 +142,7 @@ class Estimator:
             self._busy.add(monotonic_ns() - start)
         return maps
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """For a pipeline's table: how long one ``estimate`` takes, and how many run at a time."""
         spread = self._busy.spread()
         return {"at a time": self.lanes, "p50 ms": 1e3 * spread.p50_s, "p95 ms": 1e3 * spread.p95_s}

@@ -19,7 +19,7 @@ from stream.models.base import Shot
 log = logging.getLogger(__name__)
 
 
-class GuardedEstimator(Estimator):
+class FallbackEstimator(Estimator):
     """``first`` until it raises EngineError; from then on, for good, ``spare``.
 
     The spare network is loaded beside the first one's work, so that a failure costs one batch's time and not a start.
@@ -72,8 +72,8 @@ class GuardedEstimator(Estimator):
             return self.first.describe()
         return f"{self.spare.describe()}; in place of {self.model.name}, which failed: {self._failure}"
 
-    def figures(self) -> Mapping[str, float]:
-        return self._working.figures()
+    def statistics(self) -> Mapping[str, float]:
+        return self._working.statistics()
 
     def network_size(self, image: Size) -> Size:
         return self._working.network_size(image)

@@ -17,13 +17,13 @@ from stream.engines.base import Engine
 from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine, device_name, some_size
 from stream.engines.gate.candidates import Candidate, first_accepted, judged
-from stream.engines.per_size import SizedEngines
+from stream.engines.per_size import EnginesBySize
 from stream.engines.precision import half_of
 from stream.engines.select import Choice, default_threads
 from stream.engines.tensorrt import api
 from stream.engines.tensorrt.store import StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.wrappers import Opened, Stopping
+from stream.engines.wrappers import CancelToken, LazyEngine
 from stream.errors import MissingPackage
 from stream.frames import Size
 from stream.inference.estimator import network_of
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def open_on_gpu(model: DepthModel, settings: ModelSettings, choice: Choice, *, waits: bool = False) -> Engine:
-    """The network on the first GPU; for each network size the engine that is right for it (``waits``: SizedEngines).
+    """The network on the first GPU; for each network size the engine that is right for it (``waits``: EnginesBySize).
 
     Raises WeightsError, MissingPackage and EngineError.
     """
@@ -70,8 +70,8 @@ class GpuChain:
         self._model, self._settings, self._choice = model, settings, choice
         self._device = torch.device(device)
         self._source = source_of(model, settings.weights)
-        self._half, self._single = Opened(self._torch_in_half), Opened(self._torch_in_single)
-        self._uncaptured = Opened(self._eager_in_single)
+        self._half, self._single = LazyEngine(self._torch_in_half), LazyEngine(self._torch_in_single)
+        self._uncaptured = LazyEngine(self._eager_in_single)
         self._tensorrt = self._tensorrt_engines(folder) if choice.engine == "tensorrt" else None
 
     def opened(self, *, waits: bool = False) -> Engine:
@@ -82,15 +82,15 @@ class GpuChain:
             return self._single()  # for any size, and nothing is to be captured
         shared, most = (self._half, self._single), self._settings.max_batch
         given = (self._model.name, most, self.engine_for, self._uncaptured, shared, self._device)
-        return SizedEngines(*given, waits=waits)
+        return EnginesBySize(*given, waits=waits)
 
-    def engine_for(self, size: Size, stopping: Stopping | None = None) -> Engine:
+    def engine_for(self, size: Size, stopping: CancelToken | None = None) -> Engine:
         """The first in the order that the gate accepts at network ``size``.
 
-        Raises EngineError, and Stopped as soon as it can when that is set.
+        Raises EngineError, and Cancelled as soon as it can when that is set.
         """
-        stopping = stopping or Stopping()
-        reference = Opened(self._reference)
+        stopping = stopping or CancelToken()
+        reference = LazyEngine(self._reference)
         judge = None if self._settings.weights == "random" else reference
         try:
             candidates = self._candidates(size, stopping)
@@ -102,7 +102,7 @@ class GpuChain:
     def refusal_of(self, engine: StoredEngine) -> str | None:
         """Why the gate does not accept a TensorRT engine; None: it does."""
         assert self._tensorrt is not None
-        candidate, reference = self._tensorrt.candidate(engine), Opened(self._reference)
+        candidate, reference = self._tensorrt.candidate(engine), LazyEngine(self._reference)
         opened = candidate.open()
         try:
             return judged(candidate, opened, reference, self._model.spec, engine.recipe.size, self._device)
@@ -121,7 +121,7 @@ class GpuChain:
             log.warning("TensorRT is not used: %s", error)
             return None
 
-    def _candidates(self, size: Size, stopping: Stopping) -> Iterator[Candidate]:
+    def _candidates(self, size: Size, stopping: CancelToken) -> Iterator[Candidate]:
         if self._tensorrt is not None:
             yield from self._tensorrt.candidates(size, stopping)
         if self._choice.precision == "fp16":

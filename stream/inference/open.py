@@ -14,9 +14,9 @@ from typing import Literal
 
 from stream.core.config_file import parse
 from stream.core.machine import Machine, probe
-from stream.engines.select import Choice, choose, usable_gpu
+from stream.engines.select import Choice, select, usable_gpu
 from stream.inference.estimator import Estimator
-from stream.inference.fallback import GuardedEstimator
+from stream.inference.fallback import FallbackEstimator
 from stream.models.base import DepthModel
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -47,19 +47,19 @@ def estimator_for(settings: ModelSettings, machine: Machine | None = None, *, wa
     choice = choice_for(settings, machine)
     if choice.engine == "torchscript":
         first: Estimator = Estimator(settings)
-        return GuardedEstimator(first, spare_of(settings, settings.fallback)) if settings.fallback else first
+        return FallbackEstimator(first, spare_of(settings, settings.fallback)) if settings.fallback else first
     from stream.inference.device_estimator import DeviceEstimator
     from stream.inference.gpu_engines import open_on_gpu
 
     spare = settings.fallback or (model.name if model.parameters <= CPU_PARAMETERS else "tiny")
     first = DeviceEstimator(settings, partial(open_on_gpu, waits=waits), choice=choice)
-    return GuardedEstimator(first, spare_of(settings, spare), lenient=settings.engine == "auto")
+    return FallbackEstimator(first, spare_of(settings, spare), lenient=settings.engine == "auto")
 
 
 def choice_for(settings: ModelSettings, machine: Machine | None = None) -> Choice:
     """What runs the network here, and why. Raises UnknownModel and SettingsError."""
     model, here = find(settings.name), machine or probe()
-    return choose(here, settings, model.parameters, built=_has_engines(here, model, settings))
+    return select(here, settings, model.parameters, built=_has_engines(here, model, settings))
 
 
 def spare_of(settings: ModelSettings, name: str) -> Estimator:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from stream.engines.streams import Mark
+from stream.engines.streams import Event
 from stream.frames import Frame, Image, Size
 
 KEPT_SIZES = 4
@@ -31,14 +31,14 @@ class Group:
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class StagingBuffers:
     """The memory of one batch, for one thread at a time (``lock``)."""
 
     number: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     groups: OrderedDict[Size, Group] = field(default_factory=OrderedDict)
     """The size that was used last is the last."""
-    used: Mark | None = None
+    used: Event | None = None
     """When the device has read all of it."""
 
     def wait(self) -> None:
@@ -61,14 +61,14 @@ class Slot:
         return known
 
 
-class SlotRing:
+class StagingRing:
     """Slots in turn; any thread may ask for the next."""
 
     def __init__(self, count: int) -> None:
-        self._slots = [Slot(number) for number in range(count)]
+        self._slots = [StagingBuffers(number) for number in range(count)]
         self._turn, self._lock = 0, threading.Lock()
 
-    def next(self) -> Slot:
+    def next(self) -> StagingBuffers:
         """The slot that was used longest ago."""
         with self._lock:
             slot = self._slots[self._turn % len(self._slots)]
@@ -84,8 +84,8 @@ class Prepared:
     """(N, 3, h, w); may still be in the making."""
     sizes: tuple[Size, ...]
     """Of the images; those of one size lie side by side."""
-    begun: Mark
-    ready: Mark
+    begun: Event
+    ready: Event
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -16,9 +16,9 @@ from stream.engines.tensorrt import api, request
 from stream.engines.tensorrt.build import Profile
 from stream.engines.tensorrt.engine import TensorRTEngine
 from stream.engines.tensorrt.progress import Progress, logged
-from stream.engines.tensorrt.request import Order
+from stream.engines.tensorrt.request import BuildRequest
 from stream.engines.tensorrt.store import EngineStore, StoredEngine
-from stream.engines.wrappers import Stopping
+from stream.engines.wrappers import CancelToken
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.inference.estimator import network_of
@@ -79,15 +79,15 @@ class TensorRTEngines:
         self._trt, self._gpu = api.load(), api.gpu()
         self._store = EngineStore(folder or engines_folder())
 
-    def candidates(self, size: Size, stopping: Stopping | None = None) -> Iterator[Candidate]:
+    def candidates(self, size: Size, stopping: CancelToken | None = None) -> Iterator[Candidate]:
         """For network inputs of ``size``, in the order to try them; a later one is built only if it is asked for.
 
-        Raises Stopped at the next step of a build when that is set.
+        Raises Cancelled at the next step of a build when that is set.
         """
         for precisions in in_turn(self._settings):
             engine = self._found(size, precisions)
             if engine is None and self._build:
-                engine = self._built(size, precisions, stopping or Stopping())
+                engine = self._built(size, precisions, stopping or CancelToken())
             if engine is not None:
                 yield self.candidate(engine)
 
@@ -99,17 +99,17 @@ class TensorRTEngines:
         claimed: Precision = "fp16" if precision == "fp16" else "mixed" if precision == "mixed" else "fp32"
         return Candidate(engine.path.name, lambda: self._opened(engine), claimed, engine.verdict_path, made_from)
 
-    def order(self, size: Size, precision: Precision) -> Order:
+    def order(self, size: Size, precision: Precision) -> BuildRequest:
         most = self._settings.max_batch
         outputs = outputs_of(self._model.name)
-        return Order(self._model.name, self._source, Profile(size, most, most), precision, outputs=outputs)
+        return BuildRequest(self._model.name, self._source, Profile(size, most, most), precision, outputs=outputs)
 
     def _found(self, size: Size, precisions: tuple[Precision, ...]) -> StoredEngine | None:
         orders = (self.order(size, precision) for precision in precisions)
         found = (request.serving(order, self._store, self._trt, self._gpu) for order in orders)
         return next((engine for engine in found if engine is not None), None)
 
-    def _built(self, size: Size, precisions: tuple[Precision, ...], stopping: Stopping) -> StoredEngine | None:
+    def _built(self, size: Size, precisions: tuple[Precision, ...], stopping: CancelToken) -> StoredEngine | None:
         """None, with a line in the log, where it cannot be."""
         name = f"{self._trt} engine of {self._model.name} at {size}, {'half' if precisions == HALF else 'fp32'}"
         log.info("building the %s, which may take minutes: there is none in %s", name, self._store.folder)
@@ -132,7 +132,7 @@ class TensorRTEngines:
         return TensorRTEngine(self._trt, plan, profile, recipe.network, device=str(self._device), runtime_cache=cache)
 
 
-def _stoppable(progress: Progress, stopping: Stopping) -> Progress:
+def _stoppable(progress: Progress, stopping: CancelToken) -> Progress:
     """What it raises ends the build."""
 
     def told(step: int, total: int, phase: str) -> None:

@@ -20,7 +20,7 @@ LONGEST_FAMILY = "preview/"
 """A stream whose name fits a message of this family has a name for all of its topics."""
 
 
-class Books:
+class SendCounters:
     """Every depth map is entered once, as sent or as too old. Its owner's lock guards it; times are monotonic ns."""
 
     def __init__(self, server_id: int, settings: PublishSettings) -> None:
@@ -54,17 +54,17 @@ class Books:
         status.sent(depth_map, age_ms, now_ns)
         return True
 
-    def was_too_old(self, what: Made) -> Literal[False]:
+    def count_stale(self, what: Made) -> Literal[False]:
         """It was not sent."""
         self._counts[f"{what} too old"] += 1
         return False
 
-    def message_left(self, what: What, size: int) -> None:
+    def count_message(self, what: What, size: int) -> None:
         """Somebody wanted it; how many readers it went to is ZeroMQ's affair."""
         self._counts[what] += 1
         self._bytes += size
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         return {**self._counts, "MB": self._bytes / 1e6}
 
 

@@ -16,7 +16,7 @@ PAUSE_NS = NS_PER_S // 100
 STATUS_EVERY_NS = NS_PER_S
 
 
-class SlowTopics:
+class InfoStatusQueue:
     """A queue without doubles, of what somebody wants; its clock is in monotonic nanoseconds.
 
     Its owner's lock guards it.

@@ -13,8 +13,8 @@ from typing import Any, Literal, Self, TypeAlias
 from stream.core.clock import NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap, Image
-from stream.publisher.accounting import Books, Made
-from stream.publisher.announcements import SlowTopics
+from stream.publisher.accounting import Made, SendCounters
+from stream.publisher.announcements import InfoStatusQueue
 from stream.publisher.buffers import SendBuffers
 from stream.publisher.endpoints import check
 from stream.publisher.packing import Packing
@@ -52,8 +52,8 @@ class Publisher:
         self._packing = Packing(settings, self.server_id)
         self._lock = threading.Lock()
         self._readers, self._buffers = Subscriptions(), SendBuffers()
-        self._slow = SlowTopics(self._readers, monotonic_ns())
-        self._books = Books(self.server_id, settings)
+        self._slow = InfoStatusQueue(self._readers, monotonic_ns())
+        self._books = SendCounters(self.server_id, settings)
         self._status_of: StatusOf = lambda stream: {}
         self._socket: PublisherSocket | None = None
         self._failure: Exception | None = None
@@ -137,7 +137,7 @@ class Publisher:
             if not self._books.enter(depth_map, self._now_ns()):  # compression takes its time
                 return False
             self._buffers.send(socket, buffer, used)
-            self._books.message_left("depth messages", used)
+            self._books.count_message("depth messages", used)
             self._listen(socket)
         return True
 
@@ -158,7 +158,7 @@ class Publisher:
         with self._lock:
             self._open_socket()
             if self._books.is_too_old(depth_map, self._now_ns()):
-                return self._books.was_too_old("objects")
+                return self._books.count_stale("objects")
             if not self._readers.want(topic):
                 return True
         return self._send_young(self._packing.objects(facts(), depth_map, self._now_ns()), depth_map, "objects")
@@ -175,12 +175,12 @@ class Publisher:
             return
         self._send_young(self._packing.preview(image, depth_map, self._now_ns()), depth_map, "previews")
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """For the table: messages that somebody wanted, drops, refused keys; while it is open, readers of depth."""
         with self._lock:
             return {
                 **({"readers": self._readers.count(b"depth/")} if self._socket else {}),
-                **self._books.figures(),
+                **self._books.statistics(),
                 "copied for lack of buffers": self._buffers.copied_for_lack,
                 "refused keys": self._socket.refused if self._socket else self._refused,
             }
@@ -190,9 +190,9 @@ class Publisher:
         with self._lock:
             socket = self._open_socket()
             if self._books.is_too_old(depth_map, self._now_ns()):
-                return self._books.was_too_old(what)
+                return self._books.count_stale(what)
             socket.send(message)
-            self._books.message_left(what, len(message))
+            self._books.count_message(what, len(message))
             self._listen(socket)
         return True
 

@@ -59,7 +59,7 @@ class Pipeline:
         """Set when every stage has opened what it needs; sources wait for it, so that no frame is stale at start."""
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._alive = self._opening = 0
-        self._figures: dict[str, Callable[[], Mapping[str, float]]] = {}
+        self._statistics: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._notes: list[Callable[[], str]] = []
         self._cameras: list[Callable[[], CameraHealth]] = []
         self._started_ns = self._ended_ns = 0
@@ -145,14 +145,14 @@ class Pipeline:
         until = self._ended_ns or monotonic_ns()
         running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
         accounts = self._accounts({stage.name: stage for stage in stages}, edges)
-        figures = {name: dict(figures()) for name, figures in self._figures.items()}
+        statistics = {name: dict(statistics()) for name, statistics in self._statistics.items()}
         notes, cameras = tuple(note() for note in self._notes), tuple(health() for health in self._cameras)
         in_order = tuple(edges[reader] for reader in self._edges)
-        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), figures, cameras, notes)
+        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), statistics, cameras, notes)
 
-    def add_figures(self, name: str, figures: Callable[[], Mapping[str, float]]) -> None:
+    def add_statistics(self, name: str, statistics: Callable[[], Mapping[str, float]]) -> None:
         """Let a recipe add its own figures (say, the error of the depth) to every snapshot."""
-        self._figures[name] = figures
+        self._statistics[name] = statistics
 
     def add_camera(self, health: Callable[[], CameraHealth]) -> None:
         """Show how a live camera is in every snapshot."""

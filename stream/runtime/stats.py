@@ -190,7 +190,7 @@ class PipelineStats:
     stages: tuple[StageStats, ...]
     edges: tuple[EdgeStats, ...]
     accounts: tuple[Account, ...] = ()
-    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What the recipe adds, by heading: say, the error of the depth against a known truth."""
     cameras: tuple[CameraHealth, ...] = ()
     """Live cameras; files and scenes have no health."""

@@ -21,7 +21,7 @@ JITTER = 0.2
 """Each pause is up to this share longer or shorter, so that cameras behind one switch do not come back in step."""
 
 
-class Climb:
+class Backoff:
     """One camera's place on the ladder; each class of trouble has its own, so that neither hides the other."""
 
     def __init__(self, ladder: Ladder, jitter: float, rng: Random) -> None:

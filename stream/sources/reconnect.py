@@ -16,7 +16,7 @@ from stream.core.log import one_line
 from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
 from stream.runtime.stats import CameraState
-from stream.sources.backoff import JITTER, LADDER, Climb, Ladder
+from stream.sources.backoff import JITTER, LADDER, Backoff, Ladder
 from stream.sources.health import Health
 
 LOOK_S = 0.05
@@ -114,7 +114,7 @@ class Reconnecting:
         now_ns: NowNs = monotonic_ns,
     ) -> None:
         self._open, self._health, self._now_ns = open_, health, now_ns
-        self._climb = Climb(ladder, jitter, rng or Random())
+        self._climb = Backoff(ladder, jitter, rng or Random())
         self._news = _News(health.name)
         self._about = ""
         self._next_seq, self._reached_end = 0, False

@@ -31,7 +31,7 @@ V4L_MAJOR = 81
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>//)?", re.I)
 
 
-def mistake(camera: NetworkCamera | WebcamCamera) -> str | None:
+def config_error(camera: NetworkCamera | WebcamCamera) -> str | None:
     """What is wrong with the camera's address or device, in one line without passwords; None: it may work, or come."""
     if isinstance(camera, NetworkCamera):
         return _of_address(CameraUrl(camera.url))

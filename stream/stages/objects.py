@@ -98,7 +98,7 @@ class ObjectFinder:
             masks = dict(zip(busy, found, strict=True))
         return [_measured(maps[i], fitted[i], masks.get(i, ())) for i in range(len(maps))]
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """For a pipeline's table: images with a box, objects, and what was refused or left out, by reason."""
         left_out = {f"left out: {reason}": count for reason, count in self._refusals.counts().items()}
         return {"images with boxes": self._images, "objects": self._objects, **left_out}

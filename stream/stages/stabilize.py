@@ -74,7 +74,7 @@ class Steadiness:
 
         return body
 
-    def figures(self) -> Mapping[str, float]:
+    def statistics(self) -> Mapping[str, float]:
         """For a pipeline's table: the flicker index of each camera, in levels of 255, before and after."""
         told: dict[str, float] = {}
         for name, camera in list(self._cameras.items()):

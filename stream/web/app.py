@@ -48,6 +48,6 @@ class _App(GuardedApp):
 
 def _routes(parts: Parts, live: Live) -> list[BaseRoute]:
     readiness = Readiness(parts.required, parts.sink)
-    figures = [*api_routes(parts, readiness), *metric_routes(parts, readiness)]
+    statistics = [*api_routes(parts, readiness), *metric_routes(parts, readiness)]
     images = parts.images.routes() if parts.images else []
-    return [*page_routes(), *viewer_routes(live), *mjpeg_routes(live), *figures, *images]
+    return [*page_routes(), *viewer_routes(live), *mjpeg_routes(live), *statistics, *images]

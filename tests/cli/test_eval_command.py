@@ -49,9 +49,9 @@ def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -
     assert result["flicker"] == []
     (data,) = result["data"]
     assert (data["size"], data["scored"], len(data["images"])) == (3, 3, 3)
-    for figures in (data["model"]["mean"], data["model"]["median"], *(p["model"] for p in data["images"])):
-        assert set(figures) == set(FIGURES)
-        assert all(isinstance(value, float) and math.isfinite(value) for value in figures.values())
+    for statistics in (data["model"]["mean"], data["model"]["median"], *(p["model"] for p in data["images"])):
+        assert set(statistics) == set(FIGURES)
+        assert all(isinstance(value, float) and math.isfinite(value) for value in statistics.values())
     spearman = [photo["model"]["spearman"] for photo in data["images"]]
     assert data["model"]["mean"]["spearman"] == pytest.approx(np.mean(spearman))
     assert data["lower_is_nearer"]["mean"]["self_agreement"] is None

@@ -34,7 +34,7 @@ def test_the_demo_writes_a_video_and_a_table(depthstream: Command, tmp_path: Pat
     assert data["unaccounted"] == 0
     assert data["error"] is None
     assert frames_in(tmp_path / "d.mp4") == data["accounts"][0]["published"] > 0
-    reader = data["figures"]["a reader"]
+    reader = data["statistics"]["a reader"]
     assert reader["frames"] > 0, "another process reads what is published"
     assert reader["age p50 ms"] > 0
 

@@ -31,7 +31,7 @@ def pipeline(make_frame: FrameMaker, figure: Any = math.nan, error: Exception | 
 
     pipe = Pipeline("short")
     pipe.source("capture", capture)
-    pipe.add_figures("flicker", lambda: {"cam0 raw": figure, "cam0 steady": 2.5, "frames": 3.0})
+    pipe.add_statistics("flicker", lambda: {"cam0 raw": figure, "cam0 steady": 2.5, "frames": 3.0})
     return pipe
 
 
@@ -51,8 +51,8 @@ def test_what_is_not_known_yet_is_a_dash_in_the_table(make_frame: FrameMaker, un
 def test_what_is_not_known_yet_is_null_in_the_figures(make_frame: FrameMaker, tmp_path: Path) -> None:
     """And the run ends well."""
     assert run_pipeline(pipeline(make_frame), json_file=tmp_path / "run.json", **HOW) == 0
-    figures = json.loads((tmp_path / "run.json").read_text())["figures"]["flicker"]
-    assert figures == {"cam0 raw": None, "cam0 steady": 2.5, "frames": 3.0}
+    statistics = json.loads((tmp_path / "run.json").read_text())["statistics"]["flicker"]
+    assert statistics == {"cam0 raw": None, "cam0 steady": 2.5, "frames": 3.0}
 
 
 def test_a_table_that_fails_hides_neither_the_runs_error_nor_its_figures(
@@ -78,6 +78,6 @@ def test_a_file_that_cannot_be_written_is_told_where_nothing_else_went_wrong(
             path.mkdir(exist_ok=True)  # meanwhile: before the run it would have been refused
             return {}
 
-        pipe.add_figures("disk", get_in_the_way)
+        pipe.add_statistics("disk", get_in_the_way)
         with pytest.raises(told):
             run_pipeline(pipe, json_file=path, **HOW)

@@ -156,7 +156,7 @@ def test_seconds_end_it_by_itself(depthstream: Command, tmp_path: Path) -> None:
     assert called.err.count(ANNOUNCED) == 1
     data = json.loads((tmp_path / "s.json").read_text())
     assert data["unaccounted"] == 0
-    assert "images" in data["figures"]
+    assert "images" in data["statistics"]
 
 
 def test_a_port_that_is_taken_is_told_and_not_replaced(depthstream: Command, taken: int, tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_a_robot_that_looks_now_and_then_sees_fresh_depth() -> None:
     ):
         for _ in range(5):
             before = reader.read_latest(1000 * LONG_S).header.seq
-            sent = publisher.figures()["depth messages"]
-            _until(lambda sent=sent: publisher.figures()["depth messages"] > sent + QUEUED_ON_THE_WAY)
+            sent = publisher.statistics()["depth messages"]
+            _until(lambda sent=sent: publisher.statistics()["depth messages"] > sent + QUEUED_ON_THE_WAY)
             message = reader.read_latest(1000 * LONG_S)
             assert message.header.seq > before + 1
         _until(lambda: bool(reader.health.info and reader.health.status))
@@ -152,7 +152,7 @@ def test_points_from_what_is_published() -> None:
     """A calibrated camera's wall, 2 m away."""
     settings = PublishSettings(endpoints=("tcp://127.0.0.1:*",), encoding="u16", compression="zstd")
     with Publisher(settings) as publisher, Subscriber(publisher.endpoints[0], "front") as reader:
-        _until(lambda: publisher.figures()["readers"] == 1)
+        _until(lambda: publisher.statistics()["readers"] == 1)
         publisher.send_depth(depth_map(1))
         cloud = points(reader.read(LONG_S))
     assert cloud.shape == (48, 3)

@@ -68,7 +68,7 @@ def test_a_pacer_far_behind_starts_over() -> None:
 
 
 def test_a_pacer_says_when_to_stop() -> None:
-    """Stopping ends a wait and is told at once."""
+    """CancelToken ends a wait and is told at once."""
     stopping = threading.Event()
     pacer = Pacer(stopping)
     assert pacer.wait_until(0.0)

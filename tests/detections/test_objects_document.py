@@ -54,7 +54,7 @@ def test_the_documents_detector_and_reader_work_with_the_pipeline(tmp_path: Path
             until(lambda: boxes(frame()))  # it is there: what the reader gets then has boxes in it
         pipe = objects.build(parse(objects.ObjectsSettings, data, "test"), segmenter=Interior())
         with pipe:
-            until(lambda: pipe.stats().figures["objects"]["objects"] > 0, 30)
+            until(lambda: pipe.stats().statistics["objects"]["objects"] > 0, 30)
             reader = command(READER, "tcp://127.0.0.1:5560", where["depth"])
             done = subprocess.run(reader, capture_output=True, text=True, check=False, timeout=60)
     finally:
@@ -98,8 +98,8 @@ def test_the_documents_detector_in_python_runs(tmp_path: Path) -> None:
     program = IN_PYTHON.replace("configs/objects.toml", str(config)).replace("seconds=20", "seconds=120")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    figures = eval(done.stdout)
-    assert figures["objects"] == 3 * figures["images with boxes"] > 0
+    statistics = eval(done.stdout)
+    assert statistics["objects"] == 3 * statistics["images with boxes"] > 0
 
 
 def test_the_documents_config_is_one() -> None:

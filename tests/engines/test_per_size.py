@@ -14,8 +14,8 @@ import torch
 
 from stream.engines.base import Engine
 from stream.engines.eager import EagerEngine
-from stream.engines.per_size import MAX_SIZES, SizedEngines
-from stream.engines.wrappers import Opened, Stopping
+from stream.engines.per_size import MAX_SIZES, EnginesBySize
+from stream.engines.wrappers import CancelToken, LazyEngine
 from stream.errors import EngineError
 from stream.frames import Size
 
@@ -44,18 +44,18 @@ class Closing(EagerEngine):
         super().close()
 
 
-def engines_of(open_for: Callable[[Size, Stopping], Engine], *shared: Opened) -> SizedEngines:
+def engines_of(open_for: Callable[[Size, CancelToken], Engine], *shared: LazyEngine) -> EnginesBySize:
     """Until an engine is ready, depth is the plain sum."""
-    return SizedEngines("net", 2, open_for, Opened(lambda: Closing(1)), shared)
+    return EnginesBySize("net", 2, open_for, LazyEngine(lambda: Closing(1)), shared)
 
 
-def factor(engines: SizedEngines, size: Size) -> float:
+def factor(engines: EnginesBySize, size: Size) -> float:
     """Which engine answers."""
     pixels = torch.rand(2, 3, *size) + 1
     return round(float((engines.infer(pixels=pixels)["depth"] / pixels.sum(1)).mean()), 3)
 
 
-def worked_off(engines: SizedEngines) -> None:
+def worked_off(engines: EnginesBySize) -> None:
     """Until the thread beside has nothing to do."""
     thread = engines._thread
     assert thread is not None
@@ -72,7 +72,7 @@ def test_each_size_has_its_engine_and_each_is_opened_once() -> None:
     """A third size shares what the second has."""
     shared, asked = Closing(3), []
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         asked.append(size)
         return Closing(2) if size == WIDE else shared
 
@@ -90,7 +90,7 @@ def test_the_first_images_of_a_new_size_wait_for_nobody(caplog: pytest.LogCaptur
     """While its engine is being judged they run in float32, other sizes as ever; then it takes over. A line each."""
     judged, asked = threading.Event(), []
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         asked.append((size, threading.current_thread().name))
         if size == HIGH:
             assert judged.wait(10)
@@ -114,12 +114,12 @@ def test_the_first_images_of_a_new_size_wait_for_nobody(caplog: pytest.LogCaptur
 def test_files_wait_for_the_right_engine(caplog: pytest.LogCaptureFixture) -> None:
     """The first image of a size has the engine of all others; where none opens, it is what there is. No thread."""
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         if size == HIGH:
             raise EngineError("no room")
         return Closing(3)
 
-    engines = SizedEngines("net", 2, open_for, Opened(lambda: Closing(1)), waits=True)
+    engines = EnginesBySize("net", 2, open_for, LazyEngine(lambda: Closing(1)), waits=True)
     assert [factor(engines, size) for size in (WIDE, HIGH, WIDE, HIGH)] == [3, 1, 3, 1]
     assert engines._thread is None
     assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == [
@@ -153,7 +153,7 @@ def test_sizes_that_come_together_are_opened_one_after_the_other() -> None:
     """By one thread; a size that is prepared for meanwhile waits its turn, and is opened once."""
     go, asked, at_once = threading.Event(), [], [0, 0]
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         at_once[0] += 1
         at_once[1] = max(at_once)
         assert go.wait(10)
@@ -178,7 +178,7 @@ def test_closing_ends_what_is_being_opened() -> None:
     """Ctrl-C does not wait for a judge that takes minutes, and what waits behind is not begun."""
     begun, asked = threading.Event(), []
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         asked.append(size)
         begun.set()
         assert stopping.wait(10)
@@ -221,7 +221,7 @@ print("answered", flush=True)
 def test_an_engine_that_does_not_open_costs_one_line(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """Its images stay in float32, and those of other sizes get theirs."""
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         if size == WIDE:
             raise error
         return Closing(2)
@@ -245,7 +245,7 @@ def test_one_that_cannot_be_prepared_gives_its_memory_back() -> None:
             raise EngineError("no room")
 
     alone, many = Full(2), Full(3)
-    shared = Opened(lambda: many)
+    shared = LazyEngine(lambda: many)
     engines = engines_of(lambda size, stopping: alone if size == WIDE else shared(), shared)
     for size in (WIDE, HIGH):
         with pytest.raises(EngineError, match="no room"):
@@ -259,7 +259,7 @@ def test_at_most_eight_sizes_have_engines(caplog: pytest.LogCaptureFixture) -> N
     """Prepared for or met; the others share the one in float32, which one line says."""
     asked: list[Size] = []
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         asked.append(size)
         return Closing(2)
 
@@ -279,10 +279,10 @@ def test_at_most_eight_sizes_have_engines(caplog: pytest.LogCaptureFixture) -> N
 def test_closing_closes_everything_and_ends_it() -> None:
     """Also what was opened and then not used for any size; opening again after that is an error."""
     used, unused, between = Closing(1), Closing(2), Closing(3)
-    spare = Opened(lambda: unused)
+    spare = LazyEngine(lambda: unused)
     assert spare() is spare()
-    others = [spare, Opened(lambda: pytest.fail("never asked for"))]
-    engines = SizedEngines("net", 1, lambda size, stopping: used, Opened(lambda: between), others)
+    others = [spare, LazyEngine(lambda: pytest.fail("never asked for"))]
+    engines = EnginesBySize("net", 1, lambda size, stopping: used, LazyEngine(lambda: between), others)
     engines.infer(pixels=torch.zeros(1, 3, *WIDE))
     worked_off(engines)
     engines.close()
@@ -313,7 +313,7 @@ def test_a_size_without_any_engine_is_asked_for_again() -> None:
     """What failed once may be the moment's fault."""
     tries = []
 
-    def open_for(size: Size, stopping: Stopping) -> EagerEngine:
+    def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         tries.append(size)
         if len(tries) == 1:
             raise EngineError("out of luck")

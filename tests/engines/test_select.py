@@ -11,7 +11,7 @@ import pytest
 
 from stream.core.machine import Machine
 from stream.engines.cpu_setup import keep_freed_memory
-from stream.engines.select import Choice, choose, default_threads
+from stream.engines.select import Choice, default_threads, select
 from stream.errors import SettingsError
 from stream.models.catalog import find
 from stream.settings import ModelSettings
@@ -27,35 +27,35 @@ def machine(cores: int = 2, *cuda_devices: str, torch_version: str = "2.13.0") -
 def test_threads_follow_the_cores(cores: int, threads: int) -> None:
     """A network of MiDaS's size uses all cores, up to a bound."""
     assert default_threads(cores, MIDAS) == threads
-    assert choose(machine(cores), ModelSettings(), MIDAS).threads == threads
+    assert select(machine(cores), ModelSettings(), MIDAS).threads == threads
 
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_a_small_network_runs_on_one_thread(cores: int) -> None:
     """Waking a second one takes longer than it saves."""
-    assert choose(machine(cores), ModelSettings(), TINY).threads == 1
+    assert select(machine(cores), ModelSettings(), TINY).threads == 1
 
 
 @pytest.mark.parametrize("parameters", [MIDAS, TINY])
 def test_throughput_gives_each_thread_a_image(parameters: int) -> None:
     """As many lanes as cores, one thread each; a number that was asked for is the number of lanes."""
-    many = choose(machine(4), ModelSettings(layout="throughput"), parameters)
+    many = select(machine(4), ModelSettings(layout="throughput"), parameters)
     assert (many.lanes, many.threads) == (4, 1)
     assert "4 images at a time" in many.reason
-    asked = choose(machine(4), ModelSettings(layout="throughput", threads=2), parameters)
+    asked = select(machine(4), ModelSettings(layout="throughput", threads=2), parameters)
     assert (asked.lanes, asked.threads) == (2, 1)
 
 
 def test_threads_that_were_asked_for_are_used() -> None:
     """Even where they are more than there are cores: the person may know better."""
-    choice = choose(machine(2), ModelSettings(threads=5), TINY)
+    choice = select(machine(2), ModelSettings(threads=5), TINY)
     assert choice == Choice("torchscript", 1, 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
 
 
 @pytest.mark.parametrize(("engine", "chosen"), [("auto", "cuda_graph"), ("cuda", "cuda"), ("cuda_graph", "cuda_graph")])
 def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
     """The fastest way unless another is asked for; the line names the card."""
-    choice = choose(machine(2, "NVIDIA H200"), ModelSettings.model_validate({"engine": engine}), MIDAS)
+    choice = select(machine(2, "NVIDIA H200"), ModelSettings.model_validate({"engine": engine}), MIDAS)
     why = "the fastest there is here" if engine == "auto" else f'model.engine = "{engine}"'
     assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200, fp32: {why}")
 
@@ -85,7 +85,7 @@ def test_tensorrt_goes_first_where_its_engines_are(
     """ "auto" takes it only if engines were built; asked for by name it builds them itself."""
     here = replace(machine(2, "NVIDIA H200"), tensorrt=installed)
     settings = ModelSettings.model_validate({"engine": engine, "precision": precision})
-    choice = choose(here, settings, MIDAS, built=built)
+    choice = select(here, settings, MIDAS, built=built)
     assert choice.reason == chosen
     assert choice.reason.startswith(choice.engine)
 
@@ -94,14 +94,14 @@ def test_tensorrt_that_was_asked_for_and_is_not_installed_is_an_error() -> None:
     """With what to install; and without a GPU that is what is said."""
     settings = ModelSettings(engine="tensorrt")
     with pytest.raises(SettingsError, match=r'engine = "tensorrt": .*pip install "depthstream\[tensorrt\]"'):
-        choose(machine(2, "NVIDIA H200"), settings, MIDAS)
+        select(machine(2, "NVIDIA H200"), settings, MIDAS)
     with pytest.raises(SettingsError, match=r'engine = "tensorrt": no NVIDIA GPU here'):
-        choose(replace(machine(2), tensorrt=True), settings, MIDAS, built=True)
+        select(replace(machine(2), tensorrt=True), settings, MIDAS, built=True)
 
 
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
     """Nobody should wonder why the fan is silent."""
-    reason = choose(machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), ModelSettings(), MIDAS).reason
+    reason = select(machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), ModelSettings(), MIDAS).reason
     assert reason == (
         "torchscript on the CPU, 2 threads on 2 cores: "
         "NVIDIA H200 is not used, because torch 2.13.0+cpu was built without CUDA"
@@ -116,7 +116,7 @@ def test_a_gpu_that_is_not_used_is_mentioned() -> None:
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(engine: str, here: Machine, words: str) -> None:
     """Not silently the CPU."""
     with pytest.raises(SettingsError, match=rf'engine = "{engine}": .*{words}'):
-        choose(here, ModelSettings.model_validate({"engine": engine}), MIDAS)
+        select(here, ModelSettings.model_validate({"engine": engine}), MIDAS)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(engine: str, here
 )
 def test_a_precision_is_used_where_it_pays(asked: str, here: Machine, precision: str, words: str) -> None:
     """And where it is not, the line says so."""
-    choice = choose(here, ModelSettings.model_validate({"precision": asked}), MIDAS)
+    choice = select(here, ModelSettings.model_validate({"precision": asked}), MIDAS)
     assert choice.precision == precision
     assert words in choice.reason
 
 
 def test_an_engine_that_was_asked_for_is_the_reason() -> None:
     """The setting is quoted."""
-    reason = choose(machine(1, "NVIDIA H200"), ModelSettings(engine="torchscript"), MIDAS).reason
+    reason = select(machine(1, "NVIDIA H200"), ModelSettings(engine="torchscript"), MIDAS).reason
     assert reason == 'torchscript on the CPU, 1 thread on 1 core: model.engine = "torchscript"'
 
 

@@ -21,7 +21,7 @@ from stream.engines.tensorrt import api
 from stream.engines.tensorrt.api import Gpu, TensorRT
 from stream.engines.tensorrt.build import PORTABLE, Profile, build, rtx_targets
 from stream.engines.tensorrt.execution import deserialized
-from stream.engines.tensorrt.request import Order, find, make
+from stream.engines.tensorrt.request import BuildRequest, find, make
 from stream.engines.tensorrt.store import EngineStore
 from stream.errors import EngineError, MissingPackage
 from stream.frames import Size
@@ -82,7 +82,7 @@ def test_our_networks_become_engines(
     """From the module to a file in the store, for batches of one to four; then it is found without exporting."""
     network, store, gpu = build_network(name), EngineStore(tmp_path), api.gpu()
     load_into(network, random_state(find_model(name)))
-    order = Order(name, {"weights": "random"}, Profile(Size(128, 256), 4, 4), precision)
+    order = BuildRequest(name, {"weights": "random"}, Profile(Size(128, 256), 4, 4), precision)
     assert find(order, store, trt, gpu) is None
     engine = make(order, network, store, trt, gpu)
     assert megabytes[0] * 1e6 < engine.size_bytes < megabytes[1] * 1e6
@@ -105,7 +105,7 @@ class Two(nn.Module):
 
 def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: Path) -> None:
     """Their names are part of what it was made from; a file without one of them is refused."""
-    order = Order("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
+    order = BuildRequest("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
     store, gpu = EngineStore(tmp_path), api.gpu()
     engine = make(order, Two(), store, trt, gpu)
     assert engine.source["outputs"] == "depth fov_deg"
@@ -219,7 +219,7 @@ def only_rtx(trt: TensorRT) -> None:
 def test_rtx_builds_for_a_card_that_is_not_here(trt: TensorRT, tmp_path: Path) -> None:
     """And the engine is another one than the portable one, which does as well where it is all there is."""
     only_rtx(trt)
-    store, order = EngineStore(tmp_path), Order("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
+    store, order = EngineStore(tmp_path), BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     ada = Gpu("8.9", "580.65.06")
     portable = make(order, Small(), store, trt, None)
     assert portable.recipe.compute_capability == PORTABLE
@@ -234,7 +234,7 @@ def test_rtx_builds_for_a_card_that_is_not_here(trt: TensorRT, tmp_path: Path) -
 def test_rtx_falls_back_to_a_portable_engine(trt: TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A card without a name is asked for as the current one; without a driver that must fail."""
     only_rtx(trt)
-    order = Order("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
+    order = BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     with caplog.at_level(logging.WARNING):
         engine = make(order, Small(), EngineStore(tmp_path), trt, Gpu("9.0", "580.65.06"))
     assert engine.recipe.compute_capability == PORTABLE
@@ -245,7 +245,7 @@ def test_rtx_falls_back_to_a_portable_engine(trt: TensorRT, tmp_path: Path, capl
 def test_tensorrt_itself_needs_a_gpu_to_build(tmp_path: Path) -> None:
     """Said before anything is exported."""
     full = TensorRT(None, "tensorrt", "11.4.0.106", None, api.Errors())
-    order = Order("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
+    order = BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     with pytest.raises(EngineError, match=r"TensorRT 11\.4\.0\.106 builds an engine on the GPU .* sees none"):
         make(order, Small(), EngineStore(tmp_path), full, None)
     assert find(order, EngineStore(tmp_path), full, None) is None

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pipelines.evaluation.flicker import FPS, flicker
-from pipelines.evaluation.result import figures, lower_is_nearer
+from pipelines.evaluation.result import lower_is_nearer, metrics
 from pipelines.evaluation.sample import Sample
 from pipelines.evaluation.sheet import chosen_rows
 from pipelines.evaluation.summary import means, medians
@@ -28,10 +28,10 @@ def test_the_guess_is_right_about_a_floor_and_wrong_about_a_ceiling() -> None:
     rows = np.linspace(0.1, 0.6, 40)
     floor = 1 / np.repeat(rows[:, None], 50, axis=1)
     guess = lower_is_nearer(Size(40, 50))
-    right = figures(guess, sample_of(floor), "relative_inverse")
+    right = metrics(guess, sample_of(floor), "relative_inverse")
     assert (right["spearman"], right["delta1"]) == (pytest.approx(1.0), 1.0)
     assert right["abs_rel"] < 1e-5
-    wrong = figures(guess, sample_of(floor[::-1]), "relative_inverse")
+    wrong = metrics(guess, sample_of(floor[::-1]), "relative_inverse")
     assert wrong["spearman"] == pytest.approx(-1.0)
     assert wrong["ordinal_error"] == 1.0
 
@@ -39,7 +39,7 @@ def test_the_guess_is_right_about_a_floor_and_wrong_about_a_ceiling() -> None:
 def test_the_guess_on_noise_is_scipys_correlation_of_the_rows() -> None:
     """An independent way to the same number."""
     truth = np.random.default_rng(0).uniform(1, 9, (30, 40)) - np.arange(30)[:, None] / 40
-    found = figures(lower_is_nearer(Size(30, 40)), sample_of(truth), "relative_inverse")
+    found = metrics(lower_is_nearer(Size(30, 40)), sample_of(truth), "relative_inverse")
     rows = np.repeat(np.arange(30), 40)
     expected = stats.spearmanr(rows, -truth.astype(np.float32).ravel()).statistic
     assert found["spearman"] == pytest.approx(expected, abs=1e-9)
@@ -48,7 +48,7 @@ def test_the_guess_on_noise_is_scipys_correlation_of_the_rows() -> None:
 def test_a_image_of_the_sky_cannot_be_scored() -> None:
     """And is named."""
     with pytest.raises(ImageError, match="made: cannot be scored"):
-        figures(lower_is_nearer(Size(20, 20)), sample_of(np.full((20, 20), np.inf)), "relative_inverse")
+        metrics(lower_is_nearer(Size(20, 20)), sample_of(np.full((20, 20), np.inf)), "relative_inverse")
 
 
 def test_means_pass_over_images_without_the_figure() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Size
 from stream.inference.device_estimator import DeviceEstimator
-from stream.inference.fallback import GuardedEstimator
+from stream.inference.fallback import FallbackEstimator
 from stream.inference.open import spare_of
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
@@ -49,7 +49,7 @@ class Failing(torch.nn.Module):
 def main(device: str) -> None:
     failing, settings = Failing(), ModelSettings()
     first = DeviceEstimator(settings, by_network(device, failing), device)
-    estimator = GuardedEstimator(first, spare_of(settings, "tiny"))
+    estimator = FallbackEstimator(first, spare_of(settings, "tiny"))
     camera = SyntheticCamera(source="synthetic", width=96, height=64, fps=20)
     pipe = Pipeline("test")
     source = pipe.source("capture", capture(SyntheticSource(camera)))

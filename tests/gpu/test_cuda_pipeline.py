@@ -19,7 +19,7 @@ from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Frame, Image, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.estimator import Estimator
-from stream.inference.fallback import GuardedEstimator
+from stream.inference.fallback import FallbackEstimator
 from stream.inference.open import spare_of
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
@@ -117,7 +117,7 @@ def test_no_room_means_smaller_batches(make_frame: FrameMaker, device: str) -> N
     first = DeviceEstimator(settings, by_network(device, hungry), device)
     with Estimator(settings) as cpu:
         expected = {m.frame.seq: m.depth for m in cpu.estimate(cpu.prepare(frames))}
-    with GuardedEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
         for _ in range(2):
             maps = [m for batch in estimator.batches(frames) for m in estimator.estimate(batch)]
             assert estimator.failure is None

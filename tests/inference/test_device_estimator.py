@@ -21,7 +21,7 @@ from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import DepthMap, Floats, Frame, Size
 from stream.inference.device_estimator import SLOTS, DeviceEstimator
 from stream.inference.estimator import Estimator, network_of
-from stream.inference.staging import KEPT_SIZES, Slot, SlotRing, by_size, runs
+from stream.inference.staging import KEPT_SIZES, StagingBuffers, StagingRing, by_size, runs
 from stream.models.base import DepthModel
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.spec import Canvas
@@ -108,11 +108,11 @@ def test_depth_is_not_overwritten_by_later_batches(make_frame: FrameMaker, devic
     with Estimator(ModelSettings()) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
         expected = {frame.seq: depths(cpu, [frame])[frame.seq] for frame in frames}
         maps = list(infer(on_device)(preprocess(on_device)(frames)))
-        figures = on_device.figures()
+        statistics = on_device.statistics()
     assert [m.frame.seq for m in maps] == list(range(len(frames)))
     for m in maps:
         np.testing.assert_allclose(m.depth, expected[m.frame.seq].depth, atol=1e-2)
-    assert figures["network p50 ms"] > 0
+    assert statistics["network p50 ms"] > 0
 
 
 def test_the_next_batch_is_taken_before_the_last_is_read(make_frame: FrameMaker, device: str) -> None:
@@ -150,7 +150,7 @@ def test_more_network_sizes_than_slots(make_frame: FrameMaker, device: str) -> N
 
 def test_memory_is_for_images_that_come(device: str) -> None:
     """As many as came at once, and of the sizes that came last; a size that comes again has its memory still."""
-    slot, there = Slot(0), torch.device(device)
+    slot, there = StagingBuffers(0), torch.device(device)
     for n in range(60):
         slot.wait()
         slot.group(Size(10 + n, 20), 1, there)
@@ -325,5 +325,5 @@ def test_runs_and_rings(make_frame: FrameMaker) -> None:
         ((64, 48), 3, 4),
         ((480, 640), 4, 5),
     ]
-    ring = SlotRing(3)
+    ring = StagingRing(3)
     assert [ring.next().number for _ in range(7)] == [0, 1, 2, 0, 1, 2, 0]

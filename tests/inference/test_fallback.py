@@ -22,7 +22,7 @@ from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.estimator import EngineOpener, Estimator, _open_engine
-from stream.inference.fallback import GuardedEstimator
+from stream.inference.fallback import FallbackEstimator
 from stream.inference.open import estimator_for, spare_of
 from stream.models.base import DepthModel
 from stream.runtime.pipeline import Pipeline
@@ -99,8 +99,8 @@ def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
     return open_it
 
 
-def guarded(engines: list[Faulty], room: int = 1000) -> GuardedEstimator:
-    return GuardedEstimator(Estimator(SETTINGS, faulty(engines, room)), spare_of(SETTINGS, "tiny"))
+def guarded(engines: list[Faulty], room: int = 1000) -> FallbackEstimator:
+    return FallbackEstimator(Estimator(SETTINGS, faulty(engines, room)), spare_of(SETTINGS, "tiny"))
 
 
 def noisy(make_frame: FrameMaker, count: int) -> list[Frame]:
@@ -117,7 +117,7 @@ def depths(estimator: Estimator, frames: list[Frame]) -> list[DepthMap]:
 
 def test_without_a_spare_network_nothing_is_guarded() -> None:
     """And an unknown one is refused before anything starts."""
-    assert not isinstance(estimator_for(ModelSettings()), GuardedEstimator)
+    assert not isinstance(estimator_for(ModelSettings()), FallbackEstimator)
     with pytest.raises(UnknownModel, match="tiny"):
         estimator_for(ModelSettings(fallback="tinny"))
 
@@ -130,7 +130,7 @@ def test_a_gpu_is_guarded_without_being_asked() -> None:
         (ModelSettings(name="midas_small", weights="random", fallback="tiny"), ("tiny", "trained")),
     ]:
         estimator = estimator_for(settings, gpu)
-        assert isinstance(estimator, GuardedEstimator)
+        assert isinstance(estimator, FallbackEstimator)
         assert isinstance(estimator.first, DeviceEstimator)
         assert (estimator.spare.model.name, estimator.spare.settings.weights) == spare
         assert type(estimator.spare) is Estimator
@@ -199,7 +199,7 @@ def test_no_room_when_it_is_loaded_means_smaller_batches(
 def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
     """The spare network takes over where it may; else it is an error."""
     first = Estimator(SETTINGS, faulty([], room=0))
-    estimator = GuardedEstimator(first, spare_of(SETTINGS, "tiny"), lenient=lenient)
+    estimator = FallbackEstimator(first, spare_of(SETTINGS, "tiny"), lenient=lenient)
     if lenient:
         assert estimator.load([Size(48, 64)]).describe().startswith("tiny")
     else:
@@ -232,7 +232,7 @@ def test_no_room_for_images_means_smaller_batches(make_frame: FrameMaker) -> Non
     """Halved until they fit; the spare network is not needed, and no image is lost or comes twice."""
     settings = ModelSettings(max_batch=8)
     frames = noisy(make_frame, 7)
-    with GuardedEstimator(Cramped(settings, by_torch("cpu"), "cpu"), spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(Cramped(settings, by_torch("cpu"), "cpu"), spare_of(settings, "tiny")) as estimator:
         batches = list(estimator.batches(frames))
         assert [m.frame.seq for batch in batches for m in estimator.estimate(batch)] == list(range(7))
         assert [len(batch.frames) for batch in batches] == [1] * 7
@@ -244,7 +244,7 @@ def test_no_room_for_one_image_is_a_failure_while_preparing_too(make_frame: Fram
     settings = ModelSettings(max_batch=8)
     first = Cramped(settings, by_torch("cpu"), "cpu")
     first.room = 0
-    with GuardedEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
         maps = [m for batch in estimator.batches(noisy(make_frame, 3)) for m in estimator.estimate(batch)]
         assert [m.frame.seq for m in maps] == [0, 1, 2]
         assert isinstance(estimator.failure, OutOfDeviceMemory)
@@ -256,7 +256,7 @@ def test_one_image_is_guarded_too(make_frame: FrameMaker) -> None:
     first = Cramped(settings, by_torch("cpu"), "cpu")
     first.room = 0
     image = noisy(make_frame, 1)[0].image
-    with GuardedEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
         assert estimator(image).model == "tiny"
         below_zero = np.full((48, 64), -1, np.float32)  # tiny's zero is arbitrary, MiDaS's is not
         assert estimator.decode(below_zero, make_frame(0)).min() == -1

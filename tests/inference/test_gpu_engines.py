@@ -18,15 +18,15 @@ from torch import Tensor, nn
 import stream.engines.gate.candidates
 from stream.engines.eager import EagerEngine
 from stream.engines.gate.candidates import Candidate, first_accepted
-from stream.engines.per_size import SizedEngines
+from stream.engines.per_size import EnginesBySize
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
 from stream.engines.tensorrt import api
 from stream.engines.tensorrt.build import Profile
-from stream.engines.tensorrt.request import Order, find, serving
+from stream.engines.tensorrt.request import BuildRequest, find, serving
 from stream.engines.tensorrt.store import EngineStore, StoredEngine
 from stream.engines.torchscript import TorchScriptEngine
-from stream.engines.wrappers import Opened, Stopped, Stopping
+from stream.engines.wrappers import Cancelled, CancelToken, LazyEngine
 from stream.errors import EngineError, MissingPackage
 from stream.frames import Floats, Size
 from stream.inference.estimator import network_of
@@ -111,7 +111,7 @@ def test_the_first_that_passes_is_used(tmp_path: Path, caplog: pytest.LogCapture
             candidate(tmp_path, "never", lambda: pytest.fail("not needed")),
         ]
 
-    opened = Opened(reference)
+    opened = LazyEngine(reference)
     assert first_accepted(candidates(), opened, TINY.spec, SIZE, CPU) is right
     assert (wrong.closed, shared.closed, right.closed) == (True, False, False)
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -120,7 +120,7 @@ def test_the_first_that_passes_is_used(tmp_path: Path, caplog: pytest.LogCapture
     assert "correlation -1" in warned[1]
     opened.close()
 
-    again = Opened(lambda: pytest.fail("verdicts are there"))
+    again = LazyEngine(lambda: pytest.fail("verdicts are there"))
     right = Watched("right", precision="fp16")
     wrong = Watched("wrong", Upside)
     assert first_accepted(candidates(), again, TINY.spec, SIZE, CPU) is right
@@ -131,7 +131,7 @@ def test_judging_ends_before_the_next_image_when_nobody_wants_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is said against the engine, which is closed, and the next one is not opened."""
-    engine, stopping, asked = Watched("half", precision="fp16"), Stopping(), [0]
+    engine, stopping, asked = Watched("half", precision="fp16"), CancelToken(), [0]
 
     class Judge(TorchScriptEngine):
         def infer(self, **inputs: Floats) -> dict[str, Floats]:
@@ -145,13 +145,13 @@ def test_judging_ends_before_the_next_image_when_nobody_wants_it(
         candidate(tmp_path, "never", lambda: pytest.fail("not wanted")),
     ]
     judge = Judge("tiny", tiny, weights_key="w", code_version="1", cache=None, threads=1)
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         first_accepted(candidates, lambda: judge, TINY.spec, SIZE, CPU, stopping)
     assert asked == [2]
     assert engine.closed
     assert list(tmp_path.glob("*.verdict.json")) == []
     assert "is not used" not in caplog.text
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         first_accepted(candidates[1:], lambda: judge, TINY.spec, SIZE, CPU, stopping)
     judge.close()
 
@@ -173,7 +173,7 @@ def test_a_size_met_while_running_is_judged_beside_the_images(monkeypatch: pytes
     with torch.inference_mode():
         expected = tiny()(pixels)
     engine = GpuChain(TINY, settings, Choice("cuda", 1, 1, "why", "fp16"), "cpu").opened()
-    assert isinstance(engine, SizedEngines)
+    assert isinstance(engine, EnginesBySize)
     torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], expected, rtol=1e-5, atol=1e-5)
     assert sits.wait(30)
     torch.testing.assert_close(engine.infer(pixels=pixels)["depth"], expected, rtol=1e-5, atol=1e-5)
@@ -232,7 +232,7 @@ def trt() -> api.TensorRT:
     return found
 
 
-def stored(trt: api.TensorRT, folder: Path, order: Order) -> StoredEngine:
+def stored(trt: api.TensorRT, folder: Path, order: BuildRequest) -> StoredEngine:
     """A file in the store that nobody will open."""
     recipe = order.recipe(trt, api.gpu(), (), "ab" * 32)
     return EngineStore(folder).write(recipe, order.full_source(), b"plan", 1.0)
@@ -241,7 +241,7 @@ def stored(trt: api.TensorRT, folder: Path, order: Order) -> StoredEngine:
 def test_an_engine_for_more_images_serves_fewer(trt: api.TensorRT, tmp_path: Path) -> None:
     """The smallest that does; never one for fewer, for another size or with other weights."""
     store, gpu = EngineStore(tmp_path), api.gpu()
-    order = Order("tiny", source_of(TINY, "random"), Profile(SIZE, 2, 2), "fp32")
+    order = BuildRequest("tiny", source_of(TINY, "random"), Profile(SIZE, 2, 2), "fp32")
     eight, four, one = (stored(trt, tmp_path, replace(order, profile=Profile(SIZE, n, n))) for n in (8, 4, 1))
     assert find(order, store, trt, gpu) is None
     assert serving(order, store, trt, gpu) == four
@@ -281,10 +281,10 @@ def test_tensorrt_that_was_asked_for_is_built_and_what_does_not_load_costs_one_l
 @pytest.mark.slow
 def test_a_build_ends_at_its_next_step_when_nobody_wants_it(trt: api.TensorRT, tmp_path: Path) -> None:
     """Nothing is kept of it, and float32 is not begun."""
-    settings, stopping = RANDOM.model_copy(update={"engine": "tensorrt"}), Stopping()
+    settings, stopping = RANDOM.model_copy(update={"engine": "tensorrt"}), CancelToken()
     engines = TensorRTEngines(TINY, settings, source_of(TINY, "random"), "cpu", build=True, folder=tmp_path)
     stopping.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         next(engines.candidates(SIZE, stopping))
     assert list(tmp_path.glob("*.engine")) == []
 
@@ -327,7 +327,7 @@ def test_a_tensorrt_that_cannot_be_used_is_an_error_only_if_it_was_asked_for(
 @pytest.mark.slow
 def test_a_built_engine_gets_its_verdict(trt: api.TensorRT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of torch's stands in for the engine, which needs a GPU to load; the verdict lies beside its file."""
-    order = Order("tiny", source_of(TINY, "trained"), Profile(SIZE, 2, 2), "fp16")
+    order = BuildRequest("tiny", source_of(TINY, "trained"), Profile(SIZE, 2, 2), "fp16")
     engine = stored(trt, tmp_path, order)
     for factory, accepted in [(tiny, True), (Upside, False)]:
         monkeypatch.setattr(TensorRTEngines, "_opened", lambda self, engine, f=factory: Watched("stand-in", f, "fp16"))

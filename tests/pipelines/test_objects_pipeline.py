@@ -124,7 +124,7 @@ def test_boxes_of_the_config_are_looked_at_in_every_image(endpoint: str) -> None
     stats = pipe.stats()
     assert stats.unaccounted == 0
     assert {account.terminal for account in stats.accounts} == {"publish", "publish.objects"}
-    assert stats.figures["objects"]["objects"] >= 6
+    assert stats.statistics["objects"]["objects"] >= 6
     assert "insides of boxes" in stats.notes
 
 
@@ -167,7 +167,7 @@ def test_boxes_come_from_a_program_that_finds_them(endpoint: str, detector: Call
     assert len(cut["objects"]) == 4
     assert cut["boxes_dropped"] == {"too many": 46, "outside of the image": 1, "inverted": 1}
     stats = pipe.stats()
-    assert stats.figures["objects"]["left out: malformed messages"] > 0
+    assert stats.statistics["objects"]["left out: malformed messages"] > 0
     assert stats.unaccounted == 0
 
 

@@ -42,9 +42,9 @@ def test_the_demo_accounts_for_every_frame_and_knows_its_error(tmp_path: Path) -
     images = images_in(tmp_path / "demo.mp4")
     assert len(images) == account.published > 0
     assert images[0].shape[1] == 3 * 96
-    figures = ending.stats.figures["depth vs truth"]
-    assert figures["frames"] >= account.published
-    assert figures["spearman"] > 0.5
+    statistics = ending.stats.statistics["depth vs truth"]
+    assert statistics["frames"] >= account.published
+    assert statistics["spearman"] > 0.5
 
 
 def test_the_demos_edges_are_those_of_a_live_pipeline(tmp_path: Path) -> None:

@@ -85,10 +85,10 @@ def test_previews_are_made_for_those_who_look(endpoint: str) -> None:
     with pipe:
         with Subscriber(endpoint, "front") as reader:
             reader.read(20.0)
-        assert pipe.stats().figures["publisher"]["previews"] == 0
+        assert pipe.stats().statistics["publisher"]["previews"] == 0
         with Subscriber(endpoint, "front", topic="preview") as viewer:
             image = viewer.read(20.0).array()
-        assert pipe.stats().figures["publisher"]["previews"] >= 1
+        assert pipe.stats().statistics["publisher"]["previews"] >= 1
     assert image.shape == (64, 96, 3)
     assert image.std() > 10
 

@@ -149,7 +149,7 @@ def test_a_camera_is_on_the_page_and_healthy(make_image: np.ndarray) -> None:
             assert (status, json.loads(body)["model"]) == (200, "tiny")
         assert get(url, "/healthz")[0] == 503, "it has ended, and the server still answers"
     assert pipe.stats().unaccounted == 0
-    assert pipe.stats().figures["images"], "the table tells how many images were sent"
+    assert pipe.stats().statistics["images"], "the table tells how many images were sent"
 
 
 @pytest.mark.slow

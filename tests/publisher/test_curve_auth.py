@@ -80,7 +80,7 @@ def test_a_client_of_the_folder_reads(folder: Path, connect: Connect) -> None:
     """And nobody was refused."""
     with guarded(folder) as publisher:
         assert reads(connect(publisher, pair(folder, "robot"), load_server(folder).public))
-        assert publisher.figures()["refused keys"] == 0
+        assert publisher.statistics()["refused keys"] == 0
 
 
 def test_a_stranger_reads_nothing_and_is_counted(
@@ -90,13 +90,13 @@ def test_a_stranger_reads_nothing_and_is_counted(
     stranger, server = zmq.curve_keypair(), load_server(folder)
     with guarded(folder) as publisher, caplog.at_level(logging.WARNING, "stream"):
         socket = connect(publisher, stranger, server.public)
-        until(lambda: publisher.figures()["refused keys"] >= 1)
+        until(lambda: publisher.statistics()["refused keys"] >= 1)
         assert not socket.poll(REFUSED_MS)
-        assert publisher.figures()["readers"] == 0
+        assert publisher.statistics()["readers"] == 0
         assert reads(connect(publisher, pair(folder, "robot"), server.public)), "others are not disturbed"
     assert stranger[0].decode() in caplog.text
     assert all(secret.decode() not in caplog.text for secret in (stranger[1], server.secret))
-    assert publisher.figures()["refused keys"] >= 1, "also after the end"
+    assert publisher.statistics()["refused keys"] >= 1, "also after the end"
 
 
 def test_a_client_without_curve_or_of_another_server_reads_nothing(folder: Path, connect: Connect) -> None:
@@ -107,7 +107,7 @@ def test_a_client_without_curve_or_of_another_server_reads_nothing(folder: Path,
         misled = connect(publisher, pair(folder, "robot"), other_server)
         assert not plain.poll(REFUSED_MS)
         assert not misled.poll(REFUSED_MS)
-        assert publisher.figures()["readers"] == 0
+        assert publisher.statistics()["readers"] == 0
 
 
 def test_keys_come_and_go_while_it_runs(folder: Path, connect: Connect) -> None:
@@ -119,7 +119,7 @@ def test_keys_come_and_go_while_it_runs(folder: Path, connect: Connect) -> None:
         assert reads(connect(publisher, pair(folder, "late"), server))
         (folder / "clients" / "late.key").unlink()
         again = connect(publisher, pair(folder, "late"), server)
-        until(lambda: publisher.figures()["refused keys"] >= 1)
+        until(lambda: publisher.statistics()["refused keys"] >= 1)
         assert not again.poll(REFUSED_MS)
 
 
@@ -143,7 +143,7 @@ def test_two_guarded_publishers_in_one_process(tmp_path: Path, connect: Connect)
         keys = pair(folders[0], "robot")
         assert reads(connect(first, keys, load_server(folders[0]).public))
         assert not connect(second, keys, load_server(folders[1]).public).poll(REFUSED_MS)
-        assert (first.figures()["refused keys"], second.figures()["refused keys"] > 0) == (0, True)
+        assert (first.statistics()["refused keys"], second.statistics()["refused keys"] > 0) == (0, True)
 
 
 def test_a_folder_that_others_may_read_is_refused_and_nothing_stays_behind(folder: Path) -> None:

@@ -87,7 +87,7 @@ def test_objects_are_told_with_the_image_they_are_in(
     assert (facts["stream"], facts["seq"], facts["objects"]) == ("front", 7, [{"label": "cup"}])
     assert (facts["capture_ns"], facts["server_id"]) == (10**18, publisher.server_id)
     assert facts["publish_ns"] - facts["capture_ns"] == 100_000_000
-    assert publisher.figures()["objects"] == 1
+    assert publisher.statistics()["objects"] == 1
 
 
 def test_nothing_is_told_to_nobody(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_told_to_nobody(publisher: Publisher, read: Callable[[str], z
     read("depth/front")
     assert publisher.send_objects(depth_map(), facts)
     assert not publisher.send_objects(depth_map(age_s=0.5), facts)
-    assert publisher.figures()["objects too old"] == 1
+    assert publisher.statistics()["objects too old"] == 1
 
 
 def test_old_objects_are_never_sent(
@@ -116,7 +116,7 @@ def test_old_objects_are_never_sent(
     assert not publisher.send_objects(depth_map(2, age_s=0.3), slowly)
     assert publisher.send_objects(depth_map(3), lambda: {"objects": []}), "200 ms old"
     assert json.loads(socket.recv()[64:])["seq"] == 3
-    assert publisher.figures()["objects too old"] == 2
+    assert publisher.statistics()["objects too old"] == 2
 
 
 def test_what_json_cannot_say_is_an_error(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:

@@ -58,11 +58,11 @@ def make_reader() -> Iterator[MakeReader]:
         def make(publisher: Publisher, *topics: str, hwm: int = 1000) -> zmq.Socket[bytes]:
             socket = stack.enter_context(context.socket(zmq.SUB))
             socket.rcvhwm, socket.rcvbuf = hwm, 64 * 1024
-            readers = publisher.figures()["readers"] + sum(topic.startswith("depth/") for topic in topics)
+            readers = publisher.statistics()["readers"] + sum(topic.startswith("depth/") for topic in topics)
             for topic in topics:
                 socket.subscribe(subscription(topic) if topic else b"")
             socket.connect(publisher.endpoints[0])
-            until(lambda: publisher.figures()["readers"] >= readers)
+            until(lambda: publisher.statistics()["readers"] >= readers)
             return socket
 
         yield make
@@ -95,8 +95,8 @@ def test_a_reader_gets_the_depth_with_all_that_belongs_to_it(publisher: Publishe
     assert (message.header.topic, message.header.seq, message.kind) == ("depth/cam0", 7, WireKind.METRIC)
     assert message.header.server_id == publisher.server_id
     assert (message.depth() == 7).all()
-    assert publisher.figures()["depth messages"] == 1
-    assert publisher.figures()["MB"] == pytest.approx((256 + 4 * 640 * 480) / 1e6)
+    assert publisher.statistics()["depth messages"] == 1
+    assert publisher.statistics()["MB"] == pytest.approx((256 + 4 * 640 * 480) / 1e6)
 
 
 def test_settings_choose_encoding_and_compression(make_reader: MakeReader) -> None:
@@ -129,7 +129,7 @@ def test_old_depth_is_never_sent(publisher: Publisher, make_reader: MakeReader) 
     assert not publisher.send_depth(depth_map(1, age_s=0.51))
     assert publisher.send_depth(depth_map(2))
     assert parse(received(socket)).header.seq == 2
-    assert publisher.figures()["too old"] == 1
+    assert publisher.statistics()["too old"] == 1
 
 
 def test_depth_that_gets_too_old_while_it_is_packed_is_not_sent(make_reader: MakeReader) -> None:
@@ -145,7 +145,7 @@ def test_depth_that_gets_too_old_while_it_is_packed_is_not_sent(make_reader: Mak
         socket = make_reader(publisher, "depth/cam0")
         frame = Frame(np.zeros((2, 2, 3), np.uint8), "cam0", 0, Stamp(now, 0))
         assert not publisher.send_depth(DepthMap(np.ones((2, 2), np.float32), "metric", frame, "tiny"))
-        assert publisher.figures()["too old"] == 1
+        assert publisher.statistics()["too old"] == 1
         assert not socket.poll(100)
 
 
@@ -155,8 +155,8 @@ def test_without_a_reader_nothing_is_packed(publisher: Publisher) -> None:
     empty = DepthMap(np.zeros((0, 0), np.float32), "metric", frame, "tiny")
     assert publisher.send_depth(empty)
     assert not publisher.send_depth(depth_map(age_s=1))
-    assert publisher.figures()["depth messages"] == 0
-    assert publisher.figures()["too old"] == 1
+    assert publisher.statistics()["depth messages"] == 0
+    assert publisher.statistics()["too old"] == 1
 
 
 def test_a_reader_of_one_stream_costs_nothing_for_another(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -165,7 +165,7 @@ def test_a_reader_of_one_stream_costs_nothing_for_another(publisher: Publisher, 
     publisher.send_depth(depth_map(1, "cam1"))
     publisher.send_depth(depth_map(2, "cam10"))
     assert parse(received(socket)).header.seq == 2
-    assert publisher.figures()["depth messages"] == 1
+    assert publisher.statistics()["depth messages"] == 1
 
 
 def test_previews_are_wanted_while_somebody_looks(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -187,7 +187,7 @@ def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: M
     sent = depth_map(5)
     steadied = replace(sent, depth=sent.depth + 1, raw=sent.depth)
     publisher.send_raw(steadied)
-    assert publisher.figures().get("raw messages", 0) == 0
+    assert publisher.statistics().get("raw messages", 0) == 0
     raw = make_reader(publisher, "raw/cam0")
 
     def heard(what: DepthMap) -> bool:
@@ -221,8 +221,8 @@ def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, 
     make_reader(publisher, "preview/cam0")
     until(lambda: publisher.wants_preview("cam0"))
     publisher.send_preview(image, depth_map(age_s=1))
-    figures = publisher.figures()
-    assert (figures["previews"], figures["previews too old"]) == (0, 1)
+    statistics = publisher.statistics()
+    assert (statistics["previews"], statistics["previews too old"]) == (0, 1)
 
 
 def test_who_comes_late_is_told_about_the_stream(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -280,7 +280,7 @@ def _send_to_two(publisher: Publisher, make_reader: MakeReader) -> None:
             assert (message.array() == message.header.seq).all()
             seen += 1
         assert 0 < seen <= 120
-    assert publisher.figures()["depth messages"] == 120
+    assert publisher.statistics()["depth messages"] == 120
 
 
 @pytest.mark.parametrize("name", ["x" * 56, "a\0b"])
@@ -307,7 +307,7 @@ def test_a_publisher_that_is_not_open_sends_nothing(publisher: Publisher) -> Non
     publisher.close()
     with pytest.raises(SinkError, match="not open"):
         publisher.send_depth(depth_map())
-    assert "readers" not in publisher.figures()
+    assert "readers" not in publisher.statistics()
 
 
 def test_it_can_be_closed_while_others_send(publisher: Publisher, make_reader: MakeReader) -> None:
@@ -325,7 +325,7 @@ def test_it_can_be_closed_while_others_send(publisher: Publisher, make_reader: M
     threads = [threading.Thread(target=send, name=f"sender {n}") for n in range(3)]
     for thread in threads:
         thread.start()
-    until(lambda: publisher.figures()["depth messages"] > 20)
+    until(lambda: publisher.statistics()["depth messages"] > 20)
     publisher.close()
     for thread in threads:
         thread.join(PATIENCE_S)

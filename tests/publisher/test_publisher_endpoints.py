@@ -149,7 +149,7 @@ def test_an_opening_that_fails_half_way_leaves_nothing_behind(broken: str, monke
         with pytest.raises(OSError, match="too many"), made:
             pass
     assert _open_files() == files
-    assert "readers" not in made.figures(), "not open"
+    assert "readers" not in made.statistics(), "not open"
     with made:
         pass
 

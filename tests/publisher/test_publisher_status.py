@@ -13,7 +13,7 @@ from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
 from stream.publisher.accounting import StreamStatus
-from stream.publisher.announcements import PAUSE_NS, SlowTopics
+from stream.publisher.announcements import PAUSE_NS, InfoStatusQueue
 from stream.publisher.publisher import Publisher
 from stream.publisher.subscriptions import Subscriptions
 from stream.settings import PublishSettings
@@ -144,7 +144,7 @@ def test_a_report_that_fails_is_not_lost(publisher: Publisher, reader: zmq.Socke
 def test_slow_messages_leave_one_by_one() -> None:
     """With a pause, whatever is owed, and nothing twice."""
     readers = Subscriptions()
-    slow = SlowTopics(readers, START_NS)
+    slow = InfoStatusQueue(readers, START_NS)
     slow.declare("info/a", b"")
     assert not slow.is_waiting, "nobody wants it"
     readers.feed(b"\1")
@@ -164,7 +164,7 @@ def test_after_a_long_sleep_there_is_one_status_not_many() -> None:
     """A laptop that was shut."""
     readers = Subscriptions()
     readers.feed(b"\1")
-    slow = SlowTopics(readers, START_NS)
+    slow = InfoStatusQueue(readers, START_NS)
     now = at(3600)
     assert slow.next(["a"], now) == "status/a"
     assert slow.next(["a"], now + PAUSE_NS) is None

@@ -377,8 +377,8 @@ def test_the_line_names_what_is_not_as_it_should_be(page: Page, dropped: dict[st
         new Health(made).update(figures, {fps: 10, ageMs: 80}, true);
         done([".line", ".figures"].map((part) => made.querySelector(part).textContent));
       });"""
-    figures = {"name": "front", "state": "live", "fps": 10, "dropped": dropped, "grade": grade}
-    said, listed = page.execute_async_script(script, figures)
+    statistics = {"name": "front", "state": "live", "fps": 10, "dropped": dropped, "grade": grade}
+    said, listed = page.execute_async_script(script, statistics)
     assert said == line
     assert all(why in listed for why, number in dropped.items() if number)
 

@@ -354,16 +354,16 @@ def test_age_is_measured_at_the_terminal(make_frame: FrameMaker) -> None:
 
 def test_recipes_add_figures_and_notes(make_frame: FrameMaker) -> None:
     """They are asked anew for every snapshot."""
-    pipe, seen = Pipeline("figures"), list[Frame]()
+    pipe, seen = Pipeline("statistics"), list[Frame]()
     source = pipe.source("capture", camera(make_frame(seq) for seq in range(3)))
     pipe.stage("publish", collect(seen), [source])
-    pipe.add_figures("seen", lambda: {"frames": len(seen)})
+    pipe.add_statistics("seen", lambda: {"frames": len(seen)})
     pipe.add_note(lambda: f"a note after {len(seen)}")
     before = pipe.stats()
     with pipe:
         pipe.wait(5.0)
     after = pipe.stats()
-    assert (before.figures["seen"], after.figures["seen"]) == ({"frames": 0}, {"frames": 3})
+    assert (before.statistics["seen"], after.statistics["seen"]) == ({"frames": 0}, {"frames": 3})
     assert (before.notes, after.notes) == (("a note after 0",), ("a note after 3",))
 
 

@@ -228,7 +228,7 @@ def test_images_are_counted_by_integrity_from_the_start_on(health: Health, clock
     assert health.snapshot().integrity == {"clean": 2, "tainted": 1, "frozen": 0, "black": 1}
 
 
-def figures(**changed: float) -> Counter[str]:
+def hour(**changed: float) -> Counter[str]:
     """An hour of a camera of 25 images a second, without any trouble but ``changed``."""
     down_s, tried_s = changed.pop("down_s", 0.0), changed.pop("tried_s", HOUR_S)
     hour = {"tried_ns": tried_s * NS_PER_S, "live_ns": (tried_s - down_s) * NS_PER_S, "images": tried_s * 25}
@@ -263,7 +263,7 @@ def figures(**changed: float) -> Counter[str]:
 )
 def test_the_worst_figure_decides_the_grade(changed: dict[str, float], expected: str) -> None:
     """The table in the docstring of ``grade``, at its edges."""
-    assert grade(figures(**changed)) == expected
+    assert grade(hour(**changed)) == expected
 
 
 def test_a_grade_takes_ten_seconds_of_trying(health: Health, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from pipelines.components.cameras import add_cameras
 from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
 from stream.settings import Camera, NetworkCamera, WebcamCamera
-from stream.sources.validation import mistake
+from stream.sources.validation import config_error
 
 
 def network(url: str) -> NetworkCamera:
@@ -52,7 +52,7 @@ def webcam(device: str) -> WebcamCamera:
 )
 def test_what_may_work_is_let_through(url: str) -> None:
     """Whatever FFmpeg could open, now or when the camera is there."""
-    assert mistake(network(url)) is None
+    assert config_error(network(url)) is None
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_may_work_is_let_through(url: str) -> None:
 )
 def test_what_can_never_work_is_a_mistake(url: str, says: str) -> None:
     """In one line that tells no password."""
-    told = mistake(network(url))
+    told = config_error(network(url))
     assert told is not None
     assert says in told
     assert "secret" not in told
@@ -94,16 +94,16 @@ def test_a_device_must_be_one(tmp_path: Path) -> None:
     image = tmp_path / "image.jpg"
     image.touch()
     for device in ("/dev/null", str(tmp_path), str(image)):
-        assert "is no camera" in (mistake(webcam(device)) or "")
-    assert "neither a number nor a path" in (mistake(webcam("front-door")) or "")
-    assert [mistake(webcam(device)) for device in ("0", "7", "/dev/video77", "/dev/v4l/by-id/later")] == [None] * 4
+        assert "is no camera" in (config_error(webcam(device)) or "")
+    assert "neither a number nor a path" in (config_error(webcam("front-door")) or "")
+    assert [config_error(webcam(device)) for device in ("0", "7", "/dev/video77", "/dev/v4l/by-id/later")] == [None] * 4
 
 
 def test_a_file_that_is_there_is_an_address(tmp_path: Path) -> None:
     """Whatever its name."""
     path = tmp_path / "description"
     path.touch()
-    assert mistake(network(str(path))) is None
+    assert config_error(network(str(path))) is None
 
 
 @pytest.mark.parametrize("camera", [network("rtsp://u:pa#ss@cam/x"), webcam("/dev/null")])

@@ -93,7 +93,7 @@ def test_what_is_left_out_is_told_and_counted(caplog: pytest.LogCaptureFixture) 
         found_in([depth_map()])
     assert len(seen.objects) == 3
     assert seen.dropped == {"not finite": 1, "inverted": 1, "outside of the image": 1, "too many": 1997}
-    assert found_in.figures() == {
+    assert found_in.statistics() == {
         "images with boxes": 2,
         "objects": 6,
         "left out: not finite": 2,

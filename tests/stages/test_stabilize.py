@@ -52,7 +52,7 @@ def test_restless_scale_becomes_still() -> None:
     scales = RNG.uniform(0.8, 1.25, 50)
     steadiness = Steadiness(SteadySettings())
     list(steadiness.body()(depth_map(seq, scale, scale - 1) for seq, scale in enumerate(scales)))
-    levels = steadiness.figures()
+    levels = steadiness.statistics()
     assert levels["cam0 raw"] > 5
     assert levels["cam0 steady"] < 0.1 * levels["cam0 raw"]
 
@@ -63,7 +63,7 @@ def test_metres_are_left_as_they_are() -> None:
     maps = [depth_map(seq, 1 + seq % 2, kind="metric") for seq in range(4)]
     for before, after in zip(maps, steadiness.body()(maps), strict=True):
         assert after is before
-    assert steadiness.figures()["cam0 raw"] == steadiness.figures()["cam0 steady"] > 5
+    assert steadiness.statistics()["cam0 raw"] == steadiness.statistics()["cam0 steady"] > 5
 
 
 def test_a_cut_starts_anew() -> None:

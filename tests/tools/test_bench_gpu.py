@@ -19,7 +19,7 @@ from stream.preprocess import cpu
 from stream.segmentation.segmenter import Segmenter
 from stream.segmentation.settings import SegmenterSettings
 from tools.bench import gpu as bench_gpu
-from tools.bench.lib.gpu_figures import (
+from tools.bench.lib.gpu_measurements import (
     Rig,
     around_the_network,
     engine_only,
@@ -80,11 +80,11 @@ def test_all_promises_are_answered(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     """On the CPU most are broken, which is right; the report can be written."""
     monkeypatch.setattr(bench_gpu, "ROUNDS", 1)
     monkeypatch.setattr(bench_gpu, "FULL_HD", Size(48, 64))
-    told = list(bench_gpu.figures(rig, 0.01))
+    told = list(bench_gpu.measurements(rig, 0.01))
     assert len(told) == 7
     report = json.loads(json.dumps(bench_gpu.report("NVIDIA H200 NVL", rig, told)))
     assert report["versions"]["torch"] == torch.__version__
-    assert [figure["promise"] for figure in report["figures"]] == [kept.promise for kept in told]
+    assert [figure["promise"] for figure in report["measurements"]] == [kept.promise for kept in told]
 
 
 def test_files_are_named_after_the_card() -> None:

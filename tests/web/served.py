@@ -83,7 +83,7 @@ class Served:
     def _pipeline(self) -> Pipeline:
         pipe = Pipeline("served")
         pipe.add_camera(self.health.snapshot)
-        pipe.add_figures("truth", lambda: {"error": float("nan"), "frames": 3})
+        pipe.add_statistics("truth", lambda: {"error": float("nan"), "frames": 3})
         sources = [pipe.source("capture.front", self._live), pipe.source("capture.clip", self._file)]
         depth = pipe.stage("depth", self._depth, sources, policy="latest")
         showing = chain(render=render(RenderSettings(), self.controls), show=publish(self.sink))

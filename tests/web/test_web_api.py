@@ -100,7 +100,7 @@ def test_all_figures_are_there_and_add_up(served: Served) -> None:
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
     assert stats["name"] == "served"
-    assert stats["figures"]["truth"] == {"error": None, "frames": 3}
+    assert stats["statistics"]["truth"] == {"error": None, "frames": 3}
     assert {account["camera"] for account in stats["accounts"]} == {"front", "clip"}
     for account in stats["accounts"]:
         dropped = sum(account["dropped"].values())

@@ -102,10 +102,10 @@ def _verdict(model: DepthModel) -> tuple[Verdict, float]:
 
 def _told(model: DepthModel, judged: tuple[Verdict, float]) -> str:
     verdict, seconds = judged
-    lines = verdict.reasons or (f"largest level offset {verdict.figures.level_off:.2g}",)
+    lines = verdict.reasons or (f"largest level offset {verdict.metrics.level_off:.2g}",)
     word = "accepted" if verdict.accepted else "REFUSED"
     name = f"{model.name}, {_weights(model)} weights, bfloat16"
-    return "\n    ".join((f"{name}: {word} in {seconds:.1f} s; {verdict.figures}", *lines))
+    return "\n    ".join((f"{name}: {word} in {seconds:.1f} s; {verdict.metrics}", *lines))
 
 
 def _engine(model: DepthModel, dtype: Dtype, threads: int = 1) -> TorchScriptEngine:

@@ -30,7 +30,7 @@ from tools.bench.lib.goals import Kept, Questions, answer
 
 if TYPE_CHECKING:
     from stream.engines.select import EngineName
-    from tools.bench.lib.gpu_figures import Rig
+    from tools.bench.lib.gpu_measurements import Rig
 
 FULL_HD, HD = Size(1080, 1920), Size(720, 1280)
 PREFERRED = ("depth_anything_v2_small", "midas_small")
@@ -46,13 +46,13 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("tools.bench.gpu: no CUDA GPU that torch can use here: nothing is measured", file=sys.stderr)
         return 2
-    from tools.bench.lib.gpu_figures import Rig
+    from tools.bench.lib.gpu_measurements import Rig
 
     rig = Rig(find(arguments.model), "trained" if arguments.trained else "random", HD)
     card, told = torch.cuda.get_device_name(), list[Kept]()
 
     def asked() -> Iterator[Kept]:
-        for kept in chain(figures(rig, arguments.seconds), _networks(arguments)):
+        for kept in chain(measurements(rig, arguments.seconds), _networks(arguments)):
             told.append(kept)
             yield kept
 
@@ -64,9 +64,9 @@ def main() -> int:
     return status
 
 
-def figures(rig: Rig, seconds: float) -> Iterator[Kept]:
+def measurements(rig: Rig, seconds: float) -> Iterator[Kept]:
     """Every promise of the GPU path with what was measured."""
-    from tools.bench.lib.gpu_figures import rates, ratio
+    from tools.bench.lib.gpu_measurements import rates, ratio
 
     frames = rig.frames(BATCH)
     with ExitStack() as opened:
@@ -84,7 +84,7 @@ def figures(rig: Rig, seconds: float) -> Iterator[Kept]:
 
 def _networks(arguments: argparse.Namespace) -> Iterator[Kept]:
     if arguments.networks:
-        from tools.bench.lib.gpu_models import figures as of_networks
+        from tools.bench.lib.gpu_models import measurements as of_networks
 
         yield from of_networks(arguments.seconds, _fastest("cuda"), "trained" if arguments.trained else "random")
 
@@ -94,7 +94,7 @@ def _fastest(device: str) -> EngineName:
 
 
 def _steps(rig: Rig, opened: ExitStack) -> tuple[dict[str, Any], str]:
-    from tools.bench.lib.gpu_figures import engine_only, official, over_device
+    from tools.bench.lib.gpu_measurements import engine_only, official, over_device
 
     name = _fastest(rig.device)
     plain = opened.enter_context(rig.estimator("cuda"))
@@ -112,7 +112,7 @@ def _steps(rig: Rig, opened: ExitStack) -> tuple[dict[str, Any], str]:
 
 
 def _times(rig: Rig, step: Any, seconds: float, batch: int) -> Iterator[Kept]:
-    from tools.bench.lib.gpu_figures import around_the_network, host_ms, rate
+    from tools.bench.lib.gpu_measurements import around_the_network, host_ms, rate
 
     host = host_ms(step, seconds)
     yield Kept(f"host's own time a frame, batches of {batch}, <= 0.5 ms", f"{host:.3f} ms", host <= 0.5)
@@ -136,7 +136,7 @@ def report(card: str, rig: Rig, told: list[Kept]) -> dict[str, Any]:
         "weights": rig.weights,
         "camera": str(rig.camera),
         "rounds": ROUNDS,
-        "figures": [asdict(kept) for kept in told],
+        "measurements": [asdict(kept) for kept in told],
     }
 
 

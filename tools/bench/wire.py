@@ -72,9 +72,11 @@ def throughput() -> Iterator[Kept]:
         pairs["raw"].append(max(_count((roles.publish_raw, copy), roles.count_raw) for copy in (True, False)))
         pairs["imagezmq"].append(_count_imagezmq())
     ours, raw, other = (median(pairs[name]) for name in ("ours", "raw", "imagezmq"))
-    figures = f"{ours:.0f} fps; {{:.2f}} of {{:.0f}} fps (median of {ROUNDS})"
-    yield Kept("640x480 float32 to one reader >= 0.9 of bare pyzmq", figures.format(ours / raw, raw), ours >= 0.9 * raw)
-    yield Kept("and >= 3 times imagezmq", figures.format(ours / other, other), ours >= 3 * other)
+    statistics = f"{ours:.0f} fps; {{:.2f}} of {{:.0f}} fps (median of {ROUNDS})"
+    yield Kept(
+        "640x480 float32 to one reader >= 0.9 of bare pyzmq", statistics.format(ours / raw, raw), ours >= 0.9 * raw
+    )
+    yield Kept("and >= 3 times imagezmq", statistics.format(ours / other, other), ours >= 3 * other)
 
 
 def slow() -> Iterator[Kept]:

@@ -96,10 +96,10 @@ class Trainer:
     def validate(self, views: HeldOut) -> Validation:
         """Score the running mean and note it in the curves."""
         result = validate(self.average, views, self._spec, self._device)
-        figures = asdict(result)
-        families = figures.pop("by_family")
+        statistics = asdict(result)
+        families = statistics.pop("by_family")
         self.curves.validation.append(
-            {**self._counters(), **figures, **{f"spearman_{name}": value for name, value in families.items()}}
+            {**self._counters(), **statistics, **{f"spearman_{name}": value for name, value in families.items()}}
         )
         return result
 

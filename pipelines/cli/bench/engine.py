@@ -81,8 +81,8 @@ def curve_table(found: dict[str, Any], points: Sequence[Point]) -> Table:
         table.add_column(heading, justify="right")
     for point in points:
         ms = (point.p50_ms, point.p95_ms, point.p50_ms / point.batch)
-        figures = (*(f"{value:.2f}" for value in ms), f"{point.fps:.1f}", f"{point.memory_mib:.0f}", str(point.runs))
-        table.add_row(str(point.batch), *figures)
+        statistics = (*(f"{value:.2f}" for value in ms), f"{point.fps:.1f}", f"{point.memory_mib:.0f}", str(point.runs))
+        table.add_row(str(point.batch), *statistics)
     random = " (random weights: speed only)" if found["weights"] == "random" else ""
     table.caption = f"recommended: \\[model] max_batch = {found['recommended_max_batch']}{random}"
     table.caption_justify = "left"

@@ -55,8 +55,8 @@ def costs_table(costs: Sequence[Cost]) -> Table:
     for cost in costs:
         in_batches = _ms(cost.batches.get(BATCHES[-1], math.nan))
         size = f"{cost.size.width}x{cost.size.height}"
-        figures = (_ms(cost.p50_ms), _whole(cost.memory_mib))
-        table.add_row(cost.name, size, f"{cost.parameters / 1e6:.1f} M", f"{cost.gflop:.1f}", *figures, in_batches)
+        statistics = (_ms(cost.p50_ms), _whole(cost.memory_mib))
+        table.add_row(cost.name, size, f"{cost.parameters / 1e6:.1f} M", f"{cost.gflop:.1f}", *statistics, in_batches)
     table.caption = "\n".join(_notes(costs))
     table.caption_justify = "left"
     return table

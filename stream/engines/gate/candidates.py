@@ -14,7 +14,7 @@ from stream.engines.base import Engine
 from stream.engines.gate.gate import BOUNDS, Precision, identity, judge
 from stream.engines.gate.golden_inputs import CAMERAS, VERSION, at_size, golden
 from stream.engines.gate.verdict import keep, kept
-from stream.engines.wrappers import EngineFactory, NumpyEngine, Opened, Stoppable, Stopping
+from stream.engines.wrappers import CancellableEngine, CancelToken, EngineFactory, LazyEngine, NumpyEngine
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.models.spec import InputSpec
@@ -39,7 +39,7 @@ def gated(
     on a GPU its name and driver. One line in the log says which engine it is and why. Raises EngineError only when the
     reference cannot be opened or run.
     """
-    opened = Opened(reference)
+    opened = LazyEngine(reference)
     try:
         engine = candidate()
     except EngineError as error:
@@ -81,7 +81,7 @@ def refusal(
             return f"it cannot be judged: {error}"
         keep(verdict, verdict_file)
     if verdict.accepted:
-        log.info("%s: accepted, against float32: %s", engine.describe(), verdict.figures)
+        log.info("%s: accepted, against float32: %s", engine.describe(), verdict.metrics)
         return None
     more = f"; {len(verdict.reasons) - 1} more" * (len(verdict.reasons) > 1)
     where = f"; see {verdict_file}" if verdict_file else ""
@@ -119,15 +119,15 @@ def first_accepted(
     spec: InputSpec,
     size: Size,
     device: torch.device,
-    stopping: Stopping | None = None,
+    stopping: CancelToken | None = None,
 ) -> Engine | None:
     """The first of ``candidates`` that passes at network ``size``; None: none does. One line in the log a refusal.
 
     ``reference``: float32 on the CPU; None: nothing is judged (random weights). A candidate is only looked at when
-    those before it were refused. Raises EngineError when the reference cannot be opened, and Stopped before the next
+    those before it were refused. Raises EngineError when the reference cannot be opened, and Cancelled before the next
     image or candidate when that is set.
     """
-    stopping = stopping or Stopping()
+    stopping = stopping or CancelToken()
     for candidate in candidates:
         stopping.check()
         try:
@@ -158,14 +158,14 @@ def judged(
     spec: InputSpec,
     size: Size,
     device: torch.device,
-    stopping: Stopping | None = None,
+    stopping: CancelToken | None = None,
 ) -> str | None:
     """Why the gate does not accept ``engine``, which ``candidate`` opened, at network ``size``; None: it does."""
     adapted, cameras = at_size(spec, size)
-    stop = stopping or Stopping()
+    stop = stopping or CancelToken()
     return refusal(
-        Stoppable(NumpyEngine(engine, device), stop),
-        lambda: Stoppable(reference(), stop),
+        CancellableEngine(NumpyEngine(engine, device), stop),
+        lambda: CancellableEngine(reference(), stop),
         adapted,
         candidate.precision,
         candidate.verdict_file,

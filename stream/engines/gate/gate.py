@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from stream.engines.base import Engine
 from stream.engines.gate.comparison import Golden
-from stream.engines.gate.figures import Figures, measure
+from stream.engines.gate.error_metrics import Metrics, measure
 from stream.engines.gate.verdict import Verdict, processor
 
 VERSION = "1"
@@ -89,9 +89,9 @@ def judge(
 
     Raises EngineError when one of them fails, or when the reference's depth is flat or not finite.
     """
-    figures = measure(reference, candidate, golden)
-    reasons = tuple(_reasons(figures, bounds))
-    return Verdict(not reasons, reasons, figures, dict(belongs_to or {}))
+    metrics = measure(reference, candidate, golden)
+    reasons = tuple(_reasons(metrics, bounds))
+    return Verdict(not reasons, reasons, metrics, dict(belongs_to or {}))
 
 
 def identity(engine: Engine, bounds: Bounds, made_from: Mapping[str, str]) -> dict[str, str]:
@@ -100,14 +100,14 @@ def identity(engine: Engine, bounds: Bounds, made_from: Mapping[str, str]) -> di
     return about | {"torch": version("torch"), "cpu": processor()} | dict(made_from)
 
 
-def _reasons(figures: Figures, bounds: Bounds) -> Iterator[str]:
+def _reasons(metrics: Metrics, bounds: Bounds) -> Iterator[str]:
     """One line for every figure that is past its bound; NaN is past any."""
     for name in ("nan", "inf"):
-        if count := getattr(figures, name):
+        if count := getattr(metrics, name):
             yield f"{name}: {count} values, and there must be none"
     for field in fields(bounds):
-        value, bound, least = getattr(figures, field.name), getattr(bounds, field.name), field.name in AT_LEAST
+        value, bound, least = getattr(metrics, field.name), getattr(bounds, field.name), field.name in AT_LEAST
         if not (value >= bound if least else value <= bound):
-            where = f" ({figures.correlation_at})" if field.name == "correlation" else ""
+            where = f" ({metrics.correlation_at})" if field.name == "correlation" else ""
             digits = 8 if 0.99 <= value < 1 else 3
             yield f"{field.name} {value:.{digits}g}{where}, must be at {'least' if least else 'most'} {bound:g}"

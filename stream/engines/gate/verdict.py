@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.core.atomic_write import write_whole
-from stream.engines.gate.figures import Figures
+from stream.engines.gate.error_metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ class Verdict:
     accepted: bool
     reasons: tuple[str, ...]
     """One line each, the figure with its bound; empty when accepted."""
-    figures: Figures
+    metrics: Metrics
     belongs_to: Mapping[str, str]
     """Everything that would make it another engine: a verdict holds for no other."""
 
     def to_json(self) -> str:
         """Indented, for people too; a figure that is not finite is written as a string."""
         content = asdict(self) | {"format": FORMAT, "belongs_to": dict(self.belongs_to)}
-        content["figures"] = {name: _written(value) for name, value in content["figures"].items()}
+        content["metrics"] = {name: _written(value) for name, value in content["metrics"].items()}
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -83,11 +83,11 @@ def processor(root: Path = Path("/")) -> str:
 def _verdict(content: dict[str, Any]) -> Verdict:
     if content["format"] != FORMAT:
         raise ValueError(f"another format: {content['format']}")
-    figures = {name: _read(value) for name, value in content["figures"].items()}
+    metrics = {name: _read(value) for name, value in content["metrics"].items()}
     return Verdict(
         accepted=content["accepted"] is True and not content["reasons"],
         reasons=tuple(str(reason) for reason in content["reasons"]),
-        figures=Figures(**figures),
+        metrics=Metrics(**metrics),
         belongs_to={str(name): str(value) for name, value in content["belongs_to"].items()},
     )
 

@@ -29,7 +29,7 @@ PARTS = "float32_parts"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BuildRequest:
     """What is wanted."""
 
     network: str
@@ -57,7 +57,7 @@ class Order:
         return Recipe(self.network, onnx_sha256, *made_for, self.precision, size, best, most)
 
 
-def find(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
+def find(order: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
     """An engine that was built before and fits this machine; one that is for this very GPU goes first."""
     source = order.full_source()
     for targets in dict.fromkeys((*_choices(trt, gpu), ())):
@@ -66,7 +66,7 @@ def find(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> St
     return None
 
 
-def serving(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
+def serving(order: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
     """As ``find``, and an engine for more images, or with other parts in float32, does as well: the smallest one."""
     source = _without_parts(order.full_source())
     alike = [engine for engine in store.engines() if _without_parts(engine.source) == source]
@@ -79,7 +79,7 @@ def serving(order: Order, store: EngineStore, trt: TensorRT, gpu: Gpu | None) ->
 
 
 def make(
-    order: Order,
+    order: BuildRequest,
     network: nn.Module,
     store: EngineStore,
     trt: TensorRT,
@@ -117,7 +117,7 @@ def make(
     raise AssertionError("the last choice returns or raises")
 
 
-def _exported(order: Order, network: nn.Module) -> bytes:
+def _exported(order: BuildRequest, network: nn.Module) -> bytes:
     parts, outputs = order.float32_parts, order.outputs
     return export_onnx(network, order.profile.size, precision=order.precision, float32_parts=parts, outputs=outputs)
 

@@ -84,7 +84,7 @@ class V4l2Webcam:
     def _agree(self, settings: WebcamCamera) -> abi.PixelLayout:
         size = Size(settings.height, settings.width) if settings.height and settings.width else self._size()
         formats = formats_of(self._node)
-        chosen = choose(formats, settings.pixel_format, size, settings.fps)
+        chosen = select(formats, settings.pixel_format, size, settings.fps)
         if chosen is not None:
             layout = self._node.set_layout(abi.fourcc_code(chosen.fourcc), size)
             if abi.fourcc(layout.pixelformat) == chosen.fourcc:
@@ -112,7 +112,7 @@ def device_path(device: str) -> str:
     return f"/dev/video{device}" if device.isdigit() else device
 
 
-def choose(formats: Sequence[PixelFormat], asked: str | None, size: Size, fps: float | None) -> PixelFormat | None:
+def select(formats: Sequence[PixelFormat], asked: str | None, size: Size, fps: float | None) -> PixelFormat | None:
     """The pixel format asked for, by FFmpeg's name or the four letters; None if it is not offered or not readable.
 
     Without one: what offers the size, then what offers the rate there (USB 2 has room for 1280x720 at 10 fps

@@ -82,13 +82,13 @@ def _json(depth: Depth) -> Answer:
         "scale_guessed": depth_map.scale_guessed,
         "width": depth_map.size.width,
         "height": depth_map.size.height,
-        **_figures(depth_map),
+        **_statistics(depth_map),
         "ms": round(depth.ms, 1),
     }
     return Answer(json.dumps(about, indent=2).encode() + b"\n", "application/json", _headers(depth_map, "depth.json"))
 
 
-def _figures(depth_map: DepthMap) -> dict[str, float | None]:
+def _statistics(depth_map: DepthMap) -> dict[str, float | None]:
     """Of what is finite; ``known`` is the share of pixels that have a depth, infinitely far ones among them."""
     depth = depth_map.depth
     finite = depth[np.isfinite(depth)]

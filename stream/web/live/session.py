@@ -17,7 +17,7 @@ from stream.web.services import Parts
 
 MOST_VIEWERS = 64
 """Pages and MJPEG readers together; each may hold some MB in the kernel's buffers."""
-FIGURES_EVERY_S = 0.5
+STATISTICS_EVERY_S = 0.5
 
 
 class Live:
@@ -29,7 +29,7 @@ class Live:
         """Whether there is an image service beside the video."""
         self._parts = parts
         self._viewers = 0
-        self._figures, self._figures_ns = "", 0
+        self._statistics, self._statistics_ns = "", 0
         self._bell: Bell | None = None
         self._encoder: Encoder | None = None
         self.is_closing = False
@@ -86,15 +86,17 @@ class Live:
         assert self._encoder, "there are viewers only while the server runs"
         return await self._encoder.jpegs(shown, names)
 
-    def figures(self) -> str:
+    def statistics(self) -> str:
         """The message "stats", made anew twice a second for all viewers together; the same object until then."""
         now = monotonic_ns()
-        if not self._figures or now - self._figures_ns >= 0.9 * FIGURES_EVERY_S * NS_PER_S:  # the clock ticks unevenly
+        if (
+            not self._statistics or now - self._statistics_ns >= 0.9 * STATISTICS_EVERY_S * NS_PER_S
+        ):  # the clock ticks unevenly
             lines = camera_lines(self._parts.stats(), self.sink)
-            self._figures, self._figures_ns = to_json({"type": "stats", "cameras": lines}), now
-        return self._figures
+            self._statistics, self._statistics_ns = to_json({"type": "stats", "cameras": lines}), now
+        return self._statistics
 
     async def _tick(self, bell: Bell) -> None:
         while True:
             bell.ring()
-            await asyncio.sleep(FIGURES_EVERY_S)
+            await asyncio.sleep(STATISTICS_EVERY_S)

@@ -83,7 +83,7 @@ class Viewer:
         self._allowance = Allowance(MESSAGES_PER_S, MESSAGES_AT_ONCE)
         self._cameras: tuple[str, ...] | None = None
         self._controls: Mapping[str, str] = {}
-        self._figures = ""
+        self._statistics = ""
 
     async def run(self) -> None:
         """Returns when either side has ended the connection."""
@@ -188,9 +188,9 @@ class Viewer:
             return to_json({"type": "controls", **controls})
         if self._answers:
             return self._answers.popleft()
-        if self._figures is not (figures := self._live.figures()):
-            self._figures = figures
-            return figures
+        if self._statistics is not (statistics := self._live.statistics()):
+            self._statistics = statistics
+            return statistics
         return None
 
 

@@ -67,8 +67,8 @@ def pipeline_families(stats: PipelineStats) -> Iterator[Metric]:
     yield from _stage_families(stats)
     yield from _queue_families(stats)
     yield from _camera_families(stats)
-    figures = [((heading, name), value) for heading, own in stats.figures.items() for name, value in own.items()]
-    yield gauge("figure", "What the recipe adds: see the table at a run's end.", ("heading", "name"), figures)
+    statistics = [((heading, name), value) for heading, own in stats.statistics.items() for name, value in own.items()]
+    yield gauge("figure", "What the recipe adds: see the table at a run's end.", ("heading", "name"), statistics)
 
 
 def _frame_families(stats: PipelineStats) -> Iterator[Metric]:

@@ -118,10 +118,10 @@ def test_engines_that_are_right_are_accepted(images: Golden, reference: Engine, 
     """The real ones, with trained weights, against torch running the network as it is."""
     verdict = judge(reference, torchscript(dtype=precision), images, FP32 if precision == "fp32" else REDUCED)
     assert (verdict.accepted, verdict.reasons) == (True, ())
-    figures = verdict.figures
-    assert (figures.batches, figures.answers) == ((1, 2, 4), 3 * 8 + 2 * 6)
-    assert figures.correlation > 0.999
-    assert 0 <= figures.abs_rel_median <= figures.abs_rel
+    metrics = verdict.metrics
+    assert (metrics.batches, metrics.answers) == ((1, 2, 4), 3 * 8 + 2 * 6)
+    assert metrics.correlation > 0.999
+    assert 0 <= metrics.abs_rel_median <= metrics.abs_rel
 
 
 def test_float32_bounds_notice_half_precision(images: Golden, reference: Engine) -> None:
@@ -295,7 +295,7 @@ def test_batches_up_to_the_largest_are_run(
     candidate.max_batch = most
     verdict = judge(reference, candidate, Golden(images.images), FP32)
     assert verdict.accepted
-    assert (verdict.figures.batches, seen) == (batches, set(batches))
+    assert (verdict.metrics.batches, seen) == (batches, set(batches))
 
 
 def test_every_bound_of_float32_is_tighter() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stream.engines.gate.figures import Figures
+from stream.engines.gate.error_metrics import Metrics
 from stream.engines.gate.gate import FP32, REDUCED, identity
 from stream.engines.gate.verdict import Verdict, keep, kept, processor
 from stream.engines.torchscript import TorchScriptEngine
 
-FIGURES = Figures(
+FIGURES = Metrics(
     batches=(1, 2, 4),
     answers=36,
     nan=1,

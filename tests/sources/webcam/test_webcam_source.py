@@ -27,7 +27,7 @@ from stream.sources.webcam.opencv_reader import Cv2Webcam
 from stream.sources.webcam.pixel_formats import ffmpeg_name
 from stream.sources.webcam.reader import Given, Taken
 from stream.sources.webcam.source import WebcamSource, differs
-from stream.sources.webcam.v4l2_reader import choose, device_path, stamp_of
+from stream.sources.webcam.v4l2_reader import device_path, select, stamp_of
 
 SIZE = Size(48, 64)
 
@@ -69,20 +69,20 @@ def test_the_pixel_format_that_serves_size_and_rate_is_chosen(
     size: Size, fps: float | None, chosen: PixelFormat
 ) -> None:
     """In the order: the size, the rate, colour, no compression; what cannot be read does not count."""
-    assert choose(OFFERED, None, size, fps) is chosen
+    assert select(OFFERED, None, size, fps) is chosen
 
 
 @pytest.mark.parametrize("asked", ["mjpeg", "MJPG", "mjpg"])
 def test_a_pixel_format_that_is_asked_for_is_taken(asked: str) -> None:
     """By FFmpeg's name or the four letters."""
-    assert choose(OFFERED, asked, VGA, None) is MJPG
+    assert select(OFFERED, asked, VGA, None) is MJPG
     assert ffmpeg_name(asked) == "mjpeg"
 
 
 def test_what_is_not_offered_is_not_replaced() -> None:
     """The message lists what there is, by the names that the settings take."""
-    assert choose(OFFERED, "nv12", VGA, None) is None
-    assert choose((H264,), None, HD, None) is None
+    assert select(OFFERED, "nv12", VGA, None) is None
+    assert select((H264,), None, HD, None) is None
     refused = str(failures.not_readable("/dev/video0", "nv12", OFFERED))
     assert refused == 'webcam /dev/video0: does not offer pixel_format = "nv12"; it offers gray, mjpeg, yuyv422'
     assert "(H264)" in str(failures.not_readable("/dev/video0", None, (H264,)))

@@ -149,9 +149,9 @@ def test_a_camera_that_is_dark_grows_old(served: Served) -> None:
 
 def test_a_figure_that_is_no_number_is_said_to_be_none(served: Served) -> None:
     """Prometheus has a NaN, JSON has not."""
-    figures = scrape(served)["depthstream_figure"]
-    assert math.isnan(figures["truth", "error"])
-    assert figures["truth", "frames"] == 3
+    statistics = scrape(served)["depthstream_figure"]
+    assert math.isnan(statistics["truth", "error"])
+    assert statistics["truth", "frames"] == 3
 
 
 def test_images_are_counted_by_what_became_of_them(served: Served) -> None:

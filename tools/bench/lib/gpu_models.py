@@ -19,7 +19,7 @@ from stream.segmentation.network import SegmenterNetwork
 from stream.segmentation.segmenter import Encoded, Segmenter
 from stream.segmentation.settings import SegmenterSettings
 from tools.bench.lib.goals import Kept
-from tools.bench.lib.gpu_figures import Rig, Step, engine_only, rates, ratio
+from tools.bench.lib.gpu_measurements import Rig, Step, engine_only, rates, ratio
 
 BOXES = 47
 """As many as in the report that the wanted figure goes back to (mit-han-lab/efficientvit, issue 154)."""
@@ -27,7 +27,7 @@ IMAGE = Size(720, 1280)
 ROUNDS = 3
 
 
-def figures(seconds: float, engine: Any, weights: str = "random", device: str = "cuda") -> Iterator[Kept]:
+def measurements(seconds: float, engine: Any, weights: str = "random", device: str = "cuda") -> Iterator[Kept]:
     """``engine``: the fastest there is, as in Choice."""
     yield depth_pro(seconds, engine, weights, device)
     settings = SegmenterSettings.model_validate({"device": device, "weights": weights, "max_boxes_at_once": BOXES})

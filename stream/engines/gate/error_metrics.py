@@ -14,7 +14,7 @@ from stream.frames import Floats, Size
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Metrics:
     """The worst of each over all sizes, batches and clips, and some medians. NaN where no answer was finite."""
 
     batches: tuple[int, ...]
@@ -50,18 +50,18 @@ class Figures:
         return f"correlation {self.correlation:.6f}, AbsRel {self.abs_rel:.2g}, scale drift {self.scale_drift:.2g}"
 
 
-def measure(reference: Engine, candidate: Engine, golden: Golden) -> Figures:
+def measure(reference: Engine, candidate: Engine, golden: Golden) -> Metrics:
     """Run both over all of ``golden``. Raises EngineError when one fails or the reference's depth is flat."""
     batches = tuple(sorted({1, min(2, candidate.max_batch), candidate.max_batch}))
-    sittings = [_Sitting(reference, candidate, pixels) for pixels in golden.images]
+    sittings = [_EvaluationSet(reference, candidate, pixels) for pixels in golden.images]
     compared = [one for sitting in sittings for one in sitting.compared(batches)]
     differences = [one for sitting in sittings for one in sitting.differences]
-    clips = [list(_Sitting(reference, candidate, clip, "frame").compared((1,))) for clip in golden.clips]
+    clips = [list(_EvaluationSet(reference, candidate, clip, "frame").compared((1,))) for clip in golden.clips]
     extremes = [not_finite(answer) for pixels in golden.extremes for answer in _one_by_one(candidate, pixels)]
     return _summary(batches, compared, clips, extremes, differences)
 
 
-class _Sitting:
+class _EvaluationSet:
     """Images of one size before both engines."""
 
     def __init__(self, reference: Engine, candidate: Engine, pixels: Floats, noun: str = "image") -> None:
@@ -96,11 +96,11 @@ def _summary(
     clips: Sequence[Sequence[Compared]],
     extremes: Sequence[tuple[int, int]],
     differences: Sequence[float],
-) -> Figures:
+) -> Metrics:
     everything = [*compared, *(one for clip in clips for one in clip)]
     seen = [one for one in everything if np.isfinite(one.correlation)]  # else counted as NaN and Inf
     worst = min(seen, key=lambda one: one.correlation, default=None)
-    return Figures(
+    return Metrics(
         batches=batches,
         answers=len(everything),
         nan=sum(one.nan for one in everything) + sum(nan for nan, _ in extremes),
