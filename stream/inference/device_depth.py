@@ -1,4 +1,4 @@
-"""Depth that is still on the device beside its copy on the host: what is painted there need not be painted here."""
+"""Depth map kept on the GPU next to its host copy, so that it can be colourised there."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from stream.render.colormap_gpu import lut_on, paint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceDepth:
-    """One image's (``stream.frames.OnDevice``)."""
+    """The depth of one image on both sides; implements ``stream.frames.OnDevice``."""
 
     depth: Floats
-    there: Tensor
-    """(H, W) float32, the same numbers, on the device; made in the queue "work"."""
-    made: Event
+    on_device: Tensor
+    """(H, W) float32 on the device, the same numbers; written by the stream "compute"."""
+    written: Event
     streams: DeviceStreams
 
     def paint(self, low: float, high: float, colormap: str) -> Image:
-        """What ``colormap.paint`` gives, to the byte; the calling thread sleeps until it is here.
+        """Paint on the device, byte for byte as ``colormap.paint`` does, and wait, without spinning, for the copy.
 
         Raises UsageError for a colormap that does not exist, EngineError where the device fails.
         """
-        device = self.there.device
+        device = self.on_device.device
         with device_errors("painting"), torch.inference_mode():
-            self.streams.after("colour", self.made)
+            self.streams.wait_event("colour", self.written)
             with self.streams.on("colour"):
-                painted = paint(self.there, low, high, lut_on(colormap, device))
-                here = host_memory(painted.shape, torch.uint8, device)
-                here.copy_(painted, non_blocking=True)
-            self.streams.mark("colour").wait()  # until then nobody lets go of what the queue reads
-        image: Image = here.numpy()
+                painted = paint(self.on_device, low, high, lut_on(colormap, device))
+                on_host = host_memory(painted.shape, torch.uint8, device)
+                on_host.copy_(painted, non_blocking=True)
+            self.streams.record("colour").wait()  # the stream reads these tensors until then
+        image: Image = on_host.numpy()
         return image
 
 
 def host_memory(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory for what comes back from ``device``, the receiver's own: page-locked where there is a GPU.
+    """Allocate host memory for a copy from ``device``, page-locked where there is a GPU; the caller owns it.
 
-    torch keeps page-locked memory that is let go of, and gives it out again once the copies into it are done.
+    torch caches page-locked memory that is freed, and reuses it once the copies into it are done.
     """
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")

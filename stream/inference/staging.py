@@ -1,6 +1,6 @@
-"""Memory for images on their way to a device: a ring that is filled over and over.
+"""Staging buffers for images on their way to a device: a ring that is filled over and over.
 
-Nothing is allocated for a frame of a size that comes often, and nothing that the device still reads is written to.
+Frames of common sizes cause no allocation, and memory that the device still reads is not written to.
 """
 
 from __future__ import annotations
@@ -17,73 +17,73 @@ from stream.engines.streams import Event
 from stream.frames import Frame, Image, Size
 
 KEPT_SIZES = 4
-"""Sizes of images whose memory a slot keeps; of others it is allocated anew."""
+"""Image sizes whose buffers are kept from batch to batch; buffers of other sizes are allocated anew."""
 
 
 @dataclass(slots=True, eq=False)
-class Group:
-    """Buffers for the images of one size in a slot."""
+class SizeBuffers:
+    """Buffers for the images of one size in a batch."""
 
     host: Tensor
     """(n, H, W, 3) uint8, page-locked where there is a GPU."""
     images: Tensor
-    """The same on the device."""
+    """(n, H, W, 3) uint8 on the device."""
 
 
 @dataclass(slots=True, eq=False)
 class StagingBuffers:
-    """The memory of one batch, for one thread at a time (``lock``)."""
+    """Memory of one batch, used by one thread at a time (``lock``)."""
 
     number: int
     lock: threading.Lock = field(default_factory=threading.Lock)
-    groups: OrderedDict[Size, Group] = field(default_factory=OrderedDict)
-    """The size that was used last is the last."""
+    by_size: OrderedDict[Size, SizeBuffers] = field(default_factory=OrderedDict)
+    """In the order of last use, the most recent size last."""
     used: Event | None = None
-    """When the device has read all of it."""
+    """Recorded after the device's last read of this memory."""
 
     def wait(self) -> None:
-        """Until the device has read what was here last; sizes that were not used for long are let go of."""
+        """Wait until the device has read the last batch; free the buffers of sizes not used for long."""
         if self.used is not None:
             self.used.wait()
-        while len(self.groups) > KEPT_SIZES:
-            self.groups.popitem(last=False)
+        while len(self.by_size) > KEPT_SIZES:
+            self.by_size.popitem(last=False)
 
-    def group(self, size: Size, count: int, device: torch.device) -> Group:
-        """Memory for ``count`` images of this size: what is there, or if that is less, more."""
-        known = self.groups.pop(size, None)
+    def buffers(self, size: Size, count: int, device: torch.device) -> SizeBuffers:
+        """Buffers for at least ``count`` images of this size: the present ones, or larger new ones."""
+        known = self.by_size.pop(size, None)
         if known is None or len(known.images) < count:
             shape = (count, *size, 3)
-            known = Group(
+            known = SizeBuffers(
                 torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda"),
                 torch.empty(shape, dtype=torch.uint8, device=device),
             )
-        self.groups[size] = known
+        self.by_size[size] = known
         return known
 
 
 class StagingRing:
-    """Slots in turn; any thread may ask for the next."""
+    """A ring of staging buffers, handed out in turn to any thread."""
 
     def __init__(self, count: int) -> None:
-        self._slots = [StagingBuffers(number) for number in range(count)]
+        self._all = [StagingBuffers(number) for number in range(count)]
         self._turn, self._lock = 0, threading.Lock()
 
     def next(self) -> StagingBuffers:
-        """The slot that was used longest ago."""
+        """The buffers that were handed out longest ago."""
         with self._lock:
-            slot = self._slots[self._turn % len(self._slots)]
+            buffers = self._all[self._turn % len(self._all)]
             self._turn += 1
-            return slot
+            return buffers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Network input on a device: the ``pixels`` of a Batch whose network runs there."""
+    """Network input on a device: what ``Batch.pixels`` holds for a network that runs there."""
 
     pixels: Tensor
-    """(N, 3, h, w); may still be in the making."""
+    """(N, 3, h, w); complete once ``ready`` is reached."""
     sizes: tuple[Size, ...]
-    """Of the images; those of one size lie side by side."""
+    """Size of each camera image; images of one size are neighbours."""
     begun: Event
     ready: Event
 
@@ -95,13 +95,13 @@ class Prepared:
 
 
 def runs(sizes: tuple[Size, ...]) -> list[tuple[Size, slice]]:
-    """Neighbours of one size: the size, and where they are."""
+    """Split ``sizes`` into runs of equal neighbours: the size, and its slice."""
     starts = [i for i, size in enumerate(sizes) if i == 0 or size != sizes[i - 1]]
     return [(sizes[a], slice(a, b)) for a, b in pairwise([*starts, len(sizes)])]
 
 
 def by_size(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """Frames of one size side by side, else in their order."""
+    """Sort frames so that those of one size are neighbours; otherwise their order is kept."""
     sizes = list(dict.fromkeys(frame.size for frame in frames))
     return tuple(sorted(frames, key=lambda frame: sizes.index(frame.size)))
 
@@ -109,5 +109,5 @@ def by_size(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
 def fill(host: Tensor, images: list[Image]) -> None:
     """Copy images (H, W, 3) uint8 into page-locked memory."""
     array = host.numpy()
-    for place, image in enumerate(images):
-        array[place] = image
+    for index, image in enumerate(images):
+        array[index] = image

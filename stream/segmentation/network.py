@@ -1,4 +1,4 @@
-"""A segmenter's two halves on a device: images are encoded, boxes are decoded. On a GPU it has not run yet."""
+"""A segmenter's encoder and decoder on one device. Not yet run on a GPU: only CPU tensors have been tested."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stream.engines.eager import device_name
-from stream.engines.precision import in_precision
+from stream.engines.precision import to_precision
 from stream.engines.streams import device_errors
 from stream.engines.torch_flags import FULL_FLOAT32
 from stream.frames import Floats, Size
 from stream.models.networks.efficientvit_sam.network import EfficientVitSam
-from stream.models.networks.efficientvit_sam.postprocess import masks_at
+from stream.models.networks.efficientvit_sam.postprocess import resize_masks
 from stream.objects import Mask
 
 
 class SegmenterNetwork:
-    """As torch runs it by itself, channels last. Nothing is kept between calls; several threads may call at once."""
+    """Runs the network eagerly, channels last. No state between calls; several threads may call it at once."""
 
     def __init__(
         self,
@@ -33,18 +33,21 @@ class SegmenterNetwork:
         multimask: bool = False,
         threads: int = 1,
     ) -> None:
-        """``network`` is changed. ``threads``: on the CPU. Raises EngineError, OutOfDeviceMemory."""
+        """Take over ``network`` and move it to ``device``; ``threads`` count on the CPU only.
+
+        Raises EngineError and OutOfDeviceMemory.
+        """
         self.name, self.device, self.precision, self.threads = name, device, precision, threads
         self._local = threading.local()
         side = network.image_encoder.side
         with device_errors(name), torch.inference_mode():
-            encoder = in_precision(network.eval().image_encoder, precision, torch.zeros(1, 3, side, side))
+            encoder = to_precision(network.eval().image_encoder, precision, torch.zeros(1, 3, side, side))
             decoder = network.decoder(multimask=multimask).eval()
             if precision == "fp16":
-                decoder.mask_decoder.half()  # where a box is stays in float32
+                decoder.mask_decoder.half()  # box coordinates stay in float32: half has 11 bits, too few for 1024 px
             encoder = encoder.requires_grad_(False).to(device)
             self._encoder: nn.Module = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._decoder = decoder.requires_grad_(False).to(device)
+            self._decoder: nn.Module = decoder.requires_grad_(False).to(device)
 
     def encode(self, pixels: Floats) -> Tensor:
         """(N, 3, side, side) normalised RGB -> (N, C, 64, 64) float32 on the device."""
@@ -55,8 +58,11 @@ class SegmenterNetwork:
         return embedded
 
     def decode(self, embeddings: Tensor, boxes: Floats, index: NDArray[np.int64]) -> tuple[Tensor, Floats]:
-        """``boxes`` (K, 4) in the frame of 1024, ``index`` (K,): which image each is of -> logits (K, 256, 256) on
-        the device, estimated IoU (K,). Of several guesses the one that the network thinks best."""
+        """``boxes`` (K, 4) in the frame of 1024 px and ``index`` (K,), the image of each box.
+
+        Returns logits (K, 256, 256) on the device and the estimated IoU (K,); of several guesses for a box, the one
+        that the network expects to be best.
+        """
         self._use_threads()
         with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
             places, images = (torch.from_numpy(values).to(self.device) for values in (boxes, index))
@@ -66,10 +72,10 @@ class SegmenterNetwork:
             return logits[every, best], iou.cpu().numpy()
 
     def masks(self, logits: Tensor, framed: Size, size: Size) -> Mask:
-        """(K, 256, 256) logits of one image -> (K, H, W), at its ``size``; see ``masks_at``."""
+        """Turn the logits (K, 256, 256) of one image into masks (K, H, W) of its ``size``; see ``masks_at``."""
         self._use_threads()
         with torch.inference_mode(), device_errors(self.name):
-            masks: Mask = masks_at(logits, framed, size).cpu().numpy()
+            masks: Mask = resize_masks(logits, framed, size).cpu().numpy()
         return masks
 
     def describe(self) -> str:
@@ -78,8 +84,12 @@ class SegmenterNetwork:
             where += f", {self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.name} by torch {torch.__version__} on {where}, {self.precision}"
 
+    def close(self) -> None:
+        """Free the memory of the weights."""
+        self._encoder, self._decoder = nn.Identity(), nn.Identity()
+
     def _use_threads(self) -> None:
-        """torch keeps the number of threads for each calling thread apart."""
-        if self.device.type == "cpu" and not getattr(self._local, "told", False):
+        # torch keeps one thread count for each calling thread
+        if self.device.type == "cpu" and not getattr(self._local, "threads_set", False):
             torch.set_num_threads(self.threads)
-            self._local.told = True
+            self._local.threads_set = True

@@ -1,6 +1,6 @@
-"""Boxes in, masks out: which pixels of an image belong to what is in a box.
+"""Boxes in, masks out: the pixels of an image that belong to the object in a box.
 
-An image is encoded once; any number of its boxes is decoded, together with those of all other images.
+An image is encoded once; then any number of its boxes is decoded, together with those of all other images.
 
 with Segmenter(SegmenterSettings()) as segmenter:
     encoded = segmenter.encode([left, right])
@@ -11,9 +11,9 @@ with Segmenter(SegmenterSettings()) as segmenter:
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from stream.core.machine import Machine, probe
 from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.select import default_threads, usable_gpu
+from stream.engines.wrappers import Lazy, first_that_opens
 from stream.errors import BoxError, EngineError, ImageError, SettingsError
 from stream.frames import Floats, Image, Size, check_image
 from stream.models.base import SegmenterModel
 from stream.models.catalog import find_segmenter
-from stream.models.networks import build
-from stream.models.weights import load_into, load_state, random_state
+from stream.models.loading import load_network, warn_of_random_weights, with_weights_note
 from stream.objects import Box, Mask
 from stream.preprocess.cpu import to_network
 from stream.segmentation.prompts import framed, in_frame
@@ -44,12 +44,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Images that a segmenter has seen: what it needs to know of them for any box."""
+    """Embeddings of images, from which any box of theirs can be decoded."""
 
     embeddings: Tensor
     """(N, 256, 64, 64) float32, on the segmenter's device."""
     sizes: tuple[Size, ...]
-    """Of the N images."""
+    """Sizes of the N images."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -57,19 +57,19 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentedBox:
-    """What belongs to the thing in a box."""
+    """The mask of the object in a box."""
 
     mask: Mask
     """(H, W) bool, the image's size."""
     score: float
-    """The overlap with the truth (IoU) that the network expects; trained to lie in 0..1, but not bound to."""
+    """The overlap with the ground truth (IoU) that the network predicts; trained to lie in 0..1, but not clamped."""
 
 
 class Segmenter:
     """EfficientViT-SAM on this machine's GPU or CPU.
 
-    Knows the network from the start and loads it on ``load`` or first use, from whichever thread comes first.
-    Raises UnknownModel and SettingsError when made, WeightsError and EngineError when loaded. Several threads may call
+    It knows its network from the start and loads it on ``load`` or on first use, from whichever thread comes first.
+    Making one raises UnknownModel and SettingsError, loading it WeightsError and EngineError. Several threads may call
     it at once.
     """
 
@@ -79,13 +79,12 @@ class Segmenter:
         network: Callable[[], EfficientVitSam] | None = None,
         machine: Machine | None = None,
     ) -> None:
-        """``network``: makes another one of the same input than ``settings`` name; its weights are its own."""
+        """``network`` makes another network with the same input than the settings name, with weights of its own."""
         self.settings, self.model = settings, find_segmenter(settings.name)
-        self._make = network or (lambda: _network(self.model, settings.weights))
+        self._make_network = network or (lambda: _network(self.model, settings.weights))
         self._machine = machine or probe()
         self._device = _device(settings, self._machine)
-        self._network: SegmenterNetwork | None = None
-        self._lock = threading.Lock()
+        self._network: Lazy[SegmenterNetwork] = Lazy(self._open)
 
     def __enter__(self) -> Self:
         return self.load()
@@ -94,23 +93,22 @@ class Segmenter:
         self.close()
 
     def load(self) -> Self:
-        """Load the weights and bring them to the device."""
-        self._ready()
+        """Load the weights and copy them to the device."""
+        self._network()
         return self
 
     def close(self) -> None:
-        """Let go of the network's memory; the next use loads it again."""
-        with self._lock:
-            self._network = None
+        """Free the network's memory; the next use loads it again."""
+        self._network.close()
 
     def describe(self) -> str:
         """Network, device and weights in one line."""
-        network = self._network
-        what = network.describe() if network else f"{self.model.name}, not loaded yet"
-        return f"{what}; RANDOM WEIGHTS: speed only" if self.settings.weights == "random" else what
+        network = self._network.resource
+        words = network.describe() if network else f"{self.model.name}, not loaded yet"
+        return with_weights_note(words, self.settings.weights)
 
     def encode(self, images: Sequence[Image]) -> Encoded:
-        """Images (H, W, 3) uint8 BGR of any sizes, at least one; the answer stays valid.
+        """Encode images (H, W, 3) uint8 BGR of any sizes, at least one; the result stays valid.
 
         Raises ImageError for an image that no network takes.
         """
@@ -118,7 +116,7 @@ class Segmenter:
             raise ImageError("no image was given to the segmenter: it needs at least one")
         for image in images:
             check_image(image)
-        network, step = self._ready(), self.settings.max_images_at_once
+        network, step = self._network(), self.settings.max_images_at_once
         parts = [
             network.encode(to_network(images[start : start + step], self.model.spec))
             for start in range(0, len(images), step)
@@ -127,10 +125,10 @@ class Segmenter:
         return Encoded(parts[0] if len(parts) == 1 else _joined(parts), sizes)
 
     def decode(self, encoded: Encoded, boxes: Sequence[Sequence[Box]]) -> list[list[SegmentedBox]]:
-        """The boxes of each of the encoded images, in their order; an image may have none.
+        """Decode the boxes of each encoded image, in their order; an image may have none.
 
         Boxes of all images run together, ``max_boxes_at_once`` at a time. They may reach out of the image. Raises
-        BoxError for one that is not finite, empty, or outside of the image altogether.
+        BoxError for a box that is not finite, empty, or entirely outside the image.
         """
         if len(boxes) != len(encoded):
             raise BoxError(f"boxes of {len(boxes)} images were given, but {len(encoded)} are encoded: one list each")
@@ -140,37 +138,30 @@ class Segmenter:
         return [[next(found) for _ in own] for own in boxes]
 
     def _found(self, encoded: Encoded, places: Floats, index: NDArray[np.int64]) -> Iterator[SegmentedBox]:
-        """One after the other, so that no more than one run's logits are in memory."""
-        network, step = self._ready(), self.settings.max_boxes_at_once
+        """Decode run by run, so that the logits of one run only are in memory."""
+        network, step = self._network(), self.settings.max_boxes_at_once
         for start in range(0, len(index), step):
-            of = index[start : start + step]
-            logits, scores = network.decode(encoded.embeddings, places[start : start + step], of)
-            for image in np.unique(of):  # in their order: ``index`` never falls
-                own, size = np.flatnonzero(of == image), encoded.sizes[image]
-                run = slice(int(own[0]), int(own[-1]) + 1)
+            image_of_box = index[start : start + step]
+            logits, scores = network.decode(encoded.embeddings, places[start : start + step], image_of_box)
+            for image in np.unique(image_of_box):  # in their order: ``index`` never falls
+                boxes, size = np.flatnonzero(image_of_box == image), encoded.sizes[image]
+                run = slice(int(boxes[0]), int(boxes[-1]) + 1)
                 masks = network.masks(logits[run], framed(size, self.model.box_frame), size)
                 yield from map(SegmentedBox, masks, scores[run].tolist())
 
-    def _ready(self) -> SegmenterNetwork:
-        with self._lock:
-            if self._network is None:
-                self._network = self._open()
-                log.info("%s", self._network.describe())
-            return self._network
-
     def _open(self) -> SegmenterNetwork:
-        """torch is loaded here."""
+        """Open the network on its device; torch is imported here. "auto" takes the CPU where the GPU cannot be used."""
         wait_without_spinning()
         keep_freed_memory()
-        if self.settings.weights == "random":
-            log.warning("%s runs with random weights: its masks mean nothing, only its speed does", self.model.name)
-        if self._device == "cuda" and self.settings.device == "auto":
-            try:
-                return self._on("cuda")
-            except EngineError as error:  # the driver shows a card, and torch cannot use it or has no room there
-                log.warning("%s runs on the CPU: %s", self.model.name, error)
-                return self._on("cpu")
-        return self._on(self._device)
+        warn_of_random_weights(self.model, self.settings.weights, "masks")
+        places = [("GPU", partial(self._on, "cuda")), ("CPU", partial(self._on, "cpu"))]
+        if self._device == "cpu":
+            places = places[1:]
+        elif self.settings.device == "cuda":
+            places = places[:1]
+        network = first_that_opens(self.model.name, places)
+        log.info("%s", network.describe())
+        return network
 
     def _on(self, device: Literal["cpu", "cuda"]) -> SegmenterNetwork:
         import torch
@@ -187,7 +178,7 @@ class Segmenter:
             log.warning("%s runs in fp32: fp16 is for GPUs", self.model.name)
         return SegmenterNetwork(
             self.model.name,
-            self._make(),
+            self._make_network(),
             device=torch.device(device),
             precision="fp32" if on_cpu else settings.precision,
             multimask=settings.multimask,
@@ -198,9 +189,8 @@ class Segmenter:
 def _network(model: SegmenterModel, weights: Literal["trained", "random"]) -> EfficientVitSam:
     from stream.models.networks.efficientvit_sam.network import EfficientVitSam
 
-    network = build(model.name)
+    network = load_network(model, weights)
     assert isinstance(network, EfficientVitSam)
-    load_into(network, random_state(model) if weights == "random" else load_state(model))
     return network
 
 

@@ -12,9 +12,9 @@ import torch
 
 from stream.engines.eager import EagerEngine
 from stream.engines.select import Choice
-from stream.inference.estimator import network_of
-from stream.inference.gpu_engines import GpuChain
+from stream.inference.gpu_engines import GpuEngines
 from stream.models.base import DepthModel
+from stream.models.loading import load_network
 from stream.settings import ModelSettings
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
@@ -44,7 +44,7 @@ def by_torch(device: str, engine: str = "cuda") -> Callable[[DepthModel, ModelSe
 
     def open_it(model: DepthModel, settings: ModelSettings, choice: Choice) -> Any:
         wanted = Choice("cuda_graph" if engine == "cuda_graph" else "cuda", 1, 1, "for a test")
-        return GpuChain(model, settings, wanted, device).opened()
+        return GpuEngines(model, settings, wanted, device).open()
 
     return open_it
 
@@ -63,4 +63,4 @@ def network(name: str) -> torch.nn.Module:
     from stream.models.catalog import find
 
     weights = "trained" if name == "tiny" else "random"
-    return network_of(find(name), ModelSettings.model_validate({"name": name, "weights": weights}))
+    return load_network(find(name), weights)

@@ -19,7 +19,7 @@ from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Size
 from stream.inference.device_estimator import DeviceEstimator
 from stream.inference.fallback import FallbackEstimator
-from stream.inference.open import spare_of
+from stream.inference.open import fallback_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
@@ -49,7 +49,7 @@ class Failing(torch.nn.Module):
 def main(device: str) -> None:
     failing, settings = Failing(), ModelSettings()
     first = DeviceEstimator(settings, by_network(device, failing), device)
-    estimator = FallbackEstimator(first, spare_of(settings, "tiny"))
+    estimator = FallbackEstimator(first, fallback_for(settings, "tiny"))
     camera = SyntheticCamera(source="synthetic", width=96, height=64, fps=20)
     pipe = Pipeline("test")
     source = pipe.source("capture", capture(SyntheticSource(camera)))

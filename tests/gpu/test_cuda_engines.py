@@ -12,7 +12,7 @@ import torch
 from stream.engines.cuda_graph import CudaGraphEngine
 from stream.engines.eager import EagerEngine
 from stream.engines.gate.gate import BOUNDS, judge
-from stream.engines.gate.golden_inputs import at_size, golden
+from stream.engines.gate.golden_inputs import golden_inputs, spec_for_size
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
 from stream.engines.tensorrt import api
@@ -21,7 +21,7 @@ from stream.engines.torchscript import TorchScriptEngine
 from stream.engines.wrappers import NumpyEngine
 from stream.errors import MissingPackage
 from stream.frames import Size
-from stream.inference.gpu_engines import GpuChain
+from stream.inference.gpu_engines import GpuEngines
 from stream.models.catalog import find
 from stream.models.tiny import TINY
 from stream.settings import ModelSettings
@@ -53,8 +53,8 @@ def test_torch_passes_the_gate(name: str, kind: str, device: str, precision: Pre
     eager = EagerEngine(name, lambda: network(name), device=on, precision=precision, max_batch=BATCH)
     candidate = NumpyEngine(CudaGraphEngine(eager) if kind == "graph" else eager, on)
     reference = TorchScriptEngine(name, lambda: network(name), weights_key="w", code_version="1", cache=None, threads=2)
-    spec, cameras = at_size(find(name).spec, SIZE)
-    verdict = judge(reference, candidate, golden(spec, cameras), BOUNDS[precision])
+    spec, cameras = spec_for_size(find(name).spec, SIZE)
+    verdict = judge(reference, candidate, golden_inputs(spec, cameras), BOUNDS[precision])
     assert verdict.accepted, verdict.reasons
     candidate.close()
     reference.close()
@@ -70,7 +70,7 @@ def test_a_tensorrt_engine_is_built_judged_and_used(precision: str, tmp_path: Pa
     except MissingPackage as error:
         pytest.skip(str(error))
     settings = ModelSettings.model_validate({"engine": "tensorrt", "precision": precision, "max_batch": BATCH})
-    engine = GpuChain(TINY, settings, Choice("tensorrt", 1, 1, "for a test"), folder=tmp_path).opened()
+    engine = GpuEngines(TINY, settings, Choice("tensorrt", 1, 1, "for a test"), folder=tmp_path).open()
     engine.prepare(SIZE)
     assert str(trt) in engine.describe(), engine.describe()
     assert EngineStore(tmp_path).engines()[0].verdict_path.is_file()

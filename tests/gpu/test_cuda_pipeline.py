@@ -17,10 +17,10 @@ from torch import Tensor
 
 from pipelines.components.depth import add_depth
 from stream.frames import DepthMap, Frame, Image, Size
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.device_estimator import DeviceEstimator
-from stream.inference.estimator import Estimator
 from stream.inference.fallback import FallbackEstimator
-from stream.inference.open import spare_of
+from stream.inference.open import fallback_for
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
@@ -86,7 +86,7 @@ def test_a_pipeline_gives_the_cpus_depth(layout: str, engine: str, device: str) 
     assert sorted((m.frame.camera, m.frame.seq) for m in maps) == [
         (f"cam{n}", i) for n in range(2) for i in range(COUNT)
     ]
-    with Estimator(ModelSettings()) as cpu:
+    with CpuEstimator(ModelSettings()) as cpu:
         for m in maps[::5]:
             expected = cpu.estimate(cpu.prepare([m.frame]))[0].depth
             np.testing.assert_allclose(m.depth, expected, rtol=0, atol=2e-3 * float(np.abs(expected).max()))
@@ -115,9 +115,9 @@ def test_no_room_means_smaller_batches(make_frame: FrameMaker, device: str) -> N
     frames, settings = noisy(make_frame, 6), ModelSettings(max_batch=8)
     hungry = Hungry(device)
     first = DeviceEstimator(settings, by_network(device, hungry), device)
-    with Estimator(settings) as cpu:
+    with CpuEstimator(settings) as cpu:
         expected = {m.frame.seq: m.depth for m in cpu.estimate(cpu.prepare(frames))}
-    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, fallback_for(settings, "tiny")) as estimator:
         for _ in range(2):
             maps = [m for batch in estimator.batches(frames) for m in estimator.estimate(batch)]
             assert estimator.failure is None

@@ -17,7 +17,7 @@ from stream.inference.device_estimator import DeviceEstimator
 from stream.models.base import DepthModel
 from stream.settings import ModelSettings, RenderSettings, SteadySettings
 from stream.stages.render import Painter
-from stream.stages.stabilize import Steadiness
+from stream.stages.stabilize import Stabilizer
 from tests.conftest import FrameMaker
 from tests.gpu.devices import DEVICES, by_network, by_torch, need
 
@@ -81,7 +81,7 @@ def test_steadied_depth_is_painted_as_it_is(make_map: Callable[..., DepthMap]) -
     watched = [Watched(depth_map) for depth_map in maps]
     given = [replace(depth_map, on_device=w) for depth_map, w in zip(maps, watched, strict=True)]
     paint, plain = Painter(RenderSettings()), Painter(RenderSettings())
-    for steady in Steadiness(SteadySettings()).body()(given):
+    for steady in Stabilizer(SteadySettings()).body()(given):
         view = paint(steady)
         np.testing.assert_array_equal(view.image, plain(on_host(steady)).image)
         assert (steady.depth is steady.on_device.depth) == (steady.raw is None)

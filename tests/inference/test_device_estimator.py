@@ -12,17 +12,19 @@ import pytest
 import torch
 
 from pipelines.evaluation.agreement import at_both_sizes
-from stream.engines.batch_sizes import batch_sizes, padded
+from stream.engines.batch_sizes import batch_sizes, padded_batch
 from stream.engines.cuda_graph import CudaGraphEngine
-from stream.engines.eager import EagerEngine, some_size
+from stream.engines.eager import EagerEngine, example_size
 from stream.engines.precision import Precision
 from stream.engines.select import Choice
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import DepthMap, Floats, Frame, Size
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.device_estimator import SLOTS, DeviceEstimator
-from stream.inference.estimator import Estimator, network_of
+from stream.inference.estimator import Estimator
 from stream.inference.staging import KEPT_SIZES, StagingBuffers, StagingRing, by_size, runs
 from stream.models.base import DepthModel
+from stream.models.loading import load_network
 from stream.models.midas_small import MIDAS_SMALL
 from stream.models.spec import Canvas
 from stream.models.tiny import TINY
@@ -56,7 +58,7 @@ def eager(device: str, precision: Precision = "fp32") -> Callable[..., Any]:
     def open_it(model: Any, settings: ModelSettings, choice: object) -> EagerEngine:
         return EagerEngine(
             model.name,
-            lambda: network_of(model, settings),
+            lambda: load_network(model, settings.weights),
             device=torch.device(device),
             precision=precision,
             max_batch=settings.max_batch,
@@ -82,7 +84,7 @@ def test_a_device_gives_the_cpus_depth(name: str, make_frame: FrameMaker, device
     """Mixed camera sizes in one batch, each back at its own size."""
     settings = ModelSettings(name=name, weights="random" if name == "midas_small" else "trained", max_batch=8)
     frames = noisy(make_frame, MIXED)
-    with Estimator(settings) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
+    with CpuEstimator(settings) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
         expected, got = depths(cpu, frames), depths(on_device, frames)
     assert got.keys() == expected.keys() == set(range(len(MIXED)))
     for seq, m in got.items():
@@ -96,7 +98,7 @@ def test_a_device_gives_the_cpus_depth(name: str, make_frame: FrameMaker, device
 def test_half_precision_is_close(make_frame: FrameMaker, device: str) -> None:
     """Within two hundredths of the range, for the trained network."""
     settings, frames = ModelSettings(), noisy(make_frame, [(48, 64)])
-    with Estimator(settings) as cpu, DeviceEstimator(settings, eager(device, "fp16"), device) as half:
+    with CpuEstimator(settings) as cpu, DeviceEstimator(settings, eager(device, "fp16"), device) as half:
         expected, got = depths(cpu, frames)[0].depth, depths(half, frames)[0].depth
     assert np.abs(got - expected).max() < 0.02 * np.ptp(expected)
 
@@ -105,7 +107,7 @@ def test_depth_is_not_overwritten_by_later_batches(make_frame: FrameMaker, devic
     """The ring goes round more than twice; every map keeps its numbers."""
     settings = ModelSettings(layout="throughput")
     frames = noisy(make_frame, [(48, 64)] * (3 * SLOTS))
-    with Estimator(ModelSettings()) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
+    with CpuEstimator(ModelSettings()) as cpu, DeviceEstimator(settings, eager(device), device) as on_device:
         expected = {frame.seq: depths(cpu, [frame])[frame.seq] for frame in frames}
         maps = list(infer(on_device)(preprocess(on_device)(frames)))
         statistics = on_device.statistics()
@@ -153,15 +155,15 @@ def test_memory_is_for_images_that_come(device: str) -> None:
     slot, there = StagingBuffers(0), torch.device(device)
     for n in range(60):
         slot.wait()
-        slot.group(Size(10 + n, 20), 1, there)
+        slot.buffers(Size(10 + n, 20), 1, there)
     slot.wait()
-    assert list(slot.groups) == [Size(10 + n, 20) for n in range(60 - KEPT_SIZES, 60)]
-    known = slot.group(Size(69, 20), 1, there)
-    assert slot.group(Size(69, 20), 1, there) is known
+    assert list(slot.by_size) == [Size(10 + n, 20) for n in range(60 - KEPT_SIZES, 60)]
+    known = slot.buffers(Size(69, 20), 1, there)
+    assert slot.buffers(Size(69, 20), 1, there) is known
     assert len(known.images) == len(known.host) == 1
-    more = slot.group(Size(69, 20), 3, there)
+    more = slot.buffers(Size(69, 20), 3, there)
     assert len(more.images) == len(more.host) == 3
-    assert slot.group(Size(69, 20), 2, there) is more
+    assert slot.buffers(Size(69, 20), 2, there) is more
 
 
 def test_memory_goes_when_it_is_closed(make_frame: FrameMaker, device: str) -> None:
@@ -169,10 +171,10 @@ def test_memory_goes_when_it_is_closed(make_frame: FrameMaker, device: str) -> N
     frames = noisy(make_frame, [(48, 64)])
     estimator = DeviceEstimator(ModelSettings(), eager(device), device)
     before = depths(estimator, frames)[0].depth
-    slots = estimator._ring._slots
-    assert any(slot.groups for slot in slots)
+    slots = estimator._ring._all
+    assert any(slot.by_size for slot in slots)
     estimator.close()
-    assert not any(slot.groups for slot in estimator._ring._slots)
+    assert not any(slot.by_size for slot in estimator._ring._all)
     np.testing.assert_array_equal(depths(estimator, frames)[0].depth, before)
     estimator.close()
 
@@ -190,7 +192,7 @@ def test_one_image_keeps_no_other_alive(make_frame: FrameMaker, device: str) -> 
 def test_input_from_elsewhere(make_frame: FrameMaker, device: str) -> None:
     """As `depthstream eval` asks: the image at two sizes of the network that it does not have by itself."""
     (frame,) = noisy(make_frame, [(96, 128)])
-    with Estimator(ModelSettings()) as cpu, DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
+    with CpuEstimator(ModelSettings()) as cpu, DeviceEstimator(ModelSettings(), eager(device), device) as estimator:
         for got, expected in zip(at_both_sizes(estimator, frame), at_both_sizes(cpu, frame), strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=2e-3 * float(np.abs(expected).max()))
         batch = estimator.prepare([frame])
@@ -276,16 +278,16 @@ def test_what_a_network_says_beside_depth_reaches_the_decoder(make_frame: FrameM
 @pytest.mark.parametrize("model", [TINY, MIDAS_SMALL], ids=lambda model: model.name)
 def test_some_size_is_one_that_the_network_takes(model: DepthModel) -> None:
     """A small one in multiples, the only one of a network that takes one, the canvas of one that has a canvas."""
-    size = some_size(model.spec)
-    network = network_of(model, ModelSettings(name=model.name, weights="random"))
+    size = example_size(model.spec)
+    network = load_network(model, "random")
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, *size)).shape == (1, *size)
     assert size == Size(64, 64)
-    assert some_size(replace(model.spec, multiple=14)) == Size(70, 70)
-    assert some_size(replace(model.spec, multiple=28)) == Size(84, 84)
-    assert some_size(replace(model.spec, side=1536, fixed=True)) == Size(1536, 1536)
+    assert example_size(replace(model.spec, multiple=14)) == Size(70, 70)
+    assert example_size(replace(model.spec, multiple=28)) == Size(84, 84)
+    assert example_size(replace(model.spec, side=1536, fixed_size=True)) == Size(1536, 1536)
     canvas = Canvas(Size(616, 1064), "centre", "down", (0.0, 0.0, 0.0))
-    assert some_size(replace(model.spec, canvas=canvas)) == canvas.size
+    assert example_size(replace(model.spec, canvas=canvas)) == canvas.size
 
 
 @pytest.mark.cuda
@@ -293,7 +295,7 @@ def test_some_size_is_one_that_the_network_takes(model: DepthModel) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_graphs_give_what_the_network_gives(precision: Precision) -> None:
     """Every batch up to the largest, the filled-up ones too; a second size is captured when it comes."""
-    model = Estimator(ModelSettings()).model
+    model = CpuEstimator(ModelSettings()).model
     open_it = eager("cuda", precision)
     plain = open_it(model, ModelSettings(max_batch=4), None)
     graphs = CudaGraphEngine(open_it(model, ModelSettings(max_batch=4), None))
@@ -309,7 +311,7 @@ def test_graphs_give_what_the_network_gives(precision: Precision) -> None:
 @pytest.mark.parametrize(("most", "expected"), [(1, {1}), (4, {1, 2, 4}), (6, {1, 2, 4, 6}), (8, {1, 2, 4, 8})])
 def test_few_graphs_serve_every_batch(most: int, expected: set[int]) -> None:
     """Each batch runs in one that holds it and is less than twice as large."""
-    chosen = {n: padded(n, batch_sizes(most)) for n in range(1, most + 1)}
+    chosen = {n: padded_batch(n, batch_sizes(most)) for n in range(1, most + 1)}
     assert set(chosen.values()) == set(batch_sizes(most)) == expected
     assert all(n <= batch < 2 * n for n, batch in chosen.items())
 

@@ -15,8 +15,8 @@ from stream import open_model
 from stream.core.machine import probe
 from stream.errors import ImageError, SettingsError, UnknownModel, WeightsError
 from stream.frames import Intrinsics, Size
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.device_estimator import DeviceEstimator
-from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 from tests.gpu.devices import by_network
 
@@ -50,11 +50,11 @@ def test_bfloat16_is_used_once_the_gate_has_accepted_it(cache: Path, caplog: pyt
     # "stream" itself may have been set up by a command
     caplog.set_level("INFO", logger="stream.engines.gate.candidates")
     settings, image = ModelSettings(precision="bf16"), make_image(48, 64)
-    with Estimator(ModelSettings()) as exact:
+    with CpuEstimator(ModelSettings()) as exact:
         expected = exact(image).depth
     for words in ("accepted, against float32", "accepted earlier"):
         caplog.clear()
-        with Estimator(settings) as model:
+        with CpuEstimator(settings) as model:
             depth = model(image).depth
             assert "bfloat16" in model.describe()
         assert words in caplog.text
@@ -97,7 +97,7 @@ def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
         model(image)
 
 
-def test_a_image_that_could_not_be_read_is_told_apart() -> None:
+def test_an_image_that_could_not_be_read_is_told_apart() -> None:
     """What `cv2.imread` gives for a file that is not there."""
     with open_model("tiny") as model, pytest.raises(ImageError, match=r"NoneType: cv2\.imread gives None"):
         model(None)  # type: ignore[arg-type]
@@ -158,11 +158,11 @@ def test_unknown_names_and_sizes_are_refused_without_loading() -> None:
     with pytest.raises(UnknownModel, match='did you mean "tiny"'):
         open_model("tinny")
     with pytest.raises(SettingsError, match="a multiple of 32"):
-        Estimator(ModelSettings(side=100))
+        CpuEstimator(ModelSettings(side=100))
 
 
 def test_expected_sizes_are_compiled_in_advance(cache: Path) -> None:
     """The trace for a camera's size is there before its first frame."""
-    with Estimator(ModelSettings()) as model:
+    with CpuEstimator(ModelSettings()) as model:
         model.load([Size(480, 640)])
         assert any("256x192" in path.name for path in (cache / "traces").iterdir())

@@ -20,10 +20,13 @@ from stream.engines.base import Engine
 from stream.engines.select import Choice
 from stream.errors import EngineError, OutOfDeviceMemory, UnknownModel
 from stream.frames import Batch, DepthMap, Floats, Frame, Size
+from stream.inference.cpu_engine import open_on_cpu
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.device_estimator import DeviceEstimator
-from stream.inference.estimator import EngineOpener, Estimator, _open_engine
+from stream.inference.engine_estimator import EngineOpener
+from stream.inference.estimator import Estimator
 from stream.inference.fallback import FallbackEstimator
-from stream.inference.open import estimator_for, spare_of
+from stream.inference.open import estimator_for, fallback_for
 from stream.models.base import DepthModel
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, SyntheticCamera
@@ -38,7 +41,7 @@ SETTINGS = ModelSettings(name="midas_small", weights="random", fallback="tiny", 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Traces of this file's tests are kept apart from the user's."""
-    folder = tmp_path_factory.getbasetemp() / "guarded-cache"
+    folder = tmp_path_factory.getbasetemp() / "fallback-cache"
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(folder))
     return folder
 
@@ -93,14 +96,14 @@ def faulty(engines: list[Faulty], room: int = 1000) -> EngineOpener:
     """Opens the real engine and puts faults before it; the engines that were opened are in ``engines``."""
 
     def open_it(model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
-        engines.append(Faulty(_open_engine(model, settings, choice), room))
+        engines.append(Faulty(open_on_cpu(model, settings, choice), room))
         return engines[-1]
 
     return open_it
 
 
-def guarded(engines: list[Faulty], room: int = 1000) -> FallbackEstimator:
-    return FallbackEstimator(Estimator(SETTINGS, faulty(engines, room)), spare_of(SETTINGS, "tiny"))
+def with_fallback(engines: list[Faulty], room: int = 1000) -> FallbackEstimator:
+    return FallbackEstimator(CpuEstimator(SETTINGS, faulty(engines, room)), fallback_for(SETTINGS, "tiny"))
 
 
 def noisy(make_frame: FrameMaker, count: int) -> list[Frame]:
@@ -115,7 +118,7 @@ def depths(estimator: Estimator, frames: list[Frame]) -> list[DepthMap]:
     return [m for batch in estimator.batches(frames) for m in estimator.estimate(batch)]
 
 
-def test_without_a_spare_network_nothing_is_guarded() -> None:
+def test_without_a_fallback_the_estimator_is_plain() -> None:
     """And an unknown one is refused before anything starts."""
     assert not isinstance(estimator_for(ModelSettings()), FallbackEstimator)
     with pytest.raises(UnknownModel, match="tiny"):
@@ -125,16 +128,16 @@ def test_without_a_spare_network_nothing_is_guarded() -> None:
 def test_a_gpu_is_guarded_without_being_asked() -> None:
     """By the network itself on the CPU, with the same weights; one that was asked for comes first."""
     gpu = Machine(8, ("NVIDIA H200",), tensorrt=False, avx512_bf16=False, torch_version="2.13.0")
-    for settings, spare in [
+    for settings, fallback in [
         (ModelSettings(name="midas_small", weights="random"), ("midas_small", "random")),
         (ModelSettings(name="midas_small", weights="random", fallback="tiny"), ("tiny", "trained")),
     ]:
         estimator = estimator_for(settings, gpu)
         assert isinstance(estimator, FallbackEstimator)
         assert isinstance(estimator.first, DeviceEstimator)
-        assert (estimator.spare.model.name, estimator.spare.settings.weights) == spare
-        assert type(estimator.spare) is Estimator
-    assert type(estimator_for(ModelSettings(engine="torchscript"), gpu)) is Estimator
+        assert (estimator.fallback.model.name, estimator.fallback.settings.weights) == fallback
+        assert type(estimator.fallback) is CpuEstimator
+    assert type(estimator_for(ModelSettings(engine="torchscript"), gpu)) is CpuEstimator
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -152,9 +155,9 @@ def test_a_gpu_that_torch_cannot_use_costs_one_line(make_frame: FrameMaker, capl
 def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
     """Halved until they fit, which is remembered; the answers are the same."""
     frames, engines = noisy(make_frame, 6), list[Faulty]()
-    with Estimator(SETTINGS) as plain:
+    with CpuEstimator(SETTINGS) as plain:
         expected = depths(plain, frames)
-    with guarded(engines, room=2) as estimator:
+    with with_fallback(engines, room=2) as estimator:
         got = depths(estimator, frames)
         again = depths(estimator, frames)
     assert engines[0].taken[:6] == [1] * 6  # 6 -> 3 -> 1: halves of what was asked
@@ -176,12 +179,12 @@ def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pyt
 def test_no_room_when_it_is_loaded_means_smaller_batches(
     make_frame: FrameMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The engine is opened anew for half as many images, until they fit; the spare network is not needed."""
+    """The engine is opened anew for half as many images, until they fit; the fallback network is not needed."""
     engines: list[Faulty] = []
     frames = noisy(make_frame, 6)
-    with Estimator(SETTINGS) as alone:
+    with CpuEstimator(SETTINGS) as alone:
         expected = depths(alone, frames)
-    estimator = guarded(engines, room=3).load([Size(48, 64)])
+    estimator = with_fallback(engines, room=3).load([Size(48, 64)])
     maps = depths(estimator, frames)
     estimator.close()
     assert estimator.failure is None
@@ -197,9 +200,9 @@ def test_no_room_when_it_is_loaded_means_smaller_batches(
 
 @pytest.mark.parametrize("lenient", [True, False])
 def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
-    """The spare network takes over where it may; else it is an error."""
-    first = Estimator(SETTINGS, faulty([], room=0))
-    estimator = FallbackEstimator(first, spare_of(SETTINGS, "tiny"), lenient=lenient)
+    """The fallback network takes over where it may; else it is an error."""
+    first = CpuEstimator(SETTINGS, faulty([], room=0))
+    estimator = FallbackEstimator(first, fallback_for(SETTINGS, "tiny"), lenient=lenient)
     if lenient:
         assert estimator.load([Size(48, 64)]).describe().startswith("tiny")
     else:
@@ -211,7 +214,7 @@ def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
 def test_memory_is_let_go_of_before_a_smaller_batch_is_tried(make_frame: FrameMaker) -> None:
     """An error that is being handled keeps what its functions hold, which on a device is what filled it."""
     engines: list[Faulty] = []
-    with guarded(engines, room=1) as estimator:
+    with with_fallback(engines, room=1) as estimator:
         depths(estimator, noisy(make_frame, 6))
     assert engines[0].taken == [1] * 6
     assert engines[0].still_full == 0
@@ -229,10 +232,10 @@ class Cramped(DeviceEstimator):
 
 
 def test_no_room_for_images_means_smaller_batches(make_frame: FrameMaker) -> None:
-    """Halved until they fit; the spare network is not needed, and no image is lost or comes twice."""
+    """Halved until they fit; the fallback network is not needed, and no image is lost or comes twice."""
     settings = ModelSettings(max_batch=8)
     frames = noisy(make_frame, 7)
-    with FallbackEstimator(Cramped(settings, by_torch("cpu"), "cpu"), spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(Cramped(settings, by_torch("cpu"), "cpu"), fallback_for(settings, "tiny")) as estimator:
         batches = list(estimator.batches(frames))
         assert [m.frame.seq for batch in batches for m in estimator.estimate(batch)] == list(range(7))
         assert [len(batch.frames) for batch in batches] == [1] * 7
@@ -240,11 +243,11 @@ def test_no_room_for_images_means_smaller_batches(make_frame: FrameMaker) -> Non
 
 
 def test_no_room_for_one_image_is_a_failure_while_preparing_too(make_frame: FrameMaker) -> None:
-    """The rest goes to the spare network."""
+    """The rest goes to the fallback network."""
     settings = ModelSettings(max_batch=8)
     first = Cramped(settings, by_torch("cpu"), "cpu")
     first.room = 0
-    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, fallback_for(settings, "tiny")) as estimator:
         maps = [m for batch in estimator.batches(noisy(make_frame, 3)) for m in estimator.estimate(batch)]
         assert [m.frame.seq for m in maps] == [0, 1, 2]
         assert isinstance(estimator.failure, OutOfDeviceMemory)
@@ -256,25 +259,25 @@ def test_one_image_is_guarded_too(make_frame: FrameMaker) -> None:
     first = Cramped(settings, by_torch("cpu"), "cpu")
     first.room = 0
     image = noisy(make_frame, 1)[0].image
-    with FallbackEstimator(first, spare_of(settings, "tiny")) as estimator:
+    with FallbackEstimator(first, fallback_for(settings, "tiny")) as estimator:
         assert estimator(image).model == "tiny"
         below_zero = np.full((48, 64), -1, np.float32)  # tiny's zero is arbitrary, MiDaS's is not
         assert estimator.decode(below_zero, make_frame(0)).min() == -1
 
 
 def test_no_room_for_a_single_image_is_a_failure(make_frame: FrameMaker) -> None:
-    """Then the spare network takes over."""
-    with guarded([], room=0) as estimator:
+    """Then the fallback network takes over."""
+    with with_fallback([], room=0) as estimator:
         assert {m.model for m in depths(estimator, noisy(make_frame, 3))} == {"tiny"}
         assert isinstance(estimator.failure, OutOfDeviceMemory)
 
 
 def test_the_spare_network_takes_over_and_says_so(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
-    """The batch that failed is not lost, one made before is made anew; the answers are the spare network's own."""
+    """The batch that failed is not lost, one made before is made anew; the answers are the fallback network's own."""
     frames, engines = noisy(make_frame, 3), list[Faulty]()
-    with Estimator(ModelSettings(name="tiny", max_batch=8)) as alone:
+    with CpuEstimator(ModelSettings(name="tiny", max_batch=8)) as alone:
         expected = depths(alone, frames)
-    with guarded(engines) as estimator:
+    with with_fallback(engines) as estimator:
         assert {m.model for m in depths(estimator, frames)} == {"midas_small"}
         before = estimator.batches(frames)
         engines[0].broken.set()
@@ -296,7 +299,7 @@ def test_a_running_pipeline_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     camera = SyntheticCamera(source="synthetic", width=96, height=64, fps=20)
     pipe = Pipeline("test")
     source = pipe.source("capture", capture(SyntheticSource(camera)))
-    depth = add_depth(pipe, guarded(engines), [source], policy="latest", expect=[Size(64, 96)])
+    depth = add_depth(pipe, with_fallback(engines), [source], policy="latest", expect=[Size(64, 96)])
     seen: list[tuple[float, str]] = []
     enough = threading.Event()
 

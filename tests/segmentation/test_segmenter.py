@@ -30,14 +30,14 @@ from stream.errors import (
     WeightsError,
 )
 from stream.frames import Image, Size
-from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
+from stream.models.networks.efficientvit_sam.network import Config, EfficientVitSam
 from stream.objects import Box
 from stream.preprocess.cpu import to_network
 from stream.segmentation.network import SegmenterNetwork
 from stream.segmentation.segmenter import SegmentedBox, Segmenter
 from stream.segmentation.settings import SegmenterSettings
 
-NARROW = Shape((8, 8, 32, 32, 32), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=512, channels=64)
+NARROW = Config((8, 8, 32, 32, 32), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=512, channels=64)
 """L0's input and operations with few channels, so that an image takes a tenth of a second."""
 SIZES = [(96, 128), (180, 101), (75, 75)]
 NO_GPU = Machine(2, (), False, False, "2.13.0+cpu")
@@ -260,7 +260,7 @@ def test_a_card_without_room_costs_one_line(network: EfficientVitSam, caplog: py
     class Small(Segmenter):
         def _on(self, device: Literal["cpu", "cuda"]) -> SegmenterNetwork:
             if device == "cuda":
-                made.append(self._make())
+                made.append(self._make_network())
                 raise OutOfDeviceMemory("no room")
             return super()._on(device)
 

@@ -1,4 +1,8 @@
-"""Engines in the order in which they are wanted; the first that passes the gate is used."""
+"""Engines in the order of preference; the first that passes the engine gate is used.
+
+This is the one door to the gate, for the CPU and for GPUs: a candidate is opened, compared with the float32 reference
+on the golden inputs (or believed by an earlier verdict), and used or closed.
+"""
 
 from __future__ import annotations
 
@@ -8,90 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from stream.engines.base import Engine
 from stream.engines.gate.gate import BOUNDS, Precision, identity, judge
-from stream.engines.gate.golden_inputs import CAMERAS, VERSION, at_size, golden
-from stream.engines.gate.verdict import keep, kept
-from stream.engines.wrappers import CancellableEngine, CancelToken, EngineFactory, LazyEngine, NumpyEngine
+from stream.engines.gate.golden_inputs import CAMERAS, VERSION, golden_inputs, spec_for_size
+from stream.engines.gate.verdict import load_verdict, save_verdict
+from stream.engines.wrappers import CancellableEngine, CancelToken, EngineFactory, NumpyEngine
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.models.spec import InputSpec
 
 if TYPE_CHECKING:
-    from stream.engines.base import Engine
-
-
-def gated(
-    reference: EngineFactory,
-    candidate: EngineFactory,
-    spec: InputSpec,
-    precision: Precision,
-    verdict_file: Path | None,
-    *,
-    made_from: Mapping[str, str],
-    cameras: tuple[Size, ...] = CAMERAS,
-) -> Engine:
-    """The engine of ``candidate`` if the gate accepts it, now or earlier, else that of ``reference``: float32, CPU.
-
-    ``made_from`` says what else a verdict belongs to: at least the weights' SHA-256, of a compiled engine also its own,
-    on a GPU its name and driver. One line in the log says which engine it is and why. Raises EngineError only when the
-    reference cannot be opened or run.
-    """
-    opened = LazyEngine(reference)
-    try:
-        engine = candidate()
-    except EngineError as error:
-        return _instead(opened(), "the engine that was asked for", f"it cannot be opened: {error}")
-    why_not = refusal(engine, opened, spec, precision, verdict_file, made_from=made_from, cameras=cameras)
-    if why_not is not None:
-        engine.close()
-        return _instead(opened(), engine.describe(), why_not)
-    opened.close()
-    return engine
-
-
-def refusal(
-    engine: Engine,
-    reference: EngineFactory,
-    spec: InputSpec,
-    precision: Precision,
-    verdict_file: Path | None,
-    *,
-    made_from: Mapping[str, str],
-    cameras: tuple[Size, ...] = CAMERAS,
-) -> str | None:
-    """Why the gate does not accept ``engine``, in one line; None: it does, now or earlier, with a line in the log.
-
-    The ``reference`` is only asked for where there is no verdict yet; the caller closes both. See ``gated`` for the
-    rest. Raises EngineError when the reference cannot be opened.
-    """
-    told = {"golden": f"{VERSION}, {', '.join(map(str, cameras))}, {spec}"} | dict(made_from)
-    belongs_to = identity(engine, BOUNDS[precision], told)
-    verdict = kept(verdict_file, belongs_to)
-    if verdict is not None and verdict.accepted:
-        log.info("%s: accepted earlier, see %s", engine.describe(), verdict_file)
-        return None
-    if verdict is None:
-        trusted = reference()
-        try:
-            verdict = judge(trusted, engine, golden(spec, cameras), BOUNDS[precision], belongs_to)
-        except EngineError as error:
-            return f"it cannot be judged: {error}"
-        keep(verdict, verdict_file)
-    if verdict.accepted:
-        log.info("%s: accepted, against float32: %s", engine.describe(), verdict.metrics)
-        return None
-    more = f"; {len(verdict.reasons) - 1} more" * (len(verdict.reasons) > 1)
-    where = f"; see {verdict_file}" if verdict_file else ""
-    return f"{verdict.reasons[0]}{more}{where}"
-
-
-def _instead(reference: Engine, refused: str, why: str) -> Engine:
-    log.warning("%s is used instead of %s: %s", reference.describe(), refused, why)
-    return reference
-
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -101,35 +32,57 @@ class Candidate:
     """An engine that may be used if the gate accepts it."""
 
     name: str
-    """For people, also where it cannot be opened."""
+    """For log lines, also where it cannot be opened."""
     open: EngineFactory
-    """It takes and gives tensors of the device."""
     precision: Precision
-    """What it claims to compute in."""
-    verdict_file: Path
+    """The precision it claims to compute in, which decides its bounds."""
+    verdict_file: Path | None
+    """Where the verdict is kept; None: it is judged at every start."""
     made_from: Mapping[str, str]
-    """See ``golden.gated``."""
+    """What the verdict belongs to besides the engine's description: at least the SHA-256 of the weights; of a compiled
+    engine also its own; on a GPU the card's name and driver."""
     shared: bool = False
-    """Others use it too: it is not closed where it is refused."""
+    """Other users hold the engine too: it is not closed when it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The images that candidates and the reference are compared on."""
+
+    spec: InputSpec
+    """The network's input rule."""
+    cameras: tuple[Size, ...] = CAMERAS
+    """Camera image sizes; those that lead to the same network size share one set of golden inputs."""
+    device: torch.device | None = None
+    """Where the candidates' tensors live; None: they take NumPy arrays, as the reference always does."""
+
+    @classmethod
+    def at(cls, size: Size, spec: InputSpec, device: torch.device) -> Inputs:
+        """Inputs of one network ``size`` only, for engines that take no other."""
+        adapted, cameras = spec_for_size(spec, size)
+        return cls(adapted, cameras, device)
+
+    def describe(self) -> str:
+        """What a verdict depends on."""
+        return f"{VERSION}, {', '.join(map(str, self.cameras))}, {self.spec}"
 
 
 def first_accepted(
     candidates: Iterable[Candidate],
     reference: EngineFactory | None,
-    spec: InputSpec,
-    size: Size,
-    device: torch.device,
-    stopping: CancelToken | None = None,
+    inputs: Inputs,
+    cancel: CancelToken | None = None,
 ) -> Engine | None:
-    """The first of ``candidates`` that passes at network ``size``; None: none does. One line in the log a refusal.
+    """Open ``candidates`` in turn and return the first that the gate accepts; None if it accepts none.
 
-    ``reference``: float32 on the CPU; None: nothing is judged (random weights). A candidate is only looked at when
-    those before it were refused. Raises EngineError when the reference cannot be opened, and Cancelled before the next
-    image or candidate when that is set.
+    ``reference`` opens float32 on the CPU and is called only where a verdict is missing; None: nothing is judged, since
+    random weights mean nothing. A candidate is opened only after those before it were refused; each refusal is one
+    warning. Raises EngineError when the reference cannot be opened, and Cancelled before the next image or candidate
+    once ``cancel`` is set.
     """
-    stopping = stopping or CancelToken()
+    cancel = cancel or CancelToken()
     for candidate in candidates:
-        stopping.check()
+        cancel.check()
         try:
             engine = candidate.open()
         except EngineError as error:
@@ -138,37 +91,49 @@ def first_accepted(
         if reference is None:
             log.info("%s: not judged, because random weights mean nothing", engine.describe())
             return engine
-        accepted = False
+        reason: str | None = "the judgement was interrupted"
         try:
-            why_not = judged(candidate, engine, reference, spec, size, device, stopping)
-            accepted = why_not is None
+            reason = why_refused(candidate, engine, reference, inputs, cancel)
         finally:
-            if not accepted and not candidate.shared:
+            if reason is not None and not candidate.shared:
                 engine.close()
-        if accepted:
+        if reason is None:
             return engine
-        log.warning("%s is not used: %s", engine.describe(), why_not)
+        log.warning("%s is not used: %s", engine.describe(), reason)
     return None
 
 
-def judged(
+def why_refused(
     candidate: Candidate,
     engine: Engine,
     reference: EngineFactory,
-    spec: InputSpec,
-    size: Size,
-    device: torch.device,
-    stopping: CancelToken | None = None,
+    inputs: Inputs,
+    cancel: CancelToken | None = None,
 ) -> str | None:
-    """Why the gate does not accept ``engine``, which ``candidate`` opened, at network ``size``; None: it does."""
-    adapted, cameras = at_size(spec, size)
-    stop = stopping or CancelToken()
-    return refusal(
-        CancellableEngine(NumpyEngine(engine, device), stop),
-        lambda: CancellableEngine(reference(), stop),
-        adapted,
-        candidate.precision,
-        candidate.verdict_file,
-        made_from=candidate.made_from,
-        cameras=cameras,
-    )
+    """Why the gate refuses ``engine``, which ``candidate`` opened, in one line; None: it accepts it, now or earlier.
+
+    Acceptance is one line in the log. The verdict is kept in the candidate's file; an engine that fails while it is
+    judged leaves none, since that may be the moment's fault. The caller closes engine and reference. Raises as
+    ``first_accepted``.
+    """
+    cancel = cancel or CancelToken()
+    judged = CancellableEngine(engine if inputs.device is None else NumpyEngine(engine, inputs.device), cancel)
+    bounds = BOUNDS[candidate.precision]
+    belongs_to = identity(judged, bounds, {"golden": inputs.describe()} | dict(candidate.made_from))
+    verdict = load_verdict(candidate.verdict_file, belongs_to)
+    if verdict is not None and verdict.accepted:
+        log.info("%s: accepted earlier, see %s", engine.describe(), candidate.verdict_file)
+        return None
+    if verdict is None:
+        trusted = CancellableEngine(reference(), cancel)
+        try:
+            verdict = judge(trusted, judged, golden_inputs(inputs.spec, inputs.cameras), bounds, belongs_to)
+        except EngineError as error:
+            return f"it cannot be judged: {error}"
+        save_verdict(verdict, candidate.verdict_file)
+    if verdict.accepted:
+        log.info("%s: accepted, against float32: %s", engine.describe(), verdict.metrics)
+        return None
+    more = f"; {len(verdict.reasons) - 1} more" * (len(verdict.reasons) > 1)
+    where = f"; see {candidate.verdict_file}" if candidate.verdict_file else ""
+    return f"{verdict.reasons[0]}{more}{where}"

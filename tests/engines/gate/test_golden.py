@@ -12,11 +12,12 @@ import pytest
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.gate.candidates import gated
+from stream.engines.gate.candidates import Candidate, Inputs, first_accepted
 from stream.engines.gate.gate import Precision
-from stream.engines.gate.golden_inputs import FAMILIES, FRAMES, at_size, golden
+from stream.engines.gate.golden_inputs import FAMILIES, FRAMES, golden_inputs, spec_for_size
 from stream.engines.gate.verdict import Verdict
 from stream.engines.torchscript import TorchScriptEngine
+from stream.engines.wrappers import LazyEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.models.midas_small import MIDAS_SMALL
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_golden_images_have_the_networks_sizes() -> None:
     """One array a network size; cameras that lead to the same size share it."""
-    seen = golden(SMALL, (Size(480, 640), Size(240, 320), Size(640, 480)))
+    seen = golden_inputs(SMALL, (Size(480, 640), Size(240, 320), Size(640, 480)))
     assert [pixels.shape for pixels in seen.images] == [(len(FAMILIES), 3, 64, 96), (len(FAMILIES), 3, 96, 64)]
     assert [clip.shape for clip in seen.clips] == [(FRAMES, 3, 64, 96)] * 2
     assert [pixels.shape for pixels in seen.extremes] == [(4, 3, 64, 96), (4, 3, 96, 64)]
@@ -49,22 +50,22 @@ def test_golden_images_are_always_the_same_and_all_different() -> None:
     """Whether they are rendered anew or remembered; normalised as each network wants them."""
     from stream.engines.gate.golden_inputs import _clip, _images
 
-    first = golden(SMALL, CAMERA)
+    first = golden_inputs(SMALL, CAMERA)
     _images.cache_clear()
     _clip.cache_clear()
-    again = golden(SMALL, CAMERA)
+    again = golden_inputs(SMALL, CAMERA)
     for before, after in zip((*first.images, *first.clips), (*again.images, *again.clips), strict=True):
         np.testing.assert_array_equal(before, after)
     (images,) = first.images
     assert len({image.tobytes() for image in images}) == len(FAMILIES)
     assert (images.std(axis=(1, 2, 3)) > 0.1).all()
-    other = golden(replace(SMALL, mean=MIDAS_SMALL.spec.mean), CAMERA)
+    other = golden_inputs(replace(SMALL, mean=MIDAS_SMALL.spec.mean), CAMERA)
     assert not np.array_equal(other.images[0], images)
 
 
 def test_one_clip_stands_still_and_one_moves() -> None:
     """On the tripod people and noise differ; the moving camera changes everything."""
-    still, moving = golden(SMALL, CAMERA).clips
+    still, moving = golden_inputs(SMALL, CAMERA).clips
     changes = [float(np.abs(np.diff(clip, axis=0)).mean()) for clip in (still, moving)]
     assert 0 < 3 * changes[0] < changes[1]
 
@@ -117,7 +118,10 @@ def opened(
     precision: Precision = "bf16",
     spec: InputSpec = SMALL,
 ) -> Engine:
-    return gated(reference, candidate, spec, precision, file, made_from=made_from, cameras=CAMERA)
+    """What the CPU's way to an engine does: the candidate if the gate accepts it, else the float32 reference."""
+    float32_engine = LazyEngine(reference)
+    wanted = Candidate("the candidate", candidate, precision, file, made_from)
+    return first_accepted([wanted], float32_engine, Inputs(spec, CAMERA)) or float32_engine()
 
 
 @pytest.fixture
@@ -131,7 +135,7 @@ def listening(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Judged at the first start, believed at the second, which does not even open the float32 engine.
+    """Judged at the first start; the second start believes that and does not even open the float32 engine.
 
     At the network's own size: at less than half of it, bfloat16 is refused (scale off by 0.022).
     """
@@ -142,7 +146,7 @@ def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.Lo
     second = opened(bfloat16, file, reference=never, spec=TINY.spec)
     assert "bfloat16" in second.describe()
     assert "accepted earlier" in caplog.text
-    pixels = golden(TINY.spec, CAMERA).images[0][:1]
+    pixels = golden_inputs(TINY.spec, CAMERA).images[0][:1]
     np.testing.assert_array_equal(second.infer(pixels=pixels)["depth"], first.infer(pixels=pixels)["depth"])
     assert Verdict.from_json(file.read_text()).belongs_to["weights"] == TINY.weights.sha256
 
@@ -154,7 +158,7 @@ def test_bfloat16_does_not_pass_for_float32(file: Path) -> None:
 
 
 def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It says what is used, what is not, why, and where the figures are; the wrong engine is closed."""
+    """It says what is not used, why, and where the metrics are; the wrong engine is closed."""
     faulty = Faulty(lambda depth: -depth)
     used = opened(lambda: faulty, file)
     assert used.describe().startswith("tiny by TorchScript on the CPU, float32")
@@ -162,9 +166,9 @@ def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.Log
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     text = record.getMessage()
-    assert text.startswith(f"{used.describe()} is used instead of a faulty engine: correlation -1 (96x64, image ")
+    assert text.startswith("a faulty engine is not used: correlation -1 (96x64, image ")
     assert text.endswith(f" more; see {file}")
-    used.infer(pixels=golden(SMALL, CAMERA).images[0][:1])
+    used.infer(pixels=golden_inputs(SMALL, CAMERA).images[0][:1])
 
 
 def test_a_refusal_is_remembered(file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,13 +195,13 @@ def broken(depth: Floats) -> Floats:
 
 
 def test_an_engine_that_fails_before_the_gate_is_not_remembered(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It may have been the moment's fault: one line, the float32 engine, and a judgement at the next start."""
+    """The failure may be temporary: one warning, the float32 engine now, and another try at the next start."""
     faulty = Faulty(broken)
     used = opened(lambda: faulty, file)
     assert "float32" in used.describe()
     assert faulty.closed
     assert [record.getMessage() for record in caplog.records] == [
-        f"{used.describe()} is used instead of a faulty engine: it cannot be judged: the device is gone"
+        "a faulty engine is not used: it cannot be judged: the device is gone"
     ]
     assert not file.exists()
 
@@ -209,7 +213,7 @@ def test_an_engine_that_cannot_be_opened_is_replaced(file: Path, caplog: pytest.
         raise EngineError("no such engine here")
 
     assert "float32" in opened(absent, file).describe()
-    assert caplog.messages[0].endswith("the engine that was asked for: it cannot be opened: no such engine here")
+    assert caplog.messages == ["the candidate is not used: it cannot be opened: no such engine here"]
     with pytest.raises(EngineError, match="no such engine here"):
         opened(bfloat16, file, reference=absent)
 
@@ -229,11 +233,11 @@ def test_without_a_file_every_start_judges(caplog: pytest.LogCaptureFixture) -> 
         (replace(TINY.spec, bound="lower", side=518, multiple=14), Size(518, 924)),
         (replace(TINY.spec, keep_aspect=False), Size(256, 256)),
         (replace(TINY.spec, canvas=Canvas(Size(616, 1064), "centre", "down", (0.0, 0.0, 0.0))), Size(308, 532)),
-        (replace(TINY.spec, side=1536, keep_aspect=False, fixed=True), Size(1536, 1536)),
+        (replace(TINY.spec, side=1536, keep_aspect=False, fixed_size=True), Size(1536, 1536)),
     ],
 )
 def test_an_engine_for_one_size_is_judged_at_that_size(spec: InputSpec, size: Size) -> None:
     """Whatever the network's own rule would make of a camera's image."""
-    adapted, cameras = at_size(spec, size)
+    adapted, cameras = spec_for_size(spec, size)
     assert [network_size(camera, adapted) for camera in cameras] == [size]
     assert adapted.multiple == spec.multiple
