@@ -1,4 +1,4 @@
-"""`python -m pipelines` is `depthstream`."""
+"""`python -m pipelines` runs the command `depthstream`."""
 
 from pipelines.cli.entry import main
 

@@ -1,4 +1,4 @@
-"""The config files that come with the package: one of each kind of pipeline, to run as they are or to begin with."""
+"""Config files that come with the package, one for each kind of pipeline."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from stream.errors import SettingsError
 
 _HERE = Path(__file__).parent
 FOLDERS = (_HERE / "configs", _HERE.parent / "configs")
-"""Of the installed package; of a checkout."""
+"""The folder in an installed package, and the one in a checkout."""
 
 
 def bundled() -> dict[str, Path]:
-    """Their files by name, in the order of the alphabet."""
+    """The files by name, in alphabetical order."""
     folder = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def find_bundled(name: str) -> Path:
-    """Raises SettingsError for a name that none has."""
+    """The bundled file of that name. Raises SettingsError for an unknown name."""
     known = bundled()
     if name not in known:
         raise SettingsError(f"no config named {name} comes with depthstream{nearest(name, known)}")
@@ -27,9 +27,9 @@ def find_bundled(name: str) -> Path:
 
 
 def config_path(given: Path) -> Path:
-    """The file that is meant: ``given`` itself, or where there is none and it is a bare name, the bundled one.
+    """``given`` if it exists, else the bundled file if ``given`` is a bare name. Raises SettingsError otherwise.
 
-    Raises SettingsError for neither; a path is never taken for a name, because it means somebody's own file.
+    A path with a folder or a suffix is never taken as a bundled name, because it means a file of the user's own.
     """
     if given.exists():
         return given
@@ -40,5 +40,5 @@ def config_path(given: Path) -> Path:
         raise SettingsError(
             f"{given}: no such config file, and no bundled one has this name{nearest(given.name, known)}"
         )
-    begin = f"; to begin with one: depthstream config {given.stem} > {given.name}" if given.stem in known else ""
-    raise SettingsError(f"{given}: no such config file{begin}")
+    hint = f"; to begin with one: depthstream config {given.stem} > {given.name}" if given.stem in known else ""
+    raise SettingsError(f"{given}: no such config file{hint}")

@@ -1,4 +1,4 @@
-"""Conversion: one input, every frame of it, to depth files; what `depthstream depth` runs for each input."""
+"""Conversion: write the depth of every frame of one input to files; ``depthstream depth`` runs it for each input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def build(
     *sinks: Sink[View],
     optics: IntrinsicsSettings | None = None,
 ) -> Pipeline:
-    """As many frames out as in, in order; the slowest stage sets the pace. ``optics``: of the camera, if known."""
+    """Build a pipeline that drops no frame and keeps their order; the slowest stage sets the pace.
+
+    ``optics`` is the camera's lens, if known.
+    """
     pipe = Pipeline("depth", stop_timeout_s=30.0)
     images = capture(source)
     frames = pipe.source("capture", with_intrinsics(images, optics) if optics else images)

@@ -1,4 +1,4 @@
-"""Demo: a synthetic camera through the whole live pipeline; image, depth and true depth side by side in an mp4."""
+"""Demo: a rendered scene through the whole live pipeline; writes image, depth and true depth side by side to an mp4."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 
 
 class DemoSettings(Settings):
-    """The live pipeline in front of a rendered scene whose depth is known."""
+    """The live pipeline with a rendered scene, whose true depth is known, in place of a camera."""
 
     pipeline: Literal["demo"]
     camera: SyntheticCamera = SyntheticCamera(source="synthetic")
     model: ModelSettings = ModelSettings()
-    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
+    steady: SteadySettings | None = Field(default=None, description="temporal stabilisation; unset: none")
     render: RenderSettings = RenderSettings()
     record: RecordSettings = RecordSettings(path="demo.mp4")
-    publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
+    publish: PublishSettings | None = Field(default=None, description="also publish depth over ZeroMQ; unset: no")
 
 
 def build(settings: DemoSettings, preview: Preview | None = None, web: Web | None = None) -> Pipeline:
-    """A live pipeline drops in two places only: before the network and before the sink."""
+    """Build the pipeline. It drops frames in two places only: before the network and before the sink."""
     running, size = RunningScore(), Size(settings.camera.height, settings.camera.width)
-    looker = preview or web
-    controls = looker.controls if looker else ViewControls(settings.render.colormap)
+    viewer = preview or web
+    controls = viewer.controls if viewer else ViewControls(settings.render.colormap)
     pipe = Pipeline("demo")
     camera = pipe.source("capture", capture(open_source(settings.camera)))
     depth = add_depth(
@@ -70,22 +70,25 @@ def build(settings: DemoSettings, preview: Preview | None = None, web: Web | Non
         record=publish(Recorder(settings.record), *([preview.sink] if preview else [])),
     )
     pipe.stage("show", steps, after=[depth], policy="drop_oldest")
-    pipe.add_statistics("depth vs truth", running.statistics)
+    pipe.add_statistics("depth vs ground truth", running.statistics)
     if settings.publish:
         add_publisher(pipe, depth, settings.publish, settings.render, [settings.camera])
     return pipe
 
 
 def compose(settings: RenderSettings, controls: ViewControls) -> Body:
-    """Put the image, its depth and the true depth side by side; the truth is painted as inverse depth, too."""
+    """Put the image, its depth and its true depth side by side.
+
+    The true depth is painted as inverse depth, because that is what the network estimates.
+    """
 
     def body(views: Iterable[View]) -> Iterator[View]:
         true_range = range_for(settings)
         for view in views:
             depth_map, frame = view.depth_map, view.depth_map.frame
             panels = [("image", frame.image), (f"depth ({depth_map.model})", view.image)]
-            if frame.truth is not None:
-                inverse = (1.0 / frame.truth).astype(np.float32)
+            if frame.ground_truth is not None:
+                inverse = (1.0 / frame.ground_truth).astype(np.float32)
                 low, high = true_range.update(inverse, frame.image, frame.stamp)
                 panels.append(("true depth", paint(inverse, low, high, lut(controls.colormap))))
             yield replace(view, image=side_by_side(panels))

@@ -1,4 +1,4 @@
-"""Live: cameras of any kind -> depth -> colour, newest image first; what `webcam` and `rtsp` have in common."""
+"""Live: cameras of any kind -> depth -> colour, newest image first; the common part of ``webcam`` and ``rtsp``."""
 
 from __future__ import annotations
 
@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 
 
 class LiveSettings(Settings):
-    """One or many cameras in front of one network."""
+    """One or more cameras that share one network."""
 
-    cameras: tuple[Camera, ...] = Field(min_length=1)
+    cameras: tuple[Camera, ...] = Field(min_length=1, description="one [[cameras]] table per camera")
     model: ModelSettings = ModelSettings()
-    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
+    steady: SteadySettings | None = Field(default=None, description="temporal stabilisation; unset: none")
     render: RenderSettings = RenderSettings()
-    record: RecordSettings | None = Field(default=None, description="also write a video of each camera's depth")
+    record: RecordSettings | None = Field(default=None, description="also record each camera's depth; unset: no")
 
 
 def build_live(
     name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
 ) -> Pipeline:
-    """Drops in two places only: the newest image of each camera waits for the network, the newest view for the sinks.
+    """Build a live pipeline. It drops frames in two places only: before the network and before the sinks.
 
-    Cameras take turns at the network, however fast each of them is; one that is slow or gone delays no other.
-    ``preview`` and ``web`` share their controls: one image is painted for both.
+    Only the newest item of each camera waits there. Cameras take turns at the network, however fast each one is; a slow
+    or missing one delays no other. ``preview`` and ``web`` share their controls: one image is painted for both.
     """
     pipe = Pipeline(name)
     cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
-    lookers = [looker for looker in (preview, web) if looker]
+    viewers = [viewer for viewer in (preview, web) if viewer]
     all_sinks = [
         *sinks,
-        *(looker.sink for looker in lookers),
+        *(viewer.sink for viewer in viewers),
         *([Recorder(settings.record)] if settings.record else []),
     ]
-    painting = render(settings.render, lookers[0].controls if lookers else None)
-    pipe.stage("show", chain(render=painting, show=publish(*all_sinks)), after=[depth], policy="latest")
+    # "latest", not "drop_oldest": with one place for all cameras, one camera's view would displace another's.
+    paint = render(settings.render, viewers[0].controls if viewers else None)
+    pipe.stage("show", chain(render=paint, show=publish(*all_sinks)), after=[depth], policy="latest")
     return pipe

@@ -1,4 +1,4 @@
-"""Paths as people give them: addresses that are none, and two that mean one file."""
+"""Checks of paths from the user: a URL instead of a file, and two paths that name the same file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-Identity: TypeAlias = tuple[int, int]
+FileIdentity: TypeAlias = tuple[int, int]
+"""(device, inode)."""
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-"""One slash: a path keeps no more of them."""
-
-
-def is_address(path: Path) -> bool:
-    """Whether somebody gave the URL of a camera where a file belongs."""
-    return bool(_ADDRESS.match(str(path)))
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""The start of a URL with one slash, because ``Path`` collapses two."""
 
 
-def identity(path: Path) -> Identity | None:
-    """Of a file, by whatever name and through whatever links; None if there is none, or it is hidden from us."""
+def is_url(path: Path) -> bool:
+    """True if ``path`` is the URL of a camera in the place of a file."""
+    return bool(_URL.match(str(path)))
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """Identity of the file behind any name or link; None if it does not exist or cannot be read."""
     with suppress(OSError):
         found = path.expanduser().stat()
         return found.st_dev, found.st_ino

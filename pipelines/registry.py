@@ -1,4 +1,4 @@
-"""The pipelines that a config file can name, and the way from the file to a built pipeline."""
+"""The pipelines that a config file can name; ``load`` builds one from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from pipelines import demo, objects, robot, rtsp, serve, video, webcam
 from pipelines.bundled import config_path
-from pipelines.paths import identity, is_address
+from pipelines.paths import file_identity, is_url
 from stream.core.config_file import override, parse, read_toml
 from stream.core.suggest import nearest
 from stream.errors import SettingsError, UsageError
@@ -22,11 +22,11 @@ from stream.sinks.video_file import recording_path
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One kind of pipeline."""
+    """One kind of pipeline: its settings and its builder."""
 
     settings: type[Settings]
     build: Callable[[Any], Pipeline]
-    """From those settings to a pipeline; opens nothing."""
+    """Makes a pipeline from those settings; opens nothing."""
 
 
 RECIPES = {
@@ -41,43 +41,43 @@ RECIPES = {
 
 
 def load(path: Path, assignments: Iterable[str] = ()) -> tuple[Settings, Pipeline]:
-    """The settings of a config file, or of a bundled one by its name, and its pipeline, built and not started.
+    """Read a config file, or a bundled one by its name; return its settings and its pipeline, built but not started.
 
-    Raises SettingsError for anything wrong in the file or in ``assignments`` (``table.key=value``), and UnknownModel
-    and MissingPackage for what it asks for and is not here.
+    ``assignments`` (``table.key=value``) replace settings. Raises SettingsError for anything wrong in the file or in
+    them, UnknownModel for an unknown network, and MissingPackage if a requested feature needs a package.
     """
-    if is_address(path):
+    if is_url(path):
         raise SettingsError(f"{path}: is an address, not a config file: for live depth of it use depthstream rtsp URL")
     data = override(read_toml(config_path(path)), assignments)
     name = data.get("pipeline")
     if name not in RECIPES:
-        what = 'key "pipeline" is missing' if name is None else f'pipeline = "{name}" does not exist'
-        raise SettingsError(f"{path}: {what}{nearest(str(name or ''), RECIPES)}")
+        problem = 'key "pipeline" is missing' if name is None else f'pipeline = "{name}" does not exist'
+        raise SettingsError(f"{path}: {problem}{nearest(str(name or ''), RECIPES)}")
     settings = parse(RECIPES[name].settings, data, origin=str(path))
     try:
-        _check_inputs_stay(settings)
+        _check_recordings(settings)
         return settings, RECIPES[name].build(settings)
     except UsageError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _check_inputs_stay(settings: Settings) -> None:
-    """Raise SettingsError if a recording would take the place of a file that a camera reads."""
+def _check_recordings(settings: Settings) -> None:
+    """Raise SettingsError if a recording would overwrite a file that a camera reads."""
     cameras = [each for each in getattr(settings, "cameras", ()) if isinstance(each, VideoCamera | ImagesCamera)]
-    read = {place: each for each in cameras if (place := identity(Path(each.path)))}
+    inputs = {identity: each for each in cameras if (identity := file_identity(Path(each.path)))}
     for table in ("record", "mcap"):
         recording = getattr(settings, table, None)
         if not isinstance(recording, RecordSettings | McapSettings):
             continue
         for each in cameras:
-            if source := read.get(identity(recording_path(recording.path, each.name)) or (-1, -1)):
+            if source := inputs.get(file_identity(recording_path(recording.path, each.name)) or (-1, -1)):
                 raise SettingsError(
                     f'[{table}] path = "{recording.path}" is what camera "{source.name}" reads; write to another file'
                 )
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of every config file, for editors and validators."""
+    """The JSON Schema of config files of every pipeline, for editors and validators."""
     any_recipe: Any = None
     for recipe in RECIPES.values():
         any_recipe = recipe.settings if any_recipe is None else any_recipe | recipe.settings

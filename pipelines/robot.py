@@ -1,4 +1,4 @@
-"""Robot: cameras -> depth -> ZeroMQ, newest image first; readers on any machine, in any language (docs/wire.md)."""
+"""Robot: cameras -> depth -> ZeroMQ, newest image first; readers in any language (docs/reference/wire.md)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from stream.stages.publish import publish
 from stream.stages.render import render
 
 MCAP_FRAMES = 16
-"""Wait for the disk; what comes while they do is missing in the recording, and counted."""
+"""Frames that may wait for the disk; further ones are missing in the recording, and counted."""
 
 
 class RobotSettings(LiveSettings):
-    """Depth for machines that move."""
+    """Cameras whose depth is published for robots."""
 
     pipeline: Literal["robot"]
     publish: PublishSettings = PublishSettings()
-    mcap: McapSettings | None = Field(default=None, description="also record for ROS 2 tools; metric networks only")
+    mcap: McapSettings | None = Field(
+        default=None, description="also record for ROS 2 tools, metric networks only; unset: no"
+    )
 
 
 def build(settings: RobotSettings) -> Pipeline:
-    """Recordings have edges of their own: a slow disk delays no robot.
+    """Build the pipeline. Recordings have channels of their own, so that a slow disk delays no robot.
 
     Raises SettingsError for a recording of metric depth from a network whose depth is relative.
     """
@@ -58,6 +60,6 @@ def build(settings: RobotSettings) -> Pipeline:
 
 
 def metric_only(maps: Iterable[DepthMap]) -> Iterator[DepthMap | Dropped]:
-    """A network that took over on the CPU may give relative depth: that is not recorded, and the recording goes on."""
+    """Drop relative depth, which a fallback network may produce, so that the recording goes on without it."""
     for depth_map in maps:
         yield depth_map if depth_map.kind == "metric" else Dropped(depth_map.frames, "not metric")

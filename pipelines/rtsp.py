@@ -1,4 +1,4 @@
-"""RTSP: IP cameras, and any other stream that FFmpeg reads, to depth; the newest image of each first."""
+"""RTSP: IP cameras and any other stream that FFmpeg reads -> depth -> colour, newest image of each first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RtspSettings(LiveSettings):
-    """Cameras on the network; other kinds may stand beside them."""
+    """Network cameras; cameras of other kinds may be added."""
 
     pipeline: Literal["rtsp"]
 
@@ -23,5 +23,5 @@ class RtspSettings(LiveSettings):
 def build(
     settings: RtspSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
 ) -> Pipeline:
-    """Cameras that are absent are waited for, broken connections are made again (``stream.sources.reconnect``)."""
+    """Build the pipeline. It waits for missing cameras and repairs connections (``stream.sources.reconnect``)."""
     return build_live("rtsp", settings, preview, *sinks, web=web)

@@ -1,4 +1,4 @@
-"""Serve: cameras -> depth -> the browser, and ZeroMQ where asked; images that people send (docs/web.md)."""
+"""Serve: cameras -> depth -> browser and, on request, ZeroMQ; an HTTP service for images (docs/how-to/browser.md)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from stream.stages.publish import publish
 from stream.stages.render import render
 
 IMAGES = "images"
-"""The one stage where there is no camera: it waits for the end."""
+"""Name of the only stage without cameras; it waits for the end."""
 
 
 class ServeSettings(LiveSettings):
-    """Depth for whoever has a browser."""
+    """Depth in the browser, and an HTTP service for images."""
 
     pipeline: Literal["serve"]
-    cameras: tuple[Camera, ...] = Field(default=(), description="none: the image service only")
-    publish: PublishSettings | None = Field(default=None, description="also publish the depth over ZeroMQ")
+    cameras: tuple[Camera, ...] = Field(
+        default=(), description="one [[cameras]] table per camera; none: the image service only"
+    )
+    publish: PublishSettings | None = Field(default=None, description="also publish depth over ZeroMQ; unset: no")
     web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
@@ -46,7 +48,7 @@ class ServeSettings(LiveSettings):
 
 
 def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
-    """Viewers cost the pipeline nothing: the newest view of each camera lies ready, and is encoded for who looks."""
+    """Build the pipeline. Viewers do not slow it: it keeps the newest view of each camera, encoded only for viewers."""
     web = web or web_for(settings)
     pipe = Pipeline("serve")
     if not settings.cameras:
@@ -54,8 +56,8 @@ def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
         return pipe
     cameras = add_cameras(pipe, settings.cameras)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
-    painting = render(settings.render, web.controls)
-    pipe.stage("show", chain(render=painting, show=publish(web.sink)), after=[depth], policy="latest")
+    paint = render(settings.render, web.controls)
+    pipe.stage("show", chain(render=paint, show=publish(web.sink)), after=[depth], policy="latest")
     if settings.record:
         steps = chain(render=render(settings.render), record=publish(Recorder(settings.record)))
         pipe.stage("record", steps, after=[depth], policy="latest")
@@ -65,12 +67,12 @@ def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
 
 
 def web_for(settings: ServeSettings) -> Web:
-    """The web server's half, not opened; whoever serves gives it to ``build``, too."""
+    """The web part, not opened yet; pass the same one to ``build`` and to the code that serves it."""
     names = [camera.name for camera in settings.cameras]
     return Web(settings.web, settings.model, names, ViewControls(settings.render.colormap))
 
 
 def until_stopped(stopping: threading.Event) -> Iterator[object]:
-    """A source of nothing, so that a pipeline without cameras runs and ends like any other."""
+    """A source that yields nothing, so that a pipeline without cameras runs and ends like any other."""
     stopping.wait()
     yield from ()

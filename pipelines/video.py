@@ -1,4 +1,4 @@
-"""Video: files or rendered scenes -> depth -> colour -> an mp4 a camera. Nothing is dropped."""
+"""Video: files or rendered scenes -> depth -> colour -> one mp4 per camera. No frame is dropped."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from stream.stages.render import render
 
 
 class VideoSettings(Settings):
-    """The file pipeline: every frame that goes in comes out."""
+    """Video files whose every frame becomes depth."""
 
     pipeline: Literal["video"]
-    cameras: tuple[Camera, ...] = Field(min_length=1)
+    cameras: tuple[Camera, ...] = Field(min_length=1, description="one [[cameras]] table per camera")
     model: ModelSettings = ModelSettings(layout="throughput")
-    steady: SteadySettings | None = Field(default=None, description="the table's presence turns it on")
+    steady: SteadySettings | None = Field(default=None, description="temporal stabilisation; unset: none")
     render: RenderSettings = RenderSettings()
     record: RecordSettings
 
 
 def build(settings: VideoSettings) -> Pipeline:
-    """Every edge waits for room: a slow encoder slows the reading, and no frame is lost."""
+    """Build the pipeline. Every channel blocks when full: a slow encoder slows down reading, and no frame is lost."""
     estimator = estimator_for(settings.model, waits=True)
     pipe = Pipeline("video")
     cameras = add_cameras(pipe, settings.cameras)

@@ -1,4 +1,4 @@
-"""Webcam: cameras at this machine to depth; the newest image of each first."""
+"""Webcam: cameras at this machine -> depth -> colour, newest image of each first."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 class WebcamSettings(LiveSettings):
-    """Cameras at this machine; other kinds may stand beside them."""
+    """Cameras at this machine; cameras of other kinds may be added."""
 
     pipeline: Literal["webcam"]
-    cameras: tuple[Camera, ...] = Field(default=(WebcamCamera(source="webcam"),), min_length=1)
+    cameras: tuple[Camera, ...] = Field(
+        default=(WebcamCamera(source="webcam"),), min_length=1, description="one [[cameras]] table per camera"
+    )
 
 
 def build(
     settings: WebcamSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
 ) -> Pipeline:
-    """A camera that is unplugged is waited for (``stream.sources.reconnect``)."""
+    """Build the pipeline. It waits for a camera that is unplugged (``stream.sources.reconnect``)."""
     return build_live("webcam", settings, preview, *sinks, web=web)

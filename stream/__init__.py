@@ -1,4 +1,7 @@
-"""depthstream: video in, depth out. ``import stream`` costs numpy; torch is loaded when a model is opened."""
+"""The public names of depthstream: video in, depth out.
+
+Importing it costs NumPy only; torch is imported when a model is opened. ``import depthstream`` gives the same names.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ def __getattr__(name: str) -> Any:
 
         return version("depthstream")
     if name in ("Estimator", "open_model"):
-        from stream.inference import open
+        from stream.inference import open as opening
 
-        return getattr(open, name)
+        return getattr(opening, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Also what is loaded on first use: for completion."""
+    """All public names, also those that are imported on first use, for completion in editors."""
     return list(__all__)

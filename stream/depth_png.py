@@ -1,7 +1,7 @@
-"""Depth as bytes that other programs read: a PNG of 16-bit integers, and float32 as NumPy writes it.
+"""Depth maps as files that other programs read: PNG with 16-bit integers, and NumPy's .npy with float32.
 
 The PNG holds ``depth = offset + scale * value`` for values 1..65535; 0 is unknown. Metric depth is in millimetres
-(scale 0.001, offset 0, as ROS and the RGB-D data sets have it); relative depth fills the whole range.
+(scale 0.001, offset 0, as in ROS and the RGB-D data sets); relative depth fills the whole range.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FORMULA = "depth = offset + scale * value"
 METRES_PER_STEP = 0.001
 LAST = 65535
 STRIP_PX = 1 << 18
-"""Pixels to encode at a time: float64 of so many takes 2 MB, of a whole image of 40 megapixels 320 MB."""
+"""Pixels encoded at a time: 2 MB as float64, where a whole image of 40 megapixels would take 320 MB."""
 MEANING: Mapping[Kind, str] = {
     "metric": "metres along the optical axis",
     "relative_inverse": "inverse depth, larger is nearer; scale and shift are unknown and differ from frame to frame",
     "relative": "depth, larger is farther; scale and shift are unknown and differ from frame to frame",
 }
-"""What the numbers of each kind of depth are, in words that go with them into files and answers."""
+"""Meaning of each kind of depth in words, written next to the numbers into files and HTTP responses."""
 
 
 class Png16(NamedTuple):
@@ -35,14 +35,20 @@ class Png16(NamedTuple):
     values: NDArray[np.uint16]
     """(H, W) uint16; 0 where depth is unknown."""
     scale: float
-    """Depth units a step; 0 for a flat relative map."""
+    """Depth units of one step; 0 for a flat relative map."""
     offset: float
+    """Depth of the value 0, in depth units."""
     clipped: int
-    """Pixels whose depth does not fit and became the nearest value: beyond 65.535 m, below 1 mm, infinite."""
+    """Number of pixels stored as the nearest value because their depth does not fit: beyond 65.535 m, below 1 mm,
+    infinite."""
 
 
 def encode_png16(depth_map: DepthMap) -> Png16:
-    """Depth as integers, at most half a step off (and float32's own rounding) where it was not clipped."""
+    """Encode depth; the error of unclipped pixels is at most half a step (and float32's own rounding).
+
+    >>> encoded = encode_png16(depth_map)  # doctest: +SKIP
+    >>> Path("depth.png").write_bytes(png_bytes(encoded.values))  # doctest: +SKIP
+    """
     depth = depth_map.depth
     scale, offset = (METRES_PER_STEP, 0.0) if depth_map.kind == "metric" else _whole_range(depth)
     values = np.empty(depth.shape, np.uint16)
@@ -51,14 +57,14 @@ def encode_png16(depth_map: DepthMap) -> Png16:
 
 
 def decode_png16(values: NDArray[np.uint16], scale: float, offset: float) -> Floats:
-    """(H, W) uint16 -> (H, W) float32 depth, NaN where unknown."""
+    """(H, W) uint16 to (H, W) float32 depth, NaN where unknown."""
     depth = (offset + scale * values.astype(np.float64)).astype(np.float32)
     depth[values == 0] = np.nan
     return depth
 
 
 def png_bytes(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
-    """A PNG of (H, W) gray with 8 or 16 bits, or of (H, W, 3) BGR."""
+    """A PNG file of (H, W) gray with 8 or 16 bits, or of (H, W, 3) BGR."""
     import cv2
 
     done, data = cv2.imencode(".png", pixels)
@@ -67,14 +73,14 @@ def png_bytes(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 
 
 def npy_bytes(depth: Floats) -> bytes:
-    """A .npy of (H, W) float32; NaN stays NaN."""
+    """A .npy file of (H, W) float32; NaN stays NaN."""
     buffer = io.BytesIO()
     np.save(buffer, depth.astype(np.float32, copy=False), allow_pickle=False)
     return buffer.getvalue()
 
 
 def _encode(depth: Floats, scale: float, offset: float, values: NDArray[np.uint16]) -> int:
-    """Fill ``values`` for some rows; how many of their pixels were clipped."""
+    """Fill ``values`` (h, W) from the rows ``depth`` (h, W); return the number of clipped pixels."""
     known = ~np.isnan(depth)
     steps = np.full(depth.shape, 1.0)
     np.divide(depth.astype(np.float64) - offset, scale, out=steps, where=known & (scale > 0))
@@ -94,7 +100,7 @@ def _whole_range(depth: Floats) -> tuple[float, float]:
 
 
 def _strips(depth: Floats) -> Iterator[slice]:
-    """Rows to work on at a time, at least one."""
+    """Groups of rows with about STRIP_PX pixels each, at least one row."""
     height, width = depth.shape
     rows = max(1, STRIP_PX // max(1, width))
     return (slice(first, first + rows) for first in range(0, height, rows))

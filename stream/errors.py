@@ -1,23 +1,30 @@
-"""What can go wrong, in one tree. Every message is written for the person at the keyboard.
+"""The tree of our errors. Every message is written for the person at the keyboard.
 
 DepthStreamError
-├── UsageError              exit status 2: the request itself is wrong; nothing was started
+├── UsageError              exit status 2: the request itself is wrong, and nothing was started
 │   ├── SettingsError       a config file or --set that does not make sense
-│   ├── UnknownModel        no network of that name (the near one is named)
+│   ├── UnknownModel        no network has that name (the message suggests a similar one)
 │   └── MissingPackage      an optional package is not installed
-├── SourceError             a camera, file or folder could not be opened or ended badly
-│   ├── SourceStalled       a live camera gave no image for longer than it may
+├── SourceError             a camera, file or folder could not be opened, or ended unexpectedly
+│   ├── SourceStalled       a live camera delivered no image within its time limit
 │   └── AccessDenied        a camera refused the user name or the password
-├── ImageError            an image that no depth network can take (too small, too large, not 8-bit BGR)
-├── BoxError                a box that is not in its image, empty or no number
+├── ImageError              an image that no depth network can take (too small, too large, not 8-bit BGR)
+├── BoxError                a box that is outside its image, empty or not made of numbers
 ├── SinkError               the output could not be written
-├── WireError               bytes that are no message of ours, or something that does not fit into one
+├── WireError               bytes that are not one of our messages, or values that no message can carry
 ├── StaleFrame              the newest depth frame is older than the reader accepts
 ├── WeightsError            weights are missing, damaged or do not fit the network
-│   └── DownloadError       fetching weights failed
+│   └── DownloadError       weights could not be downloaded
 ├── EngineError             a network could not be compiled or run
 │   └── OutOfDeviceMemory   the device has no room for a batch of this size
-└── StageError              a stage of a pipeline failed (its cause is kept) or would not stop
+└── StageError              a stage of a pipeline failed (its cause is kept) or did not stop
+
+    >>> from stream import DepthStreamError, open_model
+    >>> try:
+    ...     open_model("tinny")
+    ... except DepthStreamError as error:
+    ...     print(error)
+    no model "tinny"; did you mean "tiny"?
 """
 
 from __future__ import annotations
@@ -27,6 +34,7 @@ class DepthStreamError(Exception):
     """Base of all our errors: one line that says what was tried, with which value, and what to do next."""
 
     exit_status = 1
+    """Exit status of a command that ends with this error."""
 
 
 class UsageError(DepthStreamError):
@@ -48,23 +56,23 @@ class MissingPackage(UsageError):
 
 
 class SourceError(DepthStreamError):
-    """A source could not be opened, or ended otherwise than it should."""
+    """A source could not be opened, or ended unexpectedly."""
 
 
 class SourceStalled(SourceError):
-    """A live camera is connected, or was, and gives no image."""
+    """A live camera delivered no image within its time limit."""
 
 
 class AccessDenied(SourceError):
-    """The camera wants another user name or password; asking often may lock the account."""
+    """The camera refused the user name or password; repeated tries may lock the account."""
 
 
 class ImageError(DepthStreamError):
-    """An image that no depth network can take."""
+    """An image does not suit any depth network: too small, too large, or not 8-bit BGR."""
 
 
 class BoxError(DepthStreamError):
-    """A box is not in its image, empty, or not made of numbers."""
+    """A box is outside its image, empty, or not made of numbers."""
 
 
 class SinkError(DepthStreamError):
@@ -72,11 +80,11 @@ class SinkError(DepthStreamError):
 
 
 class WireError(DepthStreamError):
-    """Bytes that are not a message of ours, or values that no message can carry."""
+    """Bytes are not one of our messages, or values do not fit into one."""
 
 
 class StaleFrame(DepthStreamError):
-    """There is no depth frame that is fresh enough to act on."""
+    """The newest depth frame is older than the reader accepts."""
 
 
 class WeightsError(DepthStreamError):
@@ -84,7 +92,7 @@ class WeightsError(DepthStreamError):
 
 
 class DownloadError(WeightsError):
-    """Weights could not be fetched."""
+    """Weights could not be downloaded."""
 
 
 class EngineError(DepthStreamError):
@@ -92,13 +100,13 @@ class EngineError(DepthStreamError):
 
 
 class OutOfDeviceMemory(EngineError):
-    """A batch does not fit into the device's memory; a smaller one may."""
+    """A batch does not fit into the device's memory; a smaller one may fit."""
 
 
 class StageError(DepthStreamError):
-    """A stage failed (see ``__cause__``) or was still running when the time to stop was over."""
+    """A stage failed (see ``__cause__``), or was still running when the stop timeout ended."""
 
 
 def first_line(error: BaseException) -> str:
-    """What ``error`` says first, for a line of our own; its type where it says nothing."""
+    """The first non-empty line of the message of ``error``, or the name of its type if it has no message."""
     return next((line for line in map(str.strip, str(error).splitlines()) if line), type(error).__name__)

@@ -1,8 +1,8 @@
-"""The values that travel through the pipeline: frozen, each field with its shape, dtype and unit.
+"""The values that travel through the pipeline: frozen dataclasses whose fields state shape, dtype and unit.
 
-Those with arrays are equal to themselves only, and printed without them. Outside a model images are BGR; RGB exists
-only inside a network's input tensor. Everything that travels knows the ``frames`` it was made from, so that edges and
-stages can account for every one of them.
+Images are BGR everywhere; RGB exists only inside a network's input tensor. Values with arrays compare by identity and
+print without them. Every value has ``frames``, the frames it was made from, so that channels and stages can account
+for each of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,210 @@ from stream.errors import ImageError
 
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 16384
-"""JPEG, H.264 and the wire's header end at 16 bits or before."""
+"""JPEG, H.264 and the wire format's header hold sides of 16 bits or less."""
+
+Image: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float32]
+
+Kind: TypeAlias = Literal["metric", "relative_inverse", "relative"]
+"""metric: metres. relative_inverse: larger is nearer, scale and shift unknown. relative: larger is farther, scale and
+shift unknown."""
+
+Unit: TypeAlias = Literal["m", "none"]
+Integrity: TypeAlias = Literal["clean", "tainted", "frozen", "black"]
+"""clean: as the camera sent it. tainted: damaged by packet loss. frozen: the same image for several seconds. black:
+nothing but black."""
+
+
+class Size(NamedTuple):
+    """An image's size in pixels, height first as in array shapes.
+
+    >>> str(Size(480, 640))
+    '640x480'
+    """
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics:
+    """A pinhole camera without distortion; the centre of the top left pixel is (0, 0) (OpenCV, ROS REP 104).
+
+    >>> Intrinsics(500.0, 500.0, 319.5, 239.5, Size(480, 640)).scaled_to(Size(240, 320)).fx_px
+    250.0
+    """
+
+    fx_px: float
+    """Focal length along the image's rows, pixels."""
+    fy_px: float
+    """Focal length along the image's columns, pixels."""
+    cx_px: float
+    """Column of the optical axis, pixels."""
+    cy_px: float
+    """Row of the optical axis, pixels."""
+    size: Size
+    """The image size that these numbers belong to."""
+    calibrated: bool = False
+    """True if measured with this camera rather than derived from a field of view."""
+
+    @classmethod
+    def of_view(cls, fov_deg: float, size: Size) -> Self:
+        """A camera with square pixels and a centred axis that sees ``fov_deg`` degrees from the left to the right edge.
+
+        >>> round(Intrinsics.of_view(90.0, Size(480, 640)).fx_px)
+        320
+        """
+        focal_px = 0.5 * size.width / math.tan(0.5 * math.radians(fov_deg))
+        return cls(focal_px, focal_px, 0.5 * (size.width - 1), 0.5 * (size.height - 1), size)
+
+    def scaled_to(self, size: Size) -> Intrinsics:
+        """The intrinsics of the same images resized to ``size``."""
+        x, y = size.width / self.size.width, size.height / self.size.height
+        # Resizing keeps the edges of the image in place, not the pixel centres: hence the half pixel.
+        centre = ((self.cx_px + 0.5) * x - 0.5, (self.cy_px + 0.5) * y - 0.5)
+        return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size, self.calibrated)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image of one camera.
+
+    >>> Frame(np.zeros((480, 640, 3), np.uint8), camera="front", seq=0, stamp=Stamp.now()).size
+    Size(height=480, width=640)
+    """
+
+    image: Image = field(repr=False)
+    """(H, W, 3) uint8 BGR, read-only."""
+    camera: str
+    """The camera's name in the settings."""
+    seq: int
+    """Number of the frame, counted from 0 for each camera."""
+    stamp: Stamp
+    """Time of capture."""
+    intrinsics: Intrinsics | None = None
+    """The camera's lens; None where unknown. Metric networks need it for true metres."""
+    ground_truth: Floats | None = field(default=None, repr=False)
+    """(H, W) float32, metres along the optical axis, +inf for sky; None except for rendered scenes."""
+    integrity: Integrity = "clean"
+    """Result of the checks for damaged, frozen and black images."""
+
+    @property
+    def size(self) -> Size:
+        """Size of ``image``."""
+        return Size(*self.image.shape[:2])
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """This frame."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Network input made from one or more frames that share a network size.
+
+    ``Estimator.batches`` makes it and ``Estimator.estimate`` takes it; it is not made by hand.
+    """
+
+    pixels: Any = field(repr=False)
+    """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
+    frames: tuple[Frame, ...]
+    """The N frames, in the order of ``pixels``."""
+    made_by: object = field(default=None, repr=False)
+    """The estimator that made the batch; no other one can run it."""
+
+
+class OnDevice(Protocol):
+    """A depth map's copy on the GPU, where it can be painted without an upload."""
+
+    @property
+    def depth(self) -> Floats:
+        """(H, W) float32, the same depth on the host. The copy is valid only for a depth map with this very array."""
+        ...
+
+    def paint(self, low: float, high: float, colormap: str) -> Image:
+        """(H, W, 3) uint8 BGR, as ``stream.render.colormap.paint`` makes it. Raises EngineError if the GPU fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthMap:
+    """The depth of one frame at the camera's size, together with the meaning of its numbers.
+
+    >>> frame = Frame(np.zeros((480, 640, 3), np.uint8), camera="front", seq=0, stamp=Stamp.now())
+    >>> depth_map = DepthMap(np.ones((480, 640), np.float32), "metric", frame, model="metric3d_s")
+    >>> depth_map.unit, depth_map.size
+    ('m', Size(height=480, width=640))
+    """
+
+    depth: Floats = field(repr=False)
+    """(H, W) float32: metres if ``kind`` is "metric", else without a unit; NaN where unknown."""
+    kind: Kind
+    """Meaning of the numbers; it travels with them so that relative depth is never taken for metres."""
+    frame: Frame = field(repr=False)
+    """The frame that was estimated."""
+    model: str
+    """Name of the network."""
+    weights: Literal["trained", "random"] = "trained"
+    """Source of the weights; "random" is for speed tests only and its numbers mean nothing."""
+    scale_guessed: bool = False
+    """True if the metres are a guess: the focal length is unknown, or the network ignores it."""
+    raw: Floats | None = field(default=None, repr=False)
+    """(H, W) float32, the network's output before temporal stabilisation; None if ``depth`` is that output."""
+    on_device: OnDevice | None = field(default=None, repr=False)
+    """The copy of ``depth`` on the GPU; None if there is no such copy."""
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of ``depth``: "m" for metric depth, else "none"."""
+        return "m" if self.kind == "metric" else "none"
+
+    @property
+    def size(self) -> Size:
+        """Size of ``depth``, which is the size of the camera's image."""
+        return Size(*self.depth.shape)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frame that was estimated."""
+        return (self.frame,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A depth map painted for people."""
+
+    image: Image = field(repr=False)
+    """(H', W', 3) uint8 BGR; may be larger than the depth map, for example with the camera's image next to it."""
+    depth_map: DepthMap
+    """The depth that the image shows."""
+    low: float
+    """The depth that has the first colour, in the depth map's unit."""
+    high: float
+    """The depth that has the last colour, in the depth map's unit."""
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frame that was estimated."""
+        return self.depth_map.frames
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Yielded by a stage instead of a result: these frames go no further. The worker counts them under ``reason``.
+
+    >>> frame = Frame(np.zeros((480, 640, 3), np.uint8), camera="front", seq=7, stamp=Stamp.now())
+    >>> Dropped((frame,), "too old").frames[0].seq
+    7
+    """
+
+    frames: tuple[Frame, ...]
+    reason: str
+    """A few words, such as "too old"; part of the statistics."""
 
 
 def check_image(image: Image, name: str = "the image") -> None:
@@ -33,160 +236,6 @@ def check_image(image: Image, name: str = "the image") -> None:
         raise ImageError(f"{name}: {width}x{height} px is too small: sides of at least {MIN_SIDE_PX} px are needed")
     if max(height, width) > MAX_SIDE_PX:
         raise ImageError(f"{name}: {width}x{height} px is too large: scale it down to {MAX_SIDE_PX} px a side first")
-
-
-Image: TypeAlias = NDArray[np.uint8]
-Floats: TypeAlias = NDArray[np.float32]
-
-Kind: TypeAlias = Literal["metric", "relative_inverse", "relative"]
-"""metric: metres. relative_inverse: larger is nearer, scale and shift unknown. relative: larger is farther."""
-
-Unit: TypeAlias = Literal["m", "none"]
-Integrity: TypeAlias = Literal["clean", "tainted", "frozen", "black"]
-
-
-class Size(NamedTuple):
-    """An image's size in pixels, height first as in array shapes."""
-
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-@dataclass(frozen=True, slots=True)
-class Intrinsics:
-    """A pinhole camera without distortion, pixels; the centre of the top left pixel is (0, 0) (OpenCV, ROS REP 104)."""
-
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    size: Size
-    """The image size these numbers belong to."""
-    calibrated: bool = False
-    """Measured with this camera, not taken from a data sheet."""
-
-    @classmethod
-    def of_view(cls, fov_deg: float, size: Size) -> Self:
-        """Square pixels, the axis in the middle, ``fov_deg`` degrees from the left edge to the right one."""
-        focal_px = 0.5 * size.width / math.tan(0.5 * math.radians(fov_deg))
-        return cls(focal_px, focal_px, 0.5 * (size.width - 1), 0.5 * (size.height - 1), size)
-
-    def scaled_to(self, size: Size) -> Intrinsics:
-        """Of the same camera's images when they are resized; pixel edges, not centres, keep their places."""
-        x, y = size.width / self.size.width, size.height / self.size.height
-        centre = ((self.cx_px + 0.5) * x - 0.5, (self.cy_px + 0.5) * y - 0.5)
-        return Intrinsics(self.fx_px * x, self.fy_px * y, *centre, size, self.calibrated)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One image of one camera."""
-
-    image: Image = field(repr=False)
-    """(H, W, 3) uint8 BGR, read-only."""
-    camera: str
-    """The camera's name in the settings."""
-    seq: int
-    """Counts the camera's frames from 0."""
-    stamp: Stamp
-    intrinsics: Intrinsics | None = None
-    truth: Floats | None = field(default=None, repr=False)
-    """(H, W) float32, metres along the optical axis, +inf for sky; only from cameras whose depth is known."""
-    integrity: Integrity = "clean"
-
-    @property
-    def size(self) -> Size:
-        return Size(*self.image.shape[:2])
-
-    @property
-    def frames(self) -> tuple[Frame, ...]:
-        return (self,)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Network input for one or more frames of one network size."""
-
-    pixels: Any = field(repr=False)
-    """(N, 3, h, w) float32 normalised RGB: numpy on the CPU (its memory may be NHWC), a torch tensor on a GPU."""
-    frames: tuple[Frame, ...]
-    """The N frames, in the order of ``pixels``."""
-    made_by: object = field(default=None, repr=False)
-    """The estimator that made it, and that alone can take it."""
-
-
-class OnDevice(Protocol):
-    """Depth that is on a GPU as well: it can be painted there."""
-
-    @property
-    def depth(self) -> Floats:
-        """The same numbers on the host; a depth map with others has no use for it."""
-        ...
-
-    def paint(self, low: float, high: float, colormap: str) -> Image:
-        """(H, W, 3) uint8 BGR, as ``stream.render.colormap.paint``. Raises EngineError where the device fails."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DepthMap:
-    """The depth of one frame at the camera's size, together with what its numbers mean."""
-
-    depth: Floats = field(repr=False)
-    """(H, W) float32: metres if ``kind`` is metric, else without unit; NaN where unknown."""
-    kind: Kind
-    """Relative depth must never be taken for metres: the kind travels with the data."""
-    frame: Frame = field(repr=False)
-    model: str
-    """Name of the network."""
-    weights: Literal["trained", "random"] = "trained"
-    """random: the numbers mean nothing; made for speed tests only."""
-    scale_guessed: bool = False
-    """Metres by a guess: the camera's focal length is not known, or the network does not heed it."""
-    raw: Floats | None = field(default=None, repr=False)
-    """(H, W) float32: what the network said before ``depth`` was steadied; None: ``depth`` is that."""
-    on_device: OnDevice | None = field(default=None, repr=False)
-    """Where ``depth`` was made, if it still is there too."""
-
-    @property
-    def unit(self) -> Unit:
-        return "m" if self.kind == "metric" else "none"
-
-    @property
-    def size(self) -> Size:
-        return Size(*self.depth.shape)
-
-    @property
-    def frames(self) -> tuple[Frame, ...]:
-        return (self.frame,)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """An image made to be looked at, and the depth it shows."""
-
-    image: Image = field(repr=False)
-    """(H', W', 3) uint8 BGR."""
-    depth_map: DepthMap
-    low: float
-    """The depth painted with the first colour (same unit as the depth map)."""
-    high: float
-    """The depth painted with the last colour."""
-
-    @property
-    def frames(self) -> tuple[Frame, ...]:
-        return self.depth_map.frames
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Yielded by a stage instead of a result: these frames go no further. The worker counts them under ``reason``."""
-
-    frames: tuple[Frame, ...]
-    reason: str
 
 
 def frames_of(item: object) -> tuple[Frame, ...]:

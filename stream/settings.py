@@ -1,6 +1,7 @@
-"""The tables of a config file that several pipelines share: frozen pydantic models, a description on every setting.
+"""Config tables that several pipelines share: frozen pydantic models with a description for every key.
 
-Each pipeline composes them into its own model (see ``pipelines``); ``stream.core.config_file`` reads them.
+Each pipeline composes them into a model of its own (see ``pipelines``); ``stream.core.config_file`` reads the files and
+``depthstream schema`` prints the descriptions.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 
 class Settings(BaseModel):
-    """Base of every table: immutable, no key passes unread, and no number is infinite or none."""
+    """Base of every table: immutable; unknown keys, infinite numbers and NaN are errors."""
 
+    # forbid: a mistyped key must not pass unnoticed (decision 2).
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
@@ -23,27 +25,30 @@ def _printable(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_printable)]
-"""Of a camera: it stands in tables, in file names and in the log."""
+"""A camera's name; printable, because it appears in tables, file names and the log."""
 
 
 class IntrinsicsSettings(Settings):
-    """What a camera's lens does: measured numbers at a stated image size, or a field of view from a data sheet.
+    """A camera's lens: numbers measured at a stated image size, or a field of view from a data sheet.
 
-    Metric networks need it for metres. Images of another size and the same shape are the same camera's, resized.
+    Metric networks need it for true metres. Images of another size with the same aspect ratio are taken as the same
+    camera's images, resized.
     """
 
     fov_deg: float | None = Field(
-        default=None, gt=1, lt=179, description="horizontal field of view, degrees; instead of all the others"
+        default=None, gt=1, lt=179, description="horizontal field of view, degrees; replaces all other keys"
     )
-    fx: float | None = Field(default=None, gt=0, description="pixels; fx, fy, cx, cy are OpenCV's camera matrix")
-    fy: float | None = Field(default=None, gt=0, description="unset: as fx")
-    cx: float | None = Field(default=None, description="unset: the middle of the image")
-    cy: float | None = Field(default=None, description="unset: the middle of the image")
-    width: int | None = Field(default=None, ge=1, description="of the images that were measured, pixels")
-    height: int | None = Field(default=None, ge=1)
+    fx: float | None = Field(
+        default=None, gt=0, description="focal length, pixels; fx, fy, cx, cy are OpenCV's camera matrix"
+    )
+    fy: float | None = Field(default=None, gt=0, description="focal length, pixels; unset: equal to fx")
+    cx: float | None = Field(default=None, description="column of the optical axis, pixels; unset: the image's middle")
+    cy: float | None = Field(default=None, description="row of the optical axis, pixels; unset: the image's middle")
+    width: int | None = Field(default=None, ge=1, description="width of the images that were measured, pixels")
+    height: int | None = Field(default=None, ge=1, description="height of the images that were measured, pixels")
 
     @model_validator(mode="after")
-    def _one_of_two_ways(self) -> IntrinsicsSettings:
+    def _measured_or_fov(self) -> IntrinsicsSettings:
         measured = (self.fx, self.fy, self.cx, self.cy, self.width, self.height)
         if self.fov_deg is not None and any(number is not None for number in measured):
             raise ValueError("give fov_deg alone, or fx with width and height")
@@ -52,33 +57,33 @@ class IntrinsicsSettings(Settings):
         return self
 
 
-class KnownCamera(Settings):
-    """What all cameras share whose lens is not known from themselves."""
+class CameraWithIntrinsics(Settings):
+    """Keys of every camera but the rendered one, which knows its own lens."""
 
     intrinsics: IntrinsicsSettings | None = Field(
-        default=None, description="unset: unknown, and the metres of a metric network are a guess"
+        default=None, description="the lens; unset: unknown, and the metres of a metric network are a guess"
     )
 
 
-class VideoCamera(KnownCamera):
+class VideoCamera(CameraWithIntrinsics):
     """A video file."""
 
     source: Literal["video"]
-    name: Name = "video"
-    path: str
+    name: Name = Field(default="video", description="the camera's name in output, file names and topics")
+    path: str = Field(description="the video file")
     pace: Literal["fast", "file"] = Field(
         default="fast", description="fast: as fast as possible; file: at the file's own frame rate"
     )
     loop: bool = Field(default=False, description="start again at the end")
 
 
-class ImagesCamera(KnownCamera):
-    """A folder of images, in the order of their names, or one image."""
+class ImagesCamera(CameraWithIntrinsics):
+    """A folder of images, read in the order of their names, or one image."""
 
     source: Literal["images"]
-    name: Name = "images"
-    path: str
-    fps: float | None = Field(default=None, gt=0, le=1000, description="hold this rate; unset: as fast as possible")
+    name: Name = Field(default="images", description="the camera's name in output, file names and topics")
+    path: str = Field(description="the folder, or one image file")
+    fps: float | None = Field(default=None, gt=0, le=1000, description="images per second; unset: as fast as possible")
     loop: bool = Field(default=False, description="start again at the end")
 
 
@@ -86,84 +91,98 @@ class SyntheticCamera(Settings):
     """A moving rendered scene whose depth is known exactly."""
 
     source: Literal["synthetic"]
-    name: Name = "synthetic"
-    seed: int = Field(default=0, ge=0, description="even: a town square, odd: a living room")
-    width: int = Field(default=320, ge=32, le=1920)
-    height: int = Field(default=240, ge=32, le=1080)
-    fps: float = Field(default=12.0, gt=0, le=240)
-    seconds: float | None = Field(default=None, gt=0, description="length; unset: endless")
+    name: Name = Field(default="synthetic", description="the camera's name in output, file names and topics")
+    seed: int = Field(default=0, ge=0, description="number of the scene; even: a town square, odd: a living room")
+    width: int = Field(default=320, ge=32, le=1920, description="image width, pixels")
+    height: int = Field(default=240, ge=32, le=1080, description="image height, pixels")
+    fps: float = Field(default=12.0, gt=0, le=240, description="images per second")
+    seconds: float | None = Field(default=None, gt=0, description="length, seconds; unset: endless")
     still: bool = Field(default=False, description="true: the camera does not sway; people and things still move")
     pace: Literal["fast", "live"] = Field(
         default="live", description="live: like a camera, at fps; fast: as fast as it renders"
     )
 
 
-OnFault = Literal["pass", "drop", "hold"]
-"""pass: go on, flagged; drop: leave out, counted; hold: the last good image in its place, with its own time."""
+FaultPolicy = Literal["pass", "drop", "hold"]
+"""pass: deliver the image, flagged. drop: leave it out and count it. hold: deliver the last good image in its place,
+with that image's own time stamp."""
 
 
 class IntegritySettings(Settings):
-    """What becomes of images that are not what the camera saw."""
+    """Treatment of images that do not show what the camera sees.
 
-    tainted: OnFault = Field(default="pass", description="damaged by loss, until the next key frame")
-    frozen: OnFault = Field(default="pass", description="the same image again and again")
-    black: OnFault = Field(default="pass", description="nothing but black")
+    pass: deliver the image, flagged. drop: leave it out and count it. hold: deliver the last good image in its place.
+    """
+
+    tainted: FaultPolicy = Field(
+        default="pass", description="images damaged by packet loss, until the next key frame: pass, drop or hold"
+    )
+    frozen: FaultPolicy = Field(default="pass", description="the same image repeated: pass, drop or hold")
+    black: FaultPolicy = Field(default="pass", description="images that are entirely black: pass, drop or hold")
     frozen_after_s: float = Field(
         default=3.0,
         gt=0,
-        description="the same image for so long is frozen; longer than the camera's key frame interval",
+        description="seconds of the same image that count as frozen; set it above the camera's key frame interval",
     )
 
 
-class LiveCamera(KnownCamera):
-    """What all live cameras share."""
+class LiveCamera(CameraWithIntrinsics):
+    """Keys of every live camera."""
 
-    stall_s: float = Field(default=1.8, ge=0.3, le=60, description="no image for so long: connect again")
-    open_s: float = Field(default=5.0, ge=0.5, le=120, description="give up opening after so long, and try again later")
-    max_fps: float | None = Field(default=None, gt=0, le=1000, description="leave out what comes faster; unset: all")
+    stall_s: float = Field(default=1.8, ge=0.3, le=60, description="reconnect after so many seconds without an image")
+    open_s: float = Field(
+        default=5.0, ge=0.5, le=120, description="give up opening after so many seconds, and try again later"
+    )
+    max_fps: float | None = Field(
+        default=None, gt=0, le=1000, description="drop images above this rate; unset: keep all"
+    )
     integrity: IntegritySettings = IntegritySettings()
 
 
-OTHER_STREAMS = ("http", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
-"""Schemes that are not RTSP's."""
+NON_RTSP_SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
+"""URL schemes that need source = "url"."""
 
 
 class NetworkCamera(LiveCamera):
     """An IP camera, or any other live stream that FFmpeg reads: http MJPEG, HLS, UDP, MPEG-TS, ``lavfi:`` patterns."""
 
     source: Literal["rtsp", "url"]
-    name: Name = "camera"
-    url: str = Field(description="rtsp://user:password@host/path; the password appears in no log")
+    name: Name = Field(default="camera", description="the camera's name in output, file names and topics")
+    url: str = Field(description="for example rtsp://user:password@host/path; the password appears in no log")
     transport: Literal["prefer_tcp", "tcp", "udp"] = Field(
-        default="prefer_tcp", description="of RTSP; prefer_tcp: UDP where the camera refuses TCP"
+        default="prefer_tcp", description="transport of RTSP; prefer_tcp: UDP only if the camera refuses TCP"
     )
-    decode: Literal["cpu", "cuda", "auto"] = "cpu"
+    decode: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu", description="video decoder; cuda, auto: the GPU's where there is one, else the CPU's"
+    )
 
     @model_validator(mode="after")
     def _rtsp_is_rtsp(self) -> NetworkCamera:
         scheme, slashes, _ = self.url.partition("://")
-        if self.source == "rtsp" and slashes and scheme.lower() in OTHER_STREAMS:
+        if self.source == "rtsp" and slashes and scheme.lower() in NON_RTSP_SCHEMES:
             raise ValueError(f'source = "rtsp" with an address that begins with {scheme}://; for it say source = "url"')
         return self
 
 
 def _as_text(device: object) -> object:
-    """0 is as good as "0"; true is not."""
+    """Accept the number 0 for "0"; a boolean stays one and is refused, although Python counts it as an integer."""
     return str(device) if isinstance(device, int) and not isinstance(device, bool) else device
 
 
 class WebcamCamera(LiveCamera):
-    """A camera at this machine; what is not set is the device's own choice, and it may give another than asked."""
+    """A camera at this machine. The device chooses what is unset, and may deliver another format than requested."""
 
     source: Literal["webcam"]
-    name: Name = "webcam"
+    name: Name = Field(default="webcam", description="the camera's name in output, file names and topics")
     device: Annotated[str, BeforeValidator(_as_text)] = Field(
-        default="0", description="number, or path as in /dev/video0"
+        default="0", description="a number, or a path such as /dev/video0"
     )
-    width: int | None = Field(default=None, ge=16, le=16384)
-    height: int | None = Field(default=None, ge=16, le=16384)
-    fps: float | None = Field(default=None, gt=0, le=1000)
-    pixel_format: str | None = Field(default=None, description='as FFmpeg names it: "mjpeg", "yuyv422", "nv12"')
+    width: int | None = Field(default=None, ge=16, le=16384, description="requested image width, pixels")
+    height: int | None = Field(default=None, ge=16, le=16384, description="requested image height, pixels")
+    fps: float | None = Field(default=None, gt=0, le=1000, description="requested images per second")
+    pixel_format: str | None = Field(
+        default=None, description='requested format, by FFmpeg\'s name: "mjpeg", "yuyv422", "nv12"'
+    )
 
     @model_validator(mode="after")
     def _both_sides_are_given(self) -> WebcamCamera:
@@ -178,69 +197,78 @@ Camera = Annotated[
 
 
 class ModelSettings(Settings):
-    """Which network, with which weights, run by what."""
+    """The depth network and how it is run."""
 
-    name: str = "tiny"
+    name: str = Field(default="tiny", description="the network; depthstream models list shows all")
     weights: Literal["trained", "random"] = Field(
-        default="trained", description="random: for speed tests only; marks every output"
+        default="trained", description="random: for speed tests only; every output is marked"
     )
     engine: Literal["auto", "torchscript", "cuda", "cuda_graph", "tensorrt"] = Field(
         default="auto",
-        description="auto: the fastest there is here, else TorchScript on the CPU; cuda, cuda_graph: that or nothing; "
-        "tensorrt: that or nothing, and builds what is missing",
+        description="auto: the fastest engine of this machine, TorchScript on the CPU at the least; cuda, cuda_graph: "
+        "this engine or an error; tensorrt: this engine or an error, and missing engines are built",
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto",
-        description="auto: fp32, and with TensorRT half precision; fp16: on a GPU; bf16: on a CPU that multiplies it; "
-        "whatever is not fp32 only where the engine gate accepts it",
+        description="auto: fp32, and half precision with TensorRT; fp16: on a GPU; bf16: on a CPU that multiplies "
+        "bfloat16; anything but fp32 is used only if the engine gate accepts it",
     )
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads of the network; unset: chosen for this machine"
     )
     side: int | None = Field(
-        default=None, ge=32, le=2048, description="network size to fit images to; unset: the network's own"
+        default=None, ge=32, le=2048, description="side of the network's input, pixels; unset: the network's own"
     )
-    keep_aspect: bool = Field(default=True, description="false: side x side whatever the image's shape")
+    keep_aspect: bool = Field(default=True, description="false: a square input of side x side for every image")
     max_batch: int = Field(
-        default=1, ge=1, le=256, description="images in one run of the network; on a CPU more save nothing"
+        default=1, ge=1, le=256, description="largest number of images in one run; more than 1 saves nothing on a CPU"
     )
     grace_ms: float = Field(
-        default=3.0, ge=0, le=1000, description="how long an image waits for company, with max_batch above 1"
+        default=3.0, ge=0, le=1000, description="milliseconds an image waits for others to fill a batch above 1"
     )
     fallback: str | None = Field(
         default=None,
-        description="the network that takes over on the CPU when this one fails; unset: on a GPU the same, "
-        "or tiny where that is too large for a CPU; on the CPU none",
+        description="network that takes over on the CPU when this one fails; unset: on a GPU the same network, "
+        "or tiny if it is too large for a CPU; on the CPU none",
     )
     layout: Literal["latency", "throughput"] = Field(
         default="latency",
-        description="latency: preprocess and network in one thread; throughput: a queue of one between them",
+        description="latency: preprocessing and network in one thread; throughput: in two threads with a channel of "
+        "one batch between them",
     )
 
 
 class SteadySettings(Settings):
-    """Relative depth that keeps its scale and shift from one image to the next (docs/steadiness.md)."""
+    """Temporal stabilisation: relative depth keeps its scale and shift between images (docs/how-to/steady-depth.md)."""
 
     half_life_s: float = Field(
-        default=2.0, gt=0, description="half of a lasting change of scale or shift is let through after so long"
+        default=2.0, gt=0, description="seconds after which half of a lasting change of scale or shift is let through"
     )
 
 
 class RenderSettings(Settings):
-    """How depth becomes colour."""
+    """Colours of depth."""
 
-    colormap: Literal["inferno", "turbo", "magma", "viridis", "gray"] = "inferno"
+    colormap: Literal["inferno", "turbo", "magma", "viridis", "gray"] = Field(
+        default="inferno", description="colour map; viewers may choose another one while the pipeline runs"
+    )
     range: Literal["smooth", "fixed"] = Field(
-        default="smooth", description="smooth: follows the scene slowly; fixed: low..high"
+        default="smooth", description="smooth: follows the scene slowly; fixed: low to high"
     )
     low: float | None = Field(
         default=None, description="fixed range: depth of the first colour, in the depth map's own unit"
     )
-    high: float | None = Field(default=None, description="fixed range: depth of the last colour")
-    low_percentile: float = Field(default=2.0, ge=0, lt=50)
-    high_percentile: float = Field(default=98.0, gt=50, le=100)
+    high: float | None = Field(
+        default=None, description="fixed range: depth of the last colour, in the depth map's own unit"
+    )
+    low_percentile: float = Field(
+        default=2.0, ge=0, lt=50, description="smooth range: percentile of depth that has the first colour"
+    )
+    high_percentile: float = Field(
+        default=98.0, gt=50, le=100, description="smooth range: percentile of depth that has the last colour"
+    )
     half_life_s: float = Field(
-        default=0.5, gt=0, description="smooth range: time after which half of a change has been followed"
+        default=0.5, gt=0, description="smooth range: seconds after which half of a change has been followed"
     )
 
     @model_validator(mode="after")
@@ -251,17 +279,21 @@ class RenderSettings(Settings):
 
 
 class RecordSettings(Settings):
-    """An H.264 video file."""
+    """Recording as an H.264 video file."""
 
-    path: str = Field(description='where to write; must end in .mp4, and "{camera}" stands for the camera\'s name')
-    crf: int = Field(default=20, ge=0, le=51, description="x264's constant rate factor: lower is better and larger")
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
+    path: str = Field(description='file to write; must end in .mp4; "{camera}" stands for the camera\'s name')
+    crf: int = Field(
+        default=20, ge=0, le=51, description="x264's constant rate factor; lower is better quality and a larger file"
+    )
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        default="veryfast", description="x264's preset; slower ones make smaller files"
+    )
     time_stamps: Literal["source", "constant"] = Field(
         default="source",
-        description="source: every frame at the moment it was captured; constant: evenly spaced at fps",
+        description="source: each frame at the time of its capture; constant: evenly spaced at fps",
     )
     fps: float = Field(
-        default=25.0, gt=0, le=240, description="the rate of constant time stamps, and the nominal rate of the others"
+        default=25.0, gt=0, le=240, description="rate of constant time stamps; nominal rate with source time stamps"
     )
 
     @model_validator(mode="after")
@@ -272,7 +304,7 @@ class RecordSettings(Settings):
 
 
 class PublishSettings(Settings):
-    """Depth frames over ZeroMQ (docs/wire.md), for robots and whoever else is allowed to listen."""
+    """Depth frames over ZeroMQ, for robots and other programs (docs/reference/wire.md)."""
 
     endpoints: tuple[str, ...] = Field(
         default=("tcp://127.0.0.1:5560",),
@@ -280,27 +312,31 @@ class PublishSettings(Settings):
         description="where readers connect: tcp://ADDRESS:PORT (127.0.0.1: this machine only; *: every network card), ipc://PATH",
     )
     encoding: Literal["f32", "f16", "u16"] = Field(
-        default="f32", description="of a pixel; u16: millimetres where depth is metric, else 65,534 steps of its range"
+        default="f32",
+        description="number format of a pixel; u16: millimetres for metric depth, else 65,534 steps of the depth range",
     )
     compression: Literal["raw", "zstd", "delta+zstd", "png16"] = Field(
         default="raw", description="delta+zstd and png16: with u16 only; raw is best on one machine"
     )
-    checksum: bool = Field(default=False, description="CRC-32 of every payload")
+    checksum: bool = Field(default=False, description="add a CRC-32 of every payload")
     max_age_ms: float = Field(
-        default=500.0, gt=0, le=60_000, description="older depth is never sent, but dropped and counted"
+        default=500.0, gt=0, le=60_000, description="depth older than this is not sent but dropped and counted"
     )
     promised_fps: float | None = Field(
-        default=None, gt=0, le=1000, description="readers are told when a stream falls below nine tenths of it"
+        default=None,
+        gt=0,
+        le=1000,
+        description="readers get a warning when a stream falls below nine tenths of this rate",
     )
     preview_quality: int = Field(default=80, ge=1, le=100, description="JPEG quality of preview/<camera>")
     keys: str | None = Field(
         default=None, description="folder of CURVE keys (depthstream keys new): only clients with a key there may read"
     )
     allow_anyone: bool = Field(
-        default=False, description="listen on addresses that other machines reach although there are no keys"
+        default=False, description="true: listen without keys on addresses that other machines can reach"
     )
     high_water_mark: int = Field(
-        default=2, ge=1, le=1000, description="messages kept for a reader that does not keep up; further ones it misses"
+        default=2, ge=1, le=1000, description="messages kept for a slow reader; it misses further ones"
     )
 
     @model_validator(mode="after")
@@ -311,34 +347,45 @@ class PublishSettings(Settings):
 
 
 class WebSettings(Settings):
-    """A page that shows every camera, and a service that takes images (docs/web.md)."""
+    """A web page that shows every camera, and an HTTP service for images (docs/how-to/browser.md)."""
 
     address: str = Field(
         default="127.0.0.1:8080", description="HOST:PORT; 127.0.0.1: this machine only; 0.0.0.0: every network card"
     )
     token: str | None = Field(
-        default=None, min_length=16, description="for other addresses than this machine's; unset: made at each start"
+        default=None,
+        min_length=16,
+        description="token for addresses that other machines can reach; unset: a new one at each start",
     )
-    open: bool = Field(default=False, description="let anybody in without a token, on any address")
-    hosts: tuple[str, ...] = Field(default=(), description="names under which browsers may reach the page, besides")
-    jpeg_quality: int = Field(default=75, ge=1, le=100)
-    images: bool = Field(default=True, description="take images (POST /api/depth)")
-    models: tuple[str, ...] = Field(default=(), description="for images; unset: the pipeline's own network")
-    max_upload_mb: float = Field(default=20.0, gt=0, le=1000)
-    max_megapixels: float = Field(default=40.0, gt=0, le=1000)
-    cache_mb: float = Field(default=256.0, ge=0, le=100_000, description="of results; 0: none")
-    image_workers: int = Field(default=1, ge=1, le=64, description="images that are worked on at a time")
-    image_queue: int = Field(default=8, ge=0, le=1000, description="images that may wait; more are told to come back")
+    open: bool = Field(default=False, description="true: admit everyone without a token, on any address")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="further host names under which browsers reach the page, for example behind a proxy"
+    )
+    jpeg_quality: int = Field(default=75, ge=1, le=100, description="JPEG quality of the page's images")
+    images: bool = Field(default=True, description="accept images (POST /api/depth)")
+    models: tuple[str, ...] = Field(
+        default=(), description="networks offered for images; unset: the pipeline's own network"
+    )
+    max_upload_mb: float = Field(default=20.0, gt=0, le=1000, description="largest upload, MB")
+    max_megapixels: float = Field(default=40.0, gt=0, le=1000, description="largest uploaded image, megapixels")
+    cache_mb: float = Field(default=256.0, ge=0, le=100_000, description="memory for cached results, MB; 0: no cache")
+    image_workers: int = Field(default=1, ge=1, le=64, description="images processed at the same time")
+    image_queue: int = Field(
+        default=8,
+        ge=0,
+        le=1000,
+        description="images that may wait; further requests get status 429 with Retry-After",
+    )
 
 
 class McapSettings(Settings):
-    """A recording that ROS 2 tools and Foxglove open: sensor_msgs/Image and CameraInfo of metric depth."""
+    """Recording for ROS 2 tools and Foxglove: sensor_msgs/Image and CameraInfo of metric depth."""
 
-    path: str = Field(description='where to write; must end in .mcap, and "{camera}" stands for the camera\'s name')
+    path: str = Field(description='file to write; must end in .mcap; "{camera}" stands for the camera\'s name')
     encoding: Literal["32FC1", "16UC1"] = Field(
-        default="32FC1", description="metres as floating point, or millimetres as 16-bit integers (REP 118)"
+        default="32FC1", description="32FC1: metres as float32; 16UC1: millimetres as 16-bit integers (REP 118)"
     )
-    compression: Literal["none", "lz4", "zstd"] = "zstd"
+    compression: Literal["none", "lz4", "zstd"] = Field(default="zstd", description="compression of the file's chunks")
 
     @model_validator(mode="after")
     def _is_mcap(self) -> McapSettings:

@@ -51,7 +51,7 @@ def assert_same(depth: Floats, kind: Kind) -> None:
 
 
 def scene(shape: tuple[int, int], seed: int = 0) -> Floats:
-    """Noise from below nothing to beyond what fits, and in it all that depth can be."""
+    """Noise from negative depth to beyond the largest value, with every special value that depth can have."""
     depth = np.random.default_rng(seed).normal(20, 30, shape).astype(np.float32)
     depth[0, :7] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 65.535, 65.5356]
     depth[-1, -3:] = [np.nan, 3e30, 1e-30]
@@ -62,7 +62,7 @@ def scene(shape: tuple[int, int], seed: int = 0) -> Floats:
 @pytest.mark.parametrize("shape", [TALL, WIDE, (1, 40), (40, 7)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_strips_have_the_bytes_of_the_whole(kind: Kind, shape: tuple[int, int]) -> None:
-    """Values, scale, offset, what was clipped, and the file; the ends of the range may lie in different strips."""
+    """Values, scale, offset, number of clipped pixels, and the file; the range's ends may lie in different strips."""
     assert_same(scene(shape), kind)
 
 
@@ -82,7 +82,7 @@ def test_strips_without_a_finite_depth_give_nothing_to_the_range(kind: Kind, val
     strip_px=st.integers(1, 40),
 )
 def test_whatever_the_depth_and_the_strips(kind: Kind, depth: Floats, strip_px: int) -> None:
-    """Also strips of a single row, numbers as large as float32 has, and images without any depth."""
+    """This includes strips of one row, the largest numbers of float32, and images without any depth."""
     finite = depth[np.isfinite(depth)].astype(np.float64)
     assume(kind == "metric" or (finite.size and np.ptp(finite) > 0))  # flat ones: tests/sinks/test_depth_files.py
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def test_whatever_the_depth_and_the_strips(kind: Kind, depth: Floats, strip_px: 
         assert_same(depth, kind)
 
 
-def test_a_image_turned_or_cut_out_is_encoded_as_its_copy() -> None:
+def test_an_image_turned_or_cut_out_is_encoded_as_its_copy() -> None:
     """Rows that do not lie one after the other in memory."""
     depth = scene(TALL)
     for view in (depth.T, depth[::-1, 3:200], depth[::2, ::3]):
@@ -101,7 +101,7 @@ def test_a_image_turned_or_cut_out_is_encoded_as_its_copy() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_large_image_takes_little_more_than_its_integers(kind: Kind) -> None:
-    """2 bytes a pixel and what some strips take, where float64 of the whole would be 8 bytes each time."""
+    """2 bytes per pixel and a few strips, where float64 of the whole image would take 8 bytes per pixel each time."""
     depth = np.tile(scene((1000, 3000)), (2, 1))
     tracemalloc.start()
     try:
@@ -114,7 +114,7 @@ def test_a_large_image_takes_little_more_than_its_integers(kind: Kind) -> None:
 
 
 def test_the_files_read_back() -> None:
-    """By OpenCV and by numpy, to the last bit."""
+    """OpenCV and numpy read them, exact to the last bit."""
     depth = scene((40, 30))
     values = encode_png16(depth_map(depth, "metric")).values
     read = cv2.imdecode(np.frombuffer(png_bytes(values), np.uint8), cv2.IMREAD_UNCHANGED)

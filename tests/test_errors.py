@@ -1,4 +1,4 @@
-"""Others' errors in a line of ours."""
+"""Errors of other libraries in one line."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ from stream.errors import first_line
         (" \n ", "ValueError"),
     ],
 )
-def test_the_first_line_that_says_something_is_told(text: str, line: str) -> None:
-    """An error that says nothing is told by its type."""
+def test_the_first_line_with_text_is_reported(text: str, line: str) -> None:
+    """An error without a message is reported by its type."""
     assert first_line(ValueError(text)) == line

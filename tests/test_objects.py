@@ -1,4 +1,4 @@
-"""What is measured of an object: distances, ranks, what is known, where it is."""
+"""Measurements of an object: distance, rank, known share and centre."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from stream.frames import Intrinsics, Kind, Size
-from stream.objects import Box, Mask, Ruler, SeenObject
+from stream.objects import Box, Mask, MeasuredObject, Ruler
 from tests.detections.interior import depth_map_of, interior
 
 SIZE = Size(60, 80)
 BOX = Box(20, 10, 40, 30, "crate", 0.5)
 
 
-def measured(depth: np.ndarray, mask: Mask, kind: Kind = "metric", **how: object) -> SeenObject:
+def measured(depth: np.ndarray, mask: Mask, kind: Kind = "metric", **how: object) -> MeasuredObject:
     depth_map = depth_map_of(depth.astype(np.float32), kind=kind, **how)  # type: ignore[arg-type]
     return Ruler(depth_map).measure(BOX, mask, 0.9)
 
 
 def test_metres_are_the_median_and_the_near_tenth() -> None:
-    """As numpy has them, of the mask's pixels alone."""
+    """They equal numpy's, over the mask's pixels only."""
     depth = np.random.default_rng(0).uniform(1, 9, SIZE)
     mask = interior(BOX, SIZE)
     found = measured(depth, mask)
@@ -30,7 +30,7 @@ def test_metres_are_the_median_and_the_near_tenth() -> None:
 
 
 def test_unknown_depth_is_no_distance() -> None:
-    """NaN, the infinite sky, and zero metres or less are left out, and told as a share."""
+    """NaN, infinite depth (sky) and zero metres or less are left out, and reported as a share."""
     depth = np.full(SIZE, 5.0)
     mask = interior(BOX, SIZE)
     depth[10:15, 20:40] = np.nan
@@ -42,7 +42,7 @@ def test_unknown_depth_is_no_distance() -> None:
 
 
 @pytest.mark.parametrize("kind", ["metric", "relative", "relative_inverse"])
-def test_nothing_known_is_said(kind: Kind) -> None:
+def test_an_object_without_known_depth_has_no_distance(kind: Kind) -> None:
     """A mask over unknown depth, and a mask without pixels."""
     unknown = measured(np.full(SIZE, np.nan), interior(BOX, SIZE), kind)
     empty = measured(np.ones(SIZE), np.zeros(SIZE, np.bool_), kind)
@@ -64,7 +64,7 @@ def test_relative_depth_becomes_nearness_among_the_images_pixels(kind: Kind) -> 
 
 
 def test_ranks_do_not_depend_on_scale_shift_or_outliers() -> None:
-    """That is all that relative depth can say."""
+    """Ranks are all that relative depth can give."""
     depth = np.random.default_rng(1).normal(size=SIZE)
     mask = interior(BOX, SIZE)
     stretched = 1000 * depth + 7

@@ -1,4 +1,4 @@
-"""Config files: what passes, and what each mistake is answered with."""
+"""Config files: valid ones, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SECRET = "SuperSecret-Password-1234567890-abcdefghijklmnop"
     ],
 )
 def test_a_mistake_gives_no_password_away(data: dict[str, object]) -> None:
-    """Not even the first half of a long one, and whatever the key was meant to be."""
+    """Not even the first half of a long password, whatever the key."""
     said = refusal(data)
     assert said.startswith("robot.toml: ")
     assert SECRET[:6] not in said
@@ -101,8 +101,8 @@ def test_an_override_gives_no_password_away(assignment: str) -> None:
         ({"cameras": [5]}, "cameras.0 = 5: must be a table: write [[cameras]] above its keys"),
     ],
 )
-def test_what_was_wanted_is_said_as_toml_says_it(data: dict[str, object], message: str) -> None:
-    """No tuples, dictionaries and instances."""
+def test_the_expected_type_is_named_in_the_words_of_toml(data: dict[str, object], message: str) -> None:
+    """The message has TOML's words, not Python's tuples, dictionaries and instances."""
     assert message in refusal(data)
 
 
@@ -128,7 +128,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 
 
 def test_the_number_of_a_webcam_may_be_a_number() -> None:
-    """As anybody would write it; what is neither number nor text is refused."""
+    """A number and text are both accepted; other types are refused."""
     cameras = parse(Example, {"cameras": [{"source": "webcam", "device": 0}]}, "x.toml").cameras
     assert isinstance(cameras[0], WebcamCamera)
     assert cameras[0].device == "0"
@@ -169,7 +169,7 @@ def test_overrides_are_read_as_toml() -> None:
     ],
 )
 def test_a_bad_override_is_explained(assignment: str, message: str) -> None:
-    """What was expected, with the assignment itself."""
+    """The message has the expected form and the assignment itself."""
     data = {"model": {"name": "tiny"}, "cameras": [{"source": "video"}]}
     with pytest.raises(SettingsError, match=message) as caught:
         override(data, [assignment])

@@ -1,5 +1,5 @@
 // A depth message of depthstream: its header, the checks, and a distance by column and row. C++17, nothing else.
-// The format is described in docs/wire.md; take this file into your own program as it is.
+// The format is described in docs/reference/wire.md; take this file into your own program as it is.
 //
 //   depthstream::Frame frame;
 //   const char* fault = depthstream::parse(bytes, size, frame);
@@ -64,7 +64,7 @@ static_assert(offsetof(Header, server_id) == 216 && offsetof(Header, integrity) 
 
 namespace detail {
 
-// As in zlib and PNG.
+// The CRC-32 of zlib and PNG.
 inline std::uint32_t crc32(const unsigned char* bytes, std::size_t size) {
   std::uint32_t table[256] = {};
   for (std::uint32_t i = 0; i < 256; ++i) {
@@ -86,7 +86,7 @@ struct Frame {
   bool random() const { return header.flags & kRandomWeights; }
   bool guessed() const { return header.flags & kScaleGuessed; }
 
-  // Why a robot must not take these numbers for distances; nullptr if nothing in the message speaks against it.
+  // The reason why a robot must not take these numbers for distances; nullptr if the message has none.
   const char* metres_fault() const {
     if (!metric()) return "not metres";
     if (random()) return "random weights, a speed test: the numbers mean nothing";
@@ -94,8 +94,8 @@ struct Frame {
     return header.integrity == kClean ? nullptr : "the camera's image was damaged, frozen or black";
   }
 
-  // Metres along the optical axis; NaN where they are unknown, outside the image, and for every kind but metric:
-  // relative depth has no unit. They may still be a guess, or of random weights: see metres_fault.
+  // Metres along the optical axis; NaN where they are unknown, outside the image, and for every kind but metric,
+  // because relative depth has no unit. They may still be a guess or come from random weights: see metres_fault.
   float metres(std::uint32_t column, std::uint32_t row) const {
     if (!metric() || column >= header.width || row >= header.height || unreadable()) return kUnknown;
     const unsigned char* line = payload + std::size_t{row} * header.step;
@@ -109,15 +109,15 @@ struct Frame {
     return value == 0 ? kUnknown : static_cast<float>(value) * header.scale;
   }
 
-  // Why this file cannot read the pixels of a sound message; nullptr if it can.
+  // The reason why this file cannot read the pixels of a valid message; nullptr if it can.
   const char* unreadable() const {
     if (header.compression != kRaw) return "compressed: this reader takes raw only (publish.compression = \"raw\")";
     if (header.encoding == kF16) return "f16: this reader takes f32 and u16 (publish.encoding)";
     return header.encoding == kU8x3 ? "a colour image, not depth" : nullptr;
   }
 
-  // Compares the payload with the header's CRC-32, if the publisher sends one (publish.checksum); nullptr if it is whole
-  // or nobody can tell. Looks at every byte: once a frame, not once a pixel.
+  // Compares the payload with the header's CRC-32, if the publisher sends one (publish.checksum); nullptr if it is intact
+  // or cannot be checked. It reads every byte, so call it once per frame, not once per pixel.
   const char* damaged() const {
     if (header.crc32 == 0 || detail::crc32(payload, header.payload_bytes) == header.crc32) return nullptr;
     return "the payload is damaged, its CRC-32 is another";
@@ -126,8 +126,8 @@ struct Frame {
 
 namespace detail {
 
-// A NUL after the name and nothing behind it; no control characters, which would act on a terminal.
-inline bool sound_name(const char* name, std::size_t size) {
+// Requires a NUL after the name and only NUL after that, and no control characters, which a terminal would execute.
+inline bool valid_name(const char* name, std::size_t size) {
   std::size_t length = 0;
   for (; length < size && name[length]; ++length)
     if (static_cast<unsigned char>(name[length]) < 0x20 || name[length] == 0x7f) return false;
@@ -169,8 +169,8 @@ inline const char* meaning_fault(const Header& h) {
 
 }  // namespace detail
 
-// nullptr, or what is wrong with the header or the lengths; a frame is only to be used after nullptr. Any bytes may come.
-// The payload is not looked at: Frame::damaged does that.
+// Returns nullptr, or the fault of the header or the lengths; use a frame only after nullptr. Any bytes are safe to pass.
+// The payload is not checked here: see Frame::damaged.
 inline const char* parse(const void* message, std::size_t size, Frame& frame) {
   Header& h = frame.header;
   if (size < sizeof h) return "shorter than a header";
@@ -178,9 +178,9 @@ inline const char* parse(const void* message, std::size_t size, Frame& frame) {
   if (std::memcmp(h.magic, "VDF1", 4) != 0 || h.version < 1) return "not a depth message";
   if (h.header_bytes < sizeof h || h.header_bytes > size) return "impossible header size";
   if (h.payload_bytes != size - h.header_bytes) return "header and message differ in size";
-  if (!h.topic[0] || !detail::sound_name(h.topic, sizeof h.topic) ||
-      !detail::sound_name(h.frame_id, sizeof h.frame_id) ||
-      !detail::sound_name(h.ros_encoding, sizeof h.ros_encoding))
+  if (!h.topic[0] || !detail::valid_name(h.topic, sizeof h.topic) ||
+      !detail::valid_name(h.frame_id, sizeof h.frame_id) ||
+      !detail::valid_name(h.ros_encoding, sizeof h.ros_encoding))
     return "a name is not padded with NUL";
   frame.payload = static_cast<const unsigned char*>(message) + h.header_bytes;
   const char* fault = detail::shape_fault(h);

@@ -1,6 +1,6 @@
 // Read depth frames and print one line each: depth_reader ENDPOINT STREAM [COUNT]
 //
-// Needs libzmq (4.2 or newer) and depth_frame.h. The newest frame is read; older ones are left out (ZMQ_CONFLATE).
+// Needs libzmq (4.2 or newer) and depth_frame.h. It reads the newest frame and skips older ones (ZMQ_CONFLATE).
 
 #include <zmq.h>
 
@@ -15,8 +15,8 @@
 
 namespace {
 
-constexpr int kPatienceMs = 5000;                   // without a message: say so, and go on waiting
-constexpr std::int64_t kLargestMessage = 64 << 20;   // a larger one ends the connection instead of our memory
+constexpr int kPatienceMs = 5000;                   // without a message for this long, print a line and go on waiting
+constexpr std::int64_t kLargestMessage = 64 << 20;   // a larger one closes the connection instead of exhausting our memory
 const char* const kKinds[] = {"", "metric", "relative inverse", "relative", "confidence", "colour"};
 const char* const kIntegrity[] = {"clean", "tainted", "frozen", "black"};
 
@@ -36,21 +36,21 @@ void set(void* socket, int option, T value) {
 Socket subscribe(void* context, const char* endpoint, const std::string& topic) {
   Socket socket(zmq_socket(context, ZMQ_SUB), zmq_close);
   if (!socket) fail("open", "a socket");
-  set(socket.get(), ZMQ_CONFLATE, 1);  // before connecting: the newest message only
+  set(socket.get(), ZMQ_CONFLATE, 1);  // keeps the newest message only; no effect after connecting
   set(socket.get(), ZMQ_MAXMSGSIZE, kLargestMessage);
-  set(socket.get(), ZMQ_HEARTBEAT_IVL, 1000);  // a dead network is noticed after three seconds
+  set(socket.get(), ZMQ_HEARTBEAT_IVL, 1000);  // a dead network is detected after three seconds
   set(socket.get(), ZMQ_HEARTBEAT_TIMEOUT, 3000);
   set(socket.get(), ZMQ_RECONNECT_IVL, 100);
   set(socket.get(), ZMQ_RECONNECT_IVL_MAX, 2000);
   set(socket.get(), ZMQ_RCVTIMEO, kPatienceMs);
   set(socket.get(), ZMQ_LINGER, 0);
-  // With its NUL: depth/cam1 is not to match depth/cam10.
+  // Including the NUL, so that depth/cam1 does not match depth/cam10.
   if (zmq_setsockopt(socket.get(), ZMQ_SUBSCRIBE, topic.c_str(), topic.size() + 1) != 0) fail("read", topic.c_str());
   if (zmq_connect(socket.get(), endpoint) != 0) fail("connect to", endpoint);
   return socket;
 }
 
-// By this machine's clock; meaningful if it agrees with the publisher's (one machine, or NTP). Doubles do not overflow.
+// By this machine's clock; meaningful if that agrees with the publisher's (one machine, or NTP). Doubles do not overflow.
 double age_ms(const depthstream::Header& header) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration<double, std::milli>(now).count() - static_cast<double>(header.capture_ns) / 1e6;
@@ -65,7 +65,7 @@ std::string centre(const depthstream::Frame& frame) {
   return std::isnan(metres) ? "unknown" : text;
 }
 
-// False for a message that is refused.
+// Returns false for a refused message.
 bool show(const void* data, std::size_t size) {
   depthstream::Frame frame;
   const char* fault = depthstream::parse(data, size, frame);

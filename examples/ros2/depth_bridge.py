@@ -2,7 +2,7 @@
 
     python3 depth_bridge.py --ros-args -p endpoint:=tcp://127.0.0.1:5560 -p stream:=front
 
-Parameters: README.md. Everything above ``main`` runs, and is tested, without ROS.
+README.md lists the parameters. Everything above ``main`` runs, and is tested, without ROS.
 """
 
 from __future__ import annotations
@@ -12,42 +12,40 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stream.client.client_keys import ClientKeys
-from stream.client.subscriber import Subscriber
+from stream.client import ClientKeys, Subscriber
 from stream.errors import StaleFrame, UsageError, WireError
 from stream.ros.messages import CameraInfoMessage, ImageMessage, camera_info, depth_image
 from stream.ros.names import camera_info_topic, frame_id, image_topic
-from stream.wire.header import Encoding, Flags, Header, WireIntegrity, WireKind
-from stream.wire.message import Message
+from stream.wire import Encoding, Flags, Header, Message, WireIntegrity, WireKind
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 WAIT_S = 1.0
-"""For the next frame; also how long the node takes to notice that it is to end."""
+"""Longest wait for the next frame; it also bounds how long the node takes to stop."""
 REPEAT_S = 5.0
-"""A warning is not repeated sooner."""
+"""Shortest interval between two equal warnings."""
 
 
 class NotMetres(Exception):
-    """This stream must not be published as distances; it will not get better by waiting."""
+    """The stream must not be published as distances, and waiting does not help."""
 
 
 class Frame(NamedTuple):
-    """What is published of one depth frame."""
+    """The ROS messages of one depth frame."""
 
     image: ImageMessage
     info: CameraInfoMessage | None
-    """None: the camera's intrinsics are not known."""
+    """None if the camera's intrinsics are not known."""
 
 
 def next_frame(
     subscriber: Subscriber, max_age_ms: float, frame: str = "", *, damaged: bool = False, guessed: bool = False
 ) -> Frame | str:
-    """The next frame, or why there is none to publish now. Raises NotMetres.
+    """The next frame, or the reason why there is none to publish now. Raises NotMetres.
 
-    ``frame``: the frame id, if not the stream's own; ``damaged``: also frames of damaged, frozen or black images;
-    ``guessed``: also metres that are a guess.
+    ``frame`` replaces the stream's own frame id. ``damaged`` admits frames of damaged, frozen or black images,
+    ``guessed`` admits metres that are a guess.
     """
     try:
         message = subscriber.read(WAIT_S)
@@ -71,7 +69,7 @@ def next_frame(
 
 
 def check_metric(header: Header) -> None:
-    """Raises NotMetres for depth without a unit, and for that of a network that was never trained."""
+    """Raise NotMetres for depth without a unit, and for depth of a network that was never trained."""
     if header.kind != WireKind.METRIC:
         raise NotMetres(
             f"{header.topic} is {header.kind.name.lower()}, not metres; a robot that took it for distances would drive "
@@ -82,28 +80,28 @@ def check_metric(header: Header) -> None:
 
 
 def to_ros(message: Message, frame: str = "") -> Frame:
-    """Millimetres stay millimetres (16UC1), everything else becomes 32FC1. Raises WireError for a damaged payload."""
+    """Convert a message: millimetres become 16UC1, all other depth 32FC1. Raises WireError for a damaged payload."""
     header, intrinsics = message.header, message.intrinsics
-    whole = frame_id(header.stream)
-    # The header's field is short: a long name's end may be missing there, and not here.
-    named = frame or (whole if whole.startswith(header.frame_id) else header.frame_id)
-    common: Any = {"stamp_ns": header.capture_ns, "frame_id": named}
+    full_name = frame_id(header.stream)
+    # The header's field is short and cuts a long name, so the whole name is derived from the stream.
+    name = frame or (full_name if full_name.startswith(header.frame_id) else header.frame_id)
+    common: Any = {"stamp_ns": header.capture_ns, "frame_id": name}
     encoding: Any = "16UC1" if header.encoding == Encoding.U16 else "32FC1"
     image = depth_image(message.depth(), "metric", encoding=encoding, **common)
     return Frame(image, camera_info(intrinsics, **common) if intrinsics else None)
 
 
 def fill_image(target: Any, image: ImageMessage) -> Any:
-    """``target``: a new sensor_msgs.msg.Image."""
+    """Fill and return ``target``, a new sensor_msgs.msg.Image."""
     _fill_header(target, image)
     target.height, target.width, target.encoding = image.height, image.width, image.encoding
     target.is_bigendian, target.step = 0, image.step
-    target.data = array("B", image.pixels.tobytes())  # rosidl takes an array as it is, and checks bytes one by one
+    target.data = array("B", image.pixels.tobytes())  # rosidl stores an array as it is, but checks bytes one by one
     return target
 
 
 def fill_camera_info(target: Any, info: CameraInfoMessage) -> Any:
-    """``target``: a new sensor_msgs.msg.CameraInfo, whose other fields are zero."""
+    """Fill and return ``target``, a new sensor_msgs.msg.CameraInfo whose other fields are zero."""
     _fill_header(target, info)
     target.height, target.width, target.distortion_model = info.height, info.width, info.distortion_model
     target.d, target.k, target.r, target.p = list(info.d), list(info.k), list(info.r), list(info.p)
@@ -134,7 +132,7 @@ def main() -> int:
 
 
 def relay(node: Node) -> int:
-    """Publish until ROS ends."""
+    """Publish frames until ROS shuts down; returns the exit status."""
     import rclpy
     from sensor_msgs.msg import CameraInfo, Image
 
@@ -144,7 +142,7 @@ def relay(node: Node) -> int:
     endpoint, stream = parameter("endpoint", "tcp://127.0.0.1:5560"), parameter("stream", "front")
     folder, max_age_ms = parameter("keys", ""), parameter("max_age_ms", 500.0)
     frame = parameter("frame_id", "")
-    also = {"damaged": parameter("publish_damaged", False), "guessed": parameter("publish_guessed", False)}
+    admitted = {"damaged": parameter("publish_damaged", False), "guessed": parameter("publish_guessed", False)}
     images = node.create_publisher(Image, parameter("image_topic", image_topic(stream)), 5)
     infos = node.create_publisher(CameraInfo, parameter("camera_info_topic", camera_info_topic(stream)), 5)
     keys = ClientKeys.from_folder(Path(folder).expanduser()) if folder else None
@@ -152,13 +150,13 @@ def relay(node: Node) -> int:
     with Subscriber(endpoint, stream, keys=keys) as subscriber:
         while rclpy.ok():
             rclpy.spin_once(node, timeout_sec=0.0)
-            found = next_frame(subscriber, max_age_ms, frame, **also)
-            if isinstance(found, str):
-                log.warning(found, throttle_duration_sec=REPEAT_S)
+            result = next_frame(subscriber, max_age_ms, frame, **admitted)
+            if isinstance(result, str):
+                log.warning(result, throttle_duration_sec=REPEAT_S)
                 continue
-            images.publish(fill_image(Image(), found.image))
-            if found.info:
-                infos.publish(fill_camera_info(CameraInfo(), found.info))
+            images.publish(fill_image(Image(), result.image))
+            if result.info:
+                infos.publish(fill_camera_info(CameraInfo(), result.info))
             else:
                 log.warning("the camera's intrinsics are not known: no camera_info", once=True)
     return 0

@@ -1,74 +1,75 @@
-"""What a batch costs an engine here: time and memory for batches of 1 to N, and which ``max_batch`` that speaks for.
+"""Time and memory of one engine for batches of 1 to N, and the ``max_batch`` that they recommend.
 
-Only the network is timed: one input that is there already, one output that nobody reads. On a GPU a time is taken
-between two marks in the device's own queue and after waiting for the second; one that was not waited for is an error.
+Only the network is timed: its input is ready before and its output is not read. On a GPU the time is taken between two
+CUDA events, after the host has waited for the second; a time taken without waiting is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 
+from pipelines.benchmark.memory import peak_resident_mib
 from stream.engines.batch_sizes import batch_sizes
 from stream.errors import EngineError
 from stream.frames import Batch, Size
 
 WARM_UP = 3
-MOST_SINGLE_STEPS = 8
-"""Up to here every batch is measured; beyond, powers of two and the largest."""
+EVERY_SIZE_UP_TO = 8
+"""Up to here every batch size is measured; beyond, powers of two and the largest."""
 GOOD_ENOUGH = 0.95
-"""Of the most images a second: what a larger batch would add is not worth its wait."""
-CLOCKS_AGREE = 0.9
-"""The host cannot have waited for less time than this share of what the device says it worked."""
+"""A batch size with this share of the best rate is enough; what a larger one adds is not worth the wait."""
+MIN_HOST_SHARE = 0.9
+"""The host must have waited for at least this share of the time that the device worked, or it did not wait at all."""
 MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One batch size."""
+    """The cost of one batch size."""
 
     batch: int
     p50_ms: float
-    """Of the whole batch."""
+    """Time of the whole batch."""
     p95_ms: float
     runs: int
     memory_mib: float
-    """On the CPU the process's largest resident size meanwhile; on a GPU what is in use there since the start."""
+    """On the CPU the process's peak resident memory during the runs; on a GPU the memory taken since the engine was
+    opened."""
 
     @property
     def fps(self) -> float:
-        """Images a second."""
+        """Images per second at the median time."""
         return 1e3 * self.batch / self.p50_ms
 
 
 class Bench(Protocol):
-    """An engine to be measured."""
+    """An engine that can be measured."""
 
-    waits: str
-    """How it is known that a run is over."""
+    synchronised_by: str
+    """How the end of a run is detected."""
 
     def time_ms(self, batch: int) -> float:
-        """One run of so many images."""
+        """Run the engine once on ``batch`` images and return the time."""
         ...
 
     def memory_mib(self) -> float:
-        """The most since the last question."""
+        """The peak memory since the previous call."""
         ...
 
 
-def measure(bench: Bench, most: int, seconds: float, on_progress: Callable[[int], object]) -> list[Point]:
-    """Rising batches, each for ``seconds``; ``on_progress`` is told which is next."""
+def measure(bench: Bench, max_batch: int, seconds: float, on_progress: Callable[[int], object]) -> list[Point]:
+    """Measure rising batch sizes, each for ``seconds``; ``on_progress`` is called with each size before it runs."""
     points = []
-    for batch in steps(most):
+    for batch in steps(max_batch):
         on_progress(batch)
         for _ in range(WARM_UP):
             bench.time_ms(batch)
-        bench.memory_mib()
+        bench.memory_mib()  # forgets the peak of the warm-up
         times, end = [bench.time_ms(batch)], monotonic() + seconds
         while monotonic() < end:
             times.append(bench.time_ms(batch))
@@ -77,22 +78,22 @@ def measure(bench: Bench, most: int, seconds: float, on_progress: Callable[[int]
     return points
 
 
-def steps(most: int) -> tuple[int, ...]:
-    """The batches that are measured."""
-    singles = range(1, min(most, MOST_SINGLE_STEPS) + 1)
-    return tuple(sorted({*singles, *(n for n in batch_sizes(most) if n > MOST_SINGLE_STEPS)}))
+def steps(max_batch: int) -> tuple[int, ...]:
+    """The batch sizes that are measured."""
+    small = range(1, min(max_batch, EVERY_SIZE_UP_TO) + 1)
+    return tuple(sorted({*small, *(n for n in batch_sizes(max_batch) if n > EVERY_SIZE_UP_TO)}))
 
 
 def recommended(points: Sequence[Point]) -> int:
-    """The smallest batch that gives nearly as many images a second as the best."""
+    """The smallest batch size that reaches ``GOOD_ENOUGH`` of the best rate."""
     best = max(point.fps for point in points)
     return min(point.batch for point in points if point.fps >= GOOD_ENOUGH * best)
 
 
 class CpuBench:
-    """TorchScript, or whatever the estimator runs on the CPU: a call returns when it is done."""
+    """An engine on the CPU, where a call returns when the work is done."""
 
-    waits = "the call returns when it is done"
+    synchronised_by = "the call returns when it is done"
 
     def __init__(self, infer: Callable[[Batch], object], size: Size) -> None:
         self._infer, self._size = infer, size
@@ -111,12 +112,12 @@ class CpuBench:
 
 
 class DeviceBench:
-    """An engine that takes tensors of a device."""
+    """An engine that takes tensors on a device."""
 
-    waits = "marks in the device's queue, the last one waited for"
+    synchronised_by = "CUDA events, the last one waited for"
 
     def __init__(self, engine: Any, size: Size, device: str = "cuda", free_bytes: int = 0) -> None:
-        """``free_bytes``: of the device before the engine was opened."""
+        """``free_bytes`` is the device's free memory before the engine was opened."""
         import torch
 
         from stream.engines.streams import DeviceStreams
@@ -127,43 +128,32 @@ class DeviceBench:
         self._pixels: dict[int, Any] = {}
 
     def time_ms(self, batch: int) -> float:
-        """By the device's clock. Raises EngineError where that was read before the work was done."""
+        """Time of one run by the device's clock. Raises EngineError if the clock was read before the work was done."""
         if batch not in self._pixels:
             noise = self._torch.randn(batch, 3, *self._size).to(self._device)
             self._pixels = {batch: noise.contiguous(memory_format=self._torch.channels_last)}
         start = perf_counter()
-        with self._streams.on("work"):
-            begun = self._streams.mark("work")
+        with self._streams.on("compute"):
+            begun = self._streams.record("compute")
             self._engine.infer(pixels=self._pixels[batch])
-            done = self._streams.mark("work")
+            done = self._streams.record("compute")
         done.wait()
         host_ms = 1e3 * (perf_counter() - start)
         device_ms = done.ms_since(begun)
-        check_waited(done.reached, host_ms, device_ms)
+        check_synchronised(done.completed, host_ms, device_ms)
         return device_ms
 
     def memory_mib(self) -> float:
-        """Everything on the device counts, torch's and TensorRT's; other programs' too."""
+        """All memory taken on the device since the engine was opened: by torch, by TensorRT, and by other programs."""
         if self._device.type != "cuda":
             return peak_resident_mib()
         return (self._free - self._torch.cuda.mem_get_info(self._device)[0]) / MIB
 
 
-def check_waited(reached: bool, host_ms: float, device_ms: float) -> None:
-    """Raises EngineError for a time that was taken before the device had done the work."""
-    if not reached or host_ms < CLOCKS_AGREE * device_ms:
+def check_synchronised(completed: bool, host_ms: float, device_ms: float) -> None:
+    """Raise EngineError for a time that was taken before the device had done the work."""
+    if not completed or host_ms < MIN_HOST_SHARE * device_ms:
         raise EngineError(
-            f"no figure: the host waited {host_ms:.3f} ms for work that takes the device {device_ms:.3f} ms; "
+            f"no result: the host waited {host_ms:.3f} ms for work that takes the device {device_ms:.3f} ms; "
             "it was not synchronised"
         )
-
-
-def peak_resident_mib(process: Path = Path("/proc/self")) -> float:
-    """The most memory in RAM since the last call (Linux, proc(5): clear_refs, VmHWM); NaN where it is not told."""
-    try:
-        lines = (process / "status").read_text(encoding="ascii").splitlines()
-        peak_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-        (process / "clear_refs").write_text("5")
-    except (OSError, StopIteration):
-        return float("nan")
-    return peak_kib / 1024

@@ -1,4 +1,4 @@
-"""What each network costs here: arithmetic, time and memory for a 1280x720 image, each in a process of its own.
+"""The cost of each network on this machine: operations, time and memory for a 1280x720 image, in separate processes.
 
 python -m pipelines.benchmark.per_model tiny --seconds 5      # one network, as JSON
 """
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.benchmark.batch_curve import MIB, check_waited, peak_resident_mib
+from pipelines.benchmark.batch_curve import MIB, check_synchronised
+from pipelines.benchmark.memory import peak_resident_mib
 from stream.core.clock import Stamp
 from stream.errors import EngineError
 from stream.frames import Frame, Size
@@ -28,38 +29,38 @@ from stream.preprocess.geometry import network_size
 from stream.settings import ModelSettings
 
 IMAGE = Size(720, 1280)
-WARM_UP, FEWEST_RUNS = 2, 3
+WARM_UP, MIN_RUNS = 2, 3
 CPU_GFLOP = 400.0
-"""A network of more takes seconds an image on a CPU: measured only when it is named."""
+"""Networks with more operations take seconds per image on a CPU; there they are measured only when named."""
 BATCHES = (1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one network."""
+    """The cost of one network."""
 
     name: str
     size: Size
-    """The network's input for an image of 1280x720."""
+    """Size of the network's input for an image of 1280x720."""
     parameters: int
     gflop: float
-    """Multiplications and additions of one image, counted by torch on tensors without memory."""
+    """Multiplications and additions for one image, in billions, counted by torch on meta tensors."""
     engine: str
     scope: str
     p50_ms: float
-    """Of one image: preprocess, network, resize back; NaN where it was not measured."""
+    """Time of one image: preprocess, network, resize back; NaN if it was not measured."""
     p95_ms: float
     runs: int
     memory_mib: float
-    """The process's largest resident size, or what is in use on the device."""
+    """Peak resident memory of the process, or the memory in use on the device."""
     batches: dict[int, float]
-    """Milliseconds an image, by the number of images at once."""
+    """Milliseconds per image, by batch size."""
     skipped: str = ""
-    """Why it was not measured."""
+    """Why the network was not measured; empty if it was."""
 
 
 def gflop(name: str, size: Size) -> float:
-    """Of one image of that network size; nothing is computed."""
+    """Billions of operations for one input of ``size``. Meta tensors have no memory, so nothing is computed."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -73,7 +74,7 @@ def gflop(name: str, size: Size) -> float:
 
 
 def one_of_each(models: Sequence[DepthModel] = MODELS) -> list[DepthModel]:
-    """Models that cost the same (another training, another last layer) once."""
+    """The networks without those that cost the same as an earlier one (other training, other last layer)."""
     kept: dict[tuple[int, int], DepthModel] = {}
     for model in models:
         kept.setdefault((model.parameters, model.spec.side), model)
@@ -81,7 +82,7 @@ def one_of_each(models: Sequence[DepthModel] = MODELS) -> list[DepthModel]:
 
 
 def measure(name: str, seconds: float) -> Cost:
-    """Here and now. Raises EngineError for a time that was taken before the device had done the work."""
+    """Measure a network in this process. Raises EngineError for a time that was taken without synchronising."""
     model = find(name)
     size = network_size(IMAGE, model.spec)
     settings = ModelSettings(name=name, weights="random", max_batch=max(BATCHES))
@@ -90,7 +91,7 @@ def measure(name: str, seconds: float) -> Cost:
         on_device = not estimator.describe().count("on the CPU")
         times = _times(estimator, [frame], seconds)
         if on_device:
-            _check(estimator, times)
+            _check_device_time(estimator, times)
         batches = {1: float(np.median(times))}
         for count in BATCHES[1:]:
             batches[count] = float(np.median(_times(estimator, [frame] * count, seconds / 2))) / count
@@ -102,42 +103,45 @@ def measure(name: str, seconds: float) -> Cost:
         )
 
 
-def skipped(model: DepthModel, why: str) -> Cost:
-    """What is known of a network without running it."""
+def skipped(model: DepthModel, reason: str) -> Cost:
+    """The cost of a network that is not run: its size and operations only."""
     size, nan = network_size(IMAGE, model.spec), float("nan")
     operations = gflop(model.name, size)
-    return Cost(model.name, size, model.parameters, operations, "-", "-", nan, nan, 0, nan, {}, why)
+    return Cost(model.name, size, model.parameters, operations, "-", "-", nan, nan, 0, nan, {}, reason)
 
 
-def in_a_process(name: str, seconds: float) -> Cost:
-    """``measure`` where no other network has left its memory behind. Raises EngineError with the process's words."""
+def measure_in_process(name: str, seconds: float) -> Cost:
+    """``measure`` in a fresh process, whose memory no other network has used.
+
+    Raises EngineError with the last line that the process printed.
+    """
     command = [sys.executable, "-m", __name__, name, "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise EngineError(f"{name} could not be measured: {said[-1] if said else f'status {done.returncode}'}")
-    found = json.loads(done.stdout)
-    batches = {int(count): ms for count, ms in found.pop("batches").items()}
-    return Cost(**found | {"size": Size(*found["size"]), "batches": batches})
+        lines = done.stderr.strip().splitlines()
+        raise EngineError(f"{name} could not be measured: {lines[-1] if lines else f'status {done.returncode}'}")
+    fields = json.loads(done.stdout)
+    batches = {int(count): ms for count, ms in fields.pop("batches").items()}  # JSON has text keys only
+    return Cost(**fields | {"size": Size(*fields["size"]), "batches": batches})
 
 
 def _times(estimator: Estimator, frames: list[Frame], seconds: float) -> list[float]:
-    """Milliseconds of each run."""
+    """Milliseconds of each run, after the warm-up."""
     for _ in range(WARM_UP):
         estimator.estimate(estimator.prepare(frames))
     times: list[float] = []
     end = monotonic() + seconds
-    while len(times) < FEWEST_RUNS or monotonic() < end:
+    while len(times) < MIN_RUNS or monotonic() < end:
         start = perf_counter()
         estimator.estimate(estimator.prepare(frames))
         times.append(1e3 * (perf_counter() - start))
     return times
 
 
-def _check(estimator: Estimator, times: list[float]) -> None:
-    """A GPU's own clock must not have counted more than we waited."""
+def _check_device_time(estimator: Estimator, times: list[float]) -> None:
+    """Raise EngineError if the GPU's own clock counted more time than the host waited."""
     device_ms = sum(value for name, value in estimator.statistics().items() if name in {"network p50 ms"})
-    check_waited(True, float(np.median(times)), device_ms)
+    check_synchronised(True, float(np.median(times)), device_ms)
 
 
 def _memory_mib(on_device: bool) -> float:

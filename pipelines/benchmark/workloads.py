@@ -1,13 +1,13 @@
-"""What is measured, each in a process of its own: ``python -m pipelines.benchmark.workloads NAME CLIP SECONDS``.
+"""The workloads of the benchmarks; each runs as ``python -m pipelines.benchmark.workloads NAME CLIP SECONDS``.
 
-Every contender prints one JSON object. All run MiDaS_small at 256x256 with random weights: the numbers are about speed
-only. A process of its own, because torch's threads, its allocator and the file caches of one would colour the next.
+A workload prints one JSON object. All but ``networks`` run MiDaS_small at 256x256; weights are random, because the
+numbers are about speed only. Each has its own process, so that torch's threads, its allocator and cached files of one
+do not affect the next.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.benchmark.memory import resident_mib
 from pipelines.components.depth import add_depth
 from stream.frames import Batch, Size, View
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.estimator import Estimator
 from stream.runtime.channel import Policy
 from stream.runtime.pipeline import Pipeline
@@ -32,10 +34,16 @@ from stream.stages.render import render
 
 FPS = 25
 WIDTH, HEIGHT = 640, 480
+SIDE = 256
+SAME_SIZE = Size(192, 256)
+"""Input size at which the networks are compared."""
+WARM_UP = 5
+"""Runs or frames that are not counted."""
+Result = dict[str, Any]
 
 
 def make_clip(path: Path, frames: int) -> Path:
-    """An H.264 mp4 of FFmpeg's moving test pattern, 640x480 at 25 fps."""
+    """Write an H.264 mp4 of FFmpeg's moving test pattern, 640x480 at 25 fps; returns ``path``."""
     import av
 
     pattern = av.open(f"testsrc2=size={WIDTH}x{HEIGHT}:rate={FPS}", format="lavfi")
@@ -43,57 +51,52 @@ def make_clip(path: Path, frames: int) -> Path:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for _, frame in zip(range(frames), pattern.decode(video=0), strict=False):
-            frame.pict_type = 0
+            frame.pict_type = 0  # the pattern's frames are all marked as key frames; let the encoder choose
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
 
-SIDE = 256
-SAME_SIZE = Size(192, 256)
-WARM_UP = 5
-Result = dict[str, Any]
-
-
 def model_settings(layout: str) -> ModelSettings:
+    """MiDaS_small at 256x256 with random weights; ``layout`` is "latency" or "throughput"."""
     return ModelSettings.model_validate(
         {"name": "midas_small", "weights": "random", "side": SIDE, "keep_aspect": False, "layout": layout}
     )
 
 
 def engine(clip: Path, seconds: float) -> Result:
-    """The bare engine: one input that is there already, one output that nobody looks at."""
-    estimator = Estimator(model_settings("latency")).load()
+    """The bare engine: its input is ready before, its output is not read."""
+    estimator = CpuEstimator(model_settings("latency")).load()
     batch = estimator.prepare([next(_images(clip))])
-    times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _for(seconds)]
+    times = [_timed(lambda: estimator.infer_raw(batch)) for _ in _turns(seconds)]
     return {"fps": 1 / median(times), "ms": 1e3 * median(times), "runs": len(times), "engine": estimator.describe()}
 
 
 def networks(clip: Path, seconds: float) -> Result:
-    """The networks in turn, the bare engine at one size for all, each with the threads that it gets here by itself."""
+    """The bare engines of two networks in turn, at the same input size, each with its default number of threads."""
     pixels = np.random.default_rng(0).standard_normal((1, *SAME_SIZE, 3), np.float32).transpose(0, 3, 1, 2)
-    estimators = {name: Estimator(ModelSettings(name=name, weights="random")) for name in ("tiny", "midas_small")}
+    estimators = {name: CpuEstimator(ModelSettings(name=name, weights="random")) for name in ("tiny", "midas_small")}
     times: dict[str, list[float]] = {name: [] for name in estimators}
-    for _ in _for(seconds):
+    for _ in _turns(seconds):
         for name, estimator in estimators.items():
             times[name].append(_timed(partial(estimator.infer_raw, Batch(pixels, ()))))
     return {name: 1e3 * median(each[WARM_UP:]) for name, each in times.items()}
 
 
 def lanes(clip: Path, seconds: float) -> Result:
-    """The bare engine with one image a thread, as the pipeline's layout for throughput uses it."""
-    estimator = Estimator(model_settings("throughput")).load()
+    """The bare engine with one image per thread, as the pipeline's layout "throughput" uses it."""
+    estimator = CpuEstimator(model_settings("throughput")).load()
     batch = estimator.prepare([next(_images(clip))])
     estimator.infer_raw(batch)
     with ThreadPoolExecutor(estimator.lanes) as pool:
         start = perf_counter()
-        lane = [pool.submit(_count, estimator, batch, seconds) for _ in range(estimator.lanes)]
-        counts = [each.result() for each in lane]
+        futures = [pool.submit(_count, estimator, batch, seconds) for _ in range(estimator.lanes)]
+        counts = [future.result() for future in futures]
         return {"fps": sum(counts) / (perf_counter() - start), "lanes": estimator.lanes}
 
 
 def pipeline(clip: Path, seconds: float) -> Result:
-    """File mode: decode, preprocess, network, colour; every frame, no encoder."""
+    """File mode: decode, preprocess, network and colour of every frame, without an encoder."""
     finished: list[float] = []
     pipe, _ = _build(clip, "throughput", "block", finished.append, pace="fast")
     with pipe:
@@ -106,7 +109,7 @@ def pipeline(clip: Path, seconds: float) -> Result:
 
 
 def tutorial(clip: Path, seconds: float) -> Result:
-    """The loop that tutorials show: eager network, one thread of Python, torch's own number of threads."""
+    """The loop that tutorials show: eager network, a single Python thread, torch's default number of threads."""
     import cv2
     import torch
 
@@ -118,10 +121,10 @@ def tutorial(clip: Path, seconds: float) -> Result:
     network.load_state_dict(random_state(find("midas_small")))
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     reader, times = cv2.VideoCapture(str(clip)), []
-    for _ in _for(seconds):
+    for _ in _turns(seconds):
         start = perf_counter()
-        there, image = reader.read()
-        if not there:
+        has_frame, image = reader.read()
+        if not has_frame:  # end of the clip: start again, and do not count this turn
             reader.set(cv2.CAP_PROP_POS_FRAMES, 0)
             continue
         normalised: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB) / 255.0
@@ -139,7 +142,7 @@ def tutorial(clip: Path, seconds: float) -> Result:
 
 
 def live(clip: Path, seconds: float) -> Result:
-    """Live mode: the clip at its own 25 fps, a network slower than that, the newest frame first."""
+    """Live mode: the clip at its own 25 fps, a network slower than that, always the newest frame."""
     samples: list[tuple[float, float]] = []
     ages: list[tuple[float, float]] = []
     pipe, _ = _build(clip, "latency", "latest", lambda now: None, pace="file", ages=ages)
@@ -148,16 +151,16 @@ def live(clip: Path, seconds: float) -> Result:
         start = monotonic()
         while monotonic() - start < seconds:
             pipe.wait(1.0)
-            samples.append((monotonic() - start, _resident_mb()))
+            samples.append((monotonic() - start, resident_mib()))
     stats = pipe.stats()
     age_ms = np.array([1e3 * age for _, age in ages[WARM_UP:]])
     halves = np.array_split(age_ms, 2)
-    rss = [mb for at, mb in samples if at > min(10.0, seconds / 4)]
+    rss = [mib for elapsed_s, mib in samples if elapsed_s > min(10.0, seconds / 4)]  # the first 10 s are warm-up
     return {
         "age_p50_ms": float(np.percentile(age_ms, 50)),
         "age_p95_ms": float(np.percentile(age_ms, 95)),
         "age_p50_ms_halves": [float(np.median(half)) for half in halves],
-        "rss_mb_first_last": [rss[0], rss[-1]],
+        "rss_mib_first_last": [rss[0], rss[-1]],
         "fps": stats.stages[-1].fps,
         "seconds": seconds,
         "network_p50_ms": next(1e3 * s.steps["infer"].p50_s for s in stats.stages if "infer" in s.steps),
@@ -174,7 +177,7 @@ def _build(
     pace: str,
     ages: list[tuple[float, float]] | None = None,
 ) -> tuple[Pipeline, Estimator]:
-    estimator = Estimator(model_settings(layout))
+    estimator = CpuEstimator(model_settings(layout))
     camera = VideoCamera.model_validate({"source": "video", "path": str(clip), "pace": pace, "loop": True})
 
     def arrive(views: Iterable[View]) -> Iterator[View]:
@@ -188,6 +191,7 @@ def _build(
     pipe = Pipeline("bench")
     source = pipe.source("capture", capture(VideoSource(camera)))
     depth = add_depth(pipe, estimator, [source], policy, expect=[Size(480, 640)])
+    # as in the product: a live pipeline drops before its sink, a file pipeline drops nothing
     live_edge: Policy = "drop_oldest" if policy == "latest" else "block"
     views = pipe.stage("render", render(RenderSettings()), [depth], policy=live_edge)
     pipe.stage("arrive", arrive, [views], policy=live_edge)
@@ -199,13 +203,8 @@ def _images(clip: Path) -> Iterator[Any]:
         yield from source.frames(threading.Event())
 
 
-def _resident_mb() -> float:
-    """Memory of this process that is in RAM (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _for(seconds: float) -> Iterator[None]:
+def _turns(seconds: float) -> Iterator[None]:
+    """``WARM_UP`` turns, then as many as fit into ``seconds``."""
     for _ in range(WARM_UP):
         yield None
     end = monotonic() + seconds
@@ -215,7 +214,7 @@ def _for(seconds: float) -> Iterator[None]:
 
 def _count(estimator: Estimator, batch: Batch, seconds: float) -> int:
     runs = 0
-    for _ in _for(seconds):
+    for _ in _turns(seconds):
         estimator.infer_raw(batch)
         runs += 1
     return runs
@@ -227,8 +226,8 @@ def _timed(work: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-CONTENDERS = {each.__name__: each for each in (engine, networks, lanes, pipeline, tutorial, live)}
+WORKLOADS = {each.__name__: each for each in (engine, networks, lanes, pipeline, tutorial, live)}
 
 if __name__ == "__main__":
     name, path, length = sys.argv[1:]
-    print(json.dumps(CONTENDERS[name](Path(path), float(length))))
+    print(json.dumps(WORKLOADS[name](Path(path), float(length))))

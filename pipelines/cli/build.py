@@ -1,4 +1,4 @@
-"""`depthstream models build`: a TensorRT engine of a network, for one size, kept in the cache."""
+"""`depthstream models build`: build a TensorRT engine of a network for one input size and keep it in the cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stream.errors import UsageError
 from stream.frames import Size
-from stream.inference.estimator import network_of
 from stream.models.base import DepthModel
 from stream.models.catalog import find as find_model
+from stream.models.loading import load_network, provenance
 from stream.settings import ModelSettings
 
 if TYPE_CHECKING:
     from stream.engines.precision import Precision
-    from stream.engines.tensorrt.progress import Progress as Told
+    from stream.engines.tensorrt.progress import Progress as OnProgress
     from stream.engines.tensorrt.store import StoredEngine
 
 
@@ -36,42 +36,44 @@ def build_engine(
     rebuild: bool = False,
     folder: Path | None = None,
 ) -> int:
-    """Print where the engine is, its size and the seconds it took; an engine that is there already is not rebuilt.
+    """Build the engine unless it is stored already; print its path, its size in MB and the seconds it took.
 
-    Where there is a GPU the engine gate judges it; the exit status is 1 if it is refused.
-    ``size`` is "WxH" of the network's input. ``folder``: instead of the cache. Raises UnknownModel, UsageError,
-    MissingPackage, WeightsError, EngineError.
+    On a machine with a GPU the engine gate checks the engine; the exit status is 1 if the gate refuses it. ``size`` is
+    "WxH" of the network's input; ``folder`` replaces the cache. Raises UnknownModel, UsageError, MissingPackage,
+    WeightsError and EngineError.
     """
     model = find_model(name)
-    wanted = network_input(size, model)
+    input_size = network_input(size, model)
     if batch < 1:
         raise UsageError(f"--batch {batch}: an engine takes at least one image")
-    stored, seconds = _found_or_made(model, wanted, batch, precision, weights, tuple(float32_parts), rebuild, folder)
+    stored, seconds = _find_or_build(
+        model, input_size, batch, precision, weights, tuple(float32_parts), rebuild, folder
+    )
     print(stored.path)
-    took = "was there already" if seconds is None else f"built in {seconds:.1f} s"
-    about = f"{name}, {wanted} (width x height), batch 1 to {batch}, {precision}"
-    print(f"{about}: {stored.size_bytes / 1e6:.1f} MB, {took} by {stored.recipe.flavour} {stored.recipe.version}")
-    return _judged(model, ModelSettings(name=model.name, weights=weights, max_batch=batch), stored)
+    origin = "already built" if seconds is None else f"built in {seconds:.1f} s"
+    about = f"{name}, {input_size} (width x height), batch 1 to {batch}, {precision}"
+    print(f"{about}: {stored.size_bytes / 1e6:.1f} MB, {origin} by {stored.recipe.flavour} {stored.recipe.version}")
+    return _gate(model, ModelSettings(name=model.name, weights=weights, max_batch=batch), stored)
 
 
-def _judged(model: DepthModel, settings: ModelSettings, stored: StoredEngine) -> int:
-    """What the engine gate says, or why it says nothing; 1: refused."""
+def _gate(model: DepthModel, settings: ModelSettings, stored: StoredEngine) -> int:
+    """Run the engine gate and print its verdict, or why it was not run; returns 1 if the engine is refused."""
     if settings.weights == "random":
-        print("random weights: good for measuring speed only, not judged by the engine gate")
+        print("random weights: good for measuring speed only, not checked by the engine gate")
         return 0
     from stream.engines.tensorrt import api
 
-    if api.gpu() is None:
-        print("not judged by the engine gate, which needs the GPU: that is done when a pipeline first uses it there")
+    if api.current_gpu() is None:
+        print("not checked by the engine gate, which needs the GPU: that is done when a pipeline first uses it there")
         return 0
-    from stream.inference.gpu_engines import refusal_of
+    from stream.inference.gpu_engines import why_engine_refused
 
-    why_not = refusal_of(model, settings, stored)
-    print(f"accepted by the engine gate: {stored.verdict_path}" if why_not is None else f"REFUSED: {why_not}")
-    return 0 if why_not is None else 1
+    refusal = why_engine_refused(model, settings, stored)
+    print(f"accepted by the engine gate: {stored.verdict_path}" if refusal is None else f"REFUSED: {refusal}")
+    return 0 if refusal is None else 1
 
 
-def _found_or_made(
+def _find_or_build(
     model: DepthModel,
     size: Size,
     batch: int,
@@ -81,27 +83,26 @@ def _found_or_made(
     rebuild: bool,
     folder: Path | None,
 ) -> tuple[StoredEngine, float | None]:
+    """The engine, and the seconds that building took; None if it was stored already."""
     from stream.engines.tensorrt import api, request
     from stream.engines.tensorrt.build import Profile
     from stream.engines.tensorrt.store import EngineStore
-    from stream.inference.tensorrt_engines import engines_folder, source_of
+    from stream.inference.tensorrt_engines import engines_folder
     from stream.models.networks import outputs_of
 
     trt = api.load()
-    source, profile = source_of(model, weights), Profile(size, batch, batch)
-    order = request.BuildRequest(model.name, source, profile, precision, parts, outputs_of(model.name))
-    store, gpu = EngineStore(folder or engines_folder()), api.gpu()
-    if not rebuild and (there := request.find(order, store, trt, gpu)) is not None:
-        return there, None
-    with _bar(model.name) as told:
-        made = request.make(
-            order, network_of(model, ModelSettings(name=model.name, weights=weights)), store, trt, gpu, told
-        )
-    return made, made.build_s
+    source, profile = provenance(model, weights), Profile(size, batch, batch)
+    wanted = request.BuildRequest(model.name, source, profile, precision, parts, outputs_of(model.name))
+    store, gpu = EngineStore(folder or engines_folder()), api.current_gpu()
+    if not rebuild and (stored := request.find_exact(wanted, store, trt, gpu)) is not None:
+        return stored, None
+    with _bar(model.name) as on_progress:
+        built = request.build_and_store(wanted, load_network(model, weights), store, trt, gpu, on_progress)
+    return built, built.build_s
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Told]:
+def _bar(name: str) -> Iterator[OnProgress]:
     err = Console(stderr=True)
     columns = (TextColumn(name), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -110,12 +111,12 @@ def _bar(name: str) -> Iterator[Told]:
 
 
 def network_input(text: str, model: DepthModel) -> Size:
-    """ "WxH" as the network takes it. Raises UsageError with the nearest that it does."""
+    """Parse "WxH", a size that the network takes. Raises UsageError that names the nearest possible size."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     if match is None:
         raise UsageError(f'--size {text}: it is width x height of the network\'s input, such as "256x192"')
     width, height, multiple = int(match[1]), int(match[2]), model.spec.multiple
-    if model.spec.fixed and (height, width) != _fixed(model):
+    if model.spec.fixed_size and (height, width) != _fixed(model):
         raise UsageError(f"--size {text}: {model.name} takes {_fixed(model)} only")
     if height % multiple or width % multiple or not height or not width:
         near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in (width, height))

@@ -1,4 +1,7 @@
-"""`depthstream depth`: images, folders and videos to depth; an input that cannot be read stops no other."""
+"""`depthstream depth`: estimate the depth of images, folders and videos, one after the other.
+
+An input that cannot be read does not stop the others.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines import conversion
-from pipelines.cli.inputs import Input, left_out, plan
+from pipelines.cli.inputs import Input, plan, unused_files
 from pipelines.cli.table import stats_table
-from pipelines.process.runner import Ending, run
+from pipelines.process.runner import RunResult, run
 from stream.core.log import redact
 from stream.errors import DepthStreamError, ImageError, SinkError, SourceError, UsageError
 from stream.frames import View
@@ -42,16 +45,20 @@ def run_depth(
     weights: Literal["trained", "random"],
     fov_deg: float | None = None,
 ) -> int:
-    """Convert every input; the exit status is that of the first failure. ``fov_deg``: of the camera of all of them."""
+    """Convert every input and return the exit status of the first failure.
+
+    ``fov_deg``: horizontal field of view of the camera that took all the inputs. Raises UsageError and SinkError.
+    """
     inputs = plan(paths, output, [suffix for each in _formats(form) for suffix in SUFFIXES[each]])
-    _make(output)
+    _make_folder(output)
     for path in paths:
-        if line := left_out(path):
-            _say(line)
+        if line := unused_files(path):
+            _print(line)
+    # one image per core finishes a third more images than all cores on one (docs/why/decisions/0004)
     settings = ModelSettings(name=model, weights=weights, layout="throughput")
-    with estimator_for(settings, waits=True) as estimator:
+    with estimator_for(settings, waits=True) as estimator:  # waits: all depth comes from the same engine
         if fov_deg is not None and estimator.model.kind != "metric":
-            _say(f"--fov changes nothing: {model} does not tell metres (depthstream models list: which networks do)")
+            _print(f"--fov changes nothing: {model} is not metric (depthstream models list: which networks are)")
         optics = IntrinsicsSettings(fov_deg=fov_deg) if fov_deg is not None else None
         return _convert_all(inputs, estimator, RenderSettings(colormap=colormap), optics, form, output)
 
@@ -66,22 +73,22 @@ def _convert_all(
 ) -> int:
     status, frames, start = 0, 0, monotonic()
     for number, each in enumerate(inputs, 1):
-        was_there = each.folder.exists()
+        existed = each.folder.exists()
         pipe = conversion.build(each.source, estimator, render, *_sinks(each, form, estimator), optics=optics)
         with ExitStack() as stack:
             watch = _progress(stack, each)
-            ending = run(pipe, watch=watch)
-        frames += _written(ending.stats)
-        status = status or ending.exit_status
-        if ending.exit_status and not was_there:
+            result = run(pipe, watch=watch)
+        frames += _written(result.stats)
+        status = status or result.exit_status
+        if result.exit_status and not existed:
             with suppress(OSError):
-                each.folder.rmdir()  # goes if nothing was written into it
-        untried = 0 if _goes_on(ending) else len(inputs) - number
-        if ending.error is not None:
-            _report(ending.error, untried)
-        if not _goes_on(ending):
-            if ending.error is None:  # interrupted: what there was so far
-                out.print(stats_table(ending.stats))
+                each.folder.rmdir()  # succeeds only if nothing was written into it
+        untried = 0 if _may_continue(result) else len(inputs) - number
+        if result.error is not None:
+            _report(result.error, untried)
+        if not _may_continue(result):
+            if result.error is None:  # interrupted: show the statistics up to here
+                out.print(stats_table(result.stats))
             break
     if status and not frames:
         return status
@@ -92,20 +99,20 @@ def _convert_all(
     return status
 
 
-def _goes_on(ending: Ending) -> bool:
-    """After a bad input the others still have their turn; a full disk or missing weights would meet them all."""
-    return ending.exit_status == 0 or isinstance(ending.error, SourceError | ImageError)
+def _may_continue(result: RunResult) -> bool:
+    """True after a bad input, which the others do not share; a full disk or missing weights would fail them all."""
+    return result.exit_status == 0 or isinstance(result.error, SourceError | ImageError)
 
 
 def _sinks(each: Input, form: FormatOption, estimator: Estimator) -> list[Sink[View]]:
-    wanted = _formats(form)
+    formats = _formats(form)
     sinks: list[Sink[View]] = []
-    if each.video is not None and "color" in wanted:
-        wanted.discard("color")
+    if each.video is not None and "color" in formats:
+        formats.discard("color")
         metadata = {"comment": f"depth by {estimator.model.name} ({estimator.settings.weights} weights)"}
         sinks.append(Recorder(RecordSettings(path=str(each.video)), metadata=metadata))
-    if wanted:
-        sinks.append(DepthFiles(each.folder, frozenset(wanted), name=each.name, source=each.origin))
+    if formats:
+        sinks.append(DepthFiles(each.folder, frozenset(formats), name=each.name, source=each.origin))
     return sinks
 
 
@@ -136,14 +143,14 @@ def _written(stats: PipelineStats) -> int:
 
 def _report(error: DepthStreamError, untried: int) -> None:
     rest = f"; {untried} further input{'s were' if untried > 1 else ' was'} not tried" if untried else ""
-    _say(f"{error}{rest}")
+    _print(f"{error}{rest}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(f"depthstream: {redact(line)}", file=sys.stderr)
 
 
-def _make(output: Path) -> None:
+def _make_folder(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

@@ -1,6 +1,6 @@
-"""Where the program begins.
+"""The entry point of the program.
 
-Imports nothing but Python's own at first: whoever presses Ctrl-C while the rest is being loaded gets one line, too.
+Only the standard library is imported at module level, so that Ctrl-C during the other imports also ends in one line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 import sys
 from contextlib import contextmanager
 
-from pipelines.cli.failures import for_machines, interrupted, report
+from pipelines.cli.failures import interrupted, logs_json, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 5 ms
@@ -20,35 +20,39 @@ if TYPE_CHECKING:  # typing itself costs 5 ms
 
 
 def main() -> NoReturn:
-    """Run the command line; every failure is one line on standard error and an exit status."""
-    with ends_at_once():
+    """Run the command line. Every failure ends in one line on standard error and an exit status."""
+    with exits_on_interrupt():
         from pipelines.cli.app import app
         from pipelines.process.signals import signals_interrupt
         from stream.engines.cpu_setup import wait_without_spinning
-    wait_without_spinning()
+    wait_without_spinning()  # must be set before torch is loaded
     try:
         with signals_interrupt():
             app()
     except KeyboardInterrupt as interrupt:
         sys.exit(interrupted(interrupt))
     except Exception as error:
-        if "--debug" in sys.argv and not for_machines():
+        if "--debug" in sys.argv and not logs_json():
             raise
         sys.exit(report(error))
     sys.exit(0)
 
 
 @contextmanager
-def ends_at_once() -> Iterator[None]:
-    """Inside, Ctrl-C leaves the process as it stands: nothing is open yet, and half-loaded modules would complain."""
+def exits_on_interrupt() -> Iterator[None]:
+    """Inside, Ctrl-C exits at once without cleaning up.
+
+    Nothing is open yet, and a KeyboardInterrupt in the middle of an import prints tracebacks of half-loaded modules.
+    """
     before = signal.getsignal(signal.SIGINT)
-    is_usual = before is signal.default_int_handler and _is_main_thread()
-    if is_usual:
-        signal.signal(signal.SIGINT, _leave)
+    # a handler of the embedding program stays, and only the main thread may set one
+    replaces = before is signal.default_int_handler and _is_main_thread()
+    if replaces:
+        signal.signal(signal.SIGINT, _exit_now)
     try:
         yield
     finally:
-        if is_usual:
+        if replaces:
             signal.signal(signal.SIGINT, before)
 
 
@@ -58,7 +62,7 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _exit_now(number: int, frame: FrameType | None) -> None:
     os.write(2, b"depthstream: interrupted\n")
     os._exit(128 + number)
 

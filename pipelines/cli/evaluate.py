@@ -1,4 +1,4 @@
-"""`depthstream eval`: how good is a network? One table, JSON, and a contact sheet."""
+"""`depthstream eval`: measure the accuracy of a network; prints a table, writes JSON and a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipelines.cli.json_file import check_writable, console_beside, write_json
+from pipelines.cli.json_file import check_writable, table_console, write_json
 from pipelines.cli.scores import score_table
 from pipelines.evaluation.data_sets import open_data_set
 from pipelines.evaluation.flicker import FRAMES, Flicker, flicker
-from pipelines.evaluation.result import Result, judge
+from pipelines.evaluation.result import Result, score_sample
 from pipelines.evaluation.sample import DataSet
 from pipelines.evaluation.sheet import chosen_rows, sheet_row, write_sheet
 from pipelines.evaluation.summary import about_model, flicker_json, summary_json
@@ -30,18 +30,18 @@ from stream.settings import ModelSettings
 err = Console(stderr=True)
 
 Advance = Callable[[str], object]
-"""Told what comes next; called after every image."""
+"""Called after every image with the name of the step that is under way."""
 
 
 @dataclass
 class Results:
-    """What is known so far: an interrupt may come at any moment."""
+    """The results so far; filled step by step, because an interrupt may come at any moment."""
 
-    judgements: dict[str, list[Result]] = field(default_factory=dict)
-    """By data set, without their images."""
+    by_data_set: dict[str, list[Result]] = field(default_factory=dict)
+    """Results by the name of the data set."""
     flicker: list[Flicker] = field(default_factory=list)
     rows: list[Image] = field(default_factory=list)
-    """Of the contact sheet."""
+    """Rows of the contact sheet, (h, W, 3) uint8 BGR."""
     engine: str = "not loaded"
     interrupted: bool = False
 
@@ -55,19 +55,20 @@ def run_eval(
     json_file: Path | None,
     sheet: Path | None,
 ) -> int:
-    """Score a network on each data set; the exit status, 130 when interrupted."""
-    data_sets = _opened(data, views)
+    """Score a network on each data set and report; returns the exit status, 130 when interrupted."""
+    data_sets = _open(data, views)
     for path in (json_file, sheet):
         if path is not None:
             check_writable(path)
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet {sheet}: must end in .png")
+    # waits: every image is scored with the same engine, also those of a new shape
     estimator = estimator_for(ModelSettings(name=model, weights=weights), waits=True)
     results = Results()
     try:
         with _progress(sum(map(len, data_sets)) + _clip_frames(data_sets)) as advance:
             evaluate(estimator, data_sets, results, advance, with_sheet=sheet is not None)
-    finally:  # an image that cannot be read does not take the others' figures with it
+    finally:  # an image that cannot be read must not discard the results of the others
         _report(estimator, data_sets, results, json_file, sheet)
     return 130 if results.interrupted else 0
 
@@ -75,16 +76,16 @@ def run_eval(
 def evaluate(
     estimator: Estimator, data_sets: Sequence[DataSet], results: Results, advance: Advance, *, with_sheet: bool
 ) -> None:
-    """Fill ``results``; Ctrl-C ends it early and is noted there."""
+    """Fill ``results``; Ctrl-C ends the evaluation early and sets ``results.interrupted``."""
     *starts, images = accumulate(map(len, data_sets), initial=0)
-    on_sheet = chosen_rows(images) | set(starts)  # something of every data set
+    on_sheet = chosen_rows(images) | set(starts)  # the first image of every data set is always on the sheet
     try:
         with estimator:
             results.engine = estimator.describe()
-            for number, (data_set, judgement) in enumerate(_judged(estimator, data_sets)):
-                results.judgements.setdefault(data_set.name, []).append(judgement)
+            for number, (data_set, result) in enumerate(_scored(estimator, data_sets)):
+                results.by_data_set.setdefault(data_set.name, []).append(result)
                 if with_sheet and number in on_sheet:
-                    results.rows.append(sheet_row(judgement))
+                    results.rows.append(sheet_row(result))
                 advance(data_set.name)
             if _clip_frames(data_sets):
                 results.flicker += flicker(estimator, lambda: advance("flicker"))
@@ -92,13 +93,13 @@ def evaluate(
         results.interrupted = True
 
 
-def _judged(estimator: Estimator, data_sets: Sequence[DataSet]) -> Iterator[tuple[DataSet, Result]]:
+def _scored(estimator: Estimator, data_sets: Sequence[DataSet]) -> Iterator[tuple[DataSet, Result]]:
     for data_set in data_sets:
         for sample in data_set:
-            yield data_set, judge(estimator, sample)
+            yield data_set, score_sample(estimator, sample)
 
 
-def _opened(data: Sequence[str], views: int) -> list[DataSet]:
+def _open(data: Sequence[str], views: int) -> list[DataSet]:
     data_sets = [open_data_set(name, views=views) for name in data]
     names = [data_set.name for data_set in data_sets]
     if len(set(names)) < len(names):
@@ -107,7 +108,7 @@ def _opened(data: Sequence[str], views: int) -> list[DataSet]:
 
 
 def _clip_frames(data_sets: Sequence[DataSet]) -> int:
-    """Flicker belongs to the rendered data: only there it is known what stands still."""
+    """Frames of the flicker clips. Flicker is measured with rendered data only, where static pixels are known."""
     return FRAMES if any(data_set.name == "synthetic" for data_set in data_sets) else 0
 
 
@@ -116,14 +117,14 @@ def _progress(total: int) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("loading", total=total)
-        yield lambda what: bar.update(task, advance=1, description=what)
+        yield lambda step: bar.update(task, advance=1, description=step)
 
 
 def _report(
     estimator: Estimator, data_sets: Sequence[DataSet], results: Results, json_file: Path | None, sheet: Path | None
 ) -> None:
-    done = [(each, results.judgements[each.name]) for each in data_sets if each.name in results.judgements]
-    out = console_beside(json_file)
+    done = [(each, results.by_data_set[each.name]) for each in data_sets if each.name in results.by_data_set]
+    out = table_console(json_file)
     if done:
         out.print(score_table(estimator, done, results.flicker))
     if json_file is not None and (done or results.interrupted):
@@ -132,16 +133,16 @@ def _report(
         write_sheet(sheet, results.rows)
         out.print(f"Wrote {sheet}.", highlight=False, markup=False, soft_wrap=True)
     if results.interrupted:
-        scored, wanted = sum(len(judgements) for _, judgements in done), sum(map(len, data_sets))
-        err.print(f"depthstream: interrupted after {scored} of {wanted} images")
+        scored, total = sum(len(scores) for _, scores in done), sum(map(len, data_sets))
+        err.print(f"depthstream: interrupted after {scored} of {total} images")
     if estimator.settings.weights == "random":
-        err.print("depthstream: random weights: these figures say nothing about a trained network")
+        err.print("depthstream: random weights: these numbers say nothing about a trained network")
 
 
 def _as_json(estimator: Estimator, done: Sequence[tuple[DataSet, list[Result]]], results: Results) -> dict[str, Any]:
     return {
         **about_model(estimator, results.engine),
         "interrupted": results.interrupted,
-        "data": [summary_json(each.name, each.about, judgements, len(each)) for each, judgements in done],
+        "data": [summary_json(each.name, each.about, scores, len(each)) for each, scores in done],
         "flicker": flicker_json(results.flicker),
     }

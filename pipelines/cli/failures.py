@@ -1,6 +1,6 @@
-"""How every failure reaches the person at the keyboard: one line, and an exit status.
+"""Report every failure as one line on standard error, and choose the exit status.
 
-Imports nothing but Python's own at first, as ``pipelines.cli.entry``.
+Only the standard library is imported at module level, for the reason given in ``pipelines.cli.entry``.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ import sys
 
 
 def interrupted(interrupt: KeyboardInterrupt) -> int:
-    """Say so; the exit status. A run that has begun says more, with its own figures (``pipelines.process.runner``)."""
+    """Report an interrupt and return its exit status.
+
+    Once a pipeline runs, ``pipelines.process.runner`` handles interrupts itself and still prints the statistics.
+    """
     from pipelines.process.signals import Terminated, status_of
 
-    _say(f"ended by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted")
+    _print(f"ended by {interrupt}" if isinstance(interrupt, Terminated) else "interrupted")
     return status_of(interrupt)
 
 
-def for_machines() -> bool:
-    """The log is read by a program: whatever is said on standard error is an event."""
+def logs_json() -> bool:
+    """True if a program reads the log, so that every line on standard error must be a JSON event."""
     return "--log-json" in sys.argv
 
 
 def report(error: Exception) -> int:
-    """Say it; the exit status."""
+    """Report an error and return its exit status."""
     from stream.errors import DepthStreamError
 
     if isinstance(error, DepthStreamError):
@@ -31,17 +34,17 @@ def report(error: Exception) -> int:
         text = "OpenCV needs libGL: apt-get install libgl1 libglib2.0-0; or: pip install opencv-python-headless"
     else:
         text = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-    _say(text)
+    _print(text)
     return error.exit_status if isinstance(error, DepthStreamError) else 1
 
 
-def _say(text: str) -> None:
-    """For people a line, for machines an event; the traceback of what is being handled with --debug."""
+def _print(text: str) -> None:
+    """Print a plain line, or log a JSON event; with --debug the event has the traceback of the current exception."""
     import logging
 
     from stream.core.log import redact
 
-    if for_machines():
+    if logs_json():
         logging.getLogger("pipelines.cli").error("%s", redact(text), exc_info="--debug" in sys.argv)
     else:
         print(f"depthstream: {redact(text)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`depthstream keys`: who may read what a publisher sends. Secrets are in files only, never printed."""
+"""`depthstream keys`: create and list the keys of readers. Secrets stay in files and are never printed."""
 
 from __future__ import annotations
 
@@ -12,39 +12,42 @@ from rich.text import Text
 
 from stream.publisher.curve_keys import SECRET, Client, check_permissions, create, keys_folder, load_clients
 
-NONE = "no client may read yet: depthstream keys new NAME"
+NO_CLIENTS = "no client may read yet: depthstream keys new NAME"
 
 
 def new(name: str, folder: Path | None) -> None:
-    """Make a key pair for a reader, and the publisher's own if it is missing; say what to do with which file.
+    """Create a key pair for a reader, and the publisher's own if it is missing; print where each file belongs.
 
-    Raises UsageError for a name that is taken or cannot be one, SinkError for a folder that cannot be used.
+    Raises UsageError for a name that is taken or invalid, SinkError for a folder that cannot be used.
     """
     folder = _folder(folder)
     client = create(folder, name)
     secret = client.file.with_suffix(SECRET)
     print(f'key "{name}" made; its public key is {client.public.decode()}')
-    print("\nCarry to the reader's machine, into a folder of its own that nobody else may enter (chmod 700):")
+    print("\nCopy to the reader's machine, into a folder of its own that only its owner may enter (chmod 700):")
     print(f"  {folder / 'server.key'}    (no secret)")
     print(f"  {secret}    (secret: use scp or a stick; afterwards delete it here)")
-    print("\nStays on this machine:")
+    print("\nKeep on this machine:")
     print(f"  {folder / 'server.key_secret'}    (secret)")
     print(f"  {client.file}    (no secret; to shut the reader out, delete it and restart the publisher)")
     print(f'\nThe publisher: [publish] keys = "{folder}"')
-    print("A publisher that runs already knows the new key; a reader that it refused comes in by itself.")
+    print("A running publisher accepts the new key at once; a reader that it refused before reconnects by itself.")
 
 
 def list_keys(folder: Path | None, *, as_json: bool = False) -> None:
-    """Every client that may read, as a table or as JSON. Raises SinkError for a folder missing or open to others."""
+    """Print every client that may read, as a table or as JSON.
+
+    Raises SinkError for a folder that is missing or open to other users.
+    """
     folder = _folder(folder)
     check_permissions(folder)
     clients = load_clients(folder)
     if as_json:
-        print(json.dumps([_facts(client) for client in clients], indent=2))
+        print(json.dumps([_client_json(client) for client in clients], indent=2))
     elif clients:
         Console().print(_table(clients))
     else:
-        print(NONE)
+        print(NO_CLIENTS)
 
 
 def _folder(given: Path | None) -> Path:
@@ -56,15 +59,15 @@ def _table(clients: tuple[Client, ...]) -> Table:
     for heading in ("client", "public key", "secret here", "file"):
         table.add_column(heading, no_wrap=heading == "public key", overflow="fold")
     for client in clients:
-        facts = _facts(client)
-        cells = (client.name, facts["public_key"], "yes" if facts["secret_here"] else "no", client.file.name)
-        table.add_row(*(Text(str(cell)) for cell in cells))  # Text: a "[" in a key is no markup
-    table.caption = f"in {clients[0].file.parent}    a secret here: carry it to its reader, then delete it"
+        row = _client_json(client)
+        cells = (client.name, row["public_key"], "yes" if row["secret_here"] else "no", client.file.name)
+        table.add_row(*(Text(str(cell)) for cell in cells))  # Text: "[" in a key is no markup
+    table.caption = f"in {clients[0].file.parent}    a secret here: copy it to its reader, then delete it"
     table.caption_justify = "left"
     return table
 
 
-def _facts(client: Client) -> dict[str, object]:
+def _client_json(client: Client) -> dict[str, object]:
     return {
         "client": client.name,
         "public_key": client.public.decode(),

@@ -1,4 +1,4 @@
-"""`depthstream rtsp` and `depthstream webcam`: live cameras without a config file."""
+"""`depthstream rtsp` and `depthstream webcam`: depth of live cameras without a config file."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from stream.sources.network.connection import RTSP_SCHEMES
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a webcam is asked for; it may give something else."""
+class CaptureFormat:
+    """The format requested from a webcam, which may deliver another one."""
 
     size: str | None
-    """"640x480", width first."""
+    """Width x height, such as "640x480"."""
     fps: float | None
     pixel_format: str | None
 
     def settings(self) -> dict[str, Any]:
-        """As in a config file. Raises UsageError for a size that is none."""
-        asked: dict[str, Any] = {"fps": self.fps, "pixel_format": self.pixel_format}
+        """The same as keys of a config file. Raises UsageError for a malformed size."""
+        keys: dict[str, Any] = {"fps": self.fps, "pixel_format": self.pixel_format}
         if self.size is not None:
             width, _, height = self.size.lower().partition("x")
             if not (width.isdigit() and height.isdigit()):
                 raise UsageError(f"--size {self.size}: expected width x height, for example --size 640x480")
-            asked |= {"width": int(width), "height": int(height)}
-        return asked
+            keys |= {"width": int(width), "height": int(height)}
+        return keys
 
 
 def run_rtsp(
@@ -48,36 +48,36 @@ def run_rtsp(
     fov_deg: float | None,
     record: Path | None,
     window: bool,
-    **how: Any,
+    **options: Any,
 ) -> int:
-    """Depth of all ``urls`` until Ctrl-C; ``how``: as for ``run_pipeline``; the exit status."""
+    """Run the live pipeline on all ``urls``; ``options`` are those of ``run_pipeline``. Returns the exit status."""
     cameras = [
-        {"source": _kind(url), "name": name, "url": url, "transport": transport}
+        {"source": _source_type(url), "name": name, "url": url, "transport": transport}
         for url, name in zip(urls, names_of(urls), strict=True)
     ]
     data = {"pipeline": "rtsp", **_settings(cameras, model, fov_deg, record)}
     settings = parse(rtsp.RtspSettings, data, origin="depthstream rtsp")
-    return _run(rtsp.build, settings, "depthstream rtsp", window=window, **how)
+    return _run(rtsp.build, settings, "depthstream rtsp", window=window, **options)
 
 
 def run_webcam(
     devices: Sequence[str],
-    asked: Asked,
+    requested: CaptureFormat,
     *,
     model: str,
     fov_deg: float | None,
     record: Path | None,
     window: bool,
-    **how: Any,
+    **options: Any,
 ) -> int:
-    """Depth of the cameras at this machine until Ctrl-C; the exit status."""
+    """Run the live pipeline on webcams; ``options`` are those of ``run_pipeline``. Returns the exit status."""
     cameras = [
-        {"source": "webcam", "name": name, "device": device, **asked.settings()}
+        {"source": "webcam", "name": name, "device": device, **requested.settings()}
         for device, name in zip(devices, names_of(devices), strict=True)
     ]
     data = {"pipeline": "webcam", **_settings(cameras, model, fov_deg, record)}
     settings = parse(webcam.WebcamSettings, data, origin="depthstream webcam")
-    return _run(webcam.build, settings, "depthstream webcam", window=window, **how)
+    return _run(webcam.build, settings, "depthstream webcam", window=window, **options)
 
 
 def _run(
@@ -87,35 +87,35 @@ def _run(
     *,
     window: bool,
     web_address: str | None = None,
-    **how: Any,
+    **options: Any,
 ) -> int:
-    """With a window or a page for the images, both, or neither; the exit status."""
+    """Run the pipeline with a window, the web page, both or neither; returns the exit status."""
     controls, cameras = ViewControls(settings.render.colormap), [camera.name for camera in settings.cameras]
     preview = Preview(controls) if window else None
     loop = preview.window(title, cameras) if preview else None
     web = web_at(web_address, settings.model, cameras, controls)
-    return run_pipeline(build(settings, preview, web=web), window=loop, web=web, **how)
+    return run_pipeline(build(settings, preview, web=web), window=loop, web=web, **options)
 
 
-def names_of(places: Sequence[str]) -> list[str]:
-    """A name for each camera: its host or device, numbered where several would have the same."""
-    hosts = [f"webcam{host}" if host.isdigit() else host or "camera" for host in map(_host, places)]
+def names_of(addresses: Sequence[str]) -> list[str]:
+    """A name for each URL or device: its host or device name, numbered if several would have the same name."""
+    hosts = [f"webcam{host}" if host.isdigit() else host or "camera" for host in map(_host, addresses)]
     return [
         host if hosts.count(host) == 1 else f"{host}-{hosts[: number + 1].count(host)}"
         for number, host in enumerate(hosts)
     ]
 
 
-def _host(place: str) -> str:
-    """Of a URL the host, of a device's path its last part, else what stands before the first colon."""
+def _host(address: str) -> str:
+    """The host of a URL, the last part of a device's path, or else the text before the first colon."""
     try:
-        host = urlsplit(place).hostname
-    except ValueError:  # a "[" in a password is taken for an IPv6 address
+        host = urlsplit(address).hostname
+    except ValueError:  # urlsplit takes a "[" in a password for an IPv6 address
         host = None
-    return host or place.partition(":")[0].strip("/").rpartition("/")[2]
+    return host or address.partition(":")[0].strip("/").rpartition("/")[2]
 
 
-def _kind(url: str) -> str:
+def _source_type(url: str) -> str:
     return "rtsp" if url.partition("://")[0].lower() in RTSP_SCHEMES else "url"
 
 

@@ -1,4 +1,4 @@
-"""`depthstream models`: which networks there are, and their weights."""
+"""`depthstream models`: list the networks; download, verify and locate their weights."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from rich.table import Table
 
 from stream.core.suggest import nearest
 from stream.errors import UnknownModel, WeightsError
-from stream.models.base import DepthModel, SegmenterModel, Trained
+from stream.models.base import DepthModel, HasWeights, SegmenterModel
 from stream.models.cache import weights_path
 from stream.models.catalog import MODELS, SEGMENTERS
-from stream.models.download.licences import accepted_at, for_commerce, terms_of
+from stream.models.download.licences import accepted_at, allows_commercial_use, terms_of
 
 Network: TypeAlias = DepthModel | SegmenterModel
 
 ALL: tuple[Network, ...] = (*MODELS, *SEGMENTERS)
-"""In the order in which they are listed."""
+"""Every network, in the order of the list."""
 
 
 def find(name: str) -> Network:
-    """The network of that name. Raises UnknownModel naming the one that looks most like it."""
+    """The network of that name. Raises UnknownModel, which suggests the most similar name."""
     known = {model.name: model for model in ALL}
     if name not in known:
         raise UnknownModel(f'no model "{name}"{nearest(name, known)}')
     return known[name]
 
 
-WORDS = {"metric": "metres", "relative_inverse": "relative"}
+OUTPUTS = {"metric": "metres", "relative_inverse": "relative"}
 LEGEND = """\
 relative: inverse depth of unknown scale and shift, larger is nearer
 * not for commercial use, + other restrictions: both need --accept-licence; ~ four bytes a parameter
@@ -41,9 +41,9 @@ fetch: depthstream models pull NAME; addresses, hashes and paths: depthstream mo
 
 
 def print_list(*, as_json: bool) -> None:
-    """Every network as a table, or as JSON with all that is known of it."""
+    """Print every network in a table, or as JSON with everything known about it."""
     if as_json:
-        print(json.dumps([_facts(model) for model in ALL], indent=2))
+        print(json.dumps([_model_json(model) for model in ALL], indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("name", "gives", "params", "licence", "MB", "here"):
@@ -51,14 +51,19 @@ def print_list(*, as_json: bool) -> None:
     for model in ALL:
         size = f"{model.parameters / 1e6:.1f} M"
         table.add_row(
-            model.name, WORDS.get(kind := _gives(model), kind), size, _licence(model), _megabytes(model), _here(model)
+            model.name,
+            OUTPUTS.get(kind := _output_of(model), kind),
+            size,
+            _licence(model),
+            _megabytes(model),
+            _in_cache(model),
         )
     Console().print(table)
     print(LEGEND)
 
 
 def pull_weights(name: str, *, accept_licence: bool) -> None:
-    """Fetch, with a progress bar; what is fetched and under which licence on standard error, then where the file is."""
+    """Download the weights with a progress bar, after printing source and licence to standard error; print the path."""
     from stream.models.download.fetch import pull
     from stream.models.download.licences import check_accepted
 
@@ -79,18 +84,21 @@ def pull_weights(name: str, *, accept_licence: bool) -> None:
 
 
 def verify_weights(names: list[str]) -> int:
-    """Hash, check sums and strict load of each, or of all that are here; 1 if any is bad, and all are told anyway."""
+    """Check hash, checksums and a strict load of each network, or of all in the cache.
+
+    Every one is checked and reported; returns 1 if any is bad.
+    """
     chosen = [find(name) for name in names] or [model for model in ALL if weights_path(model).is_file()]
-    found_good = [_verified(model) for model in chosen]
-    return 0 if all(found_good) else 1
+    are_good = [_verify(model) for model in chosen]  # a list: all() on a generator would stop at the first bad one
+    return 0 if all(are_good) else 1
 
 
 def print_path(name: str) -> None:
-    """Where the weights are, or where they belong when put there by hand."""
+    """Print where the weights are, or where to put them by hand."""
     print(weights_path(find(name)))
 
 
-def _verified(model: Trained) -> bool:
+def _verify(model: HasWeights) -> bool:
     from stream.models.checkpoint.verification import verify
 
     try:
@@ -107,46 +115,47 @@ def _verified(model: Trained) -> bool:
 
 def _announce(model: Network) -> None:
     weights = model.weights
-    terms = f", which forbids {terms_of(weights.licence).forbids}" if weights.must_accept else ""
+    terms = f", which forbids {terms_of(weights.licence).forbids}" if weights.requires_acceptance else ""
     size = "not known before" if weights.size_bytes is None else f"{weights.size_bytes / 1e6:.1f} MB"
-    for what, text in (
+    for label, text in (
         ("weights", f"{model.title}, from {weights.source}"),
         ("licence", f"{weights.licence}{terms}"),
         ("address", weights.url),
         ("size", size),
     ):
-        print(f"{what + ':':9}{text}", file=sys.stderr)
+        print(f"{label + ':':9}{text}", file=sys.stderr)
 
 
-def _gives(model: Network) -> str:
+def _output_of(model: Network) -> str:
     return model.kind if isinstance(model, DepthModel) else "masks"
 
 
 def _licence(model: Network) -> str:
-    if not for_commerce(model):
+    if not allows_commercial_use(model):
         return f"{model.weights.licence} *"
-    return f"{model.weights.licence} +" if model.weights.must_accept else model.weights.licence
+    return f"{model.weights.licence} +" if model.weights.requires_acceptance else model.weights.licence
 
 
 def _megabytes(model: Network) -> str:
+    # if the size was not published, assume float32 weights: four bytes per parameter
     path, published = weights_path(model), model.weights.size_bytes
     size = path.stat().st_size if path.is_file() else published
     return f"~{4 * model.parameters / 1e6:.0f}" if size is None else f"{size / 1e6:.{1 if size < 1e8 else 0}f}"
 
 
-def _here(model: Network) -> str:
+def _in_cache(model: Network) -> str:
     return "yes" if weights_path(model).is_file() else "no"
 
 
-def _facts(model: Network) -> dict[str, Any]:
+def _model_json(model: Network) -> dict[str, Any]:
     path, licence = weights_path(model), model.weights.licence
-    restricted = asdict(terms_of(licence)) if model.weights.must_accept else None
-    place = {"path": str(path), "here": path.is_file(), "restrictions": restricted, "accepted": accepted_at(model)}
+    restricted = asdict(terms_of(licence)) if model.weights.requires_acceptance else None
+    location = {"path": str(path), "cached": path.is_file(), "restrictions": restricted, "accepted": accepted_at(model)}
     return {
         "name": model.name,
         "title": model.title,
-        "kind": _gives(model),
+        "kind": _output_of(model),
         "parameters": model.parameters,
         "code_licence": model.licence,
-        "weights": {**asdict(model.weights), **place},
+        "weights": {**asdict(model.weights), **location},
     }

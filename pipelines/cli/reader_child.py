@@ -1,9 +1,9 @@
-"""The reader's own process: `depthstream watch`, for as long as the process that started it is there.
+"""The demo's reader: `depthstream watch` in a process that ends when its parent ends.
 
     python -m pipelines.cli.reader_child FOLDER watch ENDPOINT ...
 
-The parent holds the other end of standard input and never writes. When it closes that, or the system does because the
-parent has ended (SIGKILL as well), this process removes FOLDER, which nobody needs any more, and ends.
+The parent holds the other end of standard input and never writes. When the parent closes it, or the system does because
+the parent is gone (also after SIGKILL), this process removes FOLDER, which is no longer needed, and exits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipelines.cli.entry import main
 
 
 def end_with_parent(folder: str) -> None:
-    """Wait for the end of standard input, then end this process."""
+    """Block until standard input is closed, then remove ``folder`` and exit this process."""
     while os.read(0, 1):
         pass
     shutil.rmtree(folder, ignore_errors=True)

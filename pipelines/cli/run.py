@@ -1,11 +1,13 @@
-"""`depthstream run` and `depthstream demo`: a pipeline with a live status line, and the table at the end."""
+"""`depthstream run`, `serve` and `publish`: run the pipeline of a config file; and how every command runs a pipeline.
+
+A live status line on standard error, the table at the end, the JSON file if there is to be one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -13,17 +15,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipelines import demo, serve
-from pipelines.cli.json_file import check_writable, console_beside, write_json
-from pipelines.cli.page import shown_at, web_at
+from pipelines import serve
+from pipelines.cli.json_file import check_writable, table_console, write_json
+from pipelines.cli.page import serving_page
 from pipelines.cli.table import stats_table
 from pipelines.components.web import Web
-from pipelines.components.window import Preview
-from pipelines.process.reader_process import ReaderProcess
-from pipelines.process.runner import Ending, run, without_images
+from pipelines.objects import ObjectsSettings
+from pipelines.process.runner import RunResult, no_image_reason, run
 from pipelines.registry import load
-from stream.core.config_file import parse
-from stream.core.view_controls import ViewControls
+from pipelines.robot import RobotSettings
+from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import PipelineStats
 from stream.runtime.stats_json import stats_json, terminals
@@ -32,63 +33,51 @@ from stream.sinks.window.sink import WindowLoop
 
 err = Console(stderr=True)
 
-DEMO_S = 10.0
 
-
-def run_config(
-    config: Path, assignments: list[str], *, seconds: float | None, stats_every_s: float | None, json_file: Path | None
-) -> int:
-    """Run a config file's pipeline; the exit status."""
+def run_config(config: Path, assignments: list[str], **options: Any) -> int:
+    """Run any pipeline; ``options`` are those of ``run_pipeline``. Returns the exit status."""
     settings, pipe = load(config, assignments)
-    return run_loaded(settings, pipe, seconds=seconds, stats_every_s=stats_every_s, json_file=json_file)
+    return _run_loaded(settings, pipe, **options)
 
 
-def run_loaded(settings: Settings, pipe: Pipeline, **how: Any) -> int:
-    """Run what ``load`` gave, with the web server where its recipe has one; ``how``: as for ``run_pipeline``."""
+def run_serve(config: Path, assignments: list[str], **options: Any) -> int:
+    """Run a pipeline that serves the page. Raises SettingsError for the config of another pipeline."""
+    settings, pipe = load(config, assignments)
     if not isinstance(settings, serve.ServeSettings):
-        return run_pipeline(pipe, **how)
+        raise SettingsError(
+            f'{config}: pipeline = "{pipe.name}" serves no page: "depthstream config serve" prints one that does; '
+            'or use "depthstream run"'
+        )
+    return _run_loaded(settings, pipe, **options)
+
+
+def run_publish(config: Path, assignments: list[str], **options: Any) -> int:
+    """Run a pipeline that publishes. Raises SettingsError for the config of another pipeline."""
+    settings, pipe = load(config, assignments)
+    if not isinstance(settings, RobotSettings | ObjectsSettings):
+        raise SettingsError(
+            f'{config}: pipeline = "{pipe.name}" publishes nothing: "depthstream config robot" prints one that does'
+        )
+    err.print(announcement(settings), markup=False, highlight=False, soft_wrap=True)
+    return run_pipeline(pipe, **options)
+
+
+def announcement(settings: RobotSettings | ObjectsSettings) -> str:
+    """One line that names the streams, the endpoints, and the command that shows them."""
+    families = ("depth", "objects") if isinstance(settings, ObjectsSettings) else ("depth",)
+    names = ", ".join(f"{family}/{camera.name}" for camera in settings.cameras for family in families)
+    keys = " --keys DIR" if settings.publish.keys else ""
+    endpoints = " and ".join(settings.publish.endpoints)
+    local = settings.publish.endpoints[0].replace("//*:", "//127.0.0.1:")
+    return f"publishing {names} on {endpoints}; to look: depthstream watch {local}{keys}"
+
+
+def _run_loaded(settings: Settings, pipe: Pipeline, **options: Any) -> int:
+    """Run a loaded pipeline, rebuilt with a web server if its recipe has one."""
+    if not isinstance(settings, serve.ServeSettings):
+        return run_pipeline(pipe, **options)
     web = serve.web_for(settings)
-    return run_pipeline(serve.build(settings, web), web=web, **how)
-
-
-def run_demo(
-    *,
-    seconds: float | None,
-    output: Path,
-    model: str,
-    seed: int,
-    json_file: Path | None,
-    window: bool,
-    web_address: str | None = None,
-) -> int:
-    """Run the demonstration, and a second process that reads what it publishes; the exit status.
-
-    ``seconds``: unset, as long as a demonstration is, or until Ctrl-C where there is a page to look at.
-    """
-    if seconds is None and web_address is None:
-        seconds = DEMO_S
-    with TemporaryDirectory(prefix="depthstream-") as folder:
-        endpoint = f"ipc://{folder}/demo"
-        changes = {
-            "camera": {"source": "synthetic", "seed": seed},
-            "model": {"name": model},
-            "record": {"path": str(output)},
-            "publish": {"endpoints": [endpoint]},
-        }
-        settings = parse(demo.DemoSettings, {"pipeline": "demo", **changes}, origin="depthstream demo")
-        controls = ViewControls(settings.render.colormap)
-        preview = Preview(controls) if window else None
-        web = web_at(web_address, settings.model, [settings.camera.name], controls)
-        loop = preview.window("depthstream demo", [settings.camera.name]) if preview else None
-        pipe = demo.build(settings, preview, web)
-        with ReaderProcess(endpoint, settings.camera.name, folder) as reader:
-            pipe.add_statistics("a reader", reader.statistics)
-            how: dict[str, Any] = {"stats_every_s": None, "json_file": json_file}
-            status = run_pipeline(pipe, seconds=seconds, window=loop, web=web, **how)
-    if output.exists() and not status:
-        words = f"Wrote {output} (image, depth and true depth side by side)."
-        console_beside(json_file).print(words, markup=False, soft_wrap=True)
-    return status
+    return run_pipeline(serve.build(settings, web), web=web, **options)
 
 
 def run_pipeline(
@@ -100,36 +89,40 @@ def run_pipeline(
     window: WindowLoop | None = None,
     web: Web | None = None,
 ) -> int:
-    """Run ``pipe`` with a status line and what is beside it, print its table, write its figures; the exit status."""
+    """Run ``pipe`` until it ends, ``seconds`` have passed or Ctrl-C; returns the exit status.
+
+    ``stats_every_s`` prints the table at that interval; ``json_file`` gets the final statistics. ``window`` is polled
+    and ``web`` served meanwhile. Raises the run's error after the statistics are written.
+    """
     if json_file is not None:
         check_writable(json_file)
-    with window or nullcontext(), shown_at(web, pipe, err) as announce, _status_line() as show:
+    with window or nullcontext(), serving_page(web, pipe, err) as announce, _status_line() as show:
         watch, poll = _Watcher(show, stats_every_s, announce), window.poll if window else None
-        ending = run(pipe, seconds=seconds, watch=watch, poll=poll)
+        result = run(pipe, seconds=seconds, watch=watch, poll=poll)
     try:
-        _tell(ending, json_file)
+        _report(result, json_file)
     finally:
-        if ending.error is not None:
-            raise ending.error  # whatever went wrong with telling comes second
-    if ending.stats.unaccounted:
-        err.print(f"depthstream: {ending.stats.unaccounted} frames are unaccounted for: please report this")
+        if result.error is not None:
+            raise result.error  # takes precedence over an error of reporting
+    if result.stats.unaccounted:
+        err.print(f"depthstream: {result.stats.unaccounted} frames are unaccounted for: please report this")
         return 1
-    return ending.exit_status
+    return result.exit_status
 
 
-def _tell(ending: Ending, json_file: Path | None) -> None:
-    """The figures first: the file is there whatever becomes of the table."""
+def _report(result: RunResult, json_file: Path | None) -> None:
+    """Write the JSON first, so that the file exists even if printing the table fails."""
     if json_file is not None:
-        write_json(json_file, _result(ending))
-    why = without_images(ending.stats)
-    if ending.error is None and why:  # interrupted: a table of zeros would hide it
-        err.print(f"depthstream: {why}", markup=False, highlight=False, soft_wrap=True)
-    elif ending.stats.accounts or ending.error is None:
-        console_beside(json_file).print(stats_table(ending.stats))
+        write_json(json_file, {**stats_json(result.stats), "error": str(result.error) if result.error else None})
+    reason = no_image_reason(result.stats)
+    if result.error is None and reason:  # interrupted: a table of zeros would hide the reason
+        err.print(f"depthstream: {reason}", markup=False, highlight=False, soft_wrap=True)
+    elif result.stats.accounts or result.error is None:
+        table_console(json_file).print(stats_table(result.stats))
 
 
 class _Watcher:
-    """Shows the status line at every tick, and the whole table every so often; ``announce`` may have news."""
+    """Updates the status line at every tick and prints the whole table at an interval; also calls ``announce``."""
 
     def __init__(
         self, show: Callable[[Text], None], table_every_s: float | None, announce: Callable[[PipelineStats], None]
@@ -150,6 +143,7 @@ def _status(stats: PipelineStats) -> Text:
         f"{stage.name} {sum(stage.passed.values())} frames, {stage.fps:.1f} fps, age {1e3 * stage.age.p50_s:.0f} ms"
         for stage in terminals(stats)
     ]
+    # the stage that stands in for missing cameras is always busy, which is no news
     busy = [s.name for s in stats.stages if s.state.startswith("busy") and s.name != serve.IMAGES]
     opening = f"opening: {', '.join(busy)}" if busy else "ready"
     absent = "".join(f"  {c.name}: {c.state}" for c in stats.cameras if c.state != "live")
@@ -157,21 +151,11 @@ def _status(stats: PipelineStats) -> Text:
     return Text(line, style="dim")
 
 
-def _status_line() -> AbstractContextManager[Callable[[Text], None]]:
+@contextmanager
+def _status_line() -> Iterator[Callable[[Text], None]]:
+    """A line that is redrawn in place on a terminal; without a terminal nothing is shown."""
     if not err.is_terminal:
-        return nullcontext(lambda text: None)
-    live = Live(console=err, transient=True, refresh_per_second=8)
-
-    class Shown(AbstractContextManager[Callable[[Text], None]]):
-        def __enter__(self) -> Callable[[Text], None]:
-            live.start()
-            return live.update
-
-        def __exit__(self, *exc_info: object) -> None:
-            live.stop()
-
-    return Shown()
-
-
-def _result(ending: Ending) -> dict[str, Any]:
-    return {**stats_json(ending.stats), "error": str(ending.error) if ending.error else None}
+        yield lambda text: None
+        return
+    with Live(console=err, transient=True, refresh_per_second=8) as live:
+        yield live.update

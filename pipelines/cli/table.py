@@ -1,4 +1,4 @@
-"""The one table that a run ends with (``stream.runtime.stats_json`` has the same figures as JSON)."""
+"""The statistics table at the end of a run (``stream.runtime.stats_json`` has the same numbers as JSON)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stream.runtime.stats import Account, EdgeStats, PipelineStats, Spread, StageStats
+from stream.runtime.meters import DurationSummary
+from stream.runtime.stats import Account, EdgeStats, PipelineStats, StageStats
 from stream.runtime.stats_json import terminals
 
 
 def stats_table(stats: PipelineStats) -> Group:
-    """Rate and age at each terminal, time in each step, waiting at each edge; drops, account, the recipe's figures."""
+    """Frame rate and age at each terminal, time in each step, waiting at each edge; below it the cameras, drops,
+    accounts and the statistics that the recipe adds."""
     table = Table(title=f"[bold]{stats.name}[/], {stats.running_s:.1f} s", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("milliseconds")
     for heading in ("count", "p50", "p95", "p99", "max", "total s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for stage in terminals(stats):
         _add_section(table, f"published by {stage.name}: {stage.fps:.1f} fps", [("frame age", stage.age)])
-    steps = [(_step_label(step), spread) for stage in stats.stages for step, spread in stage.steps.items()]
+    steps = [(_step_label(step), summary) for stage in stats.stages for step, summary in stage.steps.items()]
     _add_section(table, "time in each stage", steps)
     for edge in stats.edges:
         _add_section(table, f"{edge.name}: {edge.policy}", [("blocked", edge.blocked), ("starved", edge.starved)])
@@ -30,7 +32,7 @@ def stats_table(stats: PipelineStats) -> Group:
 
 
 def _cameras_table(stats: PipelineStats) -> Table:
-    """As narrow as can be: a terminal has 80 columns."""
+    """The health of the cameras, as narrow as possible, because a terminal has 80 columns."""
     table = Table(title="cameras", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.padding = 0
     for heading in ("", "state", "grade"):
@@ -49,11 +51,12 @@ def _cameras_table(stats: PipelineStats) -> Table:
 
 
 def _step_label(step: str) -> str:
+    # a capture step blocks until the camera delivers the next frame, so its time is mostly waiting
     return f"{step} (with its wait)" if step.startswith("capture") else step
 
 
 def _lines(stats: PipelineStats) -> Iterator[Text]:
-    """Text, not markup: cameras are named after files, and files may be called "[1080p] clip"."""
+    """The lines below the tables. They are Text, not markup: cameras are named after files such as "[1080p] clip"."""
     for camera in stats.cameras:
         yield _line(camera.name, camera.trouble or camera.about)
         yield from (Text(f"{'':19}{line}", style="dim") for line in camera.log)
@@ -85,16 +88,16 @@ def _drops(places: tuple[StageStats, ...] | tuple[EdgeStats, ...]) -> Iterator[s
             yield f"{count} {reason} at {place.name} ({camera})"
 
 
-def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, Spread]]) -> None:
+def _add_section(table: Table, heading: str, rows: Iterable[tuple[str, DurationSummary]]) -> None:
     table.add_section()
     table.add_row(Text(heading, style="bold"))
-    for name, spread in rows:
-        times = (spread.p50_s, spread.p95_s, spread.p99_s, spread.max_s)
+    for name, summary in rows:
+        times = (summary.p50_s, summary.p95_s, summary.p99_s, summary.max_s)
         cells = (f"{1e3 * t:.1f}" for t in times)
-        table.add_row(Text(f"  {name}"), str(spread.count), *cells, f"{spread.total_s:.2f}")
+        table.add_row(Text(f"  {name}"), str(summary.count), *cells, f"{summary.total_s:.2f}")
 
 
 def _number(value: float) -> str:
     if not math.isfinite(value):
-        return "-"  # not known yet: the flicker of a camera that nothing has stood still before
+        return "-"  # unknown, such as the flicker of a camera before which nothing has stood still yet
     return f"{value:.0f}" if value == int(value) else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""`--web [HOST:PORT]`: an option that may stand alone."""
+"""The option `--web [HOST:PORT]`, whose value may be left out."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import typer
 from typer.core import TyperCommand
 
 DEFAULT_ADDRESS = "127.0.0.1:8080"
-"""That of the settings, which would cost half a second to import (the tests compare)."""
+"""Equal to the default of WebSettings, which would take half a second to import; a test compares the two."""
 _ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-f:.%]+\]):\d+", re.IGNORECASE)
 
 Web: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="[HOST:PORT]", help=f"Show everything in the browser; alone: {DEFAULT_ADDRESS}."),
+    typer.Option(metavar="[HOST:PORT]", help=f"Show the images in the browser (default: {DEFAULT_ADDRESS})."),
 ]
 
 
 class WebCommand(TyperCommand):
-    """A command whose ``--web`` takes the next word only if that can be an address.
+    """A command whose ``--web`` takes the next argument only if it looks like an address.
 
-    So that in ``depthstream rtsp --web rtsp://camera/main`` and ``depthstream webcam --web 0`` cameras stay cameras.
+    ``depthstream rtsp --web rtsp://camera/main`` and ``depthstream webcam --web 0`` therefore keep their cameras.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """``ctx`` is click's, which typer brings under another name in each version."""
+        """Parse ``args``. ``ctx`` is click's context, whose class Typer re-exports differently in each version."""
         return super().parse_args(ctx, list(with_address(args)))
 
 
-def with_address(words: Sequence[str]) -> Iterator[str]:
-    """``words`` with the default address given to each ``--web`` that has none; what follows ``--`` is left alone."""
-    end = words.index("--") if "--" in words else len(words)
-    for place, word in enumerate(words):
-        following = words[place + 1] if place + 1 < end else ""
-        stands_alone = word == "--web" and place < end and not _ADDRESS.fullmatch(following)
-        yield f"--web={DEFAULT_ADDRESS}" if stands_alone else word
+def with_address(arguments: Sequence[str]) -> Iterator[str]:
+    """Add the default address to each ``--web`` that has none; arguments after ``--`` are left alone."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for index, argument in enumerate(arguments):
+        following = arguments[index + 1] if index + 1 < end else ""
+        lacks_address = argument == "--web" and index < end and not _ADDRESS.fullmatch(following)
+        yield f"--web={DEFAULT_ADDRESS}" if lacks_address else argument

@@ -1,4 +1,4 @@
-"""From a camera's settings to its place in a pipeline."""
+"""Add cameras to a pipeline, as their settings describe them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from stream.runtime.pipeline import Pipeline
 from stream.runtime.worker import Worker
 from stream.settings import (
     Camera,
+    CameraWithIntrinsics,
     ImagesCamera,
-    KnownCamera,
     NetworkCamera,
     SyntheticCamera,
     VideoCamera,
@@ -33,12 +33,12 @@ RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
 
 
 def add_cameras(pipe: Pipeline, cameras: Sequence[Camera]) -> list[Worker]:
-    """A source for each; live ones are kept going and show their health.
+    """Add one source stage per camera; live cameras reconnect and report their health.
 
-    Raises SettingsError for two of one name, and for an address or a device that can never work.
+    Raises SettingsError for two cameras of one name, and for an address or a device that can never work.
     """
     check_names(cameras)
-    check_places(cameras)
+    check_connections(cameras)
     return [_add(pipe, camera) for camera in cameras]
 
 
@@ -56,15 +56,15 @@ def open_source(camera: RecordedCamera) -> Source:
 
 
 def check_names(cameras: Sequence[Camera]) -> None:
-    """Raise SettingsError when two cameras share a name: names tell their frames, files and figures apart."""
+    """Raise SettingsError when two cameras share a name, which identifies their frames, files and statistics."""
     names = [camera.name for camera in cameras]
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f'[cameras] two cameras are called "{name}": give each a name of its own')
 
 
-def check_places(cameras: Sequence[Camera]) -> None:
-    """Raise SettingsError for a live camera that no waiting would bring: it would be tried again for ever."""
+def check_connections(cameras: Sequence[Camera]) -> None:
+    """Raise SettingsError for a live camera that can never connect; it would be retried for ever."""
     for camera in cameras:
         if isinstance(camera, NetworkCamera | WebcamCamera) and (why := config_error(camera)):
             raise SettingsError(f'[cameras] camera "{camera.name}": {why}')
@@ -74,10 +74,12 @@ def _add(pipe: Pipeline, camera: Camera) -> Worker:
     name = f"capture.{camera.name}"
     if not isinstance(camera, NetworkCamera | WebcamCamera):
         frames = capture(open_source(camera))
-        known = camera.intrinsics if isinstance(camera, KnownCamera) else None
+        # The rendered camera knows its own lens.
+        known = camera.intrinsics if isinstance(camera, CameraWithIntrinsics) else None
         return pipe.source(name, with_intrinsics(frames, known) if known else frames)
     health = Health(camera.name)
     pipe.add_camera(health.snapshot)
+    # A live source is one connection and never retries; Reconnecting opens a new one (decision 6).
     live = capture_live(Reconnecting(lambda: _open_live(camera), health), camera, health)
     return pipe.source(name, with_intrinsics(live, camera.intrinsics) if camera.intrinsics else live)
 

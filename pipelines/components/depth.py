@@ -1,4 +1,4 @@
-"""The two ways to lay preprocessing and the network out over threads (settings: model.layout)."""
+"""Add preprocessing and the network to a pipeline, in one thread or in two (setting ``model.layout``)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stream.runtime.worker import Body, Worker
 from stream.settings import SteadySettings
 from stream.stages.infer import infer
 from stream.stages.preprocess import preprocess
-from stream.stages.stabilize import Steadiness
+from stream.stages.stabilize import Stabilizer
 
 FLICKER = "flicker"
-"""Name of the figures of steadied depth."""
+"""Heading of the stabiliser's statistics."""
 
 
 def add_depth(
@@ -27,17 +27,18 @@ def add_depth(
     expect: Sequence[Size] = (),
     steady: SteadySettings | None = None,
 ) -> Worker:
-    """Frames to depth maps: in one thread ("latency"), or in two with a queue of one between them ("throughput").
+    """Add the stages that turn frames into depth maps; return the last one.
 
-    ``expect``: image sizes that will come, so that the network is ready for them before the first is captured.
+    Layout "latency" is one thread, "throughput" two with a channel of capacity one between them. ``expect`` lists image
+    sizes for which the network is compiled before the first frame is captured.
     """
     pipe.add_statistics("network", estimator.statistics)
     pipe.add_note(estimator.describe)
     depth: dict[str, Body] = {"infer": infer(estimator, expect)}
     if steady is not None:
-        steadiness = Steadiness(steady)
-        pipe.add_statistics(FLICKER, steadiness.statistics)
-        depth["steady"] = steadiness.body()
+        stabilizer = Stabilizer(steady)
+        pipe.add_statistics(FLICKER, stabilizer.statistics)
+        depth["steady"] = stabilizer.body()
     if estimator.settings.layout == "latency":
         return pipe.stage("depth", chain(preprocess=preprocess(estimator), **depth), after=after, policy=policy)
     batches = pipe.stage("preprocess", preprocess(estimator), after=after, policy=policy)

@@ -1,4 +1,4 @@
-"""A publisher at the end of a pipeline, and what the pipeline can tell its readers of each stream."""
+"""Add a publisher to a pipeline, and report each stream's status to its readers."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ from stream.stages.broadcast import broadcast
 
 STAGE = "publish"
 SNAPSHOT_S = 0.5
-"""One snapshot serves the status of all cameras."""
+"""Age at which a snapshot is renewed; one snapshot serves the status of all cameras."""
 
 
 def add_publisher(
-    pipe: Pipeline, depth: Worker, settings: PublishSettings, painting: RenderSettings, cameras: Sequence[Camera]
+    pipe: Pipeline, depth: Worker, settings: PublishSettings, preview: RenderSettings, cameras: Sequence[Camera]
 ) -> Publisher:
-    """Broadcast what ``depth`` yields, the newest of each camera; the publisher, not opened yet."""
+    """Add a stage that broadcasts the newest depth map of each camera; return its publisher, not opened yet.
+
+    ``preview`` is how previews are painted.
+    """
     publisher = Publisher(settings)
-    publisher.report(StreamFacts(pipe.stats))
+    publisher.set_status_source(StreamStatus(pipe.stats))
     promised = {camera.name: promised_fps(camera, settings) for camera in cameras}
-    pipe.stage(STAGE, broadcast(publisher, painting, promised), after=[depth], policy="latest")
+    pipe.stage(STAGE, broadcast(publisher, preview, promised), after=[depth], policy="latest")
     pipe.add_statistics("publisher", publisher.statistics)
     return publisher
 
 
 def promised_fps(camera: Camera, settings: PublishSettings) -> float | None:
-    """What readers of this camera are told to expect; None: nothing is known beforehand."""
+    """The rate that readers of this camera may expect; None if it is unknown in advance."""
     if settings.promised_fps is not None:
         return settings.promised_fps
+    # Of a scene rendered as fast as possible, and of real cameras, the rate is not known in advance.
     return camera.fps if isinstance(camera, SyntheticCamera) and camera.pace == "live" else None
 
 
-class StreamFacts:
-    """The pipeline's part of ``status/<stream>``: how the camera is, and what became of its frames."""
+class StreamStatus:
+    """The pipeline's part of ``status/<stream>``: the camera's health, and what became of its frames."""
 
     def __init__(self, stats: Callable[[], PipelineStats], now_ns: NowNs = monotonic_ns) -> None:
         self._take, self._now_ns = stats, now_ns
@@ -84,7 +88,7 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
 
 
 def _flicker(stats: PipelineStats, camera: str) -> dict[str, Any]:
-    """Where depth is steadied: how much of it moves where the image does not, in 255ths of its range."""
+    """Flicker with and without stabilisation, in 255ths of the depth range; empty if depth is not stabilised."""
     levels = stats.statistics.get(FLICKER, {})
     named = {"flicker": levels.get(f"{camera} steady"), "flicker_raw": levels.get(f"{camera} raw")}
     return {name: round(level, 2) for name, level in named.items() if level is not None and math.isfinite(level)}

@@ -1,4 +1,4 @@
-"""Score depth against the truth that a synthetic camera carries, while the pipeline runs."""
+"""Score depth against the ground truth of a rendered scene while the pipeline runs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from stream.metrics.score import Score, score_relative_inverse
 from stream.runtime.worker import Body
 
 STEP_PX = 4
-"""Every fourth pixel of every fourth row: 4,800 of 320x240, some 2 ms a frame."""
+"""Score every fourth pixel of every fourth row: 4,800 of 320x240, some 2 ms a frame."""
 
 
 class RunningScore:
-    """Means over all frames scored so far; fed by one thread, read by any."""
+    """Means over all frames scored so far; for one writing thread and any number of readers."""
 
     def __init__(self) -> None:
         self._scores: list[Score] = []
 
     def add(self, depth_map: DepthMap) -> None:
-        """Score one frame; frames without truth are passed over."""
-        truth = depth_map.frame.truth
-        if truth is None or depth_map.kind != "relative_inverse":
+        """Score one frame; ignore frames without ground truth and depth of another kind than relative_inverse."""
+        ground_truth = depth_map.frame.ground_truth
+        if ground_truth is None or depth_map.kind != "relative_inverse":
             return
-        score = score_relative_inverse(depth_map.depth[::STEP_PX, ::STEP_PX], truth[::STEP_PX, ::STEP_PX])
+        score = score_relative_inverse(depth_map.depth[::STEP_PX, ::STEP_PX], ground_truth[::STEP_PX, ::STEP_PX])
         if score is not None and isfinite(score.spearman):
             self._scores.append(score)
 

@@ -1,4 +1,4 @@
-"""A web server beside a pipeline: views go in on a stage's thread, the page is served on threads of its own."""
+"""A web server for a pipeline: a stage's thread delivers views, the server's own threads serve the page."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """What a pipeline feeds and reads; ``serving`` shows it.
+    """The part of the web server that a pipeline needs; ``serving`` opens it.
 
-    Opens nothing. Raises UnknownModel for a network of ``settings.models`` that there is not, and SettingsError for one
-    that cannot be run as ``model`` says and for an address that is none.
+    Raises UnknownModel for an unknown network in ``settings.models``, and SettingsError for a network that cannot run
+    with the settings ``model`` and for an invalid address.
     """
 
     def __init__(
@@ -35,28 +35,28 @@ class Web:
         from stream.web.address import Address
         from stream.web.depth_api.routes import ImageService
 
-        Address.parse(settings.address)  # now: not when the cameras run
+        Address.parse(settings.address)  # fail now rather than when the cameras run
         self.settings, self.controls = settings, controls
         self.sink = WebSink(cameras)
         self._networks = ImageNetworks(model, settings.models or (model.name,)) if settings.images else None
         self.images = (
-            ImageService(self._networks, self._networks.names, settings, paint=paint_alone) if self._networks else None
+            ImageService(self._networks, self._networks.names, settings, paint=paint_single) if self._networks else None
         )
 
     @contextmanager
     def serving(self, pipe: Pipeline) -> Iterator[str]:
-        """The page, from before ``pipe`` starts until after it has ended; gives its address, with the token if any.
+        """Serve the page; yields its URL, with the token if there is one. Enter before ``pipe`` starts.
 
-        Raises SettingsError for an address that is none, and SinkError where nobody can listen.
+        Raises SettingsError for an invalid address, and SinkError if the server cannot listen on it.
         """
         from stream.web.app import build_app
         from stream.web.server import WebServer
-        from stream.web.services import Parts
+        from stream.web.services import Services
 
         if self.images:
-            pipe.add_statistics("images", partial(_asked, self.images))
-        required = stages_of(pipe)
-        app = build_app(Parts(self.sink, self.controls, pipe.stats, required, self.images, self.settings))
+            pipe.add_statistics("images", partial(_request_counts, self.images))
+        required = required_stages(pipe)
+        app = build_app(Services(self.sink, self.controls, pipe.stats, required, self.images, self.settings))
         with ExitStack() as stack:
             if self._networks and self.images:
                 stack.enter_context(closing(self._networks))
@@ -64,28 +64,28 @@ class Web:
             yield stack.enter_context(WebServer(app, self.settings)).url
 
 
-def _asked(images: ImageService) -> Mapping[str, float]:
-    """For a pipeline's table: what became of the requests; /metrics has the rest."""
+def _request_counts(images: ImageService) -> Mapping[str, float]:
+    """For a pipeline's table: results of the requests; /metrics has further counters."""
     counts = images.counts()
     return {name: counts[name] for name in ("miss", "hit", "shared", "busy", "refused")}
 
 
-def stages_of(pipe: Pipeline) -> tuple[str, ...]:
-    """The stages without which nothing is shown; cameras come and go, and have a health of their own."""
+def required_stages(pipe: Pipeline) -> tuple[str, ...]:
+    """The stages that must be open before the page can show anything; all but the cameras, which may be missing."""
     return tuple(stage.name for stage in pipe.stats().stages if not stage.name.startswith("capture"))
 
 
-def paint_alone(depth_map: DepthMap, colormap: str) -> View:
-    """Over the range of this one image, whatever the cameras' is."""
+def paint_single(depth_map: DepthMap, colormap: str) -> View:
+    """Paint one image over its own depth range, independent of the cameras' ranges."""
     return Painter(RenderSettings(), ViewControls(colormap))(depth_map)
 
 
 class ImageNetworks:
-    """Networks for images that people send, each loaded when it is first asked for.
+    """Networks for uploaded images, each loaded on first use.
 
-    They are not the cameras' network, even where the name is the same. An estimator may be called by several threads,
-    but an image of a new shape is compiled while every other call waits, and a ninth shape drops the first one (the
-    cameras'): a stranger's images would halt the cameras.
+    They are separate from the cameras' network, even if the name is the same. An estimator may be called by several
+    threads, but compiling for an image of a new shape blocks all other calls, and a ninth shape evicts the first one
+    (the cameras'): uploads would halt the cameras.
     """
 
     def __init__(self, model: ModelSettings, names: Sequence[str]) -> None:
@@ -93,28 +93,32 @@ class ImageNetworks:
         self._networks = {name: _Network(estimator_for(_settings(model, name))) for name in self.names}
 
     def __call__(self, name: str, image: Image) -> DepthMap:
-        """Depth of one image, (H, W, 3) uint8 BGR; called by any thread. KeyError for a name that is not here.
+        """Depth of one image, (H, W, 3) uint8 BGR; any thread may call it.
 
-        Raises ImageError, and WeightsError and EngineError of a network that cannot be loaded or run.
+        Raises KeyError for a name that is not in ``names``, ImageError for an unusable image, and WeightsError or
+        EngineError if the network cannot be loaded or run.
         """
         return self._networks[name].estimate(image)
 
     def settings_of(self, name: str) -> ModelSettings:
-        """How the network ``name`` is run."""
+        """The settings of the network ``name``."""
         return self._networks[name].settings
 
     def close(self) -> None:
-        """Let go of what was loaded; the next image loads it again."""
+        """Free the loaded networks; the next image loads one again."""
         for network in self._networks.values():
             network.close()
 
 
 class _Network:
-    """As many images at a time as gain by it: a GPU's estimator has room for few."""
+    """One network, loaded on first use.
+
+    Runs at most ``lanes`` images at a time: more gain nothing, and a GPU's estimator has room for few.
+    """
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
-        self._places = threading.BoundedSemaphore(estimator.lanes)
+        self._lanes = threading.BoundedSemaphore(estimator.lanes)
         self._lock, self._loaded = threading.Lock(), False
 
     def estimate(self, image: Image) -> DepthMap:
@@ -122,7 +126,7 @@ class _Network:
             if not self._loaded:
                 self._estimator.load()
                 self._loaded = True
-        with self._places:
+        with self._lanes:
             (batch,) = self._estimator.batches([Frame(image, "image", 0, Stamp.now())])
             return self._estimator.estimate(batch)[0]
 
@@ -137,5 +141,5 @@ class _Network:
 
 
 def _settings(model: ModelSettings, name: str) -> ModelSettings:
-    """``model`` for another network: what only fits the first one is left to the other one itself."""
+    """``model`` for the network ``name``; the input size of another network is left at its own default."""
     return model if name == model.name else model.model_copy(update={"name": name, "side": None})

@@ -1,4 +1,4 @@
-"""A window beside a pipeline: views go in on a stage's thread, the window is served on the main thread."""
+"""A preview window for a pipeline: a stage's thread delivers views, the main thread shows them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from stream.sinks.window.sink import WindowLoop, WindowSink
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a pipeline feeds and reads; ``window`` shows it."""
+    """The part of a preview window that a pipeline needs; ``window`` shows it."""
 
     controls: ViewControls
     sink: WindowSink = field(default_factory=WindowSink)
 
     def window(self, title: str, cameras: Sequence[str]) -> WindowLoop:
-        """For the main thread; open it by ``with``, before the pipeline: UsageError says where no window can be."""
+        """The window's main loop, for the main thread; open it by ``with`` before the pipeline starts.
+
+        Opening raises UsageError where no window can be shown.
+        """
         return WindowLoop(title, self.sink, self.controls, row=side_by_side, cameras=cameras)

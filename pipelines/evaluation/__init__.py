@@ -1,1 +1,1 @@
-"""`depthstream eval`: data sets whose depth is known, the figures, the contact sheet."""
+"""Evaluation of a network for `depthstream eval`: data sets with known depth, metrics, and a contact sheet."""

@@ -1,4 +1,4 @@
-"""The data sets there are, by the name one types."""
+"""The data sets of `depthstream eval`, by the name that ``--data`` takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ NAMES = ("synthetic", "motorcycle")
 
 
 def open_data_set(name: str, *, views: int) -> DataSet:
-    """``views`` is for the synthetic one. Raises UsageError for a name that is no folder either, and SourceError."""
+    """Open a data set by its name, or a folder of the user's own images; ``views`` is for ``synthetic`` only.
+
+    Raises UsageError for a name that is neither a data set nor a folder, and SourceError for a folder that cannot be
+    used.
+    """
     if name == "synthetic":
         return HeldOutViews(views)
     if name == "motorcycle":

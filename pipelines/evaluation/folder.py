@@ -1,4 +1,4 @@
-"""A folder of somebody's own images: ``name.png`` or ``name.jpg``, with depth where ``name.npy`` lies beside."""
+"""A folder of the user's own images: ``name.png`` or ``name.jpg``, with ground truth where ``name.npy`` exists."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FORM = "name.png or name.jpg, and for each where depth is known name.npy: (H, W)
 
 
 class ImagesFolder:
-    """Images in the order of their names; in depth NaN, 0 and below count as unknown, inf as sky.
+    """Images in alphabetical order; in their depth NaN, 0 and negative values count as unknown, inf as sky.
 
-    Raises SourceError, naming the file, for a folder without images or with depth that lacks its image; and when
-    reading, for depth that is not (H, W) numbers of the image's size or not known anywhere.
+    Raises SourceError, naming the file, for a folder without images and for a depth file without an image. Iterating
+    raises SourceError for depth that is not an (H, W) array of numbers of the image's size, or is unknown everywhere.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,10 +40,10 @@ class ImagesFolder:
         return len(self._pairs)
 
     def __iter__(self) -> Iterator[Sample]:
-        for image_path, depth in self._pairs:
+        for image_path, depth_path in self._pairs:
             image = read_image(image_path)
-            truth = None if depth is None else _read_depth(depth, image_path, image.shape[:2])
-            yield Sample(image_path.stem, self.name, image, truth)
+            ground_truth = None if depth_path is None else _read_depth(depth_path, image_path, image.shape[:2])
+            yield Sample(image_path.stem, self.name, image, ground_truth)
 
 
 def _pairs(folder: Path) -> list[tuple[Path, Path | None]]:
@@ -76,7 +76,7 @@ def _read_depth(path: Path, image_path: Path, size: tuple[int, ...]) -> Floats:
     if not isinstance(depth, np.ndarray) or depth.shape != size or depth.dtype.kind not in "fiu":
         got = f"{depth.shape} {depth.dtype}" if isinstance(depth, np.ndarray) else "several arrays"
         raise SourceError(f"{path}: expected {size} numbers in metres, as {image_path.name} has pixels; got {got}")
-    truth: Floats = depth.astype(np.float32)
-    if ((truth > 0) & (truth < DEPTH_CAP_M)).sum() < 2:
+    ground_truth: Floats = depth.astype(np.float32)
+    if ((ground_truth > 0) & (ground_truth < DEPTH_CAP_M)).sum() < 2:
         raise SourceError(f"{path}: no depth from 0 to {DEPTH_CAP_M:g} m is in it, so nothing can be scored")
-    return truth
+    return ground_truth

@@ -1,8 +1,8 @@
-"""Rendered views that no training may see: random scenes of every family, always the same ones.
+"""Rendered views held out from training: random scenes of every family, the same ones on every run.
 
-View i is drawn by ``numpy.random.default_rng((SEED, i))`` and painted from ``random_atlas(SEED, TEXTURES)``. Training
-that seeds with one number, or with another first number, meets neither these scenes nor these textures. A change of
-the renderer changes the views: compare figures of one version of the program only.
+View i is drawn by ``numpy.random.default_rng((SEED, i))`` and textured from ``random_atlas(SEED, TEXTURES)``. Training
+that seeds with a single number, or with another first number, sees neither these scenes nor these textures. A change of
+the renderer changes the views, so compare only metrics of the same version of the program.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from stream.scenes.renderer.textures import Atlas
 
 SEED = 20_161_107
-"""Kept for evaluation; do not train with it."""
+"""Reserved for evaluation; never train with it."""
 TEXTURES = 128
 SIZE = Size(240, 320)
 SOFTNESS, GRAIN = 0.08, 1.2
-"""The lens and the noise of the synthetic camera (``stream.sources.synthetic``)."""
+"""Lens blur and sensor noise, the same values as the synthetic camera's (``stream.sources.synthetic``)."""
 
 
 class HeldOutViews:
-    """``views`` rendered images with exact depth, each family as often as training scenes have it.
+    """``views`` rendered images with exact depth; the families have the same shares as in training.
 
-    Views without depth or blocked by one surface are drawn again, as for training.
+    Views without depth, or filled by a single surface, are drawn again, as they are for training.
     """
 
     name = "synthetic"
@@ -53,30 +53,29 @@ class HeldOutViews:
         atlas, grain = random_atlas(SEED, TEXTURES), Grain(SEED, SIZE, GRAIN)
         for number, family in zip(range(self._views), _families(), strict=False):
             images = _view(number, family, atlas)
-            image, truth = to_bgr(images.rgb, grain.of_frame(number))[0].numpy(), images.depth[0].numpy()
-            yield Sample(f"{family} {number}", family, image, truth)
+            image, ground_truth = to_bgr(images.rgb, grain.of_frame(number))[0].numpy(), images.depth[0].numpy()
+            yield Sample(f"{family} {number}", family, image, ground_truth)
 
 
 def _families() -> Iterator[str]:
-    """Endless, in a fixed order: the one that is furthest behind its share comes next."""
+    """An endless, fixed sequence of families: the next one is the one furthest behind its share."""
     from stream.scenes.world.layouts import FAMILIES
 
     total = sum(share for _, share in FAMILIES.values())
-    seen = dict.fromkeys(FAMILIES, 0)
+    views = dict.fromkeys(FAMILIES, 0)
     for number in count(1):
-        chosen = max(FAMILIES, key=lambda name: FAMILIES[name][1] / total * number - seen[name])
-        seen[chosen] += 1
+        chosen = max(FAMILIES, key=lambda name: FAMILIES[name][1] / total * number - views[name])
+        views[chosen] += 1
         yield chosen
 
 
 def _view(number: int, family: str, atlas: Atlas) -> Images:
-    """The first view of this number's random sequence that is worth looking at."""
+    """The first view of this number's random sequence that passes ``worth_keeping``."""
     from stream.scenes.renderer.render import render
-    from stream.scenes.world.layouts import random_scene
-    from stream.scenes.world.staging import worth_keeping
+    from stream.scenes.world.layouts import random_scene, worth_keeping
 
     rng = np.random.default_rng((SEED, number))
-    while True:  # every family's own test has at least 5 of 12 views kept
+    while True:  # ends soon: the tests of every family keep at least 5 of 12 views
         images = render([random_scene(rng, atlas.count, family)], atlas, SIZE, softness=SOFTNESS)
-        if bool(worth_keeping(images.depth, images.ident)):
+        if bool(worth_keeping(images.depth, images.surface_id)):
             return images

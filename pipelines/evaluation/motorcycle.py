@@ -1,7 +1,7 @@
-"""The motorcycle of the Middlebury 2014 stereo data set (Scharstein et al.), as scikit-image's wheel carries it.
+"""The motorcycle of the Middlebury 2014 stereo data set (Scharstein et al.), as shipped in the scikit-image wheel.
 
-A real image with measured depth; it is a test and nothing may be trained or chosen on it. The files are read where
-the wheel put them: ``skimage.data.stereo_motorcycle`` would do the same but imports much and may ask the network.
+It is a real image with measured depth and a test: train nothing on it and select nothing by it. The files are read
+from the installed wheel directly, because ``skimage.data.stereo_motorcycle`` imports much and may download.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.evaluation.sample import Sample
+from stream.core.optional import install_command
 from stream.errors import MissingPackage
 from stream.frames import Floats
 from stream.sources.images import read_image
 
 FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
-"""The pair's calibration at this size (docstring of ``stereo_motorcycle``); the offset lies between the two centres."""
+"""The pair's calibration at this size (docstring of ``stereo_motorcycle``). The offset is the distance between the two
+principal points."""
 
 
 class Motorcycle:
-    """One image, 741x500, 2.1 to 5.0 m; 7% of its pixels are unknown. Raises MissingPackage without the wheel."""
+    """One image, 741x500, depth 2.1 to 5.0 m with 7% of the pixels unknown. Raises MissingPackage without the wheel."""
 
     name = "motorcycle"
     about = "Middlebury 2014 motorcycle, left view, 741x500, from the scikit-image wheel"
@@ -35,12 +37,12 @@ class Motorcycle:
 
     def __iter__(self) -> Iterator[Sample]:
         with np.load(self._folder / "motorcycle_disp.npz") as file:
-            truth = metres(file[file.files[0]])
-        yield Sample("motorcycle", "motorcycle", read_image(self._folder / "motorcycle_left.png"), truth)
+            ground_truth = metres(file[file.files[0]])
+        yield Sample("motorcycle", "motorcycle", read_image(self._folder / "motorcycle_left.png"), ground_truth)
 
 
 def metres(disparity_px: Floats) -> Floats:
-    """``focal length * baseline / (disparity + offset)``; NaN where the disparity is not finite."""
+    """Depth in metres: focal length * baseline / (disparity + offset); NaN where the disparity is not finite."""
     known = np.isfinite(disparity_px)
     depth = np.full(disparity_px.shape, np.nan, np.float32)
     depth[known] = FOCAL_PX * BASELINE_M / (disparity_px[known] + OFFSET_PX)
@@ -52,4 +54,4 @@ def _folder() -> Path:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         if (Path(place) / "data" / "motorcycle_disp.npz").is_file():
             return Path(place) / "data"
-    raise MissingPackage('--data motorcycle needs the scikit-image package: pip install "depthstream[dev]"')
+    raise MissingPackage(f"--data motorcycle needs the scikit-image package: {install_command('dev', 'scikit-image')}")

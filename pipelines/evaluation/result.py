@@ -1,4 +1,4 @@
-"""One image judged: the network's figures, the guess's figures, and what a contact sheet shows of it."""
+"""Score one image: the network's metrics, those of a trivial baseline, and the maps for the contact sheet."""
 
 from __future__ import annotations
 
@@ -20,62 +20,67 @@ from stream.metrics.ordinal import ordinal_error
 from stream.metrics.score import score
 
 Metrics: TypeAlias = dict[str, float]
-"""By name; NaN where an image has no such figure."""
+"""Metrics by name; NaN where the image has no such metric."""
 
-MOST_PIXELS = 400_000
-"""Figures look at no more pixels than this, on a regular grid; edges are looked for at full size."""
+MAX_PIXELS = 400_000
+"""Metrics are computed on a regular grid of at most this many pixels; edges are searched at full size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one image."""
+    """The scores of one image."""
 
     name: str
     group: str
     model: Metrics
-    """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``; the last alone without truth."""
-    prior: Metrics
-    """The same of "lower is nearer", which is relative inverse depth, without ``self_agreement``."""
+    """The fields of Score, ``ordinal_error``, ``edge_share`` and ``self_agreement``; without ground truth only the
+    last."""
+    baseline: Metrics
+    """The same metrics of the guess "lower in the image is nearer" as relative inverse depth, but no
+    ``self_agreement``."""
     sample: Sample = field(repr=False)
     depth_map: DepthMap = field(repr=False)
     at_both_sizes: tuple[Floats, Floats] = field(repr=False)
-    """(H, W): what ``self_agreement`` compares."""
+    """(H, W) depth at the two input sizes that ``self_agreement`` compares."""
 
 
-def judge(estimator: Estimator, sample: Sample) -> Result:
-    """Run the network and score it. Raises ImageError for an image whose truth is nowhere nearer than 80 m."""
+def score_sample(estimator: Estimator, sample: Sample) -> Result:
+    """Run the network on one image and score it.
+
+    Raises ImageError for an image whose ground truth has fewer than two pixels nearer than 80 m.
+    """
     frame = Frame(sample.image, sample.name, 0, Stamp.now("file"))
     (depth_map,) = estimator.estimate(estimator.prepare([frame]))
     both = at_both_sizes(estimator, frame)
     model = metrics(depth_map.depth, sample, depth_map.kind)
     model["self_agreement"] = self_agreement(*both, depth_map.kind, _step(depth_map.depth))
-    prior = metrics(lower_is_nearer(frame.size), sample, "relative_inverse")
-    return Result(sample.name, sample.group, model, prior, sample, depth_map, both)
+    baseline = metrics(lower_is_nearer(frame.size), sample, "relative_inverse")
+    return Result(sample.name, sample.group, model, baseline, sample, depth_map, both)
 
 
 def metrics(prediction: Floats, sample: Sample, kind: Kind) -> Metrics:
-    """All figures of a prediction (H, W) against the sample's truth; none without truth.
+    """All metrics of a prediction (H, W) against the sample's ground truth; empty without ground truth.
 
-    Raises ImageError as ``judge`` does.
+    Raises ImageError as ``score_sample`` does.
     """
-    if sample.truth is None:
+    if sample.ground_truth is None:
         return {}
-    step = _step(sample.truth)
-    few, truth = prediction[::step, ::step], sample.truth[::step, ::step]
-    scored = score(few, truth, kind)
+    step = _step(sample.ground_truth)
+    coarse, target = prediction[::step, ::step], sample.ground_truth[::step, ::step]
+    scored = score(coarse, target, kind)
     if scored is None:
         raise ImageError(f"{sample.name}: cannot be scored: fewer than two pixels known to be nearer than 80 m")
-    known = known_pixels(few, truth)
-    ordinal = ordinal_error(nearness(few[known], kind), truth[known].astype(np.float64))
-    edges = edge_share(fitted_inverse(prediction, sample.truth, kind), sample.truth)
+    known = known_pixels(coarse, target)
+    ordinal = ordinal_error(nearness(coarse[known], kind), target[known].astype(np.float64))
+    edges = edge_share(fitted_inverse(prediction, sample.ground_truth, kind), sample.ground_truth)
     return {**asdict(scored), "ordinal_error": ordinal, "edge_share": edges}
 
 
 def _step(depth: Floats) -> int:
-    return max(1, math.ceil(math.sqrt(depth.size / MOST_PIXELS)))
+    return max(1, math.ceil(math.sqrt(depth.size / MAX_PIXELS)))
 
 
 def lower_is_nearer(size: Size) -> Floats:
-    """(H, W) float32 relative inverse depth: the number of the row."""
+    """The baseline: (H, W) float32 relative inverse depth that equals the row's number."""
     rows = np.arange(size.height, dtype=np.float32)
     return np.repeat(rows[:, None], size.width, axis=1)

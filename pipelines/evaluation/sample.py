@@ -1,4 +1,4 @@
-"""An image, mostly one whose depth is known, and what every data set offers."""
+"""One image with its ground truth, and the interface of a data set."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from stream.frames import Floats, Image
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image and its truth, where there is one."""
+    """One image, and its ground truth if it has one."""
 
     name: str
     """Unique in its data set."""
     group: str
-    """What kind of image it is; the data set's name where there is only one kind."""
+    """The kind of image, such as the family of scenes; the data set's name if it has only one kind."""
     image: Image
     """(H, W, 3) uint8 BGR."""
-    truth: Floats | None
-    """(H, W) float32, metres along the optical axis; NaN where unknown, +inf for sky. None: nothing is known."""
+    ground_truth: Floats | None
+    """(H, W) float32, metres along the optical axis; NaN where unknown, +inf for sky. None without ground truth."""
 
 
 class DataSet(Protocol):
-    """Images one at a time, the same ones in the same order every time."""
+    """A sized iterable of samples that yields the same ones in the same order every time."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def about(self) -> str:
-        """Where the images come from, in one line: enough to get the same ones again."""
+        """One line on where the images come from, enough to get the same ones again."""
         ...
 
     def __len__(self) -> int: ...

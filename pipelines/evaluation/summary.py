@@ -1,4 +1,4 @@
-"""Many judgements as a few numbers, and all of them as plain JSON values."""
+"""Means and medians over the results of many images, and all results as plain JSON values."""
 
 from __future__ import annotations
 
@@ -12,52 +12,59 @@ from pipelines.evaluation.flicker import Flicker
 from pipelines.evaluation.result import Metrics, Result
 from stream.inference.estimator import Estimator
 
-FIGURES = (
+METRIC_NAMES = (
     *("spearman", "abs_rel", "rmse_m", "delta1", "delta2", "delta3"),
     *("ordinal_error", "edge_share", "self_agreement"),
 )
-"""In the order of the table."""
+"""All metrics, in the order of the table."""
 
 
 def means(metrics: Sequence[Metrics]) -> Metrics:
-    """Over the images that have the figure; NaN where none has."""
-    return {name: fmean(values) if (values := _finite(metrics, name)) else math.nan for name in FIGURES}
+    """Mean of each metric over the images that have it; NaN where none has."""
+    return {name: fmean(values) if (values := _finite(metrics, name)) else math.nan for name in METRIC_NAMES}
 
 
 def medians(metrics: Sequence[Metrics]) -> Metrics:
-    return {name: median(values) if (values := _finite(metrics, name)) else math.nan for name in FIGURES}
+    """Median of each metric over the images that have it; NaN where none has."""
+    return {name: median(values) if (values := _finite(metrics, name)) else math.nan for name in METRIC_NAMES}
 
 
-def by_group(judgements: Iterable[Result]) -> dict[str, list[Result]]:
-    """In the order of the groups' names."""
+def by_group(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results by group, sorted by the group's name."""
     groups: dict[str, list[Result]] = {}
-    for judgement in judgements:
-        groups.setdefault(judgement.group, []).append(judgement)
+    for result in results:
+        groups.setdefault(result.group, []).append(result)
     return dict(sorted(groups.items()))
 
 
-def summary_json(name: str, about: str, judgements: Sequence[Result], images: int) -> dict[str, Any]:
-    """One data set of so many ``images``: means, medians, means by group, and every image that was scored."""
-    model, prior = [j.model for j in judgements], [j.prior for j in judgements]
+def summary_json(name: str, about: str, results: Sequence[Result], images: int) -> dict[str, Any]:
+    """One data set with ``images`` images: means, medians, means by group, and every image that was scored."""
+    model, baseline = [result.model for result in results], [result.baseline for result in results]
     return {
         "name": name,
         "about": about,
         "size": images,
-        "scored": len(judgements),
+        "scored": len(results),
         "model": {"mean": _json(means(model)), "median": _json(medians(model))},
-        "lower_is_nearer": {"mean": _json(means(prior)), "median": _json(medians(prior))},
+        "baseline": {"mean": _json(means(baseline)), "median": _json(medians(baseline))},
         "groups": {
-            group: {"scored": len(members), "mean": _json(means([j.model for j in members]))}
-            for group, members in by_group(judgements).items()
+            group: {"scored": len(members), "mean": _json(means([member.model for member in members]))}
+            for group, members in by_group(results).items()
         },
         "images": [
-            {"name": j.name, "group": j.group, "model": _json(j.model), "lower_is_nearer": _json(j.prior)}
-            for j in judgements
+            {
+                "name": result.name,
+                "group": result.group,
+                "model": _json(result.model),
+                "baseline": _json(result.baseline),
+            }
+            for result in results
         ],
     }
 
 
 def flicker_json(clips: Sequence[Flicker]) -> list[dict[str, Any]]:
+    """The flicker of each tour, with null for NaN."""
     return [
         {
             "seed": clip.seed,
@@ -71,7 +78,10 @@ def flicker_json(clips: Sequence[Flicker]) -> list[dict[str, Any]]:
 
 
 def about_model(estimator: Estimator, engine: str) -> dict[str, Any]:
-    """What the figures belong to; ``engine``: the estimator's description while it was loaded."""
+    """The network, weights and engine that the metrics belong to.
+
+    ``engine`` is the estimator's description from the time when it was loaded.
+    """
     model = estimator.model
     return {
         "model": model.name,
@@ -86,5 +96,5 @@ def _finite(metrics: Sequence[Metrics], name: str) -> list[float]:
 
 
 def _json(metrics: Metrics) -> dict[str, float | None]:
-    """JSON has no NaN."""
+    """Null for NaN, which JSON does not have."""
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

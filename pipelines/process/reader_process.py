@@ -1,4 +1,4 @@
-"""A second process that reads what a pipeline publishes, as a robot would; its figures go into the pipeline's table."""
+"""A second process that reads what a pipeline publishes, as a robot would, and measures it for the pipeline's table."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from collections.abc import Mapping
 from typing import IO, Self
 
 from stream.core.clock import NS_PER_MS
-from stream.runtime.stats import Durations
+from stream.runtime.meters import Durations
 
-END_S = 5.0
+END_TIMEOUT_S = 5.0
+"""Time that the reader has to end by itself before it is killed."""
 
 
 class ReaderProcess:
-    """``depthstream watch`` on one stream, from ``with`` to its end; Ctrl-C does not reach it.
+    """Runs ``depthstream watch`` on one stream while open (``with``); Ctrl-C does not reach it.
 
     If this process is killed, the reader ends too, and removes ``folder`` (see ``pipelines.cli.reader_child``).
     """
 
     def __init__(self, endpoint: str, stream: str, folder: str) -> None:
-        """``folder``: where the endpoint's socket lies, and nothing else."""
+        """``folder`` holds the endpoint's socket, and nothing else."""
         watch = ["watch", endpoint, "--stream", stream, "--json"]
         self._command = [sys.executable, "-m", "pipelines.cli.reader_child", folder, *watch]
         self._lock = threading.Lock()
@@ -36,7 +37,7 @@ class ReaderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C in the terminal must not reach it
         )
         assert self._process.stdout is not None
         self._thread = threading.Thread(target=self._listen, args=(self._process.stdout,), name="reader process")
@@ -45,18 +46,18 @@ class ReaderProcess:
 
     def __exit__(self, *exc_info: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._process.stdin.close()  # ends the reader
         try:
-            self._process.wait(END_S)
+            self._process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._thread.join()
 
     def statistics(self) -> Mapping[str, float]:
-        """Frames read, images left out between them (the publisher's drops included), and their age when read."""
+        """Frames read, gaps in their numbers (including frames the publisher dropped), and their age when read, ms."""
         with self._lock:
-            age = self._ages.spread()
+            age = self._ages.summary()
             return {
                 "frames": self._read,
                 "gaps": self._gaps,

@@ -1,4 +1,4 @@
-"""Run a built pipeline from the main thread: watch it, end it cleanly on a signal, keep the final figures."""
+"""Run a built pipeline from the main thread: watch it, end it cleanly on a signal, return its final statistics."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import PipelineStats
 
 REFRESH_S = 0.25
+"""Default interval between snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run went."""
+class RunResult:
+    """The result of a run."""
 
     stats: PipelineStats
+    """The last snapshot."""
     error: DepthStreamError | None
-    """What went wrong: the first failing stage's own error if it is one of ours; that no camera gave an image."""
+    """The first failed stage's error, or a SourceError if no camera delivered an image; None after success."""
     exit_status: int
-    """0, the error's, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+    """0, or the error's; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
 
 
 def run(
@@ -32,14 +34,14 @@ def run(
     watch: Callable[[PipelineStats], None] = lambda stats: None,
     every_s: float = REFRESH_S,
     poll: Callable[[], bool] | None = None,
-) -> Ending:
-    """Run until the sources are over, ``seconds`` have passed or somebody interrupts; ``watch`` sees it live.
+) -> RunResult:
+    """Run until the sources end, ``seconds`` have passed, or a signal arrives.
 
-    ``poll`` is called again and again and waits a little each time (a window's main loop); it ends the run by False.
+    ``watch`` gets a snapshot every ``every_s`` seconds. ``poll`` is called repeatedly and waits a little each time (a
+    window's main loop); it ends the run by returning False.
 
-    The first Ctrl-C (SIGTERM, SIGHUP) drains: sources end and what was captured is still delivered. The second aborts.
-
-    A run that nobody interrupted, and that in all its time had no image of any camera, has failed.
+    The first Ctrl-C (SIGTERM, SIGHUP) drains: sources end and captured frames are still delivered. The second aborts.
+    A run that was not interrupted and in which no camera delivered an image has failed.
     """
     error, status = None, 0
     try:
@@ -47,21 +49,21 @@ def run(
             try:
                 _watch(pipe, seconds, watch, every_s, poll)
             except KeyboardInterrupt as interrupt:
-                status = status_of(interrupt)
-    except KeyboardInterrupt as interrupt:
+                status = status_of(interrupt)  # leaving ``with`` without the exception drains
+    except KeyboardInterrupt as interrupt:  # the second one, while draining
         status = status_of(interrupt)
     except StageError as failure:
         error = root_cause(failure)
         status = error.exit_status
     stats = pipe.stats()
-    if error is None and status == 0 and (why := without_images(stats)):
+    if error is None and status == 0 and (why := no_image_reason(stats)):
         error = SourceError(why)
         status = error.exit_status
-    return Ending(stats, error, status)
+    return RunResult(stats, error, status)
 
 
-def without_images(stats: PipelineStats) -> str:
-    """Why no camera has delivered a single image; empty if one has, or if there is no live camera."""
+def no_image_reason(stats: PipelineStats) -> str:
+    """Why no camera delivered an image; empty if one did, and for pipelines without live cameras."""
     if not stats.cameras or any(account.captured for account in stats.accounts):
         return ""
     reasons = [f"{camera.name}: {camera.trouble or f'still {camera.state}'}" for camera in stats.cameras]
@@ -69,7 +71,7 @@ def without_images(stats: PipelineStats) -> str:
 
 
 def root_cause(failure: StageError) -> DepthStreamError:
-    """The stage's own error when it is one of ours and so says all that matters, else ``failure``."""
+    """The stage's own error if it is a DepthStreamError, whose message needs no context; else ``failure``."""
     return failure.__cause__ if isinstance(failure.__cause__, DepthStreamError) else failure
 
 
@@ -80,14 +82,15 @@ def _watch(
     every_s: float,
     poll: Callable[[], bool] | None,
 ) -> None:
-    """The ``seconds`` begin when every stage is ready."""
-    look, end = Deadline.after(every_s), None
-    while not pipe.wait(0.0 if poll else look.left_s if end is None else min(look.left_s, end.left_s)):
+    """Wait for the end; ``seconds`` count from the moment when every stage is ready."""
+    snapshot, end = Deadline.after(every_s), None
+    # Without a time-out if there is ``poll``, which waits by itself.
+    while not pipe.wait(0.0 if poll else snapshot.left_s if end is None else min(snapshot.left_s, end.left_s)):
         if poll is not None and not poll():
             return
-        if look.passed:
+        if snapshot.passed:
             watch(pipe.stats())
-            look = Deadline.after(every_s)
+            snapshot = Deadline.after(every_s)
         if end is None and seconds is not None and pipe.ready.is_set():
             end = Deadline.after(seconds)
         if end is not None and end.passed:

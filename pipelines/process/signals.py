@@ -1,4 +1,4 @@
-"""Signals that end a program the way Ctrl-C does, so that files are finished and children ended."""
+"""Handle termination signals like Ctrl-C, so that files are finished and child processes end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from errno import EIO
 from types import FrameType
 from typing import NoReturn
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""SIGHUP: the terminal was closed, or the connection to it was lost."""
+TERMINATION_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""SIGHUP: the terminal was closed, or the connection to it was lost. Windows does not have it."""
 
 
 class Terminated(KeyboardInterrupt):
-    """One of ``ENDING``, taken like Ctrl-C."""
+    """Raised in the main thread by one of TERMINATION_SIGNALS."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -25,21 +25,21 @@ class Terminated(KeyboardInterrupt):
 
 
 def status_of(interrupt: KeyboardInterrupt) -> int:
-    """The exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (128 and the signal's number)."""
+    """The exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (128 plus the signal's number)."""
     return 128 + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Inside, each of ``ENDING`` raises Terminated in the main thread; one that was ignored (nohup) stays ignored.
+    """Within the block, TERMINATION_SIGNALS raise Terminated in the main thread; an ignored one (nohup) stays ignored.
 
-    A further SIGHUP is nothing new: shells and systemd send it beside another signal. Nested, and in other threads
-    than the main one, this changes nothing.
+    After the first signal, SIGHUP is ignored, because shells and systemd send it in addition to another signal. Nested
+    in another such block, and in other threads than the main one, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in TERMINATION_SIGNALS}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, _interrupt)]
     for number in ours:
         signal.signal(number, _interrupt)
@@ -52,20 +52,23 @@ def signals_interrupt() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        _leave_dead_terminal()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the second one of a pair must not abort the drain
+        _redirect_dead_terminal()
     raise Terminated(number)
 
 
-def _leave_dead_terminal() -> None:
-    """What is still printed shall not fail, for files are written after it: a closed terminal is /dev/null."""
+def _redirect_dead_terminal() -> None:
+    """Redirect output to /dev/null if the terminal was closed: an error from ``print`` would keep files unfinished."""
     for stream in (sys.__stdout__, sys.__stderr__):
         with suppress(OSError, ValueError, AttributeError):
             _redirect_if_dead(stream.fileno())  # type: ignore[union-attr]
 
 
 def _redirect_if_dead(number: int) -> None:
-    """Of a terminal that was hung up, not even the settings can be read; what is no terminal answers otherwise."""
+    """Redirect a descriptor whose terminal was hung up.
+
+    Reading the settings of such a terminal fails with EIO; a file or a pipe fails with another error.
+    """
     import termios
 
     try:

@@ -1,16 +1,17 @@
-"""How old a frame is, although the clocks of two machines may differ: the whole rule, in one place.
+"""The age of a frame when the clocks of two machines may differ; the whole rule is in this file.
 
-A message says when its image was captured (C) and when it was sent (P), by the publisher's clock; P - C is right
-whatever that clock shows, because the publisher measures it with a monotonic one. What is left is the time since P:
+A message states when its image was captured (C) and when it was sent (P), by the publisher's clock. P - C is right
+whatever that clock shows, because the publisher measures it with a monotonic clock. What remains is the time since P:
 
-    age = (P - C) + late        late: the way here, and the time that the message waited to be read
+    age = (P - C) + late        late: the time on the network, and the time that the message waited to be read
 
-By our own clock (U) that time is D = U - P, if both clocks show the same time. Nobody can know that they do, only, now
-and then, that they do not: no message arrives before it was sent. So, with D0, the least D of the last seconds:
+By our own clock (U) that time is D = U - P, if both clocks show the same time. A reader cannot know that they do. It
+can only notice, now and then, that they do not: no message arrives before it was sent. With D0, the least D of the last
+seconds, the cases are:
 
-    same      -5 ms <= D0 <= 1 s     late = D. A clock of ours that is ahead makes frames look older, never younger.
-    ahead     D0 > 1 s               late = D as well: it could be a way that takes so long. Frames are refused, and the
-                                     reason names both possibilities.
+    same      -5 ms <= D0 <= 1 s     late = D. If our clock is ahead, frames look older, never younger.
+    ahead     D0 > 1 s               late = D as well: the network could really be that slow. Frames are refused, and
+                                     the reason names both possibilities.
     behind    D0 < -5 ms             late = (D - D0) + W: later than the quickest message of the last seconds, which was
                                      itself at most W late. W is the shortest time that any message of these seconds
                                      can have waited here, because the socket had been found empty that long ago.
@@ -21,12 +22,12 @@ and then, that they do not: no message arrives before it was sent. So, with D0, 
               set
 
 "The last seconds" are 15 to 30, so that clocks which drift apart by 100 ppm add 3 ms at most. Under "behind" and
-"camera" the least time that the network needs is not seen (neither is it by NTP); a stream that was slow for more than
-30 s without one quick message would look younger than it is, by that much.
+"camera" the least time that the network needs is not included (NTP cannot see it either); a stream that was slow for
+more than 30 s without one quick message would look younger than it is, by that much.
 
-Our clock is the wall clock at the opening, carried on by CLOCK_BOOTTIME, which goes on while a computer is suspended:
-an old frame does not pass for a new one after that. A step of the wall clock is noticed, and what was learnt before it
-is forgotten.
+Our clock is the wall clock at the opening, carried on by CLOCK_BOOTTIME, which continues while a computer is suspended:
+an old frame does not pass for a new one after that. A step of the wall clock is noticed, and everything learnt before
+it is discarded.
 """
 
 from __future__ import annotations
@@ -40,73 +41,57 @@ from stream.wire.header import Header
 
 HALF_WINDOW_NS = 15_000 * NS_PER_MS
 SAME_FROM_NS, SAME_TO_NS = -5 * NS_PER_MS, 1_000 * NS_PER_MS
-"""Clocks kept by NTP in one network differ by less than 5 ms; so much is not called a difference."""
+"""Clocks kept by NTP in one network differ by less than 5 ms, so a smaller difference counts as none."""
 STEP_NS = 20 * NS_PER_MS
-"""Less is how far two readings of two clocks may lie apart on a busy machine."""
+"""On a busy machine, two readings of two clocks can differ by less than this without a step."""
 
 Clocks = Literal["unknown", "same", "ahead", "behind", "camera", "stepped"]
-"""This machine's clock, seen from the publisher's."""
+"""This machine's clock relative to the publisher's; the module's table defines each state."""
 
 
 def boottime_ns() -> int:
-    """Monotonic, and goes on while the computer is suspended."""
+    """Monotonic nanoseconds that continue while the computer is suspended."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-class Least:
-    """The least of the values of the last 15 to 30 s."""
-
-    def __init__(self) -> None:
-        self._began_ns = 0
-        self._values: list[int | None] = [None, None]
-        """Of the window before, and of the one that began at ``_began_ns``."""
-
-    def add(self, now_ns: int, value: int) -> None:
-        if (windows := (now_ns - self._began_ns) // HALF_WINDOW_NS) > 0:
-            self._values = [self._values[1] if windows == 1 else None, None]
-            self._began_ns = now_ns
-        last = self._values[1]
-        self._values[1] = value if last is None else min(last, value)
-
-    def value(self, default: int) -> int:
-        return min((value for value in self._values if value is not None), default=default)
-
-
 class AgeClock:
-    """The ages of one stream's messages. ``received`` for each of them, in the order of their arrival."""
+    """Computes the ages of one stream's messages. Call ``received`` for each message, in the order of arrival."""
 
     def __init__(self, mono_ns: NowNs = boottime_ns, unix_ns: NowNs = time.time_ns) -> None:
         self._mono_ns, self._unix_ns = mono_ns, unix_ns
         self._offset_ns = self._measure_offset()
         self._stepped_until_ns: int | None = None
         self._last: tuple[int, int] | None = None
-        """D and W of the newest message."""
+        """D and W of the newest message, nanoseconds."""
         self._messages = 0
         self._by_camera = False
-        self._forget()
+        self._reset()
 
     def received(self, header: Header, empty_ns: int) -> None:
-        """``empty_ns``: when, on the monotonic clock, this message was certainly not yet here."""
-        self._notice_step()
+        """Learn from a new message.
+
+        ``empty_ns`` is the last moment, on the monotonic clock, at which the message had certainly not arrived.
+        """
+        self._detect_step()
         by_camera = Flags.RTCP in header.flags
         if by_camera != self._by_camera:
             self._by_camera, self._messages = by_camera, 0
-            self._forget()
+            self._reset()
         self._messages += 1
         self._add(self._since_publish_ns(header), self._mono_ns() - empty_ns)
 
     def restarted(self) -> None:
-        """Another publisher, maybe on another machine: nothing that was learnt holds."""
+        """Discard everything learnt: another publisher answers, perhaps on another machine."""
         self._last, self._messages = None, 0
-        self._forget()
+        self._reset()
 
     def age_ns(self, header: Header) -> int:
-        """Now, since capture; of the newest message, or of one of the last few."""
-        self._notice_step()
+        """Age now, since capture, of the newest message or of one of the last few."""
+        self._detect_step()
         return max(0, header.publish_ns - header.capture_ns) + max(0, self._late_ns(header))
 
     def silent_ns(self, header: Header) -> int:
-        """How long ago, at most, the quickest way would have brought this message."""
+        """Upper bound of the time since this message would have arrived had it been the quickest of the window."""
         since = self._since_publish_ns(header)
         return since - self._least_late.value(since)
 
@@ -125,7 +110,10 @@ class AgeClock:
 
     @property
     def offset_ms(self) -> float | None:
-        """D0: how far our clock is ahead at most, if it is (then the way here is in it); negative: behind at least."""
+        """D0 in milliseconds; None before the first message.
+
+        Positive: our clock is ahead by at most this much (network delay included). Negative: behind by at least this.
+        """
         return None if self._last is None else self._least_late.value(0) / NS_PER_MS
 
     def _late_ns(self, header: Header) -> int:
@@ -144,24 +132,44 @@ class AgeClock:
         self._least_late.add(now, late_ns)
         self._least_waited.add(now, waited_ns)
 
-    def _forget(self) -> None:
-        self._least_late, self._least_waited = Least(), Least()
+    def _reset(self) -> None:
+        self._least_late, self._least_waited = WindowMinimum(), WindowMinimum()
 
-    def _notice_step(self) -> None:
+    def _detect_step(self) -> None:
         now, offset = self._mono_ns(), self._measure_offset()
         step = offset - self._offset_ns
         if abs(step) > STEP_NS:
             self._offset_ns, self._stepped_until_ns = offset, now + 2 * HALF_WINDOW_NS
-            self._forget()
+            self._reset()
             if self._last is not None:
                 self._add(self._last[0] + step, self._last[1])
         elif self._stepped_until_ns is not None and now >= self._stepped_until_ns:
             self._stepped_until_ns = None
 
     def _measure_offset(self) -> int:
-        """Wall minus monotonic clock; of three readings the one that took least, since a thread may be put aside."""
+        """Wall clock minus monotonic clock, nanoseconds."""
+        # Of three readings the quickest counts, since the scheduler may suspend the thread between two clock calls.
         readings = []
         for _ in range(3):
             before, wall, after = self._mono_ns(), self._unix_ns(), self._mono_ns()
             readings.append((after - before, wall - (before + after) // 2))
         return min(readings)[1]
+
+
+class WindowMinimum:
+    """The least of the values added in the last 15 to 30 s, kept as the minima of two half windows."""
+
+    def __init__(self) -> None:
+        self._began_ns = 0
+        self._values: list[int | None] = [None, None]
+        """Minimum of the previous half window, and of the one that began at ``_began_ns``."""
+
+    def add(self, now_ns: int, value: int) -> None:
+        if (windows := (now_ns - self._began_ns) // HALF_WINDOW_NS) > 0:
+            self._values = [self._values[1] if windows == 1 else None, None]
+            self._began_ns = now_ns
+        last = self._values[1]
+        self._values[1] = value if last is None else min(last, value)
+
+    def value(self, default: int) -> int:
+        return min((value for value in self._values if value is not None), default=default)

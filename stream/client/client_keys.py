@@ -1,4 +1,4 @@
-"""The two files that let a reader in: the publisher's public key, and a secret of the reader's own (docs/keys.md)."""
+"""The two key files of a reader: the publisher's public key, and the reader's own secret (docs/how-to/keys.md)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stream.errors import UsageError
 from stream.wire.curve_key import KEY
 
 SERVER_FILE, SECRET_SUFFIX = "server.key", ".key_secret"
-PUBLISHERS_SECRET = f"server{SECRET_SUFFIX}"
+SERVER_SECRET_FILE = f"server{SECRET_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """For CURVE: whom to trust, and who we are. Z85 text, 40 bytes each."""
+    """CURVE keys of a reader: the publisher's public key and our own pair. Z85 text, 40 bytes each."""
 
     server_public: bytes
     client_public: bytes
@@ -24,9 +24,9 @@ class ClientKeys:
 
     @classmethod
     def load(cls, server_public_file: Path, client_secret_file: Path) -> Self:
-        """From files that ``depthstream keys new`` wrote (certificates of zmq.auth).
+        """Load two files that ``depthstream keys new`` wrote (certificates of zmq.auth).
 
-        Raises UsageError if one is missing or no key, or if other users may read the secret.
+        Raises UsageError if one is missing or not a key, or if other users may read the secret.
         """
         server_public, _ = _read(server_public_file)
         client_public, client_secret = _read(client_secret_file)
@@ -38,19 +38,19 @@ class ClientKeys:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
-        """``server.key`` and the only client's secret in ``folder`` or its ``clients``; raises as ``load``."""
+        """Load ``server.key`` and the only client's secret in ``folder`` or its ``clients``. Raises as ``load``."""
         folder = folder.expanduser()
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}; copy server.key and your NAME{SECRET_SUFFIX} into one")
         found = [*folder.glob(f"*{SECRET_SUFFIX}"), *folder.glob(f"clients/*{SECRET_SUFFIX}")]
-        secrets = sorted(file for file in found if file.name != PUBLISHERS_SECRET)
-        if len(secrets) != 1:
-            names = ", ".join(file.name for file in secrets) or "none"
+        client_secrets = sorted(file for file in found if file.name != SERVER_SECRET_FILE)
+        if len(client_secrets) != 1:
+            names = ", ".join(file.name for file in client_secrets) or "none"
             raise UsageError(
-                f"{folder}: one client's NAME{SECRET_SUFFIX} is needed there, or in clients/, and there is {names}; "
+                f"{folder}: one client's NAME{SECRET_SUFFIX} is needed in it or in clients/, and there is {names}; "
                 "name the two files (--server-key FILE --client-key FILE)"
             )
-        return cls.load(folder / SERVER_FILE, secrets[0])
+        return cls.load(folder / SERVER_FILE, client_secrets[0])
 
 
 def _read(file: Path) -> tuple[bytes, bytes | None]:
@@ -64,5 +64,5 @@ def _read(file: Path) -> tuple[bytes, bytes | None]:
             f"{file} cannot be read as a key: {why}; copy it again from where the keys were made"
         ) from error
     if not all(KEY.fullmatch(key) for key in (public, secret) if key is not None):
-        raise UsageError(f"{file}: what is in it is no key of 40 characters (Z85); copy it again")
+        raise UsageError(f"{file}: its content is not a key of 40 characters (Z85); copy it again")
     return public, secret

@@ -1,4 +1,4 @@
-"""Which streams a publisher has, by listening to what it says of them."""
+"""Lists the streams of a publisher by listening to their info and status messages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from stream.wire.json_topics import LARGEST_JSON_BYTES, parse_json
 PREFIXES = (b"info/", b"status/")
 SETTLE_S = 1.3
 """Info comes at once, the status of each stream once a second."""
+MAX_MESSAGES_PER_ROUND = 100
+"""Bounds one round of reading, so that a sender without pauses cannot keep us past the deadline."""
 
 
 def find_streams(
@@ -25,9 +27,10 @@ def find_streams(
     patience_s: float = 5.0,
     while_waiting: Callable[[str], None] = lambda trouble: None,
 ) -> list[str]:
-    """Names, sorted: what is heard within 1.3 s after the first; ``while_waiting`` is told again and again what lacks.
+    """Names of the streams that announce themselves within 1.3 s after the first one, sorted.
 
-    Raises UsageError for an endpoint that cannot be one, and StaleFrame if nothing is heard for ``patience_s``.
+    Until then ``while_waiting`` is called again and again with the reason for the wait. Raises UsageError for an
+    invalid endpoint, and StaleFrame if no stream announces itself for ``patience_s``.
     """
     import zmq
 
@@ -39,10 +42,10 @@ def find_streams(
         deadline = Deadline.after(patience_s)
         while not deadline.passed:
             link.socket.poll(min(deadline.left_s, 0.25) * 1000)
-            link.look()
-            if heard := _heard(link):
+            link.check_connection()
+            if announced := _announced_streams(link):
                 deadline = deadline if streams else Deadline.after(SETTLE_S)
-                streams |= heard
+                streams |= announced
             elif not streams:
                 while_waiting(_trouble(link))
         if not streams:
@@ -52,10 +55,9 @@ def find_streams(
         context.destroy(0)
 
 
-def _heard(link: Link) -> set[str]:
-    """Some at a time, so that a sender who never pauses is left after a while."""
+def _announced_streams(link: Link) -> set[str]:
     streams = set[str]()
-    for _ in range(100):
+    for _ in range(MAX_MESSAGES_PER_ROUND):
         raw = link.receive()
         if raw is None:
             break
@@ -67,4 +69,4 @@ def _heard(link: Link) -> set[str]:
 
 
 def _trouble(link: Link) -> str:
-    return link_trouble(link.state) or "connected, and nothing is said there: does it publish anything yet?"
+    return link_trouble(link.state) or "connected, but no stream is announced: does it publish anything yet?"

@@ -1,4 +1,4 @@
-"""How a stream is, as its reader sees it."""
+"""The health of a stream as its reader sees it: liveness, rate, gaps, and the state of the connection."""
 
 from __future__ import annotations
 
@@ -18,59 +18,63 @@ from stream.wire.header import Header
 
 DEAD_AFTER_PERIODS, DEAD_AFTER_AT_LEAST_S = 10, 1.0
 RATE_OK = 0.9
+"""Share of the declared rate that must arrive."""
 SLOWEST_FPS = 0.01
-"""Below, a declared rate is taken for this one."""
+"""A lower declared rate counts as this one, so that a period stays finite."""
 STATUS_VALID_S = 3.5
-"""It comes once a second."""
-KINDS_LOGGED = 16
+"""A status older than this says nothing about the rate; a new one comes once a second."""
+MAX_LOGGED_KINDS = 16
+RATE_WINDOW_S, RATE_WINDOW_PERIODS = 5.0, 10
+RATE_AFTER_S = 2.0
+"""A shorter span of arrivals gives no rate."""
 
 _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderHealth:
-    """One look at a stream; nothing in it is ever newer than the look."""
+    """Snapshot of a stream's health; it does not change after it was taken."""
 
     alive: bool
-    """False: no message for 10 of the declared periods, and at least 1 s; or there has been none at all."""
+    """False if no message came for 10 of the declared periods and at least 1 s, or if none has come at all."""
     rate_ok: bool | None
-    """At least 90 % of the declared rate is sent (with latest=False: comes in here); None: not known."""
+    """At least 90 % of the declared rate is sent (with latest=False: is received here); None if unknown."""
     age_ms: float | None
-    """Of the newest frame, now, since capture; None before the first."""
+    """Age of the newest frame since capture, milliseconds, at the time of the snapshot; None before the first."""
     received: int
     gaps: int
-    """Images between those received that never came: dropped by the pipeline, the publisher or the network, and,
-    with latest=True, those that were overtaken before anybody here asked for them."""
+    """Number of images missing between the received ones: dropped by the pipeline, the publisher or the network, and,
+    with latest=True, overtaken by newer ones before the reader asked for them."""
     restarts: int
-    """Other publishers than before answered at the endpoint."""
+    """How often another publisher than before answered at the endpoint."""
     damaged: int
-    """Messages that were not in the wire format, and were left out."""
+    """Number of discarded messages that were not in the wire format."""
     link: LinkState
     clocks: Clocks
-    """Whether this machine's clock can be compared with the publisher's; see stream.client.age."""
+    """How this machine's clock compares with the publisher's; see stream.client.age."""
     clock_offset_ms: float | None
     info: Mapping[str, Any]
-    """The last JSON of info/<stream>; empty before."""
+    """The last JSON of info/<stream>; empty until the first."""
     status: Mapping[str, Any]
-    """The last JSON of status/<stream>; empty before."""
+    """The last JSON of status/<stream>; empty until the first."""
 
 
-class Record:
-    """What happened on one stream so far; the reading thread feeds it."""
+class HealthRecord:
+    """Accumulates the events of one stream; the reading thread feeds it."""
 
     def __init__(self, clock: AgeClock, mono_ns: NowNs, *, count_rate: bool) -> None:
-        """``count_rate``: every message is received, so that their rate can be had by counting."""
+        """``count_rate`` says that every message is received, so that counting them gives the rate."""
         self.clock, self._mono_ns, self._count_rate = clock, mono_ns, count_rate
         self._newest: Header | None = None
         self._newest_ns = self._status_ns = 0
         self._rate = RecentRate()
         self._received = self._gaps = self._restarts = self._damaged = 0
-        self._kinds_logged: set[str] = set()
+        self._logged_kinds: set[str] = set()
         self.info: Mapping[str, Any] = {}
         self.status: Mapping[str, Any] = {}
 
     def received(self, header: Header, empty_ns: int) -> None:
-        """A message; ``empty_ns``: when it was certainly not yet here."""
+        """Count a frame. ``empty_ns`` is the last moment at which it had certainly not arrived."""
         last = self._newest
         if last is not None and last.server_id != header.server_id:
             self._restarts += 1
@@ -84,19 +88,19 @@ class Record:
         if self._count_rate:
             self._rate.add(self._newest_ns, self._period_s())
 
-    def told(self, topic: str, data: Mapping[str, Any]) -> None:
-        """The JSON of a slow topic."""
+    def announced(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Store the JSON of an info or status topic."""
         if topic.startswith("info/"):
             self.info = data
         elif topic.startswith("status/"):
             self.status, self._status_ns = data, self._mono_ns()
 
     def damaged(self, error: WireError) -> None:
-        """A message that cannot be read. Logged once a kind: a hostile sender must not fill the disk."""
+        """Count an unreadable message. Each kind is logged once: a hostile sender must not fill the disk."""
         self._damaged += 1
         kind = re.sub(r"\d+", "#", str(error))[:80]
-        if kind not in self._kinds_logged and len(self._kinds_logged) < KINDS_LOGGED:
-            self._kinds_logged.add(kind)
+        if kind not in self._logged_kinds and len(self._logged_kinds) < MAX_LOGGED_KINDS:
+            self._logged_kinds.add(kind)
             _log.warning("a message was left out: %s", one_line(str(error)))
 
     def snapshot(self, link: LinkState) -> ReaderHealth:
@@ -135,6 +139,7 @@ class Record:
     def _fps(self) -> float | None:
         if self._count_rate:
             return self._rate.fps(self._mono_ns(), self._period_s())
+        # With latest=True most messages are overtaken unread, so only the publisher can count them.
         fresh = self._mono_ns() - self._status_ns <= STATUS_VALID_S * NS_PER_S
         return number(self.status, "fps") if fresh else None
 
@@ -142,24 +147,13 @@ class Record:
         return number(self.info, "fps") or None
 
     def _period_s(self) -> float:
-        """As declared; else as the publisher counts; zero: not known."""
+        """By the declared rate, else by the publisher's count; zero if unknown."""
         fps = self._declared_fps() or number(self.status, "fps")
         return 1 / max(fps, SLOWEST_FPS) if fps else 0.0
 
 
-def number(data: Mapping[str, Any], key: str) -> float | None:
-    """A number above or equal to zero that somebody sent us, if it is one."""
-    value = data.get(key)
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
-    return float(value) if valid and value is not None else None
-
-
-OVER_S, OVER_PERIODS = 5.0, 10
-AT_LEAST_S = 2.0
-
-
 class RecentRate:
-    """Of the last 5 s, or of 10 periods where those are longer."""
+    """Rate of arrivals over the last 5 s, or over 10 periods where those are longer."""
 
     def __init__(self) -> None:
         self._arrivals_ns: deque[int] = deque()
@@ -168,24 +162,31 @@ class RecentRate:
         self._arrivals_ns.clear()
 
     def add(self, now_ns: int, period_s: float) -> None:
-        """One came in; ``period_s``: how long one is expected to take."""
+        """Record an arrival; ``period_s`` is the expected time between two."""
         self._arrivals_ns.append(now_ns)
-        self._forget(now_ns, period_s)
+        self._drop_old(now_ns, period_s)
 
     def fps(self, now_ns: int, period_s: float) -> float | None:
-        """None: too early to say."""
-        self._forget(now_ns, period_s)
+        """Frames per second; None while the span is too short for a rate."""
+        self._drop_old(now_ns, period_s)
         if not self._arrivals_ns:
             return 0.0
         span_s = (now_ns - self._arrivals_ns[0]) / NS_PER_S
-        if span_s < max(AT_LEAST_S, 2 * period_s):
+        if span_s < max(RATE_AFTER_S, 2 * period_s):
             return None
         steps = len(self._arrivals_ns) - 1
         between_s = (self._arrivals_ns[-1] - self._arrivals_ns[0]) / NS_PER_S
         mean_s = between_s / steps if steps else 0.0
         return steps / max(between_s, span_s - mean_s)  # the next one may be about to come
 
-    def _forget(self, now_ns: int, period_s: float) -> None:
-        oldest_ns = now_ns - round(max(OVER_S, OVER_PERIODS * period_s) * NS_PER_S)
+    def _drop_old(self, now_ns: int, period_s: float) -> None:
+        oldest_ns = now_ns - round(max(RATE_WINDOW_S, RATE_WINDOW_PERIODS * period_s) * NS_PER_S)
         while self._arrivals_ns and self._arrivals_ns[0] < oldest_ns:
             self._arrivals_ns.popleft()
+
+
+def number(data: Mapping[str, Any], key: str) -> float | None:
+    """``data[key]`` if it is a plausible non-negative number; the JSON comes from another machine."""
+    value = data.get(key)
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+    return float(value) if valid and value is not None else None

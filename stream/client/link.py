@@ -1,9 +1,9 @@
-"""One SUB socket, and whether it is connected; it comes back whatever the other side did.
+"""One SUB socket and the state of its connection; it reconnects whatever the other side did.
 
-Its queue is never full. ZeroMQ reads no more from a connection whose queue is, so it hears no heartbeat there, makes a
-new connection, and aborts the process when the queue is read at last (libzmq issues 3937 and 4767). Measured with 4.3.5
-and a queue of 4: of 45 processes that paused for 5 to 40 s 43 died, of 30 without heartbeats of their own 6, and so did
-those that never paused but took one frame in 1.8 s. Without a bound, or with CONFLATE: none of 50.
+Its queue is never full. ZeroMQ stops reading from a connection whose queue is full, so it receives no heartbeat there,
+makes a new connection, and aborts the process when the queue is read at last (libzmq issues 3937 and 4767). Measured
+with 4.3.5 and a queue of 4: of 45 processes that paused for 5 to 40 s, 43 died, of 30 without heartbeats of their own,
+6, and so did those that never paused but took one frame in 1.8 s. Without a bound, or with CONFLATE: none of 50.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     import zmq
 
 LinkState = Literal["connecting", "connected", "refused", "handshake failed"]
-"""refused: our key is not known there. handshake failed: keys on one side only, or the wrong ones, or no publisher."""
+"""refused: the publisher does not know our key. handshake failed: wrong keys, keys on one side only, no publisher."""
 
-MOST_WAITING = 1000
-"""Messages that are taken out in one go; where more wait, nobody keeps up with their sender."""
+MAX_WAITING = 1000
+"""Messages taken in one go; if more wait, the reader cannot keep up with the sender."""
 RECEIVE_BUFFER_BYTES = 1 << 20
-"""What is in there is older than what is still at the publisher and can be replaced."""
+"""Messages in the kernel's buffer are older than those at the publisher and can no longer be replaced by newer ones."""
 GIVEN_UP_NS = 3 * NS_PER_S
-"""ZeroMQ does not try again after an error in the protocol: a refused key, a message above MAXMSGSIZE. While it tries,
-something happens every 2 s or more often."""
+"""ZeroMQ does not retry after a protocol error: a refused key, a message above MAXMSGSIZE. While it does retry, an
+event arrives every 2 s or more often, so a silence of 3 s means that it has given up."""
 
 
 class Link:
-    """Owns the socket; only the thread that reads may call it.
+    """Owns the socket; only the reading thread may call it.
 
-    ``latest``: the newest message waits for as long as it takes. Else all of them do, without a bound: whoever opens it
-    takes them out all the time.
+    With ``latest`` only the newest message waits, for as long as it takes. Without, all messages wait in an unbounded
+    queue, which the owner must empty all the time.
     """
 
     def __init__(
@@ -51,30 +51,30 @@ class Link:
         latest: bool,
         mono_ns: NowNs,
     ) -> None:
-        """Connects. Raises UsageError for an endpoint that cannot be one."""
+        """Connects. Raises UsageError for an invalid endpoint."""
         import zmq
 
         check_endpoint(endpoint)
         self._endpoint, self._latest, self._mono_ns = endpoint, latest, mono_ns
         self.state: LinkState = "connecting"
         self.empty_ns = self._found_empty_ns = mono_ns()
-        """When the message that was received last was certainly not here yet."""
+        """The last moment at which the message received last had certainly not arrived, monotonic nanoseconds."""
         self.socket = context.socket(zmq.SUB)
         _set_options(self.socket, keys, max_bytes, latest=latest, ipv6="[" in endpoint)
         for prefix in prefixes:
             self.socket.subscribe(prefix)
         self._monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_ALL)
         self.monitors: Sequence[Any] = (self._monitor,)
-        """Readable when ``look`` has something to note."""
+        """Readable when ``check_connection`` has events to read."""
         self._event_ns = mono_ns()
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise _wrong(endpoint, error.strerror or "no such address") from error
+            raise _invalid_endpoint(endpoint, error.strerror or "no such address") from error
 
-    def look(self) -> None:
-        """Take note of what happened to the connection, and begin anew where ZeroMQ has given up."""
+    def check_connection(self) -> None:
+        """Read the connection's events, and reconnect where ZeroMQ has given up."""
         import zmq
         from zmq.utils.monitor import recv_monitor_message
 
@@ -82,12 +82,12 @@ class Link:
             while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 event = int(recv_monitor_message(self._monitor, zmq.DONTWAIT)["event"])
                 self._event_ns = self._mono_ns()
-                self.state = _after(event, self.state)
+                self.state = _state_after(event, self.state)
         if self.state != "connected" and self._mono_ns() - self._event_ns > GIVEN_UP_NS:
-            self._connect_again()
+            self._reconnect()
 
     def receive(self) -> memoryview | None:
-        """The next message, not copied; None when there is none."""
+        """The next message, not copied; None if none waits."""
         import zmq
 
         before_ns = self._mono_ns()
@@ -97,23 +97,24 @@ class Link:
         buffer: memoryview = self.socket.recv(zmq.DONTWAIT, copy=False).buffer
         self.empty_ns = self._found_empty_ns
         if self._latest:
+            # CONFLATE holds a single message, so the next one arrives after this one was taken.
             self._found_empty_ns = before_ns
         return buffer
 
     def receive_all(self) -> Iterator[memoryview]:
-        """What waits; where that has no end, the connection is made anew, and what waits then is lost."""
-        for _ in range(MOST_WAITING):
+        """The waiting messages; beyond MAX_WAITING the link reconnects, which discards the rest."""
+        for _ in range(MAX_WAITING):
             if (buffer := self.receive()) is None:
                 return
             yield buffer
-        self._connect_again()
+        self._reconnect()
 
     def close(self) -> None:
         self.socket.disable_monitor()
         self._monitor.close(0)
         self.socket.close(0)
 
-    def _connect_again(self) -> None:
+    def _reconnect(self) -> None:
         import zmq
 
         self._event_ns = self._mono_ns()
@@ -123,20 +124,20 @@ class Link:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Raises UsageError for what no publisher can listen on; ZeroMQ itself takes some mistakes and waits for ever."""
+    """Raise UsageError for an address on which no publisher can listen; ZeroMQ accepts some and waits for ever."""
     tcp = re.fullmatch(r"tcp://(?:[^\s/:*\[\]]+|\[[0-9a-fA-F:.%\w]+\]):(\d{1,5})", endpoint)
     if not (tcp and 0 < int(tcp[1]) < 65536) and not re.fullmatch(r"ipc://.+", endpoint):
-        raise _wrong(endpoint, "expected tcp://ADDRESS:PORT or ipc://PATH")
+        raise _invalid_endpoint(endpoint, "expected tcp://ADDRESS:PORT or ipc://PATH")
 
 
-def _wrong(endpoint: str, why: str) -> UsageError:
+def _invalid_endpoint(endpoint: str, why: str) -> UsageError:
     return UsageError(f'cannot connect to "{redact(endpoint)}": {why}, as in tcp://127.0.0.1:5560 or ipc:///tmp/depth')
 
 
 def _set_options(
     socket: zmq.Socket[bytes], keys: ClientKeys | None, max_bytes: int, *, latest: bool, ipv6: bool
 ) -> None:
-    """All before connecting; CONFLATE has no effect later. IPv6 by default would look for localhost at ::1 only."""
+    """Set all options before connecting; CONFLATE has no effect later."""
     socket.linger = 0
     if latest:
         socket.conflate = True
@@ -147,14 +148,14 @@ def _set_options(
     socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000
     socket.reconnect_ivl, socket.reconnect_ivl_max = 100, 1500
     socket.connect_timeout = 2000
-    socket.ipv6 = ipv6
+    socket.ipv6 = ipv6  # not always on: it would look for localhost at ::1 only
     if keys is not None:
         socket.curve_serverkey = keys.server_public
         socket.curve_publickey, socket.curve_secretkey = keys.client_public, keys.client_secret
 
 
-def _after(event: int, state: LinkState) -> LinkState:
-    """A refusal is remembered until a handshake succeeds or nobody listens any more."""
+def _state_after(event: int, state: LinkState) -> LinkState:
+    """The state after a monitor event; a refusal stays until a handshake succeeds or the listener is gone."""
     import zmq
 
     if event == zmq.EVENT_DISCONNECTED:

@@ -1,11 +1,11 @@
-"""Whether a robot may act on what a message holds: one question, asked of each frame."""
+"""Decides for each frame whether a robot may take its numbers for distances."""
 
 from __future__ import annotations
 
 from stream.wire.codes import Flags, WireIntegrity, WireKind
 from stream.wire.header import Header
 
-_IMAGES = {
+_DAMAGE = {
     WireIntegrity.TAINTED: "damaged",
     WireIntegrity.FROZEN: "frozen: the camera sends the same one again and again",
     WireIntegrity.BLACK: "black",
@@ -13,10 +13,10 @@ _IMAGES = {
 
 
 def metres_fault(header: Header) -> str | None:
-    """Why its numbers must not be taken for distances; None if nothing in the message speaks against it.
+    """The reason why the numbers must not be taken for distances; None if nothing in the message speaks against it.
 
-    In this order: the kind, weights that were never trained, a scale that is a guess, and the image it was made from.
-    The first three stay until somebody changes the publisher's settings; an image is better the next time, maybe.
+    Checked in this order: the kind, weights that were never trained, a guessed scale, and the integrity of the image.
+    The first three stay until the publisher's settings change; the next image may be sound again.
     """
     if header.kind != WireKind.METRIC:
         return f"{header.topic} is {header.kind.name.lower()}, not metres: publish with a metric network"
@@ -25,5 +25,5 @@ def metres_fault(header: Header) -> str | None:
     if Flags.SCALE_GUESSED in header.flags:
         return f"{header.topic}: its metres are a guess: give the camera's intrinsics to the publisher"
     if header.integrity != WireIntegrity.CLEAN:
-        return f"{header.topic} {header.seq}: the image was {_IMAGES[header.integrity]}"
+        return f"{header.topic} {header.seq}: the image was {_DAMAGE[header.integrity]}"
     return None

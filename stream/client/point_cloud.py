@@ -1,4 +1,4 @@
-"""Depth to points in space."""
+"""Converts a metric depth message to points in space."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from stream.wire.message import Message
 def points(message: Message) -> Floats:
     """(N, 3) float32, metres in the camera's optical frame: x right, y down, z forward (ROS REP 103).
 
-    Row by row; pixels whose depth is unknown are left out. Lens distortion is not taken out. Raises WireError for depth
-    that is not in metres, for a message without intrinsics, and for a damaged payload.
+    Points are in reading order, without the pixels whose depth is unknown. Lens distortion is not corrected. Raises
+    WireError for depth that is not in metres, for a message without intrinsics, and for a damaged payload.
     """
     if message.kind != WireKind.METRIC:
         raise WireError(

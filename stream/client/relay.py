@@ -1,4 +1,4 @@
-"""Takes each message off a connection as it comes, so that a reader who wants all of them may be slow."""
+"""Thread that takes each message off a link as it arrives, for a slow reader that wants more than the newest one."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from stream.client.link import Link, LinkState
 from stream.errors import SourceError
 
 QUEUED = 8
-"""Messages that wait for the reader; of more, the newest."""
-LOOK_AGAIN_MS = 250
+"""Messages kept for the reader; when more arrive, the oldest are dropped."""
+POLL_MS = 250
+"""The thread checks the connection at least this often."""
 
 
 class Relay:
-    """In the place of its ``Link``, whose socket is used by a thread of ours from now on. Needs ``close``."""
+    """Takes the place of its ``Link``, whose socket only the relay's thread uses from now on. Needs ``close``."""
 
     monitors: Sequence[Any] = ()
-    """The connection is looked after by the thread."""
+    """Empty, because the thread watches the connection itself."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._waiting: deque[tuple[memoryview, int]] = deque(maxlen=QUEUED)
         self._failure: Exception | None = None
         self._closing = threading.Event()
-        self._bell, self._clapper = socket.socketpair()
-        self._woken, self._waker = socket.socketpair()
-        for end in (self._bell, self._clapper):
+        self._ready_reader, self._ready_writer = socket.socketpair()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._ready_reader, self._ready_writer):
             end.setblocking(False)
-        self.socket = self._bell.fileno()
-        """Readable while something waits; not to be read."""
+        self.socket = self._ready_reader.fileno()
+        """Readable while a message waits; for polling only, its bytes belong to ``receive``."""
         self.empty_ns = link.empty_ns
         self._thread = threading.Thread(target=self._run, name="reader of each frame", daemon=True)
         self._thread.start()
@@ -42,16 +43,17 @@ class Relay:
     def state(self) -> LinkState:
         return self._link.state
 
-    def look(self) -> None:
-        """Raises SourceError if nothing can be received any more."""
+    def check_connection(self) -> None:
+        """Raise SourceError if the thread has failed and nothing can be received any more."""
         if self._failure is not None:
             raise SourceError(f"frames can no longer be received: {self._failure}") from self._failure
 
     def receive(self) -> memoryview | None:
-        """The next message; None when there is none."""
+        """The next message; None if none waits."""
         if not self._waiting:
-            with suppress(BlockingIOError):  # silence the bell before looking once more: it rings after what it is for
-                self._bell.recv(4096)
+            # Drain the signal before looking once more: the thread appends a message before it signals it.
+            with suppress(BlockingIOError):
+                self._ready_reader.recv(4096)
         if not self._waiting:
             return None
         raw, self.empty_ns = self._waiting.popleft()
@@ -59,28 +61,28 @@ class Relay:
 
     def close(self) -> None:
         self._closing.set()
-        self._waker.send(b"\0")
+        self._wake_writer.send(b"\0")
         self._thread.join()
         self._link.close()
-        for end in (self._bell, self._clapper, self._woken, self._waker):
+        for end in (self._ready_reader, self._ready_writer, self._wake_reader, self._wake_writer):
             end.close()
 
     def _run(self) -> None:
         try:
-            self._take_all()
-        except Exception as error:  # noqa: BLE001  # raised again by the next look
+            self._relay_messages()
+        except Exception as error:  # noqa: BLE001  # raised again by the next check_connection
             self._failure = error
 
-    def _take_all(self) -> None:
+    def _relay_messages(self) -> None:
         import zmq
 
         poller = zmq.Poller()
-        for waiting in (self._link.socket, *self._link.monitors, self._woken):
-            poller.register(waiting, zmq.POLLIN)
+        for readable in (self._link.socket, *self._link.monitors, self._wake_reader):
+            poller.register(readable, zmq.POLLIN)
         while not self._closing.is_set():
-            self._link.look()
+            self._link.check_connection()
             for raw in self._link.receive_all():
                 self._waiting.append((raw, self._link.empty_ns))
-                with suppress(BlockingIOError):  # it rings already
-                    self._clapper.send(b"!")
-            poller.poll(LOOK_AGAIN_MS)
+                with suppress(BlockingIOError):  # the pipe is full, so the reader is signalled already
+                    self._ready_writer.send(b"!")
+            poller.poll(POLL_MS)

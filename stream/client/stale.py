@@ -1,4 +1,4 @@
-"""Why there is no frame to act on, in one line."""
+"""One-line explanations of why there is no fresh frame."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stream.core.log import one_line
 _TROUBLES: dict[LinkState, str] = {
     "connecting": "not connected: is the publisher running, and is the address right?",
     "refused": "the publisher does not know our key: the public one belongs into its folder clients/",
-    "handshake failed": "what listens there answers otherwise than expected: keys on one side only, or the wrong ones?",
+    "handshake failed": "the listener gave an unexpected answer: keys on one side only, or the wrong ones?",
     "connected": "",
 }
 
 
 def link_trouble(state: LinkState) -> str:
-    """What to look at; empty while connected."""
+    """Advice for a connection that is not established; empty while connected."""
     return _TROUBLES[state]
 
 
 def why_stale(beginning: str, health: ReaderHealth) -> str:
-    """``beginning``, then what is known of the newest frame, the connection, the publisher's word, and the clocks."""
+    """``beginning``, followed by the facts about the newest frame, the connection, the last status, and the clocks."""
     return one_line("; ".join([beginning, *_facts(health)]))
 
 
@@ -34,7 +34,7 @@ def _facts(health: ReaderHealth) -> Iterator[str]:
         state, reason = health.status.get("state"), health.status.get("reason")
         yield f"last status {state}" + (f": {reason}" if reason else "")
     elif health.link == "connected" and health.age_ms is None:
-        yield "connected, and nothing is said of this stream: is the name right?"
+        yield "connected, but this stream is not announced: is the name right?"
     if health.clocks == "ahead":
         yield (
             f"this machine's clock is {health.clock_offset_ms:.0f} ms ahead of the publisher's, or frames take so long "

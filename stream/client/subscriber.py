@@ -1,4 +1,4 @@
-"""What a robot reads depth with: the newest frame if it is young enough, or an error that says why there is none."""
+"""Subscriber for robots: returns the newest frame if it is fresh enough, else raises an error with the reason."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from stream.core.log import redact
 from stream.errors import StaleFrame, UsageError, WireError
 from stream.wire.message import Message
 
-LARGEST_MESSAGE = 65 << 20
-"""Bytes: 4096 x 4096 pixels of float32."""
-LOOK_AGAIN_S = 0.25
-"""While it waits, so that it knows of a first frame how long it has been here at most; and to mend the connection."""
+MAX_MESSAGE_BYTES = 65 << 20
+"""Enough for 4096 x 4096 pixels of float32."""
+POLL_S = 0.25
+"""Longest single wait: it bounds how long a first frame may have lain unread, and how late a connection is mended."""
 
 
 class ReaderClosed(StaleFrame):
-    """``close`` was called; no frame will come any more."""
+    """Raised by a read after ``close``; no frame will come any more."""
 
 
 class Subscriber:
-    """Reads one stream of one publisher, and comes back by itself when either was away.
+    """Reads one stream of one publisher; it reconnects by itself when either side was away.
 
-    One thread uses it; ``close`` may be called from any, also from a signal handler. With ``latest`` only the newest
-    message is kept for the reader; without, a thread takes each one as it comes, and the newest eight are. Any time may
-    pass between two calls.
-    ``topic``: depth as it is published, as the network said it (raw), or painted (preview).
-    Construction connects and raises UsageError for an endpoint or a name that cannot be one; a publisher that is not
-    there yet is no error. Reading raises SourceError if that thread can receive no more.
+    One thread uses it; ``close`` may be called from any thread, also from a signal handler. Any time may pass between
+    two calls. With ``latest`` only the newest message is kept; without, a background thread takes each message as it
+    arrives and keeps the newest eight. ``topic`` selects depth as published, the network's own values (raw), or the
+    JPEG image (preview).
+
+    Construction connects and raises UsageError for an invalid endpoint or stream name; a publisher that does not run
+    yet is no error. Reading raises SourceError if the background thread has failed.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Subscriber:
         topic: Literal["depth", "raw", "preview"] = "depth",
         latest: bool = True,
         keys: ClientKeys | None = None,
-        max_bytes: int = LARGEST_MESSAGE,
+        max_bytes: int = MAX_MESSAGE_BYTES,
         mono_ns: NowNs = boottime_ns,
         unix_ns: NowNs = time.time_ns,
     ) -> None:
@@ -70,15 +71,16 @@ class Subscriber:
             )
         except WireError as error:
             raise UsageError(f'"{stream}" cannot be the name of a stream: {error}') from error
-        self._woken, self._waker = socket.socketpair()
+        self._wake_reader, self._wake_writer = socket.socketpair()
         self._poller = zmq.Poller()
-        for waiting in self.sockets:
-            self._poller.register(waiting, zmq.POLLIN)
+        for readable in self.sockets:
+            self._poller.register(readable, zmq.POLLIN)
 
     def read_latest(self, max_age_ms: float) -> Message:
-        """The newest frame, if it is at most ``max_age_ms`` old at this moment; also one that was read before.
+        """The newest frame, if it is at most ``max_age_ms`` old at this moment, even if it was read before.
 
-        Else it waits for such a frame, at most ``max_age_ms``, and then raises StaleFrame: stop what relies on depth.
+        Otherwise it waits up to ``max_age_ms`` for such a frame and then raises StaleFrame: stop everything that relies
+        on depth.
         """
         if not 0 < max_age_ms < math.inf:
             raise UsageError(f"max_age_ms = {max_age_ms}: give the milliseconds that your robot can go without depth")
@@ -92,7 +94,7 @@ class Subscriber:
                 self._wait(deadline, f"no frame of at most {max_age_ms:g} ms")
 
     def read(self, timeout_s: float) -> Message:
-        """The next frame that was not read before, however old; raises StaleFrame when none comes in time."""
+        """The next frame that was not read before, however old; raises StaleFrame if none comes in time."""
         with self._using():
             deadline = Deadline.after(timeout_s, self._mono_ns)
             while True:
@@ -102,7 +104,7 @@ class Subscriber:
                 self._wait(deadline, f"no frame in {timeout_s:g} s")
 
     def __iter__(self) -> Iterator[Message]:
-        """Frame after frame, however long it takes, until ``close``."""
+        """Yield frame after frame, waiting as long as it takes, until ``close``."""
         while not self._closing.is_set():
             try:
                 yield self.read(1.0)
@@ -112,27 +114,27 @@ class Subscriber:
                 continue
 
     def age_ms(self, message: Message) -> float:
-        """How old a message just read is now, milliseconds since capture; see stream.client.age."""
+        """Age of a message just read: milliseconds from its capture until now; see stream.client.age."""
         return self._inbox.age_ms(message)
 
     @property
     def sockets(self) -> Sequence[Any]:
-        """One becomes readable, in the terms of ``zmq.Poller``, when there may be something to read or to know."""
-        return self._inbox.frames, *self._inbox.others, self._woken
+        """Sockets for ``zmq.Poller``; one becomes readable when there may be a frame, or news about the stream."""
+        return self._inbox.frames, *self._inbox.others, self._wake_reader
 
     @property
     def health(self) -> ReaderHealth:
-        """How the stream is now; waits for nothing, and nothing that was not read yet is lost by it."""
+        """The stream's health now. It does not wait, and no unread frame is lost."""
         with self._using():
-            self._inbox.look_around()
+            self._inbox.service()
             self._inbox.collect()
             return self._inbox.health()
 
     def close(self) -> None:
-        """End it, and a ``read`` or an iteration that another thread is in. The second call does nothing."""
+        """Close the sockets and end a ``read`` or an iteration of another thread. Idempotent."""
         self._closing.set()
         try:
-            self._waker.send(b"\0")
+            self._wake_writer.send(b"\0")
         except OSError:
             return  # closed already
         self._close_if_unused()
@@ -145,7 +147,10 @@ class Subscriber:
 
     @contextmanager
     def _using(self) -> Iterator[None]:
-        """ZeroMQ's sockets belong to one thread at a time; if it uses them when ``close`` is called, it closes them."""
+        """Claim the sockets for this thread, since ZeroMQ allows one thread at a time.
+
+        If ``close`` is called meanwhile, the sockets are closed here, on the way out.
+        """
         if not self._in_use.acquire(blocking=False):
             raise UsageError(f"{self.topic} is read by two threads; give each its own Subscriber")
         try:
@@ -161,19 +166,19 @@ class Subscriber:
             return
         try:
             self._inbox.close()
-            self._woken.close()
-            self._waker.close()
+            self._wake_reader.close()
+            self._wake_writer.close()
         finally:
             self._in_use.release()
 
-    def _wait(self, deadline: Deadline, what: str) -> None:
-        """Until something comes in. Raises StaleFrame if it is too late, ReaderClosed."""
+    def _wait(self, deadline: Deadline, complaint: str) -> None:
+        """Wait for a message. Raises StaleFrame if the deadline has passed, ReaderClosed after ``close``."""
         if deadline.passed:
-            self._inbox.look_around()
-            raise StaleFrame(why_stale(f"{self.topic} at {self.endpoint}: {what}", self._inbox.health()))
-        ready = self._poller.poll(math.ceil(min(deadline.left_s, LOOK_AGAIN_S) * 1000))
+            self._inbox.service()
+            raise StaleFrame(why_stale(f"{self.topic} at {self.endpoint}: {complaint}", self._inbox.health()))
+        ready = self._poller.poll(math.ceil(min(deadline.left_s, POLL_S) * 1000))
         if any(socket != self._inbox.frames for socket, _ in ready):
-            self._inbox.look_around()
+            self._inbox.service()
         self._check_open()
 
     def _check_open(self) -> None:

@@ -1,4 +1,4 @@
-"""Writing a file in one step: whoever reads it finds the old content or the new one, and never half of it."""
+"""Atomic file replacement: a reader finds the old content or the new one, never a partial file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from pathlib import Path
 
 
 @contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
-    """Another path, for the block to write a file at; it becomes ``path`` when the block ends well. Raises OSError.
+def atomic_replace(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; it is renamed to ``path`` when the block succeeds. Raises OSError.
 
-    The folder is made where it is missing; of two writers the last one wins. What was there before stays until all is
-    written. A process that is killed meanwhile leaves ``path`` with a few letters behind its name.
+    Creates the parent folder where it is missing. An existing ``path`` stays until the new content is complete; with
+    two writers the last one wins. A process that is killed meanwhile leaves a file named ``path`` plus eight random
+    hexadecimal digits behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")  # same folder: a rename across disks is a copy
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError):  # what went wrong first is what is told
+        with suppress(OSError):  # report the first error, not the failed clean-up
             temporary.unlink(missing_ok=True)
         raise
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``path`` with ``content`` as ``in_one_step`` does. Raises OSError."""
-    with in_one_step(path) as temporary, temporary.open("xb") as file:
-        file.write(content)  # not by tempfile: others on this machine may read what is in a cache
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` as ``atomic_replace`` does. Raises OSError."""
+    with atomic_replace(path) as temporary, temporary.open("xb") as file:
+        # Not by tempfile, whose files are private (mode 0600): other users of this machine may read the caches.
+        file.write(content)

@@ -1,6 +1,6 @@
-"""Time as the pipeline sees it: control logic uses the monotonic clock, the wall clock only labels.
+"""Time in the pipeline: control logic uses the monotonic clock, the wall clock only labels frames.
 
-A wall clock may be stepped by hand or by NTP while we run; nothing in here changes its mind when it is.
+The wall clock may be stepped by hand or by NTP while the pipeline runs; no decision here depends on it.
 """
 
 from __future__ import annotations
@@ -14,27 +14,35 @@ from typing import Literal, Self
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 NowNs = Callable[[], int]
+"""A monotonic clock, nanoseconds; tests pass their own."""
 
 StampSource = Literal["arrival", "file", "rtcp", "device", "synthetic"]
+"""arrival: this machine's clock when the frame arrived. file: the file's time line. rtcp: the camera's clock, by RTCP
+sender reports. device: the webcam's driver. synthetic: the rendered scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When a frame was captured."""
+    """The time at which a frame was captured.
+
+    >>> Stamp(mono_ns=1_000_000_000, unix_ns=0).age_s(now_ns=3_000_000_000)
+    2.0
+    """
 
     mono_ns: int
     """CLOCK_MONOTONIC, nanoseconds: for ages and intervals."""
     unix_ns: int
     """Nanoseconds since 1970 UTC: a label for people and other machines."""
     source: StampSource = "arrival"
-    """Who took the time: our clock on arrival, the file's time line, the camera (RTCP), the driver, or the scene."""
+    """The clock that the time was read from."""
     media_s: float | None = None
-    """Position on the source's own time line, seconds; None where it has none."""
+    """Position on the source's own time line, seconds; None where the source has no time line."""
     uncertainty_s: float | None = None
-    """How far ``unix_ns`` may be from the moment of capture by the clock that it was read from; None: not known."""
+    """Largest error of ``unix_ns`` by the clock named in ``source``, seconds; None where unknown."""
 
     @classmethod
     def now(cls, source: StampSource = "arrival", media_s: float | None = None) -> Self:
+        """Read both clocks of this machine."""
         return cls(monotonic_ns(), time_ns(), source, media_s)
 
     def age_s(self, now_ns: int | None = None) -> float:
@@ -42,7 +50,7 @@ class Stamp:
         return ((monotonic_ns() if now_ns is None else now_ns) - self.mono_ns) / NS_PER_S
 
     def seconds_after(self, earlier: Stamp) -> float:
-        """By the source's own time line where both have one, else by the monotonic clock; never negative."""
+        """Seconds since ``earlier``, never negative: by the source's time line if both have one, else monotonic."""
         if self.media_s is not None and earlier.media_s is not None:
             return max(0.0, self.media_s - earlier.media_s)
         return max(0.0, (self.mono_ns - earlier.mono_ns) / NS_PER_S)
@@ -50,13 +58,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One moment shared by everybody who waits for the same thing; passing it on never adds time."""
+    """One moment shared by several waits for the same thing; passing it on never adds time."""
 
     at_ns: int
+    """The moment, on the clock ``now_ns``, nanoseconds."""
     now_ns: NowNs = monotonic_ns
 
     @classmethod
     def after(cls, seconds: float, now_ns: NowNs = monotonic_ns) -> Self:
+        """A deadline ``seconds`` from now."""
         return cls(now_ns() + round(seconds * NS_PER_S), now_ns)
 
     @property
@@ -70,10 +80,10 @@ class Deadline:
 
 
 class Pacer:
-    """Hold a time line: ``wait_until(t)`` returns when ``t`` seconds have passed since the first call.
+    """Paces a loop: ``wait_until(t)`` returns ``t`` seconds after the start of the time line, which is the first call.
 
-    Late callers are not made to wait and do not shift the line; one that falls more than ``slack_s`` behind (a
-    suspended laptop, a debugger) restarts the line there instead of running a burst to catch up.
+    A late caller does not wait and does not shift the line. One that falls more than ``slack_s`` behind (after a
+    suspended laptop or a debugger) restarts the line at the present moment, so that no burst of frames follows.
     """
 
     def __init__(self, stopping: threading.Event, *, slack_s: float = 1.0, now_ns: NowNs = monotonic_ns) -> None:
@@ -81,7 +91,7 @@ class Pacer:
         self._zero_ns: int | None = None
 
     def wait_until(self, line_s: float) -> bool:
-        """Wait for ``line_s`` on the time line; False when ``stopping`` was set meanwhile."""
+        """Wait for ``line_s`` on the time line; return False if ``stopping`` is set before or while waiting."""
         now = self._now_ns()
         if self._zero_ns is None:
             self._zero_ns = now - round(line_s * NS_PER_S)

@@ -1,4 +1,4 @@
-"""TOML in, settings out; a mistake is answered with file, table, key, value and the nearest known key."""
+"""Read TOML config files into settings; an error names the file, table, key, value and the nearest known key."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ from stream.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
+SECRETS = ("token",)
+"""Settings whose values never appear in output, however wrong they are."""
+SECRET_LIKE = (*SECRETS, "password", "passwd", "pwd", "secret")
+"""The value of any key that resembles one of these is hidden, too: the key may be a misspelt or misplaced secret."""
+MAX_SHOWN_CHARS = 60
+"""Longest part of a value that an error message repeats."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The file's content. Raises SettingsError for a file that is missing or is not TOML."""
+    """The content of the file. Raises SettingsError if it is missing, unreadable or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # -sig: Windows' Notepad writes a byte order mark
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such config file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -32,10 +39,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of ``data`` with each ``table.key=value`` put in; list items by number: ``cameras.0.path=clip.mp4``.
+    """A copy of ``data`` with each ``table.key=value`` applied; list items by number: ``cameras.0.path=clip.mp4``.
 
-    The value is read as TOML (``true``, ``3``, ``"text"``, ``[1, 2]``); what is not TOML is taken as text.
-    Raises SettingsError for an assignment without ``=`` and for a path through something that is not a table.
+    A value is read as TOML (``true``, ``3``, ``"text"``, ``[1, 2]``) or, if it is not TOML, taken as text. Raises
+    SettingsError for an assignment without ``=`` and for a path through something that is not a table.
     """
     result: dict[str, Any] = _copy(data)
     for assignment in assignments:
@@ -46,41 +53,58 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
             raise SettingsError(f'--set {shown}: expected table.key=value, for example --set model.name="tiny"')
         target: Any = result
         for name in tables:
-            target = _step(target, name, shown)
+            target = _descend(target, name, shown)
         if not isinstance(target, dict):
             raise SettingsError(f'--set {shown}: "{".".join(tables)}" is not a table')
         target[key] = _toml_value(text.strip())
     return result
 
 
-SECRETS = ("token",)
-"""Keys whose values are not repeated, however wrong they are; nor are those of keys that look like one of these."""
-LIKE_SECRETS = (*SECRETS, "password", "passwd", "pwd", "secret")
-LONGEST_SHOWN = 60
-"""Characters of a value."""
-
-
 def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
-    """``data`` as settings. Raises SettingsError with one line for each mistake; ``origin`` names the file."""
+    """``data`` as settings. Raises SettingsError with one line for each error; ``origin`` names the file."""
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        lines = [_explain(model, problem) for problem in _causes([dict(each) for each in error.errors()])]
+        lines = [_explain(model, problem) for problem in _root_causes([dict(each) for each in error.errors()])]
         raise SettingsError("\n".join(f"{origin}: {line}" for line in lines)) from error
 
 
-def _causes(problems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without those that follow from others: a list whose only item is wrong is not too short as well."""
-    places = [problem["loc"] for problem in problems]
+def _copy(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _copy(value) for key, value in data.items()}
+    return [_copy(value) for value in data] if isinstance(data, list) else data
+
+
+def _descend(target: Any, name: str, shown: str) -> Any:
+    if isinstance(target, list):
+        if not name.isdigit() or int(name) >= len(target):
+            raise SettingsError(f'--set {shown}: there are {len(target)} entries, numbered from 0; got "{name}"')
+        return target[int(name)]
+    if not isinstance(target, dict):
+        raise SettingsError(f'--set {shown}: "{name}" is not inside a table')
+    return target.setdefault(name, {})
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _root_causes(problems: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``problems`` without consequences: pydantic also calls a list too short when its only item is wrong."""
+    locations = [problem["loc"] for problem in problems]
     return [
         problem
         for problem in problems
         if problem["type"] != "too_short"
-        or not any(len(place) > len(here := problem["loc"]) and place[: len(here)] == here for place in places)
+        or not any(len(inner) > len(outer := problem["loc"]) and inner[: len(outer)] == outer for inner in locations)
     ]
 
 
 def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in the words of TOML."""
     location, value = tuple(problem["loc"]), problem.get("input")
     *above, key = location or ("",)
     if problem["type"] == "extra_forbidden":
@@ -94,15 +118,14 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
         tag = value.get("source") if isinstance(value, dict) else value
         tags = [str(tag) for tag in problem["ctx"]["expected_tags"].replace("'", "").split(", ")]
         return f"{_table(location)}source = {_shown(tag)} does not exist{nearest(str(tag), tags)}"
-    if problem["type"] == "value_error" and isinstance(value, Mapping | Settings):
+    if problem["type"] == "value_error" and isinstance(value, Mapping | Settings):  # its message names the keys
         return f"{_table(location)}{_message(problem)}"
     if isinstance(key, int) and above:
-        key = f"{above.pop()}.{key}"  # as in --set
-    return f"{_table(above)}{key} = {_shown(value, key)}: {_wanted(problem, str(key))}"
+        key = f"{above.pop()}.{key}"  # written as --set takes it
+    return f"{_table(above)}{key} = {_shown(value, key)}: {_expected(problem, str(key))}"
 
 
-def _wanted(problem: Mapping[str, Any], key: str) -> str:
-    """What should have been there, in the words of TOML."""
+def _expected(problem: Mapping[str, Any], key: str) -> str:
     is_table = isinstance(problem.get("input"), Mapping)
     if problem["type"] in ("tuple_type", "list_type"):
         return (
@@ -136,14 +159,15 @@ def _without_tags(location: Iterable[Any]) -> Iterator[Any]:
 
 
 def _known_keys(model: type[Settings], location: Iterable[Any]) -> list[str]:
-    here: list[type[Settings]] = [model]
+    """All keys that the table at ``location`` may have."""
+    models: list[type[Settings]] = [model]
     for part in location:
         if isinstance(part, str):
-            fields = [m.model_fields[part].annotation for m in here if part in m.model_fields]
-            here = [m for annotation in fields for m in _models_in(annotation)] or [
-                m for m in here if part in get_args(getattr(m.model_fields.get("source"), "annotation", None))
+            fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+            models = [m for annotation in fields for m in _models_in(annotation)] or [
+                m for m in models if part in get_args(getattr(m.model_fields.get("source"), "annotation", None))
             ]
-    return sorted({name for m in here for name in m.model_fields})
+    return sorted({name for m in models for name in m.model_fields})
 
 
 def _models_in(annotation: Any) -> Iterator[type[Settings]]:
@@ -155,13 +179,12 @@ def _models_in(annotation: Any) -> Iterator[type[Settings]]:
 
 
 def _is_secret(key: object) -> bool:
-    """Whether ``key`` is, or was meant to be, one whose value nobody may see."""
     name = str(key).lower()
-    return any(each in name for each in LIKE_SECRETS) or bool(get_close_matches(name, LIKE_SECRETS, n=1, cutoff=0.7))
+    return any(each in name for each in SECRET_LIKE) or bool(get_close_matches(name, SECRET_LIKE, n=1, cutoff=0.7))
 
 
 def _shown(value: Any, key: object = "") -> str:
-    """As in TOML, without passwords, not too long; of what has parts only that it is there."""
+    """``value`` as TOML, shortened and without passwords; tables and nested lists are only hinted at."""
     if _is_secret(key):
         return "***"
     if isinstance(value, Mapping) and value:
@@ -170,28 +193,5 @@ def _shown(value: Any, key: object = "") -> str:
         return "[...]"
     text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    text = redact(text)  # before it is cut, which may take away what a password is known by
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _copy(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _copy(value) for key, value in data.items()}
-    return [_copy(value) for value in data] if isinstance(data, list) else data
-
-
-def _step(target: Any, name: str, shown: str) -> Any:
-    if isinstance(target, list):
-        if not name.isdigit() or int(name) >= len(target):
-            raise SettingsError(f'--set {shown}: there are {len(target)} entries, numbered from 0; got "{name}"')
-        return target[int(name)]
-    if not isinstance(target, dict):
-        raise SettingsError(f'--set {shown}: "{name}" is not inside a table')
-    return target.setdefault(name, {})
+    text = redact(text)  # before shortening, which may cut off the "@" that marks a password
+    return text if len(text) <= MAX_SHOWN_CHARS else text[: MAX_SHOWN_CHARS - 3] + "..."

@@ -12,30 +12,38 @@ _CREDENTIALS = re.compile(
     r"|(?P<bare>(?<![\w.+-])[a-z][\w.+-]*):(?!/)[^\s'\"]+@(?=[\w\[])",
     re.IGNORECASE,
 )
-"""To the last "@" of a word: a password with a raw "/" in it is a mistake, and still a password.
+"""``user:password@`` up to the last "@" of a word.
 
-Paths have lost one of their two slashes; who forgets ``rtsp://`` has written a password all the same.
+Malformed URLs match, too, because they still hold a password: one with a raw "/" in it, a URL that lost a slash when it
+became a ``Path`` (``rtsp:/...``), and an address without ``rtsp://`` in front.
 """
-_ASSIGNED = re.compile(
+_SECRET_PARAMETERS = re.compile(
     r"(?P<key>[?&](?:token|pass(?:word|wd)?|pwd|secret)=)[^\s&#'\"]+?(?=[&#'\"]|[:,.)]*(?:\s|$))", re.IGNORECASE
 )
-"""Of our own web server, in the address that is printed once, and of cameras that are asked so."""
+"""Secrets in a query string: the token of our own web page's address, and passwords of cameras that take them there."""
 
 
 def redact(text: str) -> str:
-    """``text`` with the password or token of every URL in it replaced by ``***``; a user name alone is kept."""
-    return _ASSIGNED.sub(lambda m: f"{m['key']}***", _CREDENTIALS.sub(_without_password, text))
+    """``text`` with the password or token of every URL in it replaced by ``***``; a user name alone is kept.
+
+    >>> redact("cannot open rtsp://admin:s3cret@10.0.0.7/main")
+    'cannot open rtsp://admin:***@10.0.0.7/main'
+    """
+    return _SECRET_PARAMETERS.sub(lambda m: f"{m['key']}***", _CREDENTIALS.sub(_without_password, text))
 
 
-def _without_password(found: re.Match[str]) -> str:
-    if found["bare"]:
-        return f"{found['bare']}:***@"
-    return f"{found['scheme']}{found['user']}{':***' if found['password'] else ''}@"
+def _without_password(match: re.Match[str]) -> str:
+    if match["bare"]:
+        return f"{match['bare']}:***@"
+    return f"{match['scheme']}{match['user']}{':***' if match['password'] else ''}@"
 
 
-def one_line(text: str, most: int = 600) -> str:
-    """Fit for a table or a log, whoever sent it: no control characters, no passwords, not longer than ``most``."""
-    return "".join(c for c in " ".join(redact(text).split()) if c.isprintable())[:most]
+def one_line(text: str, max_chars: int = 600) -> str:
+    """``text`` made safe for a table or a log: one line, no control characters, no passwords, at most ``max_chars``.
+
+    For text from outside (a camera's name, a decoder's message), which could otherwise move a terminal's cursor.
+    """
+    return "".join(c for c in " ".join(redact(text).split()) if c.isprintable())[:max_chars]
 
 
 class RedactingFormatter(logging.Formatter):
@@ -50,7 +58,7 @@ def set_up(
 ) -> None:
     """Send our log to ``handler`` (standard error by default): warnings, or everything when ``verbose``.
 
-    A ``formatter`` of one's own must redact; ``pipelines.cli.json_log`` has one for machines.
+    A ``formatter`` of your own must redact, as the one in ``pipelines.cli.json_log`` does.
     """
     handler = handler or logging.StreamHandler()
     handler.setFormatter(formatter or RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
@@ -58,4 +66,4 @@ def set_up(
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
-        logger.propagate = False
+        logger.propagate = False  # the root logger's handlers do not redact

@@ -1,4 +1,4 @@
-"""What somebody who looks has chosen: colours, and a range to hold; the render stage reads it before each image."""
+"""Viewer-controlled colour map and frozen depth ranges; the render stage reads them before each image."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ COLORMAPS: tuple[str, ...] = get_args(RenderSettings.model_fields["colormap"].an
 
 
 class ViewControls:
-    """Changed by any thread, the window's or the web server's."""
+    """Thread-safe: changed by the window's or the web server's threads, read by the render stage."""
 
     def __init__(self, colormap: str = COLORMAPS[0]) -> None:
+        # Values are replaced as a whole, so that only writers need the lock.
         self._lock = threading.Lock()
         self._colormap = colormap
-        self._frozen_range: Mapping[str, Range] = MappingProxyType({})
+        self._frozen_ranges: Mapping[str, Range] = MappingProxyType({})
 
     @property
     def colormap(self) -> str:
-        """The colour map to paint with."""
+        """Name of the colour map to paint with."""
         return self._colormap
 
     @property
-    def frozen_range(self) -> Mapping[str, Range]:
-        """By camera, the range to paint with in place of the one that follows the scene; empty: all follow."""
-        return self._frozen_range
+    def frozen_ranges(self) -> Mapping[str, Range]:
+        """Fixed ranges by camera; a camera that is missing here is painted with the range that follows its scene."""
+        return self._frozen_ranges
 
     def choose_colormap(self, name: str) -> None:
-        """One of COLORMAPS; ValueError for any other."""
+        """Paint with one of COLORMAPS from now on. Raises ValueError for any other name."""
         if name not in COLORMAPS:
             raise ValueError(f'no colour map "{name}": {", ".join(COLORMAPS)}')
         with self._lock:
             self._colormap = name
 
-    def hold_range(self, present: Mapping[str, Range]) -> None:
-        """Paint each camera with its ``present`` range from now on; empty: let all follow the scene."""
-        with self._lock:
-            self._frozen_range = MappingProxyType(dict(present))
-
     def next_colormap(self) -> None:
-        """The one after the present one, in the order of the settings; after the last one the first."""
+        """Switch to the colour map after the current one, in the order of the settings; the first follows the last."""
         with self._lock:
             self._colormap = COLORMAPS[(COLORMAPS.index(self._colormap) + 1) % len(COLORMAPS)]
 
-    def toggle_range(self, present: Mapping[str, Range]) -> None:
-        """Hold each camera's ``present`` range, or let all follow the scene again if any is held."""
+    def freeze_ranges(self, current: Mapping[str, Range]) -> None:
+        """Paint each camera with its ``current`` range from now on; an empty mapping unfreezes all cameras."""
         with self._lock:
-            self._frozen_range = MappingProxyType({} if self._frozen_range else dict(present))
+            self._frozen_ranges = MappingProxyType(dict(current))
+
+    def toggle_frozen_ranges(self, current: Mapping[str, Range]) -> None:
+        """Unfreeze all cameras if any is frozen, else freeze each at its ``current`` range."""
+        with self._lock:
+            self._frozen_ranges = MappingProxyType({} if self._frozen_ranges else dict(current))

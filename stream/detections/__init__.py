@@ -1,1 +1,1 @@
-"""Where boxes come from: the config, a topic on ZeroMQ, any detector; and what makes them fit to be segmented."""
+"""Boxes from the config, a ZeroMQ topic or any detector, and their clipping before segmentation."""

@@ -1,9 +1,9 @@
-"""Boxes as a JSON message on ``boxes/<stream>``: 64 bytes of topic, then an object in UTF-8 (docs/objects.md).
+"""Boxes as a JSON message on ``boxes/<stream>``: 64 bytes of topic, then an object in UTF-8 (docs/how-to/objects.md).
 
 {"boxes": [{"box": [x0, y0, x1, y1], "label": "person", "score": 0.9}, ...], "width": 640, "height": 480}
 
-``label`` and ``score`` may be missing. ``width`` and ``height`` are those of the image in which the boxes were found;
-without them it is the camera's own size.
+``label`` and ``score`` may be missing. ``width`` and ``height`` give the size of the image in which the boxes were
+found; without them it is the camera's own size.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from stream.wire.header import LARGEST_SIDE
 from stream.wire.json_topics import pack_json, parse_json
 
 FAMILY = "boxes/"
-LARGEST_BYTES = 256 << 10
-"""Of a message: some two thousand boxes."""
+"""Start of every topic of boxes."""
+MAX_MESSAGE_BYTES = 256 << 10
+"""Largest message: some two thousand boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class BoxSet:
 
     boxes: tuple[Box, ...]
     size: Size | None
-    """Of the image that they were found in; None: the camera's own."""
+    """Size of the image in which the boxes were found; None for the camera's own size."""
 
     def at(self, size: Size) -> Sequence[Box]:
         """The boxes in pixels of an image of ``size``."""
@@ -40,24 +41,27 @@ class BoxSet:
 
 
 def pack_boxes(stream: str, boxes: Sequence[Box], size: Size | None = None) -> bytes:
-    """For detectors in Python. Raises WireError for numbers that are not finite, and above 256 KiB."""
+    """One message, for detectors in Python. Raises WireError for numbers that are not finite, and above 256 KiB.
+
+    >>> socket.send(pack_boxes("front", [Box(10, 20, 110, 220, "person", 0.9)]))  # doctest: +SKIP
+    """
     topic = f"{FAMILY}{stream}"
     data: dict[str, Any] = {"boxes": [_packed(box) for box in boxes]}
     if size is not None:
         data |= {"width": size.width, "height": size.height}
     message = pack_json(topic, data)
-    if len(message) > LARGEST_BYTES:
-        raise WireError(f"{topic}: {len(message)} bytes of boxes; at most {LARGEST_BYTES} are taken")
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise WireError(f"{topic}: {len(message)} bytes of boxes; at most {MAX_MESSAGE_BYTES} are taken")
     return message
 
 
 def parse_boxes(message: bytes | memoryview) -> tuple[str, BoxSet]:
-    """Stream and boxes. Raises WireError, and nothing else, for bytes that are no such message.
+    """The stream and its boxes. Raises WireError, and nothing else, for bytes that are not such a message.
 
     Boxes that are empty, inverted or not finite are valid here: ``stream.detections.clipping`` drops them one by one.
     """
-    if len(message) > LARGEST_BYTES:
-        raise WireError(f"a message of {len(message)} bytes of boxes; at most {LARGEST_BYTES} are taken")
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise WireError(f"a message of {len(message)} bytes of boxes; at most {MAX_MESSAGE_BYTES} are taken")
     topic, data = parse_json(message)
     if not topic.startswith(FAMILY) or topic == FAMILY:
         raise WireError(f'{topic}: boxes come on "boxes/<stream>"')
@@ -84,7 +88,7 @@ def _box(topic: str, data: Any) -> Box:
 
 
 def _number(topic: str, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):  # bool is a subclass of int
         raise WireError(f'{topic}: a number in "{key}" is {_kind(value)}')
     try:
         return float(value)

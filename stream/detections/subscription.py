@@ -1,4 +1,4 @@
-"""Boxes that detectors send over ZeroMQ: the newest set of each stream, while it is young enough."""
+"""Receive boxes from detectors over ZeroMQ: the newest set of each stream, up to a maximum age."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from stream.client.link import Link
 from stream.core.clock import NS_PER_MS, NowNs
-from stream.detections.message import FAMILY, LARGEST_BYTES, BoxSet, parse_boxes
-from stream.detections.rejections import Refusals
+from stream.detections.message import FAMILY, MAX_MESSAGE_BYTES, BoxSet, parse_boxes
+from stream.detections.rejections import Rejections
 from stream.detections.settings import BoxTopicSettings
 from stream.errors import SourceError, WireError
 from stream.frames import Frame
@@ -22,34 +22,35 @@ from stream.wire.names import TOPIC_BYTES, subscription
 if TYPE_CHECKING:
     import zmq
 
-CONNECTION_ENDS_BYTES = 4 * LARGEST_BYTES
-"""ZeroMQ ends a connection over a larger message, before it takes the memory; a smaller one is ours to refuse."""
-LOOK_AGAIN_MS = 500
-"""So often connections are looked at, and made again where ZeroMQ has given up."""
+MAX_TRANSPORT_BYTES = 4 * MAX_MESSAGE_BYTES
+"""Limit inside ZeroMQ, which closes the connection before it allocates a larger message; messages between this limit
+and MAX_MESSAGE_BYTES are rejected here."""
+CONNECTION_CHECK_MS = 500
+"""Interval at which connections are checked, and made again where ZeroMQ has given up."""
 
 
 class BoxTopic:
-    """A detector like any other while it is open (``with``): call it with a frame. Raises UsageError for an endpoint.
+    """Detector that returns the boxes other programs send; usable while open (``with``), and may be opened again.
 
-    Its thread takes messages as they come, so that the age of a set counts from its arrival; of those of a stream that
-    come at once the newest. Detectors may be absent, come and go; what they send wrongly is refused and counted. It may
-    be opened again.
+    A thread of its own receives messages as they arrive, so that the age of a set counts from its arrival; of several
+    messages that wait for one stream it takes the newest. Programs may come and go. Malformed messages are rejected and
+    counted. Raises UsageError for an invalid endpoint.
     """
 
     def __init__(
         self,
         settings: BoxTopicSettings,
         streams: Sequence[str],
-        refusals: Refusals | None = None,
+        rejections: Rejections | None = None,
         now_ns: NowNs = monotonic_ns,
     ) -> None:
         self._settings, self._streams, self._now_ns = settings, frozenset(streams), now_ns
-        self.refusals = refusals or Refusals()
+        self.rejections = rejections or Rejections()
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._newest: dict[str, tuple[BoxSet, int]] = {}
         self._failure: Exception | None = None
         self.sets = 0
-        """Messages that were taken."""
+        """Number of valid messages taken."""
 
     def __enter__(self) -> Self:
         self._closing.clear()
@@ -66,12 +67,15 @@ class BoxTopic:
 
     def __exit__(self, *exc_info: object) -> None:
         self._closing.set()
-        self._waker.send(b"\0")
+        self._waker.send(b"\0")  # ends the poll at once
         self._thread.join()
         self._undo.close()
 
     def __call__(self, frame: Frame) -> Sequence[Box]:
-        """Of the frame's camera, in its pixels; none where the newest set is older than ``max_age_ms``."""
+        """The boxes of the frame's camera, in pixels of its image; none if the newest set is older than ``max_age_ms``.
+
+        Raises SourceError after the receiving thread has failed.
+        """
         with self._lock:
             if self._failure is not None:
                 raise SourceError(f"boxes can no longer be received: {self._failure}") from self._failure
@@ -90,11 +94,11 @@ class BoxTopic:
             yield [self._link(undo, context, endpoint) for endpoint in self._settings.connect]
 
     def _link(self, undo: ExitStack, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Link:
-        wanted = [subscription(f"{FAMILY}{stream}") for stream in sorted(self._streams)]
+        topics = [subscription(f"{FAMILY}{stream}") for stream in sorted(self._streams)]
         link = Link(
-            *(context, endpoint, wanted),
+            *(context, endpoint, topics),
             keys=None,
-            max_bytes=CONNECTION_ENDS_BYTES,
+            max_bytes=MAX_TRANSPORT_BYTES,
             latest=False,
             mono_ns=monotonic_ns,
         )
@@ -110,15 +114,18 @@ class BoxTopic:
         try:
             while not self._closing.is_set():
                 for link in links:
-                    link.look()
+                    link.check_connection()
                     self._take_some(link)
-                poller.poll(LOOK_AGAIN_MS)
+                poller.poll(CONNECTION_CHECK_MS)
         except Exception as error:  # noqa: BLE001  # raised again by the next call
             with self._lock:
                 self._failure = error
 
     def _take_some(self, link: Link) -> None:
-        """The newest of each topic, but not for ever: a detector that never pauses does not keep the others away."""
+        """Take the newest message of each topic.
+
+        ``receive_all`` is bounded, so that a detector that never pauses does not starve the others.
+        """
         newest = {bytes(message[:TOPIC_BYTES]): message for message in link.receive_all()}
         for message in newest.values():
             self._take(message)
@@ -127,7 +134,7 @@ class BoxTopic:
         try:
             stream, boxes = parse_boxes(message)
         except WireError as error:
-            self.refusals.add("malformed messages", f"a message was refused: {error}")
+            self.rejections.add("malformed messages", f"a message was refused: {error}")
             return
         with self._lock:
             self.sets += 1

@@ -1,4 +1,4 @@
-"""A network as torch runs it by itself, on a device, channels last, in single or half precision."""
+"""A network run by torch without compilation, on any device, channels last, in single or half precision."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from stream.engines.batch_sizes import batch_sizes
-from stream.engines.precision import Precision, in_precision
+from stream.engines.precision import Precision, to_precision
 from stream.engines.streams import device_errors
 from stream.engines.torch_flags import FULL_FLOAT32
 from stream.errors import EngineError
 from stream.frames import Size
 from stream.models.spec import InputSpec
 
-LEAST_PX = 64
-"""Networks halve their input up to five times, and two pixels at least should be left."""
-SOME_SIZE = Size(LEAST_PX, LEAST_PX)
+MIN_SIDE_PX = 64
+"""Networks halve their input up to five times, and at least two pixels should be left."""
+EXAMPLE_SIZE = Size(MIN_SIDE_PX, MIN_SIDE_PX)
 WARM_UP_RUNS = 2
-"""The first gets memory and loads kernels, the second finds them."""
+"""The first run allocates memory and loads kernels; the second one finds both."""
 
 
 class EagerEngine:
-    """Tensors of the device in and out, put into torch's current stream; nothing waits for the result here.
+    """Takes and returns tensors of the device, on torch's current stream; nothing here waits for the result.
 
-    cuDNN takes its convolutions by rule, without trying them out (``process_settings.FASTEST``).
+    cuDNN selects its convolutions by heuristics, without trying them out (see ``torch_flags.CUDNN_AUTOTUNE``).
     """
 
     def __init__(
@@ -36,35 +36,36 @@ class EagerEngine:
         device: torch.device,
         precision: Precision = "fp32",
         max_batch: int = 1,
-        some_size: Size = SOME_SIZE,
+        example_size: Size = EXAMPLE_SIZE,
         outputs: tuple[str, ...] = ("depth",),
     ) -> None:
-        """``some_size``: one that the network takes (``some_size``): it is run at it to bring it into half precision.
+        """``example_size``: a size that the network takes; the conversion to half precision runs it once at that size.
 
-        ``outputs``: names of what the network returns; several are a tuple.
+        ``outputs``: names of the tensors that the network returns; several names stand for a tuple.
         """
         self.outputs = outputs
         self.name, self.device, self.precision, self._max_batch = name, device, precision, max_batch
         with device_errors(name), torch.inference_mode():
-            network = in_precision(network_factory().eval(), precision, torch.zeros(1, 3, *some_size))
+            network = to_precision(network_factory().eval(), precision, torch.zeros(1, 3, *example_size))
             network = network.requires_grad_(False).to(device)
             self._network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             if device.type == "cuda":
-                torch.cuda.current_stream(device).synchronize()  # whoever runs it does so in another stream
+                # later calls use other streams, which would not wait for these copies
+                torch.cuda.current_stream(device).synchronize()
 
     @property
     def max_batch(self) -> int:
         return self._max_batch
 
     def infer(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """``pixels`` (N, 3, h, w) float32 on ``device`` -> ``depth`` (N, h, w) float32 there."""
-        pixels = checked(inputs, self.name, self.device, self._max_batch)
+        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32, both on ``device``."""
+        pixels = check_pixels(inputs, self.name, self.device, self._max_batch)
         with torch.inference_mode(), device_errors(self.name), FULL_FLOAT32:
             results = self._network(pixels)
         return dict(zip(self.outputs, results if isinstance(results, tuple) else (results,), strict=True))
 
     def prepare(self, size: Size) -> None:
-        """Run it with full batches and smaller ones, the largest first: they fit into its memory."""
+        """Warm up with every captured batch size, the largest first so that the others fit into its memory."""
         for batch in reversed(batch_sizes(self._max_batch)):
             pixels = torch.zeros(batch, 3, *size, device=self.device)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -78,16 +79,16 @@ class EagerEngine:
         self._network = nn.Identity()
 
 
-def some_size(spec: InputSpec) -> Size:
-    """A size that a network with such input takes, a small one where it takes several."""
+def example_size(spec: InputSpec) -> Size:
+    """A network size that ``spec`` allows; a small one where it allows several."""
     if spec.canvas is not None:
         return spec.canvas.size
-    side = spec.side if spec.fixed else -(-LEAST_PX // spec.multiple) * spec.multiple
+    side = spec.side if spec.fixed_size else -(-MIN_SIDE_PX // spec.multiple) * spec.multiple
     return Size(side, side)
 
 
-def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:
-    """The images in ``inputs``. Raises EngineError unless they are what the engine takes."""
+def check_pixels(inputs: dict[str, Tensor], name: str, device: torch.device, max_batch: int) -> Tensor:
+    """The images in ``inputs``. Raises EngineError unless they are (N, 3, h, w) float32 on ``device``, N fitting."""
     pixels = inputs.get("pixels")
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
@@ -100,5 +101,5 @@ def checked(inputs: dict[str, Tensor], name: str, device: torch.device, max_batc
 
 
 def device_name(device: torch.device) -> str:
-    """For people: the card's name, or "the CPU"."""
+    """For people: the name of the GPU, or "the CPU"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"

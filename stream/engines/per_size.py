@@ -1,4 +1,4 @@
-"""One engine made of several, each for network inputs of one size: TensorRT's take no other than their own."""
+"""One engine made of several, each for network inputs of one size: TensorRT's engines take one size only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from stream.engines.base import Engine
-from stream.engines.streams import aside
+from stream.engines.streams import side_stream
 from stream.engines.wrappers import Cancelled, CancelToken, LazyEngine
 from stream.errors import EngineError
 from stream.frames import Size
@@ -20,46 +20,49 @@ from stream.frames import Size
 log = logging.getLogger(__name__)
 
 MAX_SIZES = 8
-"""Sizes that have engines of their own: each holds memory of the device until the end."""
+"""Limit of sizes with an engine of their own: each engine holds device memory until the end."""
 
-OpenFor: TypeAlias = Callable[[Size, CancelToken], Engine]
-"""Opens the engine for a size, which may take minutes. Raises EngineError, and Cancelled soon after it is told to."""
+OpenForSize: TypeAlias = Callable[[Size, CancelToken], Engine]
+"""Opens a size's engine, which may take minutes. Raises EngineError; and Cancelled soon after the token is set."""
 
 
 class EnginesBySize:
-    """Asks for an engine for each size, once; several sizes may share one.
+    """Opens an engine for each size, once; several sizes may share one engine.
 
-    ``prepare`` waits for it. A size that is first met in ``infer`` runs by ``meanwhile`` at once, and its own engine is
-    opened by a thread beside it: a camera of another shape costs no other camera a wait. It stays with ``meanwhile``
-    where that fails, and where MAX_SIZES have engines already.
+    ``prepare`` waits until the engine is open. A new size in ``infer`` runs on the ``fallback`` engine at once, while a
+    background thread opens its own engine: a camera with another image size delays no other camera. The size stays on
+    the fallback if opening fails, or if MAX_SIZES sizes have engines already.
     """
 
     def __init__(
         self,
         name: str,
         max_batch: int,
-        open_for: OpenFor,
-        meanwhile: LazyEngine,
+        open_for: OpenForSize,
+        fallback: LazyEngine,
         shared: Sequence[LazyEngine] = (),
         device: torch.device | None = None,
         *,
         waits: bool = False,
     ) -> None:
-        """``meanwhile`` takes any size, in float32; ``shared`` is what ``open_for`` opens for several sizes, or none.
+        """``open_for`` opens the engine for a size; ``fallback`` takes any size, in float32.
 
-        All are closed with the others. ``waits``: ``infer`` waits as ``prepare`` does, so that one engine does all
-        images of a size: for files, where nobody waits for the newest.
+        ``shared``: engines that ``open_for`` may return for several sizes. They and the fallback are closed with the
+        others. ``waits``: ``infer`` waits as ``prepare`` does, so that one engine runs all images of a size. That suits
+        files, where latency does not matter.
         """
         self.name, self._max_batch, self._open_for = name, max_batch, open_for
-        self._meanwhile, self._shared = meanwhile, (*shared, meanwhile)
+        self._fallback, self._shared = fallback, (*shared, fallback)
         self._device = device or torch.device("cpu")
         self._by_size: dict[Size, Engine] = {}
-        self._met: set[Size] = set()
-        self._own: set[Size] = set()
-        self._lock, self._opening, self._stopping = threading.Lock(), threading.Lock(), CancelToken()
-        self._waiting: deque[Size] = deque()
+        self._requested: set[Size] = set()
+        """Sizes that have arrived, or were prepared."""
+        self._with_own_engine: set[Size] = set()
+        """At most MAX_SIZES of them: an engine is open, is being opened, or failed to open."""
+        self._lock, self._opening, self._cancel = threading.Lock(), threading.Lock(), CancelToken()
+        self._pending: deque[Size] = deque()
         self._thread: threading.Thread | None = None
-        self._working = self._told = False
+        self._thread_running = self._warned = False
         self._waits = waits
 
     @property
@@ -73,19 +76,20 @@ class EnginesBySize:
         if not 1 <= len(pixels) <= self._max_batch:
             raise EngineError(f"{self.name} takes 1 to {self._max_batch} images at once; got {len(pixels)}")
         size = Size(*pixels.shape[2:])
-        if self._waits and size not in self._met:
+        if self._waits and size not in self._requested:
             self._wait_for(size)
-        engine = self._by_size.get(size) or self._until_then(size)
+        # read without the lock: an engine is entered only when it is ready, and ``close`` alone removes it
+        engine = self._by_size.get(size) or self._fallback_for(size)
         return engine.infer(pixels=pixels)
 
     def prepare(self, size: Size) -> None:
-        """Raises EngineError where there is none at all, and when all are closed."""
+        """Open the engine for ``size`` and warm it up. Raises EngineError if that fails or this engine is closed."""
         with self._lock:
             self._check_open()
-            self._met.add(size)
-            own = self._may_have_its_own(size)
-        if not own:
-            self._meanwhile().prepare(size)
+            self._requested.add(size)
+            gets_own = self._reserve(size)
+        if not gets_own:
+            self._fallback().prepare(size)
             return
         try:
             self._open(size)
@@ -98,8 +102,8 @@ class EnginesBySize:
         return "; ".join(used) or f"{self.name}: an engine for each network size, opened when it is first met"
 
     def close(self) -> None:
-        """Ends what is being opened, too, and waits for that."""
-        self._end()
+        """Cancel the opening of engines, wait for its end, and close all engines."""
+        self._stop_thread()
         with self._opening, self._lock:
             engines = list(self._by_size.values())
             self._by_size.clear()
@@ -108,17 +112,17 @@ class EnginesBySize:
         for shared in self._shared:
             shared.close()
 
-    def _end(self) -> None:
+    def _stop_thread(self) -> None:
         with self._lock:
-            self._stopping.set()
-            self._waiting.clear()
+            self._cancel.set()
+            self._pending.clear()
             thread = self._thread
         if thread is not None:
             thread.join()
-            atexit.unregister(self._end)
+            atexit.unregister(self._stop_thread)
 
     def _check_open(self) -> None:
-        if self._stopping.is_set():
+        if self._cancel.is_set():
             raise EngineError(f"{self.name}: this engine is closed")
 
     def _wait_for(self, size: Size) -> None:
@@ -126,34 +130,36 @@ class EnginesBySize:
             self.prepare(size)
         except EngineError as error:
             self._check_open()
-            self._tell_that_none_opens(size, error)
+            self._warn_of_failure(size, error)
 
-    def _until_then(self, size: Size) -> Engine:
-        """What runs images of a size that has no engine of its own; it is asked for when the first one comes."""
+    def _fallback_for(self, size: Size) -> Engine:
+        """The fallback engine; the first image of a size also starts the opening of that size's own engine."""
         with self._lock:
             self._check_open()
-            if size not in self._met:
-                self._met.add(size)
-                if self._may_have_its_own(size):
-                    self._ask_for(size)
-            return self._meanwhile()
+            if size not in self._requested:
+                self._requested.add(size)
+                if self._reserve(size):
+                    self._open_in_background(size)
+            return self._fallback()
 
-    def _may_have_its_own(self, size: Size) -> bool:
-        if size not in self._own and len(self._own) >= MAX_SIZES:
-            if not self._told:
+    def _reserve(self, size: Size) -> bool:
+        """False if ``size`` has to stay on the fallback because MAX_SIZES sizes have engines of their own."""
+        if size not in self._with_own_engine and len(self._with_own_engine) >= MAX_SIZES:
+            if not self._warned:
                 log.warning("%s: %d network sizes have engines; others, as %s, share one", self.name, MAX_SIZES, size)
-                self._told = True
+                self._warned = True
             return False
-        self._own.add(size)
+        self._with_own_engine.add(size)
         return True
 
-    def _ask_for(self, size: Size) -> None:
+    def _open_in_background(self, size: Size) -> None:
         log.info("%s: network inputs of %s run in float32 until an engine of their own is ready", self.name, size)
-        self._waiting.append(size)
-        if not self._working:
-            self._working = True
+        self._pending.append(size)
+        if not self._thread_running:
+            self._thread_running = True
             self._thread = threading.Thread(target=self._work, name=f"engines of {self.name}", daemon=True)
-            atexit.register(self._end)  # of a program that closes nothing: it would wait for the judge
+            # a program that exits without closing this engine would otherwise wait for the engine gate
+            atexit.register(self._stop_thread)
             self._thread.start()
 
     def _work(self) -> None:
@@ -162,38 +168,38 @@ class EnginesBySize:
                 self._open(size)
             except Cancelled:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is: images go on without this engine
-                self._tell_that_none_opens(size, error)
+            except Exception as error:  # noqa: BLE001 - any failure: images stay on the fallback
+                self._warn_of_failure(size, error)
 
-    def _tell_that_none_opens(self, size: Size, error: Exception) -> None:
-        what = str(error) or type(error).__name__
-        log.warning("%s: network inputs of %s stay in float32, no engine opens: %s", self.name, size, what)
+    def _warn_of_failure(self, size: Size, error: Exception) -> None:
+        reason = str(error) or type(error).__name__
+        log.warning("%s: network inputs of %s stay in float32, no engine opens: %s", self.name, size, reason)
 
     def _next(self) -> Size | None:
         with self._lock:
-            self._working = bool(self._waiting)
-            return self._waiting.popleft() if self._waiting else None
+            self._thread_running = bool(self._pending)
+            return self._pending.popleft() if self._pending else None
 
     def _open(self, size: Size) -> None:
-        """One at a time. Used from the moment when it is ready and no sooner."""
+        """Open and warm up one engine at a time; ``infer`` uses it only when it is ready."""
         with self._opening:
             if size in self._by_size:
                 return
-            with aside(self._device):
-                engine = self._prepared(size)
+            with side_stream(self._device):
+                engine = self._open_and_prepare(size)
             with self._lock:
                 self._by_size[size] = engine
             log.info("%s is used for network inputs of %s", engine.describe(), size)
 
-    def _prepared(self, size: Size) -> Engine:
-        self._stopping.check()
-        engine = self._open_for(size, self._stopping)
+    def _open_and_prepare(self, size: Size) -> Engine:
+        self._cancel.check()
+        engine = self._open_for(size, self._cancel)
         try:
-            self._stopping.check()
+            self._cancel.check()
             engine.prepare(size)
         except BaseException:
-            used = any(shared.gave(engine) for shared in self._shared) or engine in self._by_size.values()
-            if not used:
+            in_use = any(shared.resource is engine for shared in self._shared) or engine in self._by_size.values()
+            if not in_use:
                 engine.close()
             raise
         return engine

@@ -1,4 +1,4 @@
-"""A network that computes in half precision, all of it or apart from some parts, and still takes and gives float32."""
+"""Conversion of a network to half precision, wholly or except for some parts; its input and output stay float32."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from stream.errors import EngineError
 
 Precision = Literal["fp32", "fp16", "mixed"]
-"""fp32: as trained. fp16: computes in half. mixed: in half, apart from the network's ``float32_parts``."""
+"""fp32: as trained. fp16: all in half precision. mixed: half precision except for the network's ``float32_parts``."""
 
 
-def in_precision(
+def to_precision(
     network: nn.Module, precision: Precision, example: Tensor, float32_parts: Sequence[str] = ()
 ) -> nn.Module:
-    """The same network computing so: itself for fp32, else a copy that still takes and gives float32.
+    """``network`` itself for fp32, else a converted copy that still takes and returns float32.
 
-    ``example``: input of a size that it takes. ``float32_parts`` names submodules that stay in float32 with "mixed";
-    without any, those that the network names itself in an attribute of the same name. Raises EngineError.
+    ``example``: an input of a size that the network takes. ``float32_parts`` names submodules that stay in float32 with
+    "mixed"; if it is empty, the network's own attribute of that name decides. Raises EngineError.
     """
     if precision == "fp32":
         return network
@@ -36,48 +36,48 @@ def in_precision(
     network = copy.deepcopy(network)
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         fold_batch_norm(network, example)
-    return InHalf(network, keep).eval()
+    return HalfPrecision(network, keep).eval()
 
 
-def half_of(network: nn.Module) -> Precision:
-    """Which kind of half precision is meant for it."""
+def half_precision_for(network: nn.Module) -> Precision:
+    """The kind of half precision that suits ``network``: "mixed" if it names parts that must stay in float32."""
     return "mixed" if getattr(network, "float32_parts", ()) else "fp16"
 
 
-class InHalf(nn.Module):
-    """A network that computes in float16 apart from some of its parts, and still takes and gives float32."""
+class HalfPrecision(nn.Module):
+    """Runs a network in float16, except for some of its parts; takes and returns float32."""
 
     def __init__(self, network: nn.Module, float32_parts: Sequence[str] = ()) -> None:
-        """``network`` is changed."""
+        """``network`` is modified in place."""
         super().__init__()
         self.network = network.half()
         for name in float32_parts:
-            self.network.set_submodule(name, InFloat32(self.network.get_submodule(name)))
+            self.network.set_submodule(name, Float32Part(self.network.get_submodule(name)))
 
     def forward(self, pixels: Tensor) -> Any:
-        """What the network returns, one tensor or several, in float32."""
+        """The network's outputs, one tensor or several, in float32."""
         return _cast(self.network(pixels.half()), torch.float32)
 
 
-class InFloat32(nn.Module):
-    """A part that computes in float32 within a network that computes in float16."""
+class Float32Part(nn.Module):
+    """Runs one part in float32 within a network that computes in float16."""
 
     def __init__(self, part: nn.Module) -> None:
         super().__init__()
         self.part = part.float()
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        widened = {name: _cast(value, torch.float32) for name, value in named.items()}
-        return _cast(self.part(*_cast(inputs, torch.float32), **widened), torch.float16)
+        arguments = {name: _cast(value, torch.float32) for name, value in named.items()}
+        return _cast(self.part(*_cast(inputs, torch.float32), **arguments), torch.float16)
 
 
 def fold_batch_norm(network: nn.Module, example: Tensor) -> None:
-    """Multiply each batch normalisation that follows a convolution into its weights, in float32.
+    """Fold each batch normalisation that follows a convolution into that convolution's weights, in float32.
 
-    The exporter would do the same after the network was made half: that rounds three times instead of once, and a
-    variance above 65504 would become infinite and the channel constant. Measured with onnxruntime, mean difference to
-    float32 over the mean deviation of the depth: MiDaS small with random weights 3.7% by the exporter, 1.7% this way;
-    tiny as shipped 0.13% and 0.10%.
+    The exporter would do the same after the conversion to half precision. That rounds three times instead of once, and
+    a variance above 65504 would become infinite and its channel constant. Measured with onnxruntime, as the mean
+    difference to float32 over the mean deviation of the depth: MiDaS small with random weights 3.7% by the exporter and
+    1.7% this way; tiny as shipped 0.13% and 0.10%.
     """
     for conv_name, norm_name in _conv_norm_pairs(export(network, (example,))):
         conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
@@ -92,7 +92,7 @@ def fold_batch_norm(network: nn.Module, example: Tensor) -> None:
 
 
 def _conv_norm_pairs(program: ExportedProgram) -> list[tuple[str, str]]:
-    """Names of the modules of each convolution whose output goes into a batch normalisation and nowhere else."""
+    """Module names of each convolution whose output goes only into a batch normalisation, and of that normalisation."""
     owner = {node: name.rpartition(".")[0] for node, name in program.graph_signature.inputs_to_parameters.items()}
     pairs = []
     for norm in program.graph.nodes:

@@ -1,8 +1,8 @@
-"""torch's settings that hold for the whole process, changed only while somebody here needs them so.
+"""torch's process-wide flags, changed only while one of our engines needs them.
 
-The process may be another program's, which uses this one as a library. While they are held, that program's other
-threads see them too, and torch refuses to read its older names for them (``torch.backends.cudnn.allow_tf32``) where
-only the newer ones were set.
+This package may be a library in another program. While a flag is changed, that program's other threads see it too, and
+torch refuses to read the older names of a flag (``torch.backends.cudnn.allow_tf32``) where only the newer ones were
+set.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 Undo = Callable[[], None]
+"""Restores the flag's previous value."""
 
 
-class Held:
-    """A change for as long as anybody is inside of ``with``, in any thread; the last one who leaves puts it back."""
+class ScopedOverride:
+    """A change that holds while any thread is inside the ``with`` block; the last thread to leave undoes it."""
 
     def __init__(self, change: Callable[[], Undo]) -> None:
         self._change, self._undo = change, _nothing
@@ -38,45 +39,47 @@ class Held:
 
 
 def float32_convolutions(cudnn: Any) -> Undo:
-    """cuDNN computes float32 as float32. Its default is TF32, whose products have half precision's mantissa."""
+    """Let cuDNN compute float32 in full. Its default is TF32, whose products have half precision's mantissa."""
     if not hasattr(cudnn, "conv"):  # before torch 2.9
         before = cudnn.allow_tf32
         cudnn.allow_tf32 = False
         return lambda: setattr(cudnn, "allow_tf32", before)
-    return _instead_of_tf32(cudnn.conv)
+    return _replace_tf32(cudnn.conv)
 
 
-def float32_products(matmul: Any) -> Undo:
-    """So does cuBLAS; that is its default, which programs change.
+def float32_matmuls(matmul: Any) -> Undo:
+    """Let cuBLAS compute float32 in full. That is its default, but programs change it.
 
-    By the older names where they were used to change it: torch keeps both, and complains when they contradict.
+    torch keeps an older and a newer name for this setting and complains where they contradict each other. So the older
+    one is set where the program used that one.
     """
     newer = hasattr(matmul, "fp32_precision")
     if not (matmul.fp32_precision == "tf32" if newer else matmul.allow_tf32):
         return _nothing
     try:
         older = torch.get_float32_matmul_precision()
-    except RuntimeError:  # the newer names were used
-        return _instead_of_tf32(matmul)
+    except RuntimeError:  # the program used the newer names
+        return _replace_tf32(matmul)
     matmul.allow_tf32 = False
     return lambda: torch.set_float32_matmul_precision(older)
 
 
-def fastest_convolutions(cudnn: Any) -> Undo:
-    """cuDNN tries out all that it has at the first image of a shape, in each thread anew, and says what failed."""
+def autotuned_convolutions(cudnn: Any) -> Undo:
+    """Let cuDNN time all its algorithms at the first image of a shape, in each thread anew."""
+    # the search warns about every algorithm that fails
     warnings.filterwarnings("ignore", message=r".*Plan failed with a cudnn", category=UserWarning)
     before = cudnn.benchmark
     cudnn.benchmark = True
     return lambda: setattr(cudnn, "benchmark", before)
 
 
-def _instead_of_tf32(setting: Any) -> Undo:
-    """Nothing is said of an operation by itself ("none") where that gives the same: then its parents decide again."""
+def _replace_tf32(setting: Any) -> Undo:
     if setting.fp32_precision != "tf32":
         return _nothing
     setting.fp32_precision = "ieee"
 
     def undo() -> None:
+        # "none" inherits from the more general settings; it is preferred where that gives the previous value
         setting.fp32_precision = "none"
         if setting.fp32_precision != "tf32":
             setting.fp32_precision = "tf32"
@@ -85,11 +88,11 @@ def _instead_of_tf32(setting: Any) -> Undo:
 
 
 def _full_float32() -> Undo:
-    undo = float32_convolutions(torch.backends.cudnn), float32_products(torch.backends.cuda.matmul)
+    undo = float32_convolutions(torch.backends.cudnn), float32_matmuls(torch.backends.cuda.matmul)
 
     def both() -> None:
-        for each in undo:
-            each()
+        for restore in undo:
+            restore()
 
     return both
 
@@ -98,9 +101,9 @@ def _nothing() -> None:
     pass
 
 
-FULL_FLOAT32 = Held(_full_float32)
-"""float32 without TF32, in convolutions and products of matrices."""
+FULL_FLOAT32 = ScopedOverride(_full_float32)
+"""float32 without TF32, in convolutions and matrix products."""
 
-FASTEST = Held(lambda: fastest_convolutions(torch.backends.cudnn))
-"""For what is captured: the graph keeps what was found. Elsewhere every thread would search again, with images
-waiting: cuDNN's findings belong to a thread and a shape."""
+CUDNN_AUTOTUNE = ScopedOverride(lambda: autotuned_convolutions(torch.backends.cudnn))
+"""cuDNN's benchmark mode, for captures only: the graph keeps the fastest algorithms. cuDNN remembers its results per
+thread and shape, so without a graph every thread would search again while images wait."""

@@ -1,7 +1,8 @@
-"""TorchScript on the CPU: traced, frozen, channels last (docs/decisions/0005-torchscript-on-the-cpu.md).
+"""TorchScript on the CPU: traced, frozen, channels last (docs/why/decisions/0005-torchscript-on-the-cpu.md).
 
-Against running the module as it is, freezing and channels-last memory make MiDaS small 1.5 times as fast. bfloat16 is
-faster still on a CPU that multiplies it, and only as good as the engine gate says (docs/gate.md).
+Compared with the plain module, freezing and channels-last memory make MiDaS small 1.5 times as fast. bfloat16 is faster
+still on a CPU with instructions for it; the engine gate decides whether it is accurate enough
+(docs/reference/engine-gate.md).
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from stream.errors import EngineError
 from stream.frames import Floats, Size
 
 WARM_UP_RUNS = 3
-"""The executor specialises itself in its first runs: the first takes 2.5 times, the second 1.3 times a frame's time."""
+"""The executor specialises itself in its first runs: the first takes 2.5 times, the second 1.3 times as long."""
 
 MAX_SIZES = 8
-"""Compiled networks in memory; more only if images of many shapes arrive, which then costs a load from disk."""
+"""Limit of compiled networks in memory; if images of more sizes arrive, the oldest is dropped and loaded again."""
 
 _VERSION = 1
-"""Counts changes in how this file compiles networks."""
+"""Increased whenever this file compiles networks differently; older traces are then not used."""
 
 
 class TorchScriptEngine:
-    """One network for any image size it takes; each size is compiled when it is first seen and kept on disk.
+    """Runs one network at any image size that it takes; each size is compiled at first use and kept on disk.
 
-    ``network_factory`` is only called when a size is not on disk; ``weights_key`` (the weights' SHA-256) and
-    ``code_version`` say what it would return.
+    ``network_factory`` is only called for a size that is not on disk; ``weights_key`` (the weights' SHA-256) and
+    ``code_version`` identify the network that it would return.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class TorchScriptEngine:
         dtype: Literal["fp32", "bf16"] = "fp32",
         outputs: tuple[str, ...] = ("depth",),
     ) -> None:
-        """``outputs``: names of what the network returns; several are a tuple."""
+        """``outputs``: names of the tensors that the network returns; several names stand for a tuple."""
         self.name, self.threads, self.outputs = name, threads, outputs
         self._dtype = torch.bfloat16 if dtype == "bf16" else torch.float32
         self._factory = network_factory
-        self._made_from = {"network": name, "code": code_version, "weights": weights_key}
+        self._key = {"network": name, "code": code_version, "weights": weights_key}
         self._cache = TraceCache(cache)
         self._max_batch = max_batch
         self._compiled: dict[Size, Any] = {}
@@ -65,12 +66,12 @@ class TorchScriptEngine:
 
     @property
     def max_batch(self) -> int:
-        """1 unless asked otherwise: on a CPU a batch of four takes as long as four images."""
+        """1 by default: on a CPU a batch of four takes as long as four images."""
         return self._max_batch
 
     def infer(self, **inputs: Floats) -> dict[str, Floats]:
-        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32. Memory in NHWC order is taken as it is."""
-        pixels = self._checked(inputs)
+        """``pixels`` (N, 3, h, w) float32 -> ``depth`` (N, h, w) float32. Memory in NHWC order is not copied."""
+        pixels = self._check_pixels(inputs)
         network = self._network_for(Size(*pixels.shape[2:]))
         with torch.inference_mode():
             results = _run(network, _tensor(pixels).to(self._dtype), self.name)
@@ -93,7 +94,7 @@ class TorchScriptEngine:
     def _precision(self) -> str:
         return str(self._dtype).removeprefix("torch.")
 
-    def _checked(self, inputs: dict[str, Floats]) -> Floats:
+    def _check_pixels(self, inputs: dict[str, Floats]) -> Floats:
         pixels = inputs.get("pixels")
         if pixels is None or len(inputs) != 1:
             raise EngineError(f'{self.name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
@@ -111,27 +112,26 @@ class TorchScriptEngine:
             if size not in self._compiled:
                 if len(self._compiled) >= MAX_SIZES:
                     self._compiled.pop(next(iter(self._compiled)))
-                self._compiled[size] = self._ready(size)
+                self._compiled[size] = self._load_or_compile(size)
             return self._compiled[size]
 
     def _use_threads(self) -> None:
-        """torch keeps the number of threads for each calling thread apart."""
-        if not getattr(self._local, "told", False):
+        """Set the number of threads, which torch keeps per calling thread."""
+        if not getattr(self._local, "threads_set", False):
             torch.set_num_threads(self.threads)
-            self._local.told = True
+            self._local.threads_set = True
 
-    def _ready(self, size: Size) -> Any:
+    def _load_or_compile(self, size: Size) -> Any:
         key = json.dumps(
-            self._made_from
-            | {"torch": torch.__version__, "size": str(size), "precision": self._precision, "by": _VERSION}
+            self._key | {"torch": torch.__version__, "size": str(size), "precision": self._precision, "by": _VERSION}
         )
         file_name = f"{self.name}-{size}"
-        _expect_deprecation()
-        network = self._kept(file_name, key)
+        _silence_known_warnings()
+        network = self._load(file_name, key)
         if network is None:
             network = trace(self._factory(), size, self.name)
             if self._dtype == torch.bfloat16:
-                network = in_bfloat16(network)
+                network = to_bfloat16(network)
             buffer = io.BytesIO()
             torch.jit.save(network, buffer)
             self._cache.write(file_name, key, buffer.getvalue())
@@ -140,7 +140,7 @@ class TorchScriptEngine:
                 _run(network, _example(1, size).to(self._dtype), self.name)
         return network
 
-    def _kept(self, file_name: str, key: str) -> Any:
+    def _load(self, file_name: str, key: str) -> Any:
         content = self._cache.read(file_name, key)
         if content is None:
             return None
@@ -152,33 +152,34 @@ class TorchScriptEngine:
 
 
 def trace(network: nn.Module, size: Size, name: str) -> Any:
-    """The frozen trace of ``network`` for images of ``size``, any number at once.
+    """The frozen trace of ``network`` for images of ``size``, in batches of any size.
 
-    Raises EngineError if the network does not take this size or if the trace answers otherwise than the network.
+    Raises EngineError if the network does not take this size or if the outputs of trace and network differ.
     """
-    # torch's annotations forgot this argument
+    # memory_format is missing from torch's annotations
     network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    two = _example(2, size)
+    two = _example(2, size)  # another batch size than the trace's, which must serve any
     with torch.inference_mode():
-        expected = _run(network, two, name)  # before tracing, because a trace does not ask whether the size is right
+        # before tracing, because the networks do not check their input size while they are traced
+        expected = _run(network, two, name)
         try:
             # torch ships no annotations for torch.jit.trace
             traced = torch.jit.trace(network, _example(1, size), check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
         except RuntimeError as error:
             raise EngineError(f"{name} cannot be traced at {size}: {_last_line(error)}") from error
-        for wanted, given in zip(expected, _run(frozen, two, name), strict=True):
-            difference = float((given - wanted).abs().max())
-            if not difference <= 1e-3 * float(wanted.abs().max()):
+        for correct, traced_output in zip(expected, _run(frozen, two, name), strict=True):
+            difference = float((traced_output - correct).abs().max())
+            if not difference <= 1e-3 * float(correct.abs().max()):
                 raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
     return frozen
 
 
-def in_bfloat16(frozen: Any) -> Any:
-    """A frozen float32 trace with its weights rounded to bfloat16: it takes and gives bfloat16.
+def to_bfloat16(frozen: Any) -> Any:
+    """The frozen float32 trace with its weights rounded to bfloat16; it takes and returns bfloat16.
 
-    The trace has been checked, and batch normalisation folded, in float32: on the trained tiny half the error of a
-    network that is converted before it is traced (0.5 instead of 1.0% of the depth's standard deviation).
+    The trace was checked, and batch normalisation folded, in float32. On the trained tiny that halves the error
+    compared with a network that is converted before tracing (0.5 instead of 1.0% of the depth's standard deviation).
     """
     graph = frozen.graph
     for node in graph.findAllNodes("prim::Constant"):
@@ -187,12 +188,12 @@ def in_bfloat16(frozen: Any) -> Any:
     buffer = io.BytesIO()
     torch.jit.save(frozen, buffer)
     buffer.seek(0)
-    # loaded again, because the module has run and its executor keeps the weights it has seen
+    # saved and loaded, because the module has run and its executor keeps the old weights
     return torch.jit.load(buffer)  # type: ignore[no-untyped-call]
 
 
 def _run(network: Callable[[Tensor], Any], pixels: Tensor, name: str) -> tuple[Tensor, ...]:
-    """All that the network returns."""
+    """The network's outputs as a tuple. Raises EngineError."""
     try:
         results = network(pixels)
         return results if isinstance(results, tuple) else (results,)
@@ -201,7 +202,7 @@ def _run(network: Callable[[Tensor], Any], pixels: Tensor, name: str) -> tuple[T
 
 
 def _tensor(pixels: Floats) -> Tensor:
-    """Shares the memory where torch allows it: not if it is read-only or runs backwards."""
+    """A channels-last tensor that shares the array's memory, unless that is read-only or has negative strides."""
     if not pixels.flags.writeable or min(pixels.strides) < 0:
         pixels = np.array(pixels, order="K")
     return torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
@@ -212,19 +213,16 @@ def _example(n: int, size: Size) -> Tensor:
     return noise.contiguous(memory_format=torch.channels_last)
 
 
-def _expect_deprecation() -> None:
-    """torch.jit says at every call that it is old; that is known, and said in this file's decision record.
-
-    And that a trace keeps sizes as they are: that is what it is for, and ``trace`` compares the answers.
-
-    Not by warnings.catch_warnings, which changes the filters of every thread and puts them back at a random moment.
-    """
+def _silence_known_warnings() -> None:
+    # Every call of torch.jit warns that it is deprecated; the decision record of this engine discusses that. Tracing
+    # warns that sizes become constants, which is intended, and ``trace`` compares the outputs. warnings.catch_warnings
+    # is no alternative: it changes the filters of all threads and restores them at an arbitrary moment.
     for category in (DeprecationWarning, FutureWarning):
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=category)
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not in its list
 
 
 def _last_line(error: BaseException) -> str:
-    """TorchScript's messages are a whole stack of source lines; the last one is the cause."""
+    """The cause of a TorchScript error, whose message is a whole stack of source lines that ends with it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

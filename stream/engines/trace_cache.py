@@ -1,7 +1,7 @@
-"""Compiled networks on disk. A file tells what it was made from, and whether it is whole.
+"""Compiled networks on disk, each in one file that records its key and its own checksum.
 
-Layout: one line that says what it is, one with the SHA-256 of all that follows, one with the key, then the content.
-One file holds everything, so that replacing it is one step: of two processes that write the same, the last one wins.
+Layout: a line with the format, a line with the SHA-256 of all that follows, a line with the key, then the content. As
+one file holds everything, it is replaced atomically: if two processes write the same entry, the last one wins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from stream.core.atomic_write import write_whole
+from stream.core.atomic_write import atomic_write
 from stream.errors import first_line
 
 log = logging.getLogger(__name__)
@@ -19,35 +19,35 @@ _TITLE = b"depthstream trace 1\n"
 
 
 class TraceCache:
-    """Content by key in a folder; without a folder nothing is kept."""
+    """Maps keys to content, as files in a folder; without a folder nothing is stored."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def read(self, name: str, key: str) -> bytes | None:
-        """What was written under ``key``, or None. A file that is not what it should be is reported and ignored."""
+        """The content stored under ``key``, or None. A damaged file is logged and ignored."""
         if self._folder is None:
             return None
         path = self._path(self._folder, name, key)
         try:
             return _content(path.read_bytes(), key)
         except OSError:
-            return None  # there is none, or none for us; writing will say what is wrong with the folder
+            return None  # missing or unreadable; ``write`` will report what is wrong with the folder
         except ValueError as error:
             self.report(name, key, error)
             return None
 
     def report(self, name: str, key: str, error: BaseException) -> None:
-        """One line in the log: the file is of no use and is being rebuilt."""
+        """Log that the file is unusable and is being rebuilt."""
         path = self._path(self._folder, name, key) if self._folder else name
         log.warning("%s: rebuilt, because the file was not usable: %s", path, first_line(error))
 
     def write(self, name: str, key: str, content: bytes) -> None:
-        """Keep ``content``. A folder that cannot be written is reported once; from then on nothing is kept."""
+        """Store ``content``. A folder that cannot be written is logged once, and then nothing is stored any more."""
         if self._folder is None:
             return
         try:
-            write_whole(self._path(self._folder, name, key), _with_header(content, key))
+            atomic_write(self._path(self._folder, name, key), _with_header(content, key))
         except OSError as error:
             log.warning("%s: compiled networks cannot be kept here, the next start is slower: %s", self._folder, error)
             self._folder = None
@@ -62,13 +62,13 @@ def _with_header(content: bytes, key: str) -> bytes:
 
 
 def _content(data: bytes, key: str) -> bytes:
-    """Raises ValueError unless ``data`` was written under ``key`` and is whole."""
-    start = len(_TITLE) + 65
+    """The content in ``data``. Raises ValueError unless it was written under ``key`` and is complete."""
+    start = len(_TITLE) + 65  # 64 hexadecimal digits and a line break
     if not data.startswith(_TITLE) or data[start - 1 : start] != b"\n":
         raise ValueError("it is not one of our files")
     body = memoryview(data)[start:]
     if hashlib.sha256(body).hexdigest().encode() != data[len(_TITLE) : start - 1]:
-        raise ValueError("its check sum is wrong")
+        raise ValueError("its checksum is wrong")
     prefix = key.encode() + b"\n"
     if body[: len(prefix)] != prefix:
         raise ValueError("it was made from something else")

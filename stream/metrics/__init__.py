@@ -1,1 +1,1 @@
-"""How good depth is: the field's figures on arrays, one noun a file; ``score`` puts them together."""
+"""Quality metrics of depth maps on plain arrays; ``score`` combines the per-pixel ones."""

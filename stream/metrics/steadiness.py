@@ -1,4 +1,4 @@
-"""How much a map moves where nothing moved: the figure for flicker."""
+"""Temporal consistency: how much depth maps or their colours change where the scene does not (flicker)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Mean absolute change of static pixels from one frame to the next."""
+    """Mean absolute change of static pixels from one frame to the next, in the unit of the maps."""
 
     mean: float
-    """Over all pairs of frames, in the unit of the maps."""
+    """Mean over all pairs of frames."""
     worst: float
-    """Of the worst pair."""
+    """Change of the worst pair."""
 
 
 UNKNOWN = Change(float("nan"), float("nan"))
+"""The result where nothing is static."""
 
 
 def change(maps: Sequence[NDArray[np.floating]], static: Sequence[Mask]) -> Change:
-    """Of N maps (H, W) and the N - 1 masks of what stands still between them; NaN when nothing does."""
-    moved = list(_changes(maps, static))
-    return Change(float(np.mean(moved)), max(moved)) if moved else UNKNOWN
+    """The change of N maps (H, W), given N - 1 masks of the pixels that are static between neighbours.
+
+    Returns UNKNOWN when no pixel is static.
+    """
+    changes = list(_changes(maps, static))
+    return Change(float(np.mean(changes)), max(changes)) if changes else UNKNOWN
 
 
-def static_pixels(truths: Sequence[NDArray[np.floating]]) -> list[Mask]:
-    """For N true depth maps of a camera that stands still: where the depth is exactly that of the frame before."""
-    return [np.asarray(before == after) for before, after in pairwise(truths)]
+def static_pixels(ground_truths: Sequence[NDArray[np.floating]]) -> list[Mask]:
+    """N - 1 masks (H, W) of the pixels whose true depth equals that of the frame before, for a camera at rest."""
+    return [np.asarray(before == after) for before, after in pairwise(ground_truths)]
 
 
 def _changes(maps: Sequence[NDArray[np.floating]], static: Sequence[Mask]) -> Iterator[float]:
-    for (before, after), still in zip(pairwise(maps), static, strict=True):
-        if still.any():
-            yield float(np.abs(after[still].astype(np.float64) - before[still]).mean())
+    for (before, after), static_mask in zip(pairwise(maps), static, strict=True):
+        if static_mask.any():
+            yield float(np.abs(after[static_mask].astype(np.float64) - before[static_mask]).mean())

@@ -1,4 +1,4 @@
-"""All depth networks we know, by name."""
+"""All depth networks and segmenters, by name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from stream.models.tiny import TINY
 MODELS: tuple[DepthModel, ...] = (TINY, MIDAS_SMALL, *DEPTH_ANYTHING, DEPTH_PRO, *METRIC3D)
 """In the order in which they are listed."""
 
+SEGMENTERS: tuple[SegmenterModel, ...] = EFFICIENTVIT_SAM
+"""In the order in which they are listed."""
+
 
 def find(name: str) -> DepthModel:
-    """The model of that name. Raises UnknownModel naming the one that looks most like it, and for a segmenter."""
+    """The depth network of that name.
+
+    Raises UnknownModel, which suggests the most similar name or says that ``name`` is a segmenter.
+    """
     models = {model.name: model for model in MODELS}
     if any(segmenter.name == name for segmenter in SEGMENTERS):
         raise UnknownModel(f'"{name}" makes masks, not depth: it is for [segmenter] of pipeline = "objects"')
@@ -26,12 +32,8 @@ def find(name: str) -> DepthModel:
     return models[name]
 
 
-SEGMENTERS: tuple[SegmenterModel, ...] = EFFICIENTVIT_SAM
-"""In the order in which they are listed."""
-
-
 def find_segmenter(name: str) -> SegmenterModel:
-    """The segmenter of that name. Raises UnknownModel naming the one that looks most like it."""
+    """The segmenter of that name. Raises UnknownModel, which suggests the most similar name."""
     segmenters = {segmenter.name: segmenter for segmenter in SEGMENTERS}
     if name not in segmenters:
         raise UnknownModel(f'no segmenter "{name}"{nearest(name, segmenters)}')

@@ -1,17 +1,17 @@
 """Depth Anything V1 (Yang et al., CVPR 2024) and V2 (Yang et al., NeurIPS 2024): relative, and metric in metres.
 
-Where what is said of the weights comes from: docs/models/depth_anything.md.
+docs/reference/models/depth_anything.md gives the sources of hashes and licences.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.base import DepthModel, ImageContext, WeightsFile
 from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Decoding, InputSpec
 
 # infer_image of the official code: Resize(518, 518, keep_aspect_ratio, ensure_multiple_of=14, "lower_bound",
-# INTER_CUBIC) and F.interpolate("bilinear", align_corners=True) back: 640x480 becomes 686x518, 1280x720 924x518
+# INTER_CUBIC), and back with F.interpolate("bilinear", align_corners=True): 640x480 becomes 686x518, 1280x720 924x518
 SPEC = InputSpec(
     side=518,
     bound="lower",
@@ -29,22 +29,22 @@ V2_FOLDER = "https://huggingface.co/depth-anything/Depth-Anything-V2-{}/resolve/
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of the three sizes that each of the networks comes in."""
+    """One of the three sizes of each network."""
 
-    official: str
-    """The encoder's name, which is in the names of files."""
+    encoder: str
+    """The encoder's official name, which is part of the file names."""
     parameters: int
-    free: bool
-    """Whether V2's weights may be used commercially."""
+    allows_commercial_use: bool
+    """V2's weights may be used commercially."""
 
 
 VARIANTS = {
-    "small": Variant("vits", 24_785_089, free=True),
-    "base": Variant("vitb", 97_470_785, free=False),
-    "large": Variant("vitl", 335_315_649, free=False),
+    "small": Variant("vits", 24_785_089, allows_commercial_use=True),
+    "base": Variant("vitb", 97_470_785, allows_commercial_use=False),
+    "large": Variant("vitl", 335_315_649, allows_commercial_use=False),
 }
 PLACES = {"indoor": ("Hypersim", "rendered rooms, to 20 m"), "outdoor": ("VKITTI", "rendered streets, to 80 m")}
-"""What metric variants were trained with."""
+"""By variant: the data set that it was fine-tuned on, and that set's content."""
 
 FILES: dict[str, tuple[int | None, str | None]] = {
     "depth_anything_vits14.pth": (None, None),
@@ -81,28 +81,28 @@ FILES: dict[str, tuple[int | None, str | None]] = {
         "239b1054a369e66da2576e9a118d6d7c12d90dc8ebe609579a9a09cd8e05fe38",
     ),
 }
-"""Bytes and sha256 of the official files, where at least two public projects name the same; those of V1 small and base
-we found in one only."""
+"""Size in bytes and sha256 of the official files, where at least two public projects name the same. None for V1 small
+and base, which we found in one project only."""
 
 
-def inverse(shot: Shot) -> Decoding:
+def inverse_depth(image: ImageContext) -> Decoding:
     """Inverse relative depth: larger is nearer, never negative."""
     return Decoding(low=0.0)
 
 
-def metres(shot: Shot) -> Decoding:
-    """Metres along the optical axis; the network knows nothing of the camera."""
+def metres(image: ImageContext) -> Decoding:
+    """Metres along the optical axis. The network assumes the camera of its training data."""
     return Decoding()
 
 
 def _relative(version: int, size: str) -> DepthModel:
     variant = VARIANTS[size]
-    free = variant.free or version == 1
+    commercial = variant.allows_commercial_use or version == 1
     if version == 1:
-        folder, filename = V1_FOLDER, f"depth_anything_{variant.official}14.pth"
+        folder, filename = V1_FOLDER, f"depth_anything_{variant.encoder}14.pth"
         source = "Lihe Yang and others (LiheYoung/Depth-Anything), trained on 1.5 M labelled and 62 M other images"
     else:
-        folder, filename = V2_FOLDER.format(size.capitalize()), f"depth_anything_v2_{variant.official}.pth"
+        folder, filename = V2_FOLDER.format(size.capitalize()), f"depth_anything_v2_{variant.encoder}.pth"
         source = "Lihe Yang and others (DepthAnything/Depth-Anything-V2), trained on rendered images and 62 M others"
     return DepthModel(
         name=f"depth_anything_v{version}_{size}",
@@ -111,15 +111,15 @@ def _relative(version: int, size: str) -> DepthModel:
         spec=V1_SPEC if version == 1 else SPEC,
         parameters=variant.parameters,
         licence="Apache-2.0",
-        weights=_weights(folder, filename, source, free=free),
-        decoding=inverse,
+        weights=_weights(folder, filename, source, commercial=commercial),
+        decoding=inverse_depth,
     )
 
 
 def _metric(place: str, size: str) -> DepthModel:
     variant, (data_set, scenes) = VARIANTS[size], PLACES[place]
     folder = V2_FOLDER.format(f"Metric-{data_set}-{size.capitalize()}")
-    filename = f"depth_anything_v2_metric_{data_set.lower()}_{variant.official}.pth"
+    filename = f"depth_anything_v2_metric_{data_set.lower()}_{variant.encoder}.pth"
     source = f"Lihe Yang and others (DepthAnything/Depth-Anything-V2, metric_depth), tuned on {data_set}: {scenes}"
     return DepthModel(
         name=f"depth_anything_v2_{place}_{size}",
@@ -128,22 +128,22 @@ def _metric(place: str, size: str) -> DepthModel:
         spec=SPEC,
         parameters=variant.parameters,
         licence="Apache-2.0",
-        weights=_weights(folder, filename, source, free=variant.free),
+        weights=_weights(folder, filename, source, commercial=variant.allows_commercial_use),
         decoding=metres,
         scale_from="training",
     )
 
 
-def _weights(folder: str, filename: str, source: str, *, free: bool) -> WeightsFile:
+def _weights(folder: str, filename: str, source: str, *, commercial: bool) -> WeightsFile:
     size_bytes, sha256 = FILES[filename]
     return WeightsFile(
         filename=filename,
         url=f"{folder}/{filename}",
         size_bytes=size_bytes,
         sha256=sha256,
-        licence="Apache-2.0" if free else "CC-BY-NC-4.0",
+        licence="Apache-2.0" if commercial else "CC-BY-NC-4.0",
         source=source,
-        must_accept=not free,
+        requires_acceptance=not commercial,
     )
 
 
@@ -152,4 +152,4 @@ DEPTH_ANYTHING = (
     *(_metric(place, size) for place in PLACES for size in VARIANTS),
     *(_relative(1, size) for size in VARIANTS),
 )
-"""All twelve."""
+"""All twelve models."""

@@ -1,4 +1,4 @@
-"""EfficientViT-SAM: masks of boxes, five sizes (docs/models/efficientvit_sam.md)."""
+"""EfficientViT-SAM: masks from boxes, in five sizes (docs/reference/models/efficientvit_sam.md)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from stream.models.base import SegmenterModel, WeightsFile
 from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Canvas, InputSpec
 
 BOX_FRAME_SIDE = 1024
-"""Boxes and masks live in a square of this side whatever the encoder's input is (Segment Anything's own input)."""
+"""Side of the square in which boxes and masks are given, pixels. It is Segment Anything's input size, whatever this
+encoder's is."""
 URL = "https://huggingface.co/mit-han-lab/efficientvit-sam/resolve/main"
 
 
 def _square(side: int) -> InputSpec:
-    """The longer side of the image becomes ``side``; the rest is zero after normalising.
+    """A square canvas: the longer side of the image becomes ``side``, and the rest is zero after normalising.
 
-    efficientvit/models/efficientvit/sam.py: SamResize (bytes, by PIL with antialias), ToTensor, Normalize, SamPad.
+    Follows efficientvit/models/efficientvit/sam.py: SamResize (bytes, by PIL with antialias), ToTensor, Normalize,
+    SamPad.
     """
     red, green, blue = (255 * mean for mean in IMAGENET_MEAN)
     return InputSpec(
@@ -25,9 +27,9 @@ def _square(side: int) -> InputSpec:
         std=IMAGENET_STD,
         resize="triangle",
         restore="linear",
-        canvas=Canvas(Size(side, side), at="top_left", rounding="half_up", border=(red, green, blue)),
-        whole_values=True,
-        fixed=True,
+        canvas=Canvas(Size(side, side), anchor="top_left", rounding="half_up", border=(red, green, blue)),
+        round_to_bytes=True,
+        fixed_size=True,
     )
 
 
@@ -52,7 +54,7 @@ def _model(variant: str, parameters: int, side: int, sha256: str) -> SegmenterMo
     )
 
 
-# The project publishes no sums. L0's was found in three independent public repositories, the others' in one of these,
+# The project publishes no hashes. L0's was found in three independent public repositories, the others' in one of these,
 # which lists all five
 EFFICIENTVIT_SAM = (
     _model("l0", 34_792_784, 512, "c4f994b01a16d48bcf2fbbb089448cfbf58fae5811edfa8113c953b8b8cc64b8"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.base import DepthModel, ImageContext, WeightsFile
 from stream.models.spec import IMAGENET_MEAN, IMAGENET_STD, Decoding, InputSpec
 
 
-def decoding(shot: Shot) -> Decoding:
+def decoding(image: ImageContext) -> Decoding:
     """Inverse relative depth: larger is nearer, never negative."""
     return Decoding(low=0.0)
 
@@ -31,7 +31,7 @@ MIDAS_SMALL = DepthModel(
         filename="midas_v21_small_256.pt",
         url="https://github.com/isl-org/MiDaS/releases/download/v2_1/midas_v21_small_256.pt",
         size_bytes=None,
-        sha256=None,  # the project publishes none for this name
+        sha256=None,  # the project publishes no hash for this name
         licence="MIT",
         source="Intelligent Systems Lab (isl-org/MiDaS, release v2_1), trained on ten data sets",
     ),

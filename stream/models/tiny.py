@@ -1,13 +1,13 @@
-"""Tiny: our own small network and its weights, which come with the package (docs/models/tiny.md)."""
+"""Tiny: our own small network and its weights, which come with the package (docs/reference/models/tiny.md)."""
 
 from __future__ import annotations
 
-from stream.models.base import DepthModel, Shot, WeightsFile
+from stream.models.base import DepthModel, ImageContext, WeightsFile
 from stream.models.spec import Decoding, InputSpec
 
 
-def decoding(shot: Shot) -> Decoding:
-    """Inverse relative depth, larger is nearer; its zero is arbitrary, so negative values are as good as others."""
+def decoding(image: ImageContext) -> Decoding:
+    """Inverse relative depth, larger is nearer. Its zero is arbitrary, so negative values are valid."""
     return Decoding()
 
 
@@ -15,7 +15,7 @@ TINY = DepthModel(
     name="tiny",
     title="Tiny, trained on rendered scenes",
     kind="relative_inverse",
-    # trained on images without aliasing: "cubic" costs 0.02 to 0.05 of Spearman on a real image (docs/models)
+    # trained on images without aliasing: "cubic" costs 0.02 to 0.05 of Spearman on a real image
     spec=InputSpec(
         side=256,
         bound="upper",

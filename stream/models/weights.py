@@ -1,4 +1,4 @@
-"""Trained parameters: where they are and how they get into a network; and parameters without meaning."""
+"""Trained parameters: finding the file and loading it into a network; and random parameters for speed tests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stream.errors import WeightsError
-from stream.models.base import Trained
+from stream.models.base import HasWeights
 from stream.models.cache import converted_path, weights_path
-from stream.models.checkpoint.reader import widened
-from stream.models.checkpoint.safetensors_copy import read_through
+from stream.models.checkpoint.reader import to_float32
+from stream.models.checkpoint.safetensors_copy import read_via_copy
 from stream.models.networks import build
 from stream.models.spec import InputSpec
 
@@ -23,22 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NOISE_SIDE = 128
-"""Pixels, about: of the noise that batch normalisation measures in a network with random parameters."""
+NOISE_SIDE_PX = 128
+"""Approximate side of the noise images that batch normalisation measures in a network with random parameters."""
 
 
-class Fed(Protocol):
-    """A network's name, and what it takes."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def spec(self) -> InputSpec: ...
-
-
-def locate(model: Trained) -> Path:
-    """The file with the model's weights. Raises WeightsError saying how to get it."""
+def locate(model: HasWeights) -> Path:
+    """The file with the model's weights. Raises WeightsError, which says how to get it."""
     path = weights_path(model)
     if path.is_file():
         return path
@@ -47,38 +37,45 @@ def locate(model: Trained) -> Path:
     raise WeightsError(f"{model.name}: no weights in {path}: {how_to_get(model)}")
 
 
-def how_to_get(model: Trained) -> str:
-    """The command that fetches the weights, and the way by hand."""
+def how_to_get(model: HasWeights) -> str:
+    """The command that downloads the weights, and how to do it by hand."""
     path, url = weights_path(model), model.weights.url
     return f"run: depthstream models pull {model.name}; or by hand: download {url} and save it as {path}"
 
 
-def load_state(model: Trained) -> dict[str, Tensor]:
+def how_to_repair(model: HasWeights) -> str:
+    """What the user can do about damaged weights."""
+    if model.weights.url is None:
+        return "install depthstream again"
+    return f"delete the file and run: depthstream models pull {model.name}"
+
+
+def load_state(model: HasWeights) -> dict[str, Tensor]:
     """The model's trained tensors by name, float32. Raises WeightsError if they are missing or damaged.
 
-    They come from a safetensors copy in the cache, which is made if it is missing or of another file.
+    They are read from a safetensors copy in the cache. The copy is made if it is missing or belongs to another file.
     """
     path, entry = locate(model), model.weights.entry
     try:
-        state = read_through(path, sha256_of(path), entry, converted_path(model))
+        state = read_via_copy(path, sha256_of(path), entry, converted_path(model))
     except WeightsError as error:
-        raise WeightsError(f"{error}; {again(model)}") from error
-    return widened(known_names(model, state))
+        raise WeightsError(f"{error}; {how_to_repair(model)}") from error
+    return to_float32(drop_extra_tensors(model, state))
 
 
-def known_names(model: Trained, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without what its official loader ignores too, where the model says that there may be such."""
-    if not model.weights.extra_names:
+def drop_extra_tensors(model: HasWeights, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without the tensors that the network does not have, if the model allows such (its loader does too)."""
+    if not model.weights.allows_extra_tensors:
         return dict(state)
-    own = build_empty(model.name).state_dict()
-    extra = [name for name in state if name not in own]
+    expected = build_empty(model.name).state_dict()
+    extra = [name for name in state if name not in expected]
     if extra:
         log.info("%s: %d tensors are not used, first %s", model.weights.filename, len(extra), extra[0])
-    return {name: tensor for name, tensor in state.items() if name in own}
+    return {name: tensor for name, tensor in state.items() if name in expected}
 
 
 def build_empty(name: str) -> nn.Module:
-    """The network without memory for its parameters (torch's device "meta"): to see what would fit into it."""
+    """The network without memory for its parameters (torch's device "meta"), to compare a file's tensors with."""
     import torch
 
     with torch.device("meta"):
@@ -86,31 +83,59 @@ def build_empty(name: str) -> nn.Module:
 
 
 def load_into(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copies ``state`` into ``network``: every name and shape must fit, else WeightsError names the first misfit.
+    """Copy ``state`` into ``network``: every name and shape must fit, else WeightsError names the first misfit.
 
-    A network without memory (``build_empty``) gets the tensors themselves; it runs afterwards only if it has no
-    constants beside its parameters (Metric3D has). Batch normalisation's ``num_batches_tracked`` may be missing, as it
+    A network without memory (``build_empty``) gets the tensors themselves. It runs afterwards only if it has no
+    constants besides its parameters (Metric3D has). Batch normalisation's ``num_batches_tracked`` may be missing, as it
     may for torch: only training reads it.
     """
-    own = network.state_dict()
-    counters = {name for name in own if name.endswith(".num_batches_tracked")}
-    missing = [name for name in own if name not in state and name not in counters]
-    unexpected = [name for name in state if name not in own]
-    misshaped = [name for name in own if name in state and own[name].shape != state[name].shape]
+    expected = network.state_dict()
+    counters = {name for name in expected if name.endswith(".num_batches_tracked")}
+    missing = [name for name in expected if name not in state and name not in counters]
+    unexpected = [name for name in state if name not in expected]
+    misshaped = [name for name in expected if name in state and expected[name].shape != state[name].shape]
     if missing or unexpected or misshaped:
         raise WeightsError(
-            f"these weights belong to another network: {_misfit(own, state, missing, unexpected, misshaped)}"
+            f"these weights belong to another network: {_misfit(expected, state, missing, unexpected, misshaped)}"
         )
-    empty = any(tensor.is_meta for tensor in own.values())
+    empty = any(tensor.is_meta for tensor in expected.values())
+    # not strict because of the counters; all other names were compared above
     network.load_state_dict(dict(state), strict=False, assign=empty)
 
 
-def random_state(model: Fed, seed: int = 0) -> dict[str, Tensor]:
-    """Parameters without meaning, for speed tests: the same for the same seed; outputs are finite and vary.
+def _misfit(
+    expected: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    missing: list[str],
+    unexpected: list[str],
+    misshaped: list[str],
+) -> str:
+    parts = []
+    if missing:
+        parts.append(f'{len(missing)} of {len(expected)} tensors are missing, first "{missing[0]}"')
+    if unexpected:
+        parts.append(f'{len(unexpected)} are not of this network, first "{unexpected[0]}"')
+    if misshaped:
+        name = misshaped[0]
+        got, wanted = tuple(state[name].shape), tuple(expected[name].shape)
+        parts.append(f'{len(misshaped)} have another shape, first "{name}": {got}, expected {wanted}')
+    return "; ".join(parts)
 
-    Batch normalisation measures noise that is passed through: with the statistics that torch starts with, signals
-    fade until denormal numbers slow the arithmetic down. Networks without it are not run. Layers that give one channel
-    get positive weights and no bias, else a ReLU behind them could answer zero everywhere (Depth Anything's did).
+
+class HasInputSpec(Protocol):
+    """A model with the name of its network and the input that it takes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spec(self) -> InputSpec: ...
+
+
+def random_state(model: HasInputSpec, seed: int = 0) -> dict[str, Tensor]:
+    """Random parameters for speed tests: the same seed gives the same parameters; outputs are finite and vary.
+
+    Networks without batch normalisation are not run; those with it are run once on noise.
     """
     import torch
     from torch import nn
@@ -120,65 +145,41 @@ def random_state(model: Fed, seed: int = 0) -> dict[str, Tensor]:
         network = build(model.name)
         norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
         for norm in norms:
-            norm.momentum = None  # take the statistics of what passes, not a running mean from 0 and 1
+            norm.momentum = None  # take the statistics of the noise, not a running mean that starts at 0 and 1
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d) and layer.out_channels == 1:
+                # positive and without bias, else a ReLU behind it could give zero everywhere (Depth Anything's did)
                 layer.weight.abs_()
                 if layer.bias is not None:
                     layer.bias.zero_()
         if norms:
+            # with the statistics that torch starts with, signals fade until denormal numbers slow the arithmetic down
             network.train()(_noise(model.spec))
     return dict(network.state_dict())
 
 
 def _noise(spec: InputSpec) -> Tensor:
-    """Images of nothing, at a small size that the network takes."""
+    """Noise images at a small size that the network takes."""
     import torch
 
-    if spec.canvas or spec.fixed:
+    if spec.canvas or spec.fixed_size:
         return torch.randn(1, 3, *(spec.canvas.size if spec.canvas else (spec.side, spec.side)))
-    side = math.ceil(NOISE_SIDE / spec.multiple) * spec.multiple
+    side = math.ceil(NOISE_SIDE_PX / spec.multiple) * spec.multiple
     return torch.randn(2, 3, side, side)
 
 
 def sha256_of(path: Path) -> str:
-    """64 hexadecimal digits; a file that has not changed since it was asked for last is not read again."""
+    """64 hexadecimal digits. A file that has not changed since the last call is not read again."""
     now = path.stat()
-    return _remembered(path, now.st_ino, now.st_size, now.st_mtime_ns)
+    return _cached_sha256(path, now.st_ino, now.st_size, now.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _remembered(path: Path, *_state: int) -> str:
-    return hashed(path)
+def _cached_sha256(path: Path, *_file_state: int) -> str:
+    return compute_sha256(path)
 
 
-def hashed(path: Path) -> str:
-    """The same, read from the disk in any case."""
+def compute_sha256(path: Path) -> str:
+    """64 hexadecimal digits, always read from the disk."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def again(model: Trained) -> str:
-    """What to do about bad weights."""
-    if model.weights.url is None:
-        return "install depthstream again"
-    return f"delete the file and run: depthstream models pull {model.name}"
-
-
-def _misfit(
-    own: Mapping[str, Tensor],
-    state: Mapping[str, Tensor],
-    missing: list[str],
-    unexpected: list[str],
-    misshaped: list[str],
-) -> str:
-    parts = []
-    if missing:
-        parts.append(f'{len(missing)} of {len(own)} tensors are missing, first "{missing[0]}"')
-    if unexpected:
-        parts.append(f'{len(unexpected)} are not of this network, first "{unexpected[0]}"')
-    if misshaped:
-        name = misshaped[0]
-        got, wanted = tuple(state[name].shape), tuple(own[name].shape)
-        parts.append(f'{len(misshaped)} have another shape, first "{name}": {got}, expected {wanted}')
-    return "; ".join(parts)

@@ -1,10 +1,12 @@
-"""Images to network input and depth back to camera size on the CPU, by OpenCV and, for what it lacks, ``separable``.
+"""Preprocessing on the CPU: images to network input, and depth back to camera size.
 
-MiDaS' official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. Ours resizes
-float32 BGR and does the rest in one ``cv2.transform`` of the small image: the same numbers within 5e-4 (normalised),
-in 0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores, EPYC).
-Integers would be resized faster still but round (0.009 off) and, in uint8, lose what a cubic overshoots at hard edges:
-only networks whose official code does so get ``whole_values``.
+OpenCV does the resizing; ``separable`` has the filters that OpenCV lacks.
+
+MiDaS' official path divides by 255, resizes in float64, swaps to RGB and normalises in four passes. This module resizes
+float32 BGR and does the rest in one ``cv2.transform`` of the small image. The numbers agree within 5e-4 (normalised),
+and it takes 0.4 instead of 3.0 ms for 640x480 -> 256x192 and 0.6 instead of 4.6 ms for 1280x720 -> 256x128 (2 cores,
+EPYC). Resizing integers would be faster still, but it rounds (0.009 off) and, in uint8, cuts off the overshoot of a
+cubic at hard edges, so only networks whose official code resizes bytes set ``round_to_bytes``.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ SEPARABLE: dict[Interpolation, filters.Taps] = {
     "triangle": filters.triangle,
     "linear_corners": filters.linear_corners,
 }
-"""What OpenCV lacks."""
+"""The filters that OpenCV lacks."""
 
 
 def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
-    """(N, 3, h, w) float32 normalised RGB of N images (H, W, 3) uint8 BGR that share one network size.
+    """Convert N images (H, W, 3) uint8 BGR to one batch (N, 3, h, w) float32 of normalised RGB.
 
-    Their own sizes may differ; what is made of one does not depend on the others. The memory is NHWC and the result a
-    transposed view of it: torch sees ``channels_last`` without a copy. Raises ImageError for an image that is not
-    8-bit BGR.
+    The images may have different sizes if they share one network size, and no result depends on the other images. The
+    memory is NHWC and the result is a transposed view, which torch takes as ``channels_last`` without a copy. Raises
+    ImageError for an image that is not 8-bit BGR.
     """
     import cv2
 
@@ -48,13 +50,13 @@ def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
 
 
 def to_camera(depth: Floats, size: Size, spec: InputSpec) -> Floats:
-    """(h, w) float32 -> (H, W) float32, an array of its own: what lies in the border is cut off, the rest resized back.
+    """(h, w) float32 -> a new array (H, W) float32: the border is cut off and the rest resized to the camera's size.
 
     OpenCV's cubic and torch's ``bicubic`` with ``align_corners=False, antialias=False`` are the same kernel
     (a = -0.75, edges repeated).
     """
     place = placement(size, spec)
-    return _resized(depth if place.fills else depth[place.rows, place.columns], size, spec.restore)
+    return _resized(depth if place.fills_canvas else depth[place.rows, place.columns], size, spec.restore)
 
 
 def _check(image: Image) -> None:
@@ -64,22 +66,22 @@ def _check(image: Image) -> None:
 
 
 def _canvases(places: Sequence[Placement], spec: InputSpec) -> Floats:
-    """(N, h, w, 3) float32: the border's colour where one is needed, anything where the image fills it all."""
+    """(N, h, w, 3) float32, filled with the border's colour where an image does not cover all of it."""
     sizes = {place.canvas for place in places}
     assert len(sizes) == 1, f"a batch holds images of one network size, not {sizes}"
     (size,) = sizes
     nhwc = np.empty((len(places), *size, 3), np.float32)
     for place, canvas in zip(places, nhwc, strict=True):
-        if not place.fills:
+        if not place.fills_canvas:
             assert spec.canvas is not None
-            # a whole row: repeating three values takes numpy ten times as long
+            # a whole row at once: broadcasting three values takes numpy ten times as long
             canvas[:] = np.tile(_normalised(spec.canvas.border, spec), (size.width, 1))
     return nhwc
 
 
 def _resized_image(image: Image, size: Size, spec: InputSpec) -> Floats:
-    """BGR, 0..255, not normalised yet."""
-    if not spec.whole_values:
+    """Resize to (h, w, 3) float32 BGR, 0..255, not normalised yet."""
+    if not spec.round_to_bytes:
         return _resized(image.astype(np.float32), size, spec.resize)
     return _resized_bytes(np.ascontiguousarray(image), size, spec.resize).astype(np.float32)
 
@@ -99,17 +101,17 @@ def _resized_bytes(image: Image, size: Size, interpolation: Interpolation) -> Im
 def _by_opencv(array: Floats | Image, size: Size, interpolation: Interpolation) -> object:
     import cv2
 
-    how = {
+    flags = {
         "nearest": cv2.INTER_NEAREST,
         "linear": cv2.INTER_LINEAR,
         "cubic": cv2.INTER_CUBIC,
         "area": cv2.INTER_AREA,
     }
-    return cv2.resize(array, (size.width, size.height), interpolation=how[interpolation])
+    return cv2.resize(array, (size.width, size.height), interpolation=flags[interpolation])
 
 
 def _bgr_to_normalised_rgb(spec: InputSpec) -> NDArray[np.float64]:
-    """(3, 4): swaps the channels, divides by 255, subtracts the mean and divides by the deviation, all at once."""
+    """(3, 4): one matrix that swaps channels, divides by 255, subtracts the mean and divides by the deviation."""
     matrix = np.zeros((3, 4))
     for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         matrix[channel, 2 - channel] = 1.0 / (255.0 * std)
@@ -118,5 +120,5 @@ def _bgr_to_normalised_rgb(spec: InputSpec) -> NDArray[np.float64]:
 
 
 def _normalised(rgb: tuple[float, float, float], spec: InputSpec) -> Floats:
-    """(3,) float32 of a colour of 0..255."""
+    """Normalise an RGB colour, 0..255: (3,) float32."""
     return ((np.array(rgb) / 255 - spec.mean) / spec.std).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Where a camera's image lies in a network's input, as pure arithmetic.
+"""The size and position of a camera's image in a network's input, as pure arithmetic.
 
 Without a canvas this is the official ``Resize`` rule of isl-org/MiDaS (midas/transforms.py), used unchanged by Depth
 Anything: sides are rounded half to even (``np.round``), so that 1280x720 becomes 256x128 for MiDaS_small and not
-256x160. With one, the image keeps its shape and a border fills the rest (Metric3D, Segment Anything).
+256x160. With a canvas, the image keeps its shape and a border fills the rest (Metric3D, Segment Anything).
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from stream.models.spec import Canvas, InputSpec
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a resized image lies."""
+    """Size and position of the resized image in the network's input."""
 
     canvas: Size
-    """The network's input."""
+    """The network's input, pixels."""
     size: Size
-    """The resized image in it."""
+    """The resized image, pixels."""
     top: int
+    """First row of the image, pixels."""
     left: int
+    """First column of the image, pixels."""
     scale: float
-    """Network pixels per camera pixel, horizontally, before sides were rounded."""
+    """Network pixels per camera pixel, horizontally, before the sides were rounded."""
 
     @property
-    def fills(self) -> bool:
-        """Whether there is no border."""
+    def fills_canvas(self) -> bool:
+        """True if there is no border."""
         return self.size == self.canvas
 
     @property
@@ -42,15 +44,15 @@ class Placement:
 
 
 def network_size(camera: Size, spec: InputSpec) -> Size:
-    """The network's input for a ``camera`` image; both sides are multiples of ``spec.multiple``, at least one."""
+    """The size of the network's input for a camera's image; both sides are positive multiples of ``spec.multiple``."""
     return placement(camera, spec).canvas
 
 
 def placement(camera: Size, spec: InputSpec) -> Placement:
-    """Where images of the size ``camera`` lie.
+    """The placement of images of the size ``camera``.
 
-    ``upper``: fitted into ``spec.side`` x ``spec.side``; ``lower``: around it. The official rule makes a side of 0 of
-    images more than 16 times as long as high (MiDaS_small); here it stays one multiple.
+    With the bound ``upper`` they are fitted into ``spec.side`` x ``spec.side``, with ``lower`` around it. The official
+    rule gives images more than 16 times as long as high a side of 0 (MiDaS_small); here it is at least one multiple.
     """
     if spec.canvas is not None:
         return _on_canvas(camera, spec.canvas)
@@ -64,12 +66,12 @@ def placement(camera: Size, spec: InputSpec) -> Placement:
 
 def _on_canvas(camera: Size, canvas: Canvas) -> Placement:
     scale = min(canvas.size.height / camera.height, canvas.size.width / camera.width)
-    rest = 0.5 if canvas.rounding == "half_up" else 0.0
+    half = 0.5 if canvas.rounding == "half_up" else 0.0
     height, width = (
-        min(max(math.floor(side * scale + rest), 1), most) for side, most in zip(camera, canvas.size, strict=True)
+        min(max(math.floor(side * scale + half), 1), limit) for side, limit in zip(camera, canvas.size, strict=True)
     )
     top, left = canvas.size.height - height, canvas.size.width - width
-    if canvas.at == "top_left":
+    if canvas.anchor == "top_left":
         top = left = 0
     return Placement(canvas.size, Size(height, width), top // 2, left // 2, scale)
 
@@ -77,6 +79,7 @@ def _on_canvas(camera: Size, canvas: Canvas) -> Placement:
 def _fitted(side_px: float, spec: InputSpec) -> int:
     steps = side_px / spec.multiple
     fitted = round(steps) * spec.multiple
+    # rounding may cross the bound: take the nearest multiple on its right side
     if spec.bound == "upper" and fitted > spec.side:
         fitted = math.floor(steps) * spec.multiple
     if spec.bound == "lower" and fitted < spec.side:

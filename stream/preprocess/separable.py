@@ -1,7 +1,7 @@
-"""Resizes that OpenCV lacks, in numpy: one side after the other, each as a sum of shifted and weighted rows.
+"""Resizes that OpenCV lacks, in numpy: one axis after the other, each as a sum of shifted and weighted rows.
 
-Columns are made rows by turning the image, because whole rows are what numpy gathers and adds fast: 518x924 ->
-720x1280 in 1.3 ms (torch on the same two cores: 0.7), 1280x720 -> 1024x576 in bytes in 17 ms (PIL: 11).
+The image is transposed to resize its width, because numpy gathers and adds whole rows fast: 518x924 -> 720x1280 takes
+1.3 ms (torch on the same two cores: 0.7), and 1280x720 -> 1024x576 in bytes takes 17 ms (PIL: 11).
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import Floats, Image, Size
-from stream.preprocess.filters import SHARE_BITS, Places, Shares, Taps, in_whole_numbers
+from stream.preprocess.filters import PRECISION_BITS, Indices, Taps, Weights, to_fixed_point
 
 ROWS_AT_ONCE = 16
-"""So that what is added up stays in the processor's cache: twice as fast for images as all rows at once."""
+"""The sums of this many rows stay in the processor's cache: twice as fast for images as all rows at once."""
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 Rows: TypeAlias = NDArray[Scalar]
-"""(rows, values)."""
+"""(rows, values per row)."""
 
 
 def resized(array: Floats, size: Size, taps: Taps) -> Floats:
-    """(H, W) or (H, W, C) float32 -> (h, w[, C]); an array of its own."""
+    """(H, W) or (H, W, C) float32 -> a new array (h, w[, C])."""
     return _both_sides(array, size, taps, _sums)
 
 
 def resized_bytes(image: Image, size: Size, taps: Taps) -> Image:
-    """(H, W, C) uint8 -> (h, w, C), rounded to bytes after each side, as PIL does: widths first, then heights.
+    """(H, W, C) uint8 -> (h, w, C), rounded to bytes after each axis, as PIL does: widths first, then heights.
 
-    Pillow 13 takes heights first for some sizes (61 of 400 by chance, with the shape kept), which is a level off here
-    and there; the networks were trained and published with older ones, which do not.
+    Pillow 13 starts with the heights for some sizes (61 of 400 random ones, with the shape kept), which differs by one
+    level in places. The networks were trained and published with older versions, which never do.
     """
     return _both_sides(image, size, taps, _byte_sums)
 
 
 def _both_sides(
-    array: NDArray[Scalar], size: Size, taps: Taps, sums: Callable[[Rows[Scalar], Places, Shares], Rows[Scalar]]
+    array: NDArray[Scalar], size: Size, taps: Taps, sums: Callable[[Rows[Scalar], Indices, Weights], Rows[Scalar]]
 ) -> NDArray[Scalar]:
     def resized_rows(array: NDArray[Scalar], length: int) -> NDArray[Scalar]:
         rows = array.reshape(len(array), -1)
@@ -47,35 +47,35 @@ def _both_sides(
     if array.shape[:2] == size:
         return array.copy()
     if array.shape[1] != size.width:
-        array = _turned(resized_rows(_turned(array), size.width))
+        array = _transposed(resized_rows(_transposed(array), size.width))
     return resized_rows(array, size.height) if array.shape[0] != size.height else array
 
 
-def _turned(array: NDArray[Scalar]) -> NDArray[Scalar]:
+def _transposed(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """(H, W[, C]) -> (W, H[, C])."""
     import cv2
 
     return cast("NDArray[Scalar]", cv2.transpose(array))
 
 
-def _sums(rows: Floats, places: Places, shares: Shares) -> Floats:
-    weights = shares.astype(np.float32)[:, :, None]
-    total: Floats = rows[places[0]]
-    total *= weights[0]
-    for place, weight in zip(places[1:], weights[1:], strict=True):
-        part = rows[place]
-        part *= weight
+def _sums(rows: Floats, indices: Indices, weights: Weights) -> Floats:
+    factors = weights.astype(np.float32)[:, :, None]
+    total: Floats = rows[indices[0]]
+    total *= factors[0]
+    for index, factor in zip(indices[1:], factors[1:], strict=True):
+        part = rows[index]
+        part *= factor
         total += part
     return total
 
 
-def _byte_sums(rows: Image, places: Places, shares: Shares) -> Image:
-    weights = in_whole_numbers(shares)[:, :, None]
-    out = np.empty((places.shape[1], rows.shape[1]), np.uint8)
+def _byte_sums(rows: Image, indices: Indices, weights: Weights) -> Image:
+    factors = to_fixed_point(weights)[:, :, None]
+    out = np.empty((indices.shape[1], rows.shape[1]), np.uint8)
     for start in range(0, len(out), ROWS_AT_ONCE):
-        some = slice(start, start + ROWS_AT_ONCE)
-        total = np.full(out[some].shape, 1 << (SHARE_BITS - 1), np.int32)
-        for place, weight in zip(places[:, some], weights[:, some], strict=True):
-            total += np.multiply(rows[place], weight, dtype=np.int32)
-        out[some] = total >> SHARE_BITS  # shares are never negative and sum to 1: nothing leaves 0..255
+        block = slice(start, start + ROWS_AT_ONCE)
+        total = np.full(out[block].shape, 1 << (PRECISION_BITS - 1), np.int32)
+        for index, factor in zip(indices[:, block], factors[:, block], strict=True):
+            total += np.multiply(rows[index], factor, dtype=np.int32)
+        out[block] = total >> PRECISION_BITS  # weights are never negative and sum to 1, so nothing leaves 0..255
     return out

@@ -1,4 +1,4 @@
-"""What was sent and what was left out: of each stream, and altogether."""
+"""Counters of sent and dropped messages, in total and per stream, and the status that readers of a stream get."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from stream.frames import DepthMap
 from stream.settings import PublishSettings
 from stream.wire.message import topic_bytes
 
-Made: TypeAlias = Literal["previews", "raw messages", "objects"]
-"""Of a depth map: not counted as its stream's frames."""
-What: TypeAlias = Literal["depth messages"] | Made
+ExtraMessage: TypeAlias = Literal["previews", "raw messages", "objects"]
+"""Messages made in addition to a depth map's own; not counted as frames of the stream."""
+MessageKind: TypeAlias = Literal["depth messages"] | ExtraMessage
+State: TypeAlias = Literal["LIVE", "STALE", "OFFLINE"]
 
 LONGEST_FAMILY = "preview/"
-"""A stream whose name fits a message of this family has a name for all of its topics."""
+"""A stream name that fits a topic of this family fits every topic."""
+OFFLINE_AFTER_S = 5.0
+RATE_WINDOW_S, RATE_WINDOW_FRAMES = 5.0, 64
+"""The rate covers the last seconds, and at most this many frames."""
 
 
 class SendCounters:
-    """Every depth map is entered once, as sent or as too old. Its owner's lock guards it; times are monotonic ns."""
+    """Totals over all streams. Every depth map is counted once, as sent or as too old.
+
+    The publisher's lock guards it; times are monotonic nanoseconds.
+    """
 
     def __init__(self, server_id: int, settings: PublishSettings) -> None:
         self._server_id, self._max_age_ms = server_id, settings.max_age_ms
         self._statuses: dict[str, StreamStatus] = {}
+        # These keys exist from the start, so that the statistics table shows a zero for each.
         self._counts = Counter(dict.fromkeys(("depth messages", "previews", "too old", "previews too old"), 0))
         self._bytes = 0
 
@@ -34,7 +42,7 @@ class SendCounters:
         return tuple(self._statuses)
 
     def status(self, stream: str, now_ns: int) -> StreamStatus:
-        """The record of a stream; it begins when it is first asked for. Raises WireError for a name too long."""
+        """The record of a stream, created on the first call. Raises WireError for a name that is too long."""
         if stream not in self._statuses:
             topic_bytes(f"{LONGEST_FAMILY}{stream}")
             self._statuses[stream] = StreamStatus(stream, self._server_id, self._max_age_ms, now_ns)
@@ -43,8 +51,8 @@ class SendCounters:
     def is_too_old(self, depth_map: DepthMap, now_ns: int) -> bool:
         return now_ns - depth_map.frame.stamp.mono_ns > self._max_age_ms * NS_PER_MS
 
-    def enter(self, depth_map: DepthMap, now_ns: int) -> bool:
-        """Whether it is young enough to be sent."""
+    def admit(self, depth_map: DepthMap, now_ns: int) -> bool:
+        """Count a depth map as sent or as too old; returns True if it may be sent."""
         age_ms = depth_map.frame.stamp.age_s(now_ns) * 1000
         status = self.status(depth_map.frame.camera, now_ns)
         if self.is_too_old(depth_map, now_ns):
@@ -54,44 +62,37 @@ class SendCounters:
         status.sent(depth_map, age_ms, now_ns)
         return True
 
-    def count_stale(self, what: Made) -> Literal[False]:
-        """It was not sent."""
-        self._counts[f"{what} too old"] += 1
+    def count_stale(self, kind: ExtraMessage) -> Literal[False]:
+        """Count a message dropped for its age; returns False for the caller to pass on."""
+        self._counts[f"{kind} too old"] += 1
         return False
 
-    def count_message(self, what: What, size: int) -> None:
-        """Somebody wanted it; how many readers it went to is ZeroMQ's affair."""
-        self._counts[what] += 1
+    def count_message(self, kind: MessageKind, size: int) -> None:
+        """Count one sent message of ``size`` bytes; ZeroMQ does not report how many readers got it."""
+        self._counts[kind] += 1
         self._bytes += size
 
     def statistics(self) -> Mapping[str, float]:
         return {**self._counts, "MB": self._bytes / 1e6}
 
 
-State: TypeAlias = Literal["LIVE", "STALE", "OFFLINE"]
-Newest: TypeAlias = dict[str, str | int | float | None]
-
-OFFLINE_AFTER_S = 5.0
-RATE_OVER_S, RATE_OVER_FRAMES = 5.0, 64
-"""The rate is that of the last seconds, and of at most so many frames."""
-
-
 class StreamStatus:
-    """The record of one stream; its owner's lock guards it. Times are monotonic nanoseconds.
+    """The counters of one stream, from which its status message is made.
 
-    ``sent`` counts depth that was young enough, whether or not anybody listened.
+    ``sent`` counts depth that was young enough, with or without a subscriber. The publisher's lock guards it; times are
+    monotonic nanoseconds.
     """
 
     def __init__(self, stream: str, server_id: int, max_age_ms: float, now_ns: int) -> None:
         self.stream = stream
         self._server_id, self._max_age_ms, self._since_ns = server_id, max_age_ms, now_ns
         self._sent = self._too_old = 0
-        self._newest: Newest = {"integrity": None, "seq": None, "age_ms": None}
+        self._newest: dict[str, str | int | float | None] = {"integrity": None, "seq": None, "age_ms": None}
         self._last_age_ms = 0.0
-        self._times_ns: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
+        self._times_ns: deque[int] = deque(maxlen=RATE_WINDOW_FRAMES)
 
     def sent(self, depth_map: DepthMap, age_ms: float, now_ns: int) -> None:
-        """It went out."""
+        """Record a depth map that was sent."""
         frame = depth_map.frame
         self._sent += 1
         self._last_age_ms = age_ms
@@ -99,14 +100,14 @@ class StreamStatus:
         self._times_ns.append(now_ns)
 
     def too_old(self, age_ms: float) -> None:
-        """It was dropped for its age."""
+        """Record a depth map that was dropped for its age."""
         self._too_old += 1
         self._last_age_ms = age_ms
 
     def facts(self, known: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
-        """``known`` is what the pipeline says of the stream, and is passed on.
+        """The content of status/<stream>. ``known`` are the pipeline's facts about the stream; they are passed on.
 
-        If it has a "camera" that is not "live" (``stream.runtime.stats.CameraState``), the state is OFFLINE and
+        If ``known`` has a "camera" that is not "live" (``stream.runtime.stats.CameraState``), the state is OFFLINE and
         "trouble" is the reason.
         """
         state, reason = self._state(known, now_ns)
@@ -138,6 +139,6 @@ class StreamStatus:
         return ("OFFLINE" if silent_s > OFFLINE_AFTER_S else "STALE"), reason
 
     def _fps(self, now_ns: int) -> float:
-        recent = [time for time in self._times_ns if now_ns - time <= RATE_OVER_S * NS_PER_S]
+        recent = [time for time in self._times_ns if now_ns - time <= RATE_WINDOW_S * NS_PER_S]
         span_ns = recent[-1] - recent[0] if recent else 0
         return (len(recent) - 1) * NS_PER_S / span_ns if span_ns > 0 else 0.0

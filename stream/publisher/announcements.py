@@ -1,7 +1,7 @@
-"""info/ and status/ messages: what there is to say, and when.
+"""Deduplicated queue of pending info/ and status/ messages.
 
-They leave one by one with a pause between them: a reader that takes those of all streams has room for only two messages
-(the high water mark), and would miss the rest of a burst every time.
+They leave one by one with a pause between them: a reader that subscribed to those of all streams has room for only two
+messages (the high water mark), and would miss the rest of a burst every time.
 """
 
 from __future__ import annotations
@@ -17,53 +17,53 @@ STATUS_EVERY_NS = NS_PER_S
 
 
 class InfoStatusQueue:
-    """A queue without doubles, of what somebody wants; its clock is in monotonic nanoseconds.
+    """Topics to send, each at most once and only while it has a subscriber; its clock is in monotonic nanoseconds.
 
-    Its owner's lock guards it.
+    The publisher's lock guards it.
     """
 
-    def __init__(self, readers: Subscriptions, now_ns: int) -> None:
-        self._readers = readers
+    def __init__(self, subscriptions: Subscriptions, now_ns: int) -> None:
+        self._subscriptions = subscriptions
         self._infos: dict[str, bytes] = {}
-        self._owed: dict[str, None] = {}
+        # A dict and not a set, because it keeps the order in which topics were added.
+        self._pending: dict[str, None] = {}
         self._next_ns = self._status_ns = now_ns
 
     def declare(self, topic: str, message: bytes) -> None:
-        """What info/<stream> says from now on; owed to its readers if it is new."""
+        """Set the message of info/<stream>; it becomes pending if it differs from the last one."""
         if self._infos.get(topic) != message:
             self._infos[topic] = message
-            self._owe([topic])
+            self._add([topic])
 
     def info(self, topic: str) -> bytes | None:
         """The message of info/<stream>; None for other topics."""
         return self._infos.get(topic)
 
     def new_reader(self, prefix: bytes) -> None:
-        """Somebody subscribed: owed what they missed."""
-        self._owe(topic for topic in self._infos if matches(prefix, topic_bytes(topic)))
+        """Make the info messages that match a new subscription pending."""
+        self._add(topic for topic in self._infos if matches(prefix, topic_bytes(topic)))
 
     def next(self, streams: Iterable[str], now_ns: int) -> str | None:
-        """The topic to send now; the status of all ``streams`` is owed once a second."""
+        """Remove and return the topic to send now; once a second the status of all ``streams`` becomes pending."""
         if now_ns >= self._status_ns:
             behind = now_ns - self._status_ns > STATUS_EVERY_NS  # a suspended machine: no burst to catch up
             self._status_ns = (now_ns if behind else self._status_ns) + STATUS_EVERY_NS
-            self._owe(f"status/{stream}" for stream in streams)
-        if not self._owed or now_ns < self._next_ns:
+            self._add(f"status/{stream}" for stream in streams)
+        if not self._pending or now_ns < self._next_ns:
             return None
-        topic = next(iter(self._owed))
-        del self._owed[topic]
+        topic = next(iter(self._pending))
+        del self._pending[topic]
         self._next_ns = now_ns + PAUSE_NS
         return topic
 
     def wait_s(self, now_ns: int) -> float:
-        """How long there is nothing to do, unless more is owed."""
-        until_ns = min(self._status_ns, self._next_ns) if self._owed else self._status_ns
+        """Seconds until ``next`` has work to do, unless something is added before."""
+        until_ns = min(self._status_ns, self._next_ns) if self._pending else self._status_ns
         return max(0.0, (until_ns - now_ns) / NS_PER_S)
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether anything is owed."""
-        return bool(self._owed)
+    def has_pending(self) -> bool:
+        return bool(self._pending)
 
-    def _owe(self, topics: Iterable[str]) -> None:
-        self._owed.update((topic, None) for topic in topics if self._readers.want(topic_bytes(topic)))
+    def _add(self, topics: Iterable[str]) -> None:
+        self._pending.update((topic, None) for topic in topics if self._subscriptions.want(topic_bytes(topic)))

@@ -1,12 +1,12 @@
-"""The folder of CURVE keys: who publishes, and who may read (docs/keys.md).
+"""The folder of CURVE keys: the publisher's own pair and its readers' public keys (docs/how-to/keys.md).
 
     server.key           the publisher's public key: every reader needs it
-    server.key_secret    only the publisher's machine has it
-    clients/NAME.key     public: a reader with the secret to this one is let in
-    clients/NAME.key_secret   for the reader's machine; not needed here
+    server.key_secret    the publisher's secret key; stays on the publisher's machine
+    clients/NAME.key     a reader's public key; the reader with the matching secret is admitted
+    clients/NAME.key_secret   the reader's secret key, for the reader's machine; not needed here
 
 Folders are for their owner only (0700), and so are secrets (0600): anything else is an error. The files are ZeroMQ's
-certificates (zmq.auth). No secret is in any message of ours.
+certificates (zmq.auth). Our messages never contain a secret.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from stream.wire.curve_key import KEY
 SERVER, CLIENTS = "server", "clients"
 PUBLIC, SECRET = ".key", ".key_secret"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
+"""Permission bits of everyone but the owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """Z85 text, 40 bytes each."""
+    """A CURVE key pair; each key is Z85 text of 40 bytes."""
 
     public: bytes
     secret: bytes = field(repr=False)
@@ -37,7 +38,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Somebody who may read."""
+    """A reader that may connect."""
 
     name: str
     public: bytes
@@ -55,7 +56,7 @@ def keys_folder() -> Path:
 
 
 def load_server(folder: Path) -> KeyPair:
-    """The publisher's own pair. Raises SinkError if it is missing or damaged, or if others may read the folder."""
+    """The publisher's own pair. Raises SinkError if it is missing or damaged, or if other users may read the folder."""
     check_permissions(folder)
     public, secret = _load(folder / f"{SERVER}{SECRET}")
     if secret is None:
@@ -64,25 +65,25 @@ def load_server(folder: Path) -> KeyPair:
 
 
 def load_clients(folder: Path) -> tuple[Client, ...]:
-    """Who may read, by name. Raises SinkError for a damaged file."""
+    """All clients of the folder, sorted by name. Raises SinkError for a damaged file."""
     files = sorted((folder / CLIENTS).glob(f"*{PUBLIC}"))
     return tuple(Client(file.name.removesuffix(PUBLIC), _load(file)[0], file) for file in files)
 
 
 def create(folder: Path, name: str) -> Client:
-    """A new pair for a client, and folder and server pair where they are missing.
+    """Create a key pair for a client, and the folder and the server's pair where they are missing.
 
-    Raises UsageError for a name that is taken or cannot be one, SinkError for a folder that cannot be written or that
-    others may read.
+    Raises UsageError for a name that is taken or invalid, SinkError for a folder that cannot be written or that other
+    users may read.
     """
     if not NAME.fullmatch(name) or name == SERVER:
         raise UsageError(
-            f'"{name}" is no name for a key: take up to 63 of a-z, A-Z, 0-9, "_", "-", ".", a letter or digit first, '
-            f'and not "{SERVER}"'
+            f'"{name}" is not a valid name for a key: use up to 63 of a-z, A-Z, 0-9, "_", "-", ".", a letter or digit '
+            f'first, and not "{SERVER}"'
         )
     try:
-        for place in (folder, folder / CLIENTS):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (folder, folder / CLIENTS):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_permissions(folder)
         if not any(_pair(folder, SERVER)):
             _create_pair(folder, SERVER)
@@ -95,14 +96,14 @@ def create(folder: Path, name: str) -> Client:
 
 
 def check_permissions(folder: Path) -> None:
-    """Raises SinkError, with the command to type, if the folder is missing or its secrets are open to other users."""
+    """Raise SinkError, with the command to type, if the folder is missing or its secrets are open to other users."""
     if not folder.is_dir():
         raise SinkError(f'there is no folder of keys at {folder}; "depthstream keys new NAME --dir {folder}" makes one')
-    for place in (folder, folder / CLIENTS):
-        if place.is_dir() and _mode(place) & OTHERS:
-            raise SinkError(f"{place} is open to other users; type: chmod 700 {place}")
+    for directory in (folder, folder / CLIENTS):
+        if directory.is_dir() and _mode(directory) & OTHER_USERS:
+            raise SinkError(f"{directory} is open to other users; type: chmod 700 {directory}")
     for file in sorted(folder.rglob(f"*{SECRET}")):
-        if _mode(file) & OTHERS:
+        if _mode(file) & OTHER_USERS:
             raise SinkError(f"{file} may be read by other users; type: chmod 600 {file} (and think about a new key)")
 
 
@@ -110,11 +111,11 @@ def _create_pair(folder: Path, name: str) -> None:
     from zmq.auth import create_certificates
 
     _, secret = create_certificates(folder, name)
-    os.chmod(secret, 0o600)  # written with the umask's mode before that, in a folder that nobody else may enter
+    os.chmod(secret, 0o600)  # until now it has the umask's mode, but no other user may enter its folder
 
 
 def _pair(folder: Path, name: str) -> Iterator[Path]:
-    """Those of a pair's two files that exist."""
+    """The existing ones of a pair's two files."""
     return (file for file in (folder / f"{name}{PUBLIC}", folder / f"{name}{SECRET}") if file.exists())
 
 
@@ -128,9 +129,9 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
     except OSError as error:
         raise SinkError(f"{file} cannot be read: {error.strerror}; publish as the user who made the keys") from error
     except (ValueError, LookupError) as error:  # LookupError: pyzmq, for a line without "="
-        raise SinkError(f"{file} is no key; make it anew, or restore it from a copy") from error
+        raise SinkError(f"{file} is not a key; make it anew, or restore it from a copy") from error
     if not all(KEY.fullmatch(key) for key in (public, secret) if key is not None):
-        raise SinkError(f"{file}: what is in it is no key of 40 characters (Z85); make it anew, or restore it")
+        raise SinkError(f"{file}: its content is not a key of 40 characters (Z85); make it anew, or restore it")
     return public, secret
 
 
@@ -138,4 +139,4 @@ def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except OSError as error:
-        raise SinkError(f"{path}: cannot be looked at: {error.strerror}") from error
+        raise SinkError(f"{path}: its mode cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Depth maps and previews as messages of one publisher, with the times that belong into them."""
+"""Packs depth maps, previews and objects into messages of one publisher, with their capture and publish times."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ COMPRESSIONS = {
 }
 
 
-class Packing:
-    """Packs as the settings say. ``now_ns`` is the monotonic clock; every method raises WireError for what no message
-    can hold."""
+class Packer:
+    """Packs with the encoding and compression of the settings. ``now_ns`` is the monotonic clock.
+
+    Every method raises WireError for values that no message can hold.
+    """
 
     def __init__(self, settings: PublishSettings, server_id: int) -> None:
         encoding, compression = Encoding[settings.encoding.upper()], COMPRESSIONS[settings.compression]
         self._sender = Sender(server_id, encoding, compression, settings.checksum)
         self._preview_quality = settings.preview_quality
 
-    def room(self, depth_map: DepthMap) -> int:
-        """Bytes that are enough for it."""
+    def max_bytes(self, depth_map: DepthMap) -> int:
+        """Upper bound of the size of its message, in bytes."""
         return largest_message(depth_map.size, self._sender)
 
     def depth(self, depth_map: DepthMap, now_ns: int, into: memoryview) -> int:
-        """Bytes used of ``into``."""
+        """Write a message of depth/<stream> into ``into``; returns the number of bytes used."""
         return pack_depth(depth_map, self._sender, publish_ns(depth_map, now_ns), into)
 
     def raw(self, depth_map: DepthMap, now_ns: int) -> bytes:
-        """The network's own values."""
-        own = depth_map if depth_map.raw is None else replace(depth_map, depth=depth_map.raw)
-        message = bytearray(self.room(own))
-        used = pack_depth(own, self._sender, publish_ns(own, now_ns), memoryview(message), "raw")
+        """A message of raw/<stream>: the network's own values, before stabilisation."""
+        network_map = depth_map if depth_map.raw is None else replace(depth_map, depth=depth_map.raw)
+        message = bytearray(self.max_bytes(network_map))
+        used = pack_depth(network_map, self._sender, publish_ns(network_map, now_ns), memoryview(message), "raw")
         return bytes(memoryview(message)[:used])
 
     def preview(self, image: Image, depth_map: DepthMap, now_ns: int) -> bytes:
-        """``image`` (H, W, 3) uint8 BGR, as JPEG."""
+        """A message of preview/<stream>: ``image`` (H, W, 3) uint8 BGR, as JPEG."""
         return pack_preview(image, depth_map, self._sender, self._preview_quality, publish_ns(depth_map, now_ns))
 
     def objects(self, facts: Mapping[str, Any], depth_map: DepthMap, now_ns: int) -> bytes:
-        """``facts`` as JSON, with the image that they are about named as in the header of a depth message."""
+        """A message of objects/<stream>: ``facts`` as JSON, with the same seq and times as the depth message."""
         frame = depth_map.frame
         moment = {
             "stream": frame.camera,
@@ -62,6 +64,6 @@ class Packing:
 
 
 def publish_ns(depth_map: DepthMap, now_ns: int) -> int:
-    """For the header: it is as far from ``capture_ns`` as the depth is old, also if the wall clock was stepped."""
+    """``capture_ns`` plus the age of the depth by the monotonic clock, so a step of the wall clock does not matter."""
     stamp = depth_map.frame.stamp
     return stamp.unix_ns + (now_ns - stamp.mono_ns)

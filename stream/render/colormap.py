@@ -1,4 +1,4 @@
-"""Depth to colour: a table of 256 colours and one pass that looks them up."""
+"""Colour maps on the CPU: a table of 256 colours and one pass that looks them up."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from stream.frames import Floats, Image
 
 COLORMAPS = ("inferno", "turbo", "magma", "viridis", "gray")
 UNKNOWN_BGR = (48, 48, 48)
-"""Dark gray: where depth is not known."""
+"""Dark gray, the colour of unknown depth."""
 MIDDLE = 128
-"""The table's entry for a flat frame."""
+"""Index into the table for a frame without a depth range."""
 _FLAT = 1e-30
-"""Ranges narrower than this are flat: 255 / range would leave float32."""
+"""Ranges narrower than this count as flat, because 255 / range would overflow float32."""
 
 
 @cache
 def lut(name: str) -> Image:
-    """(256, 3) uint8 BGR, read-only. Raises UsageError for a name that is not in ``COLORMAPS``."""
+    """The colours of a map, (256, 3) uint8 BGR, read-only. Raises UsageError for a name that is not in COLORMAPS."""
     import cv2
 
     if name not in COLORMAPS:
@@ -40,8 +40,9 @@ def lut(name: str) -> Image:
 def paint(depth: Floats, low: float, high: float, colours: Image) -> Image:
     """(H, W) float32 -> (H, W, 3) uint8 BGR: ``low`` gets the first of the (256, 3) colours, ``high`` the last.
 
-    ``low`` may be the larger one (near things bright). What lies outside, infinities too, gets the nearer end's
-    colour; NaN gets ``UNKNOWN_BGR``. A range without width paints everything that is known in the middle colour.
+    ``low`` may be the larger one, which makes near objects bright. Depth outside of the range, infinities included,
+    gets the colour of the nearer end; NaN gets ``UNKNOWN_BGR``. An empty range paints all known depth in the middle
+    colour.
     """
     import cv2
 

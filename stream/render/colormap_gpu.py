@@ -1,4 +1,4 @@
-"""Depth to colour on a device: what ``colormap.paint`` does, in torch, so that only 8-bit images come back."""
+"""Colour maps in torch: ``colormap.paint`` on the device, so that only 8-bit images are downloaded."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from torch import Tensor
 
 from stream.render.colormap import MIDDLE, UNKNOWN_BGR, lut
 
-KEPT = 16
-"""Tables, by name and device."""
+CACHED_TABLES = 16
+"""Colour tables kept on devices, by name and device."""
 FLAT = 1e-30
-"""Ranges narrower than this are flat, as on the CPU."""
+"""Ranges narrower than this count as flat, as on the CPU."""
 
 
 def paint(depth: Tensor, low: float, high: float, colours: Tensor) -> Tensor:
-    """(..., H, W) float32 -> (..., H, W, 3) uint8 BGR on the same device: the levels of ``colormap.paint``.
+    """(..., H, W) float32 -> (..., H, W, 3) uint8 BGR on the same device, with the levels of ``colormap.paint``.
 
-    ``colours``: (256, 3) uint8 there, see ``lut_on``. Nothing waits for the device.
+    ``colours`` is (256, 3) uint8 on the same device, see ``lut_on``. The call never synchronises with the device.
     """
     image = colours[_levels(depth, low, high).long()]
     return torch.where(depth.isnan()[..., None], _unknown(depth.device), image)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_TABLES)
 def lut_on(name: str, device: torch.device) -> Tensor:
-    """``colormap.lut`` of that name there. Raises UsageError."""
+    """``colormap.lut`` of that name on the device. Raises UsageError for an unknown name."""
     return torch.from_numpy(lut(name).copy()).to(device)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_TABLES)
 def _unknown(device: torch.device) -> Tensor:
     return torch.tensor(UNKNOWN_BGR, dtype=torch.uint8).to(device)
 
 
 def _levels(depth: Tensor, low: float, high: float) -> Tensor:
-    """0..255 as float32, whole numbers; anything where depth is not known."""
+    """Indices into the colour table as float32 whole numbers, 0..255; arbitrary where depth is unknown."""
     span = high - low
     if not math.isfinite(span) or abs(span) < FLAT:
         return torch.full_like(depth, MIDDLE)

@@ -1,8 +1,8 @@
-"""Which depths get the first and the last colour: a range that follows the scene without flicker.
+"""The depths of the first and the last colour: a range that follows the scene without flicker.
 
-Normalising every frame by its own extremes lets one object that enters recolour the whole image: in the worst frame
-static pixels jump by 104 of 255 levels, with a half life of 0.5 s by 27, of 1 s by 15 (synthetic wall at 25 fps, as in
-its test). One range per camera; the caller keeps them apart.
+If every frame is normalised by its own extremes, one object that enters recolours the whole image: in the worst frame
+static pixels jump by 104 of 255 levels. With a half-life of 0.5 s they jump by 27, with 1 s by 15 (synthetic wall at
+25 fps, as in its test). Each camera needs a range of its own.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stream.settings import RenderSettings
 from stream.temporal.scene_cut import CutDetector
 
 SAMPLE_PX = 10_000
-"""Percentiles look at no more pixels than this, on a regular grid."""
+"""Percentiles are taken of at most this many pixels, on a regular grid."""
 
 
 class DepthRange(Protocol):
-    """Gives each frame of one camera the range to paint it with."""
+    """Chooses the colour range of each frame of one camera."""
 
     def update(self, depth: Floats, image: Image, stamp: Stamp) -> tuple[float, float]:
         """Depths of the first and the last colour for (H, W) ``depth`` of ``image`` (H, W, 3), taken at ``stamp``."""
@@ -30,7 +30,7 @@ class DepthRange(Protocol):
 
 
 def range_for(settings: RenderSettings) -> DepthRange:
-    """The range that the settings ask for; one per camera."""
+    """Create the range for one camera by its settings."""
     if settings.range == "fixed":
         assert settings.low is not None, "checked by RenderSettings"
         assert settings.high is not None, "checked by RenderSettings"
@@ -49,11 +49,11 @@ class FixedRange:
 
 
 class SmoothRange:
-    """Percentiles of each frame, averaged so that half of a change has been followed after ``half_life_s``.
+    """Percentiles of each frame, smoothed so that half of a change has been followed after ``half_life_s``.
 
-    The weight of a frame comes from the time since the one before (the source's own time line where it has one, else
-    the monotonic clock), so the speed is the same at every rate. A scene cut or another image size starts anew; a
-    frame without any finite depth changes nothing; time that goes backwards counts as none.
+    The weight of a frame comes from the time since the previous one (on the source's own time line if it has one, else
+    the monotonic clock), so the speed does not depend on the frame rate. A scene cut or a new image size restarts the
+    range, a frame without any finite depth leaves it unchanged, and time that runs backwards counts as no time.
     """
 
     def __init__(self, low_percentile: float, high_percentile: float, half_life_s: float) -> None:
@@ -64,16 +64,16 @@ class SmoothRange:
         self._cuts = CutDetector()
 
     def update(self, depth: Floats, image: Image, stamp: Stamp) -> tuple[float, float]:
-        """The range to paint (H, W) ``depth`` of ``image`` (H, W, 3) with; (0, 1) before any depth was finite."""
+        """The colour range for (H, W) ``depth`` of ``image`` (H, W, 3); (0, 1) until the first finite depth."""
         is_cut = self._cuts.is_cut(image)
         weight = self._weight(stamp)
-        seen = self._percentiles_of(depth)
-        if seen is None:
+        percentiles = self._percentiles_of(depth)
+        if percentiles is None:
             return self._range or (0.0, 1.0)
         if self._range is None or is_cut:
-            self._range = seen
+            self._range = percentiles
         else:
-            low, high = (old + weight * (new - old) for old, new in zip(self._range, seen, strict=True))
+            low, high = (old + weight * (new - old) for old, new in zip(self._range, percentiles, strict=True))
             self._range = low, high
         return self._range
 

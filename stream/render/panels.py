@@ -1,4 +1,4 @@
-"""Images put together for people: panels in a row with captions, and a warning burnt into an image."""
+"""Captioned images in a row, and a warning stamped onto an image."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 from stream.frames import Image, Size
 
 CAPTION_SHARE = 1 / 14
-"""Height of the caption strip, of the panel's."""
+"""Height of the caption strip as a share of the panel's."""
 MIN_CAPTION_PX = 18
+"""Least height of the caption strip."""
 STRIP_BGR = (32, 32, 32)
 TEXT_BGR = (255, 255, 255)
 LINE_PX_AT_SCALE_1 = 32.0
-"""Line height that OpenCV's plain font needs at scale 1, descenders included."""
+"""Line height of OpenCV's plain font at scale 1, descenders included."""
 
 
 def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
-    """Captioned images in a row: (H + strip, sum of widths, 3) uint8 BGR, H being the height of the first.
+    """Put captioned images in a row: (H + strip, sum of widths, 3) uint8 BGR, where H is the height of the first.
 
-    Images of another height are scaled to it. A caption too long for its panel is made smaller.
+    Images of another height are scaled to H. A caption too long for its panel is written smaller.
     """
     import cv2
 
@@ -40,7 +41,7 @@ def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
 def stamp_text(image: Image, text: str) -> Image:
     """A copy of ``image`` with ``text`` on a dark bar along its lower edge, readable on any background.
 
-    The words share one line, or get one each where that lets them be larger (small images).
+    The words share one line, or get one line each where that lets them be larger, as in small images.
     """
     height, width = image.shape[:2]
     line_px = max(12, round(height / 12))
@@ -49,11 +50,11 @@ def stamp_text(image: Image, text: str) -> Image:
     lines = max(as_one, as_words, key=lambda candidate: min((line.scale for line in candidate), default=0.0))
     smallest = min(line.scale for line in lines)
     lines = [line._replace(scale=smallest) for line in lines]
-    marked = image.copy()
-    bar = marked[max(0, height - line_px * len(lines)) :]
-    bar //= 5
+    stamped = image.copy()
+    bar = stamped[max(0, height - line_px * len(lines)) :]
+    bar //= 5  # darkens the image in place, so that white text is readable on any background
     _write(bar, lines, 2)
-    return marked
+    return stamped
 
 
 class _Line(NamedTuple):
@@ -62,7 +63,7 @@ class _Line(NamedTuple):
 
 
 def _fitting(text: str, room: Size) -> _Line:
-    """The largest scale at which the text stays inside of the room."""
+    """The text at the largest scale that fits into ``room``."""
     import cv2
 
     (width_px, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
@@ -70,12 +71,12 @@ def _fitting(text: str, room: Size) -> _Line:
 
 
 def _write(strip: Image, lines: Sequence[_Line], left_px: int) -> None:
-    """Draw the lines below each other, evenly over the strip."""
+    """Draw the lines below each other, evenly spaced over the strip."""
     import cv2
 
     line_px = strip.shape[0] / max(1, len(lines))
-    for number, line in enumerate(lines):
-        baseline = round((number + 0.5) * line_px + 0.33 * LINE_PX_AT_SCALE_1 * line.scale)
+    for index, line in enumerate(lines):
+        baseline = round((index + 0.5) * line_px + 0.33 * LINE_PX_AT_SCALE_1 * line.scale)
         thickness = max(1, round(line.scale * 1.5))
         cv2.putText(
             strip,

@@ -1,1 +1,1 @@
-"""Depth in the words of ROS, without ROS: what goes into its messages, and their bytes (docs/ros.md)."""
+"""ROS messages for depth, built and serialised without ROS (docs/how-to/ros.md)."""

@@ -1,7 +1,7 @@
-"""The definitions of the messages that we write, as recordings carry them (MCAP's schema encoding ``ros2msg``).
+"""Definitions of the ROS messages that we write, as recordings embed them (MCAP's schema encoding ``ros2msg``).
 
-A definition is followed by those of the types it is made of, each after a line of 80 "=" and a line with its name, so
-that a reader needs no ROS (https://mcap.dev/spec/registry). Fields only: ROS's own comments are left out.
+The definitions of nested types follow, each after a line of 80 "=" and a line with its name, so that a reader needs no
+ROS (https://mcap.dev/spec/registry). They contain the fields without ROS's own comments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Definition(NamedTuple):
-    """A message type: its name and the text of its definition with all it depends on."""
+    """A message type: its name, and the text of its definition including all nested types."""
 
     name: str
     text: str

@@ -1,7 +1,7 @@
-"""What depth becomes in ROS: sensor_msgs/Image and sensor_msgs/CameraInfo as plain values.
+"""Converts depth to sensor_msgs/Image and sensor_msgs/CameraInfo, as plain values without ROS.
 
-The law is in three of ROS's standards: REP 103 (metres; optical frames), REP 118 (a depth image is 32FC1 in metres or
-16UC1 in millimetres, 0 unknown), REP 117 (NaN unknown, +Inf nothing in range, -Inf too near to say).
+The rules are from three ROS standards: REP 103 (metres; optical frames), REP 118 (a depth image is 32FC1 in metres or
+16UC1 in millimetres, 0 unknown), REP 117 (NaN unknown, +Inf nothing in range, -Inf too near to measure).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from stream.frames import Floats, Intrinsics, Kind
 DepthEncoding: TypeAlias = Literal["32FC1", "16UC1"]
 
 DISTORTION_MODEL = "plumb_bob"
-"""ROS's name for OpenCV's five coefficients; all zero, as our images count as free of distortion."""
+"""ROS's name for OpenCV's five coefficients. They are all zero, because our images count as free of distortion."""
 NO_DISTORTION = (0.0,) * 5
 NO_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 MILLIMETRES_PER_METRE = 1000.0
-LAST_MILLIMETRE = 65535
+MAX_MILLIMETRES = 65535
 
 
 class RosTime(NamedTuple):
-    """builtin_interfaces/Time."""
+    """builtin_interfaces/Time: seconds and nanoseconds since 1970 UTC."""
 
     sec: int
     nanosec: int
@@ -53,22 +53,22 @@ class ImageMessage:
 
     @property
     def step(self) -> int:
-        """Bytes of a row."""
+        """Row length, bytes."""
         return self.width * self.pixels.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class CameraInfoMessage:
-    """sensor_msgs/CameraInfo of a camera without distortion; what is not here is zero in the message."""
+    """sensor_msgs/CameraInfo of a camera without distortion; the fields missing here are zero in the message."""
 
     stamp: RosTime
     frame_id: str
     height: int
     width: int
     k: tuple[float, ...]
-    """3 x 3, row by row, pixels."""
+    """Intrinsic matrix, 3 x 3 row by row, pixels."""
     p: tuple[float, ...]
-    """3 x 4, row by row, pixels."""
+    """Projection matrix, 3 x 4 row by row, pixels."""
     d: tuple[float, ...] = NO_DISTORTION
     r: tuple[float, ...] = NO_ROTATION
     distortion_model: str = DISTORTION_MODEL
@@ -77,10 +77,10 @@ class CameraInfoMessage:
 def depth_image(
     depth: Floats, kind: Kind, *, stamp_ns: int, frame_id: str, encoding: DepthEncoding = "32FC1"
 ) -> ImageMessage:
-    """``depth``: (H, W) float32. ``stamp_ns``: since 1970 UTC. Raises WireError for depth that is not metric.
+    """Convert ``depth`` (H, W) float32, captured ``stamp_ns`` after 1970 UTC. Raises WireError if it is not metric.
 
     32FC1 keeps NaN and both infinities; a finite depth of zero or less is no distance and becomes NaN. 16UC1 keeps
-    what rounds to 1..65535 mm; everything else is 0, unknown: rather no distance than a wrong one.
+    values that round to 1..65535 mm; all others become 0, unknown, because no distance is better than a wrong one.
     """
     if kind != "metric":
         raise WireError(
@@ -94,7 +94,7 @@ def depth_image(
 
 
 def camera_info(intrinsics: Intrinsics, *, stamp_ns: int, frame_id: str) -> CameraInfoMessage:
-    """``intrinsics`` must be those of the published size: ``Intrinsics.scaled_to``."""
+    """Convert ``intrinsics``, which must be those of the published size: see ``Intrinsics.scaled_to``."""
     fx, fy, cx, cy = intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px
     return CameraInfoMessage(
         stamp=ros_time(stamp_ns),
@@ -107,7 +107,7 @@ def camera_info(intrinsics: Intrinsics, *, stamp_ns: int, frame_id: str) -> Came
 
 
 def ros_time(stamp_ns: int) -> RosTime:
-    """Raises WireError for what a signed 32-bit number of seconds does not hold, and for times before 1970."""
+    """Convert nanoseconds since 1970 UTC. Raises WireError before 1970 and beyond signed 32-bit seconds (2038)."""
     time = RosTime(*divmod(stamp_ns, NS_PER_S))
     if not 0 <= time.sec < 2**31:
         raise WireError(f"{stamp_ns} ns since 1970 does not fit into a ROS time (1970 to 2038); check the clock")
@@ -116,11 +116,11 @@ def ros_time(stamp_ns: int) -> RosTime:
 
 def _metres(depth: Floats) -> NDArray[np.float32]:
     pixels = np.ascontiguousarray(depth, dtype="<f4")
-    impossible = (pixels <= 0) & (pixels > -np.inf)
-    return np.where(impossible, np.float32(np.nan), pixels) if impossible.any() else pixels
+    no_distance = (pixels <= 0) & (pixels > -np.inf)
+    return np.where(no_distance, np.float32(np.nan), pixels) if no_distance.any() else pixels
 
 
 def _millimetres(depth: Floats) -> NDArray[np.uint16]:
     with np.errstate(over="ignore"):
         steps = np.rint(depth.astype(np.float32, copy=False) * np.float32(MILLIMETRES_PER_METRE))
-    return np.where((steps >= 1) & (steps <= LAST_MILLIMETRE), steps, 0).astype("<u2")
+    return np.where((steps >= 1) & (steps <= MAX_MILLIMETRES), steps, 0).astype("<u2")

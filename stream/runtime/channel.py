@@ -1,10 +1,10 @@
-"""A bounded queue between two stages, with a stated policy for what happens when it is full.
+"""A bounded queue between two stages; its policy states what happens when it is full.
 
     block        the writer waits: nothing is lost (file pipelines)
-    drop_oldest  the oldest item makes room: the reader gets fresh items (edges into sinks)
+    drop_oldest  the oldest item makes room: the reader gets fresh items (channels into sinks)
     drop_newest  the new item is dropped: the reader gets a run without gaps
-    latest       one item a camera, replaced in place so that it keeps its turn: no camera starves another
-                 (the edge into the model of a live pipeline)
+    latest       one item per camera, replaced in place so that it keeps its turn: no camera starves another
+                 (the channel into the model of a live pipeline)
 
 Every item that is put in is either taken or dropped, and every drop is counted by camera and reason.
 """
@@ -18,7 +18,8 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from stream.core.clock import Deadline
 from stream.frames import frames_of
-from stream.runtime.stats import DropKey, EdgeStats, WaitMeter
+from stream.runtime.meters import WaitMeter
+from stream.runtime.stats import DropKey, EdgeStats
 
 T = TypeVar("T")
 Policy: TypeAlias = Literal["block", "drop_oldest", "drop_newest", "latest"]
@@ -30,9 +31,10 @@ class ChannelClosed(Exception):
 
 
 class Channel(Generic[T]):
-    """Closable, for any number of writing threads and one that reads: iterate until it is closed and empty.
+    """Closable channel for any number of writing threads and one reading thread; iterate until closed and empty.
 
-    A second reader could take the wake-up that a first one needs. Raises ValueError for capacity < 1.
+    Only one reader, because a second one could take the wake-up that the first one needs. Raises ValueError for
+    capacity < 1.
     """
 
     def __init__(self, capacity: int, policy: Policy = "block", *, name: str = "channel", producers: int = 1) -> None:
@@ -51,14 +53,14 @@ class Channel(Generic[T]):
         self._blocked, self._starved = WaitMeter(), WaitMeter()
 
     def put(self, item: T) -> None:
-        """Add ``item``; waits or drops one item when there is no room (see ``policy``).
+        """Add ``item``; wait or drop one item when there is no room (see ``policy``).
 
-        Raises ChannelClosed (and counts ``item`` as dropped) when nobody will read it any more.
+        Raises ChannelClosed (and counts ``item`` as dropped) when the channel no longer has a reader.
         """
         with self._lock:
             if self.policy == "block":
                 self._wait_for_room()
-            if self._producers <= 0:
+            if self._producers <= 0:  # after the wait, which ``abort`` ends
                 self._drop(item, "stopped")
                 raise ChannelClosed(self.name)
             if self.policy == "latest":
@@ -75,7 +77,7 @@ class Channel(Generic[T]):
         """Take the oldest item. Raises ChannelClosed at the end, TimeoutError when none came in time."""
         with self._lock:
             self._wait_for_item(timeout_s)
-            if self._items:
+            if self._items:  # before the check for closed: the reader gets what was queued
                 return self._take(0)
             if self._producers <= 0:
                 raise ChannelClosed(self.name)
@@ -89,18 +91,19 @@ class Channel(Generic[T]):
                 return
 
     def batches(self, max_items: int, grace_s: float) -> Iterator[list[T]]:
-        """Yield lists of 1..max_items: what waits, and what comes within ``grace_s`` of the first.
+        """Yield lists of 1..max_items: the waiting items, and those that come within ``grace_s`` of the first.
 
-        With ``latest`` a list holds one item a camera: what comes from one that is in already is for the next list.
+        With ``latest`` a list holds at most one item per camera; a second one of the same camera waits for the next
+        list.
         """
         for first in self:
             batch, deadline = [first], Deadline.after(grace_s)
-            while len(batch) < max_items and (company := self._company(batch, deadline)):
-                batch += company
+            while len(batch) < max_items and (joined := self._take_joining(batch, deadline)):
+                batch += joined
             yield batch
 
     def close(self) -> None:
-        """One producer is done; after the last one, readers take what is left and then stop."""
+        """End one producer; after the last one the reader takes the remaining items and then stops."""
         with self._lock:
             self._producers -= 1
             if self._producers <= 0:
@@ -115,6 +118,7 @@ class Channel(Generic[T]):
             self._wake_everyone()
 
     def stats(self) -> EdgeStats:
+        """A snapshot of the counters."""
         with self._lock:
             return EdgeStats(
                 self.name,
@@ -125,16 +129,17 @@ class Channel(Generic[T]):
                 self._accepted,
                 dict(self._taken),
                 dict(self._dropped),
-                self._blocked.spread(),
-                self._starved.spread(),
+                self._blocked.summary(),
+                self._starved.summary(),
             )
 
-    def _company(self, batch: list[T], deadline: Deadline) -> list[T]:
-        """The first waiting item that may join ``batch``, or nothing when none came in time."""
-        refused = {_cameras(item) for item in batch} if self.policy == "latest" else set()
+    def _take_joining(self, batch: list[T], deadline: Deadline) -> list[T]:
+        """The first waiting item that may join ``batch``; empty when none came before ``deadline``."""
+        excluded = {_cameras(item) for item in batch} if self.policy == "latest" else set()
 
         def joining() -> list[int]:
-            return [index for index, item in enumerate(self._items) if _cameras(item) not in refused][:1]
+            # One at a time: each item that joins excludes its camera's next one.
+            return [index for index, item in enumerate(self._items) if _cameras(item) not in excluded][:1]
 
         with self._lock:
             self._not_empty.wait_for(lambda: joining() or self._producers <= 0, deadline.left_s)
@@ -149,7 +154,7 @@ class Channel(Generic[T]):
 
     def _wait_for_room(self) -> None:
         if len(self._items) < self.capacity or self._producers <= 0:
-            return self._blocked.passed()
+            return self._blocked.no_wait()
         start = self._blocked.begin()
         try:
             self._not_full.wait_for(lambda: len(self._items) < self.capacity or self._producers <= 0)
@@ -158,7 +163,7 @@ class Channel(Generic[T]):
 
     def _wait_for_item(self, timeout_s: float | None) -> None:
         if self._items or self._producers <= 0:
-            return self._starved.passed()
+            return self._starved.no_wait()
         start = self._starved.begin()
         try:
             self._not_empty.wait_for(lambda: self._items or self._producers <= 0, timeout_s)
@@ -166,6 +171,7 @@ class Channel(Generic[T]):
             self._starved.end(start)
 
     def _replace_or_append(self, item: T) -> None:
+        # In place, not at the end: a fast camera that always moved to the end would never reach the front.
         cameras = _cameras(item)
         for index, waiting in enumerate(self._items):
             if _cameras(waiting) == cameras:

@@ -8,8 +8,8 @@
         pipe.wait()
 
 Data flows down, ``close()`` follows it, errors go up. A stage that fails aborts the pipeline. A source that fails ends
-like a source that is over: what it captured is still delivered and other cameras go on; its error is raised at the end.
-There are two ways to stop: *drain* (sources end, everything in flight is delivered) and *abort* (now).
+like one that has finished: the frames it captured are still delivered, other cameras go on, and its error is raised at
+the end. There are two ways to stop: *drain* (sources end, everything in flight is delivered) and *abort* (now).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from stream.runtime.worker import Body, Worker
 
 log = logging.getLogger(__name__)
 
-MOST_NAMED = 2
-"""Stages before an edge that its name spells out."""
+MAX_NAMED_STAGES = 2
+"""Number of stages before a channel that its name spells out; more are only counted."""
 ABORT_GRACE_S = 0.5
-"""After an abort, the time a body has to notice that its channels are closed."""
+"""Time that a body has after an abort to notice that its channels are closed."""
 
 
 class Chain(dict[str, Body]):
@@ -45,9 +45,9 @@ def chain(**bodies: Body) -> Chain:
 
 
 class Pipeline:
-    """Built top to bottom, run once. Leaving ``with`` raises StageError when a stage failed or would not stop.
+    """Built top to bottom, run once. Leaving ``with`` raises StageError when a stage failed or did not stop.
 
-    Where a thread cannot be started, entering ends the stages that were, and raises the error.
+    If a thread cannot be started, entering ``with`` stops the stages already started and raises the error.
     """
 
     def __init__(self, name: str, *, stop_timeout_s: float = 5.0) -> None:
@@ -56,7 +56,7 @@ class Pipeline:
         self._workers: list[Worker] = []
         self._edges: dict[str, tuple[Channel[Any], tuple[str, ...]]] = {}
         self.ready = threading.Event()
-        """Set when every stage has opened what it needs; sources wait for it, so that no frame is stale at start."""
+        """Set when every stage has opened what it needs. Sources wait for it, so that no frame is stale at start."""
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._alive = self._opening = 0
         self._statistics: dict[str, Callable[[], Mapping[str, float]]] = {}
@@ -65,7 +65,7 @@ class Pipeline:
         self._started_ns = self._ended_ns = 0
 
     def source(self, name: str, body: Body | Chain) -> Worker:
-        """A body that is given the event ``stopping`` instead of an inbox."""
+        """Add a body that takes the event ``stopping`` instead of an inbox. Raises ValueError for a name in use."""
         return self._add(Worker(name, _steps(name, body), self.stopping, self))
 
     def stage(
@@ -77,14 +77,14 @@ class Pipeline:
         capacity: int = 1,
         policy: Policy = "block",
     ) -> Worker:
-        """A body fed by everything that the workers ``after`` yield."""
+        """Add a body fed by everything that the workers ``after`` yield. Raises ValueError for a name in use."""
         inbox = self._edge(name, after, capacity, policy)
         return self._add(Worker(name, _steps(name, body), inbox, self))
 
     def outlet(
         self, name: str, after: Sequence[Worker], *, capacity: int = 1, policy: Policy = "block"
     ) -> Channel[Any]:
-        """A channel fed by ``after``, for a reader that is not a stage (say, the main thread)."""
+        """Add a channel fed by ``after``, for a reader that is not a stage (for example the main thread)."""
         return self._edge(name, after, capacity, policy)
 
     def __enter__(self) -> Self:
@@ -93,23 +93,23 @@ class Pipeline:
         if not self._opening:
             self.ready.set()
         try:
-            for worker in reversed(self._workers):
+            for worker in reversed(self._workers):  # readers before writers
                 worker.start()
         except BaseException:
-            self._leave_unstarted()
+            self._stop_started()
             raise
         return self
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every stage has ended; False when ``timeout_s`` passed before. Ctrl-C interrupts it."""
+        """Wait until every stage has ended; False if ``timeout_s`` passes first. Ctrl-C interrupts the wait."""
         return self._ended.wait(timeout_s)
 
     def drain(self) -> None:
-        """Ask the sources to end; what is in flight is still delivered. Returns at once: see ``wait``."""
+        """Stop the sources; frames in flight are still delivered. Returns at once: see ``wait``."""
         self.stopping.set()
 
     def abort(self) -> None:
-        """Stop now: what is in flight is dropped and counted."""
+        """Stop now; frames in flight are dropped and counted."""
         self.stopping.set()
         for channel, _ in self._edges.values():
             channel.abort()
@@ -128,13 +128,13 @@ class Pipeline:
                 raise StageError(f"{self.name}: not stopped after {self.stop_timeout_s:g} s: {stuck}") from error
         except KeyboardInterrupt:
             self.abort()
-            self.wait(ABORT_GRACE_S)  # for sinks to finish their files
+            self.wait(ABORT_GRACE_S)  # sinks finish their files
             raise
         self._raise_failures(error)
 
     def stats(self) -> PipelineStats:
-        """A snapshot; may be taken at any moment from any thread."""
-        # from the terminals up: what moves on meanwhile then counts as in flight, never as a surplus
+        """A snapshot; any thread may take it at any time."""
+        # From the terminals up: a frame that moves on meanwhile then counts as in flight, never as a surplus.
         edges = {reader: self._edges[reader][0].stats() for reader in self._outlets()}
         stages = []
         for worker in reversed(self._workers):
@@ -151,19 +151,19 @@ class Pipeline:
         return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), statistics, cameras, notes)
 
     def add_statistics(self, name: str, statistics: Callable[[], Mapping[str, float]]) -> None:
-        """Let a recipe add its own figures (say, the error of the depth) to every snapshot."""
+        """Add a recipe's own numbers to every snapshot, under a heading (for example the error of the depth)."""
         self._statistics[name] = statistics
 
     def add_camera(self, health: Callable[[], CameraHealth]) -> None:
-        """Show how a live camera is in every snapshot."""
+        """Add a live camera's health to every snapshot."""
         self._cameras.append(health)
 
     def add_note(self, note: Callable[[], str]) -> None:
-        """Let a recipe add a line to every snapshot that its figures must not be read without."""
+        """Add a line to every snapshot that is needed to judge its numbers (for example which network ran)."""
         self._notes.append(note)
 
     def graph(self) -> list[str]:
-        """The stages and edges as lines of text, in order."""
+        """The stages and their channels as lines of text, in order."""
         lines = []
         for worker in self._workers:
             channel, after = self._edges.get(worker.name, (None, ()))
@@ -176,7 +176,7 @@ class Pipeline:
         names = tuple(worker.name for worker in after)
         if reader in self._edges:
             raise ValueError(f"pipeline {self.name!r}: there are two stages called {reader!r}")
-        label = f"{'+'.join(names) if len(names) <= MOST_NAMED else f'{len(names)} sources'} > {reader}"
+        label = f"{'+'.join(names) if len(names) <= MAX_NAMED_STAGES else f'{len(names)} sources'} > {reader}"
         channel: Channel[Any] = Channel(capacity, policy, name=label, producers=len(after))
         self._edges[reader] = (channel, names)
         for worker in after:
@@ -190,7 +190,7 @@ class Pipeline:
         return worker
 
     def worker_ready(self, worker: Worker) -> None:
-        """Called by each stage's worker, once."""
+        """Called once by each stage's worker."""
         with self._lock:
             self._opening -= 1
             if self._opening == 0:
@@ -198,6 +198,7 @@ class Pipeline:
 
     def worker_ended(self, worker: Worker) -> None:
         """Called by each worker as the last thing it does."""
+        # Not for a source: a truncated file loses no good frame, and one camera never stops another (decision 1).
         if worker.error and not worker.is_source:
             log.debug("%s: stage %r failed, stopping the pipeline", self.name, worker.name)
             self.abort()
@@ -207,10 +208,10 @@ class Pipeline:
                 self._ended_ns = monotonic_ns()
                 self._ended.set()
 
-    def _leave_unstarted(self) -> None:
-        """No thread could be made for one of the stages: end those that have begun."""
+    def _stop_started(self) -> None:
+        """Stop the stages that have begun, after the thread of another one could not be started."""
         self.abort()
-        self.ready.set()  # nobody else will: sources wait for it
+        self.ready.set()  # the missing stage never will, and sources wait for it
         deadline = Deadline.after(self.stop_timeout_s)
         for worker in self._workers:
             if worker.is_alive():
@@ -224,6 +225,7 @@ class Pipeline:
         return ", ".join(f"{w.name} ({w.stats().state})" for w in self._workers if w.is_alive())
 
     def _raise_failures(self, error: BaseException | None) -> None:
+        # A failed stage has stopped the pipeline, a failed source only itself: the stage's error comes first.
         failed = sorted((w for w in self._workers if w.error), key=lambda w: (w.is_source, w.failed_at_ns))
         if failed and (error is None or isinstance(error, Exception)):
             first = failed[0]
@@ -240,7 +242,7 @@ class Pipeline:
     def _upstream(self, name: str) -> list[str]:
         """``name`` and everything that feeds it, from the terminal up."""
         above = [name]
-        for place in above:
+        for place in above:  # grows while it is walked
             above += [n for n in self._edges.get(place, (None, ()))[1] if n not in above]
         return above
 

@@ -1,6 +1,6 @@
-"""A snapshot of a pipeline as plain JSON values: for files, and for whoever asks over HTTP.
+"""A pipeline snapshot as plain JSON values, for files and for HTTP.
 
-What JSON has no number for (infinite, not a number) becomes null, and no text holds a password.
+Numbers that JSON cannot represent (infinite, NaN) become null, and no text holds a password.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from stream.runtime.stats import PipelineStats, StageStats
 
 
 def stats_json(stats: PipelineStats) -> dict[str, Any]:
-    """The whole snapshot; drops are listed with camera and reason."""
+    """The whole snapshot; drops become a list of camera, reason and number of frames."""
     data = asdict(stats)
     data["unaccounted"] = stats.unaccounted
     data["cameras"] = camera_json(stats)
-    for place in (*data["stages"], *data["edges"]):
+    for place in (*data["stages"], *data["edges"]):  # (camera, reason) is no key of a JSON object
         place["dropped"] = [{"camera": c, "reason": r, "frames": n} for (c, r), n in place["dropped"].items()]
     for entry, account in zip(data["accounts"], stats.accounts, strict=True):
         entry["in_flight"] = account.in_flight
@@ -29,7 +29,7 @@ def stats_json(stats: PipelineStats) -> dict[str, Any]:
 
 
 def camera_json(stats: PipelineStats) -> list[dict[str, Any]]:
-    """For each camera: how it is, its frames with drops by reason, and their age at each terminal."""
+    """For each camera: its health, its frames at each terminal with drops by reason, and their age there."""
     health = {camera.name: asdict(camera) for camera in stats.cameras}
     return [
         {
@@ -46,7 +46,7 @@ def camera_json(stats: PipelineStats) -> list[dict[str, Any]]:
 
 
 def camera_names(stats: PipelineStats) -> list[str]:
-    """Those that have a health, then those that have only been counted: files and scenes."""
+    """Live cameras first, then those known only by their frames: files and rendered scenes."""
     return list(dict.fromkeys([*(camera.name for camera in stats.cameras), *(a.camera for a in stats.accounts)]))
 
 

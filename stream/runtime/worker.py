@@ -12,37 +12,41 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from stream.frames import Dropped, frames_of
 from stream.runtime.channel import Channel, ChannelClosed
-from stream.runtime.stats import DropKey, Durations, RateMeter, StageStats
+from stream.runtime.meters import Durations, RateMeter
+from stream.runtime.stats import DropKey, StageStats
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 Body: TypeAlias = Callable[[Any], Iterator[Any]]
-"""A stage: an inbox in (for a source: the event that asks it to stop), an iterator of results out."""
+"""A stage: takes an inbox (a source: the event that stops it) and returns an iterator of results."""
 
 
 class Graph(Protocol):
-    """What a worker tells its pipeline, and what a source waits for."""
+    """The part of ``Pipeline`` that a worker needs."""
 
     ready: threading.Event
-    """Set when every stage has opened what it needs and asked for its first item, or has ended."""
+    """Set when every stage has opened what it needs and requested its first item, or has ended."""
 
     def worker_ready(self, worker: Worker) -> None: ...
 
     def worker_ended(self, worker: Worker) -> None: ...
 
 
-def greedy(inbox: Iterable[T], max_items: int, grace_s: float) -> Iterator[list[T]]:
-    """For a stage's first body: lists of 1..max_items, what waits and what comes within ``grace_s`` of the first.
+def greedy_batches(inbox: Iterable[T], max_items: int, grace_s: float) -> Iterator[list[T]]:
+    """Lists of 1..max_items: the waiting items, and those that come within ``grace_s`` of the first.
 
-    From anything but a stage's own inbox, items come one by one: they are made when they are asked for.
+    Only the first body of a stage has a channel as its inbox. From any other iterable, items come one by one, because
+    they are made on request and none are waiting.
     """
-    return inbox.batches(max_items, grace_s) if isinstance(inbox, _Received | _Timed) else ([item] for item in inbox)
+    if isinstance(inbox, _ChannelInbox | _TimedInbox):
+        return inbox.batches(max_items, grace_s)
+    return ([item] for item in inbox)
 
 
 class Worker(threading.Thread):
-    """Runs ``steps`` one after another, each feeding the next, and puts what comes out into every outbox."""
+    """Runs ``steps`` one after another, each feeding the next, and puts the results into every outbox."""
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class Worker(threading.Thread):
         self.failed_at_ns = 0
         self._inbox, self._graph, self._is_ready = inbox, graph, False
         self._steps = {step: _Step(step, body, self) for step, body in steps.items()}
-        self._doing = "not started"
+        self._activity = "not started"
         self._taken: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._dropped: Counter[DropKey] = Counter()
@@ -72,7 +76,7 @@ class Worker(threading.Thread):
         return not isinstance(self._inbox, Channel)
 
     def run(self) -> None:
-        """Never raises: what went wrong is kept in ``error`` and told to the graph."""
+        """Run to the end. Never raises: an exception is kept in ``error`` and reported to the graph."""
         left_early = False
         try:
             self._work()
@@ -84,68 +88,69 @@ class Worker(threading.Thread):
         finally:
             self._end(left_early)
 
-    def doing(self, what: str) -> None:
-        """Note for people what this thread is at."""
-        self._doing = what
+    def set_activity(self, activity: str) -> None:
+        """Set the state that ``stats`` shows to people."""
+        self._activity = activity
 
-    def drop(self, item: Dropped) -> None:
-        """Account for frames that a step decided not to pass on."""
-        if self.is_source:
+    def count_taken(self, item: Any) -> None:
+        """Count the frames of ``item`` as come in."""
+        self._taken.update(frame.camera for frame in frames_of(item))
+
+    def count_dropped(self, item: Dropped) -> None:
+        """Count frames that a step decided not to pass on."""
+        if self.is_source:  # dropped frames do not reach ``_work``, which counts the others as captured
             self._taken.update(frame.camera for frame in item.frames)
         self._dropped.update((frame.camera, item.reason) for frame in item.frames)
 
-    def stats(self) -> StageStats:
-        # published before captured: a frame that moves on meanwhile is then counted as in flight, never as a surplus
-        passed, dropped = dict(self._passed), dict(self._dropped)
-        steps = {name: step.busy.spread() for name, step in self._steps.items()}
-        ages = {camera: age.spread() for camera, age in self._ages.copy().items()}
-        return StageStats(
-            *(self.name, self._doing, steps, dict(self._taken), passed, dropped),
-            *(self._age.spread(), ages, self._rate.fps),
-        )
-
-    def _work(self) -> None:
-        feed: Any = _Received(self._inbox, self) if isinstance(self._inbox, Channel) else self._inbox
-        with ExitStack() as steps:  # closes the last step first; what a step raises while it finishes is not lost
-            for step in self._steps.values():
-                feed = steps.enter_context(closing(step.run(feed)))
-            if self.is_source:
-                self.doing("waiting for the stages")
-                self._graph.ready.wait()
-            for item in feed:
-                if self.is_source:
-                    self.take(item)
-                self._pass_on(item)
-
-    def take(self, item: Any) -> None:
-        """Account for the frames of ``item`` as come in."""
-        self._taken.update(frame.camera for frame in frames_of(item))
-
-    def note_ready(self) -> None:
-        """The first item is asked for: what is needed is open."""
+    def report_ready(self) -> None:
+        """Report to the graph, once, that this stage has requested its first item, so that all it needs is open."""
         if not self._is_ready and not self.is_source:
             self._is_ready = True
             self._graph.worker_ready(self)
+
+    def stats(self) -> StageStats:
+        """A snapshot; any thread may take it at any time."""
+        # Published before captured: a frame that moves on meanwhile then counts as in flight, never as a surplus.
+        passed, dropped = dict(self._passed), dict(self._dropped)
+        steps = {name: step.busy.summary() for name, step in self._steps.items()}
+        ages = {camera: age.summary() for camera, age in self._ages.copy().items()}
+        return StageStats(
+            *(self.name, self._activity, steps, dict(self._taken), passed, dropped),
+            *(self._age.summary(), ages, self._rate.fps),
+        )
+
+    def _work(self) -> None:
+        feed: Any = _ChannelInbox(self._inbox, self) if isinstance(self._inbox, Channel) else self._inbox
+        with ExitStack() as steps:  # closes the last step first; an error that a step raises while closing is kept
+            for step in self._steps.values():
+                feed = steps.enter_context(closing(step.run(feed)))
+            if self.is_source:
+                self.set_activity("waiting for the stages")
+                self._graph.ready.wait()
+            for item in feed:
+                if self.is_source:
+                    self.count_taken(item)
+                self._pass_on(item)
 
     def _pass_on(self, item: Any) -> None:
         now = monotonic_ns()
         open_outboxes = 0
         for outbox in self.outboxes:
-            self.doing(f"putting into {outbox.name}")
+            self.set_activity(f"putting into {outbox.name}")
             try:
                 outbox.put(item)
                 open_outboxes += 1
             except ChannelClosed:
                 log.debug("stage %r: the reader of %r has left", self.name, outbox.name)
         self._count_passed(item, now)
-        if self.outboxes and not open_outboxes:
+        if self.outboxes and not open_outboxes:  # one reader is enough to go on
             raise ChannelClosed(self.name)
 
     def _count_passed(self, item: Any, now_ns: int) -> None:
         frames = frames_of(item)
         self._passed.update(frame.camera for frame in frames)
         self._rate.tick(now_ns, len(frames))
-        if not self.outboxes:
+        if not self.outboxes:  # a terminal stage: its output is published
             for frame in frames:
                 age_ns = now_ns - frame.stamp.mono_ns
                 self._age.add(age_ns)
@@ -154,42 +159,44 @@ class Worker(threading.Thread):
     def _end(self, left_early: bool) -> None:
         aborted = isinstance(self._inbox, Channel) and self._inbox.aborted
         if self.error or left_early or aborted:
+            # Frames inside the stage are lost, and have to be accounted for.
             reason = "failed" if self.error else "stopped"
             for camera, count in (self._taken - self._passed - _by_camera(self._dropped)).items():
                 self._dropped[camera, reason] += count
-        self.doing(f"failed: {self.error}" if self.error else "done")
+        self.set_activity(f"failed: {self.error}" if self.error else "done")
+        # Writers above must not wait for this stage any more; readers below take what is left, then end.
         if isinstance(self._inbox, Channel):
             self._inbox.abort()
         for outbox in self.outboxes:
             outbox.close()
-        self.note_ready()
+        self.report_ready()
         self._graph.worker_ended(self)
 
 
-class _Received:
-    """The first step's inbox: the channel's items, accounted for, one by one or in greedy batches."""
+class _ChannelInbox:
+    """The first step's inbox: the channel's items, counted as taken, one by one or in greedy batches."""
 
     def __init__(self, channel: Channel[Any], worker: Worker) -> None:
         self._channel, self._worker = channel, worker
 
     def __iter__(self) -> Iterator[Any]:
-        return (item for (item,) in self._accounted([item] for item in self._channel))
+        return (item for (item,) in self._counted([item] for item in self._channel))
 
     def batches(self, max_items: int, grace_s: float) -> Iterator[list[Any]]:
-        return self._accounted(self._channel.batches(max_items, grace_s))
+        return self._counted(self._channel.batches(max_items, grace_s))
 
-    def _accounted(self, batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
-        self._worker.note_ready()
-        self._worker.doing("waiting for input")
+    def _counted(self, batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
+        self._worker.report_ready()
+        self._worker.set_activity("waiting for input")
         for batch in batches:
             for item in batch:
-                self._worker.take(item)
+                self._worker.count_taken(item)
             yield batch
-            self._worker.doing("waiting for input")
+            self._worker.set_activity("waiting for input")
 
 
-class _Timed:
-    """A step's inbox; what the step does between two items is its working time."""
+class _TimedInbox:
+    """A step's inbox; the time that the step spends between two items is its working time."""
 
     def __init__(self, feed: Any, step: _Step) -> None:
         self._feed, self._step = feed, step
@@ -198,11 +205,11 @@ class _Timed:
         return self._step.timed(self._feed)
 
     def batches(self, max_items: int, grace_s: float) -> Iterator[list[Any]]:
-        return self._step.timed(greedy(self._feed, max_items, grace_s))
+        return self._step.timed(greedy_batches(self._feed, max_items, grace_s))
 
 
 class _Step:
-    """One body of a worker; its working time excludes waiting for input and for whoever takes the output."""
+    """One body of a worker; its working time excludes waiting for input and for the consumer of its output."""
 
     def __init__(self, name: str, body: Body, worker: Worker) -> None:
         self.name, self.busy = name, Durations()
@@ -210,7 +217,7 @@ class _Step:
         self._since_ns = self._spent_ns = 0
 
     def run(self, feed: Any) -> Generator[Any, None, None]:
-        inbox = feed if isinstance(feed, threading.Event) else _Timed(feed, self)
+        inbox = feed if isinstance(feed, threading.Event) else _TimedInbox(feed, self)
         self._resume()
         results = self._body(inbox)
         try:
@@ -219,7 +226,7 @@ class _Step:
                 if isinstance(feed, threading.Event):
                     self._finish_item()
                 if isinstance(result, Dropped):
-                    self._worker.drop(result)
+                    self._worker.count_dropped(result)
                 else:
                     yield result
                 self._resume()
@@ -236,7 +243,7 @@ class _Step:
             self._finish_item()
 
     def _resume(self) -> None:
-        self._worker.doing(f"busy in {self.name}")
+        self._worker.set_activity(f"busy in {self.name}")
         self._since_ns = monotonic_ns()
 
     def _pause(self) -> None:

@@ -1,59 +1,69 @@
-"""A scene: things in a box or on a plain under a sky, lit, with a camera. Plain values, no tensors."""
+"""The description of a scene: primitives in a room or on a plain under a sky, a light and a camera.
+
+Plain values without tensors.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from stream.scenes.camera.camera import Camera
-from stream.scenes.renderer.materials import Colour, Material
-from stream.scenes.renderer.primitives import Primitive
+from stream.scenes.renderer.primitives import Colour, Material, Primitive
 
 FAR_M = 1e4
-"""Where an outdoor environment ends; seen as sky, or as the last of the ground."""
+"""Distance at which an outdoor environment ends; it appears as sky, or as the end of the ground."""
 
 Point = tuple[float, float, float]
+"""x, y, z in metres, world."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The inside of an axis-aligned box that holds the camera: a room, or the ground and the sky."""
+    """The inside of an axis-aligned box around the camera: a room, or the ground and the sky."""
 
     low: Point
-    """Metres; the floor is at z = 0."""
+    """Lower corner; the floor is at z = 0."""
     high: Point
+    """Upper corner."""
     faces: tuple[Material, Material, Material, Material, Material, Material]
-    """Behind, ahead, right, left, floor, ceiling (x-, x+, y-, y+, z-, z+)."""
+    """Materials of the faces behind, ahead, right, left, floor and ceiling (x-, x+, y-, y+, z-, z+)."""
     sky: bool
-    """Whether everything but the floor is sky (depth +inf)."""
+    """True if every face but the floor is sky (depth +inf)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Light that does not change while the camera moves: nothing flickers."""
+    """The light of a scene. It does not change while the camera moves, so nothing flickers."""
 
     sun_toward: Point
-    """Unit vector from the ground to the sun, in the world."""
+    """Unit vector from the ground to the sun, world."""
     sun: Colour = (2.2, 2.0, 1.7)
+    """Linear colour and strength of the sunlight."""
     ambient: Colour = (0.55, 0.62, 0.75)
+    """Linear colour and strength of the light from all sides."""
     lamp_at: Point = (0.0, 0.0, 2.0)
+    """Position of the point light."""
     lamp: Colour = (0.0, 0.0, 0.0)
-    """A point light; 0: none."""
+    """Linear colour and strength of the point light; 0 turns it off."""
     lamp_reach_m: float = 2.0
-    """Where its light has fallen to half of the inverse-square law's start."""
+    """Distance at which the point light has half of the strength it has at its position."""
     horizon: Colour = (0.75, 0.82, 0.9)
+    """Linear colour of the sky at the horizon."""
     zenith: Colour = (0.18, 0.38, 0.75)
+    """Linear colour of the sky overhead."""
     clouds: float = 0.0
-    """0: none; 1: white where the cloud texture is bright."""
+    """0 for no clouds; 1 for white where the cloud texture is bright."""
     cloud_texture: int = 0
+    """Index of the cloud texture in the atlas."""
     haze_per_m: float = 0.0
-    """Share of the light lost in each metre of air, replaced by the horizon's colour; outdoors only."""
+    """Share of the light that each metre of air replaces by the sky's colour; outdoors only."""
     exposure: float | None = None
-    """Multiplies the light before the tone curve; None: chosen for each image from its mean."""
+    """Factor of the light before the tone curve; None chooses it for each image from its mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """One moment: ``dataclasses.replace`` the camera or the primitives for the next."""
+    """One moment in time; ``dataclasses.replace`` the camera or the primitives for the next one."""
 
     primitives: tuple[Primitive, ...]
     environment: Environment

@@ -1,4 +1,4 @@
-"""What every sink offers: something that depth is written to."""
+"""The interface of a sink, to which views or depth maps are written, and the common end of file sinks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from stream.errors import SinkError
 
 T = TypeVar("T", contravariant=True)
 
+_log = logging.getLogger(__name__)
+
 
 class Sink(Protocol[T]):
-    """Opened by ``with``, written from one thread.
+    """Destination opened by ``with`` and written from one thread.
 
-    Leaving the ``with`` block finishes what was written, also after an error: a file appears under its final name only
-    when it is whole. ``write`` raises SinkError when the item could not be written; what was written before stays
-    valid.
+    Leaving the ``with`` block finishes the output, also after an error: a file appears under its final name only when
+    it is whole. ``write`` raises SinkError if the item could not be written; everything written before stays valid.
     """
 
     def __enter__(self) -> Self: ...
@@ -26,17 +27,18 @@ class Sink(Protocol[T]):
     def write(self, item: T) -> None: ...
 
 
-_log = logging.getLogger(__name__)
-
-
 class Unfinished(Protocol):
-    """A file that is whole after ``finish``, which raises SinkError."""
+    """A file that is complete after ``finish``; that may raise SinkError."""
 
     def finish(self) -> None: ...
 
 
 def finish_all(files: Iterable[Unfinished], error: object) -> None:
-    """Finish every file. Raises the first SinkError, unless an ``error`` is on its way already; that one says more."""
+    """Finish every file, for ``__exit__``.
+
+    Raises the first SinkError, unless ``error`` shows that an exception is already propagating: that one is the cause,
+    so the failures are only logged.
+    """
     failures: list[SinkError] = []
     for file in files:
         try:

@@ -1,6 +1,6 @@
-"""Depth as files for other programs: 16-bit PNG, float32 NPY, a JSON that says what the numbers mean, a colour PNG.
+"""Depth files for other programs: 16-bit PNG, float32 NPY, a JSON that explains the numbers, and a colour PNG.
 
-How a PNG holds depth: ``stream.depth_png``.
+``stream.depth_png`` describes how a PNG stores depth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
-from stream.core.atomic_write import write_whole
+from stream.core.atomic_write import atomic_write
 from stream.depth_png import FORMULA, MEANING, encode_png16, npy_bytes, png_bytes
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame, View
@@ -24,19 +24,19 @@ SUFFIXES: Mapping[Format, tuple[str, ...]] = {
     "npy": (".depth.npy", ".depth.json"),
     "color": (".color.png",),
 }
-"""Of the files that each format is."""
+"""File suffixes of each format."""
 
 
-def camera_and_number(frame: Frame) -> str:
-    """``door_000042``: the usual name of a frame's files."""
+def default_stem(frame: Frame) -> str:
+    """Camera and frame number, such as ``door_000042``: the default stem of a frame's files."""
     return f"{frame.camera.replace('/', '_')}_{frame.seq:06d}"
 
 
 class DepthFiles:
-    """Writes ``STEM.depth.png``, ``STEM.depth.npy``, ``STEM.depth.json`` (beside either) and ``STEM.color.png``.
+    """Writes ``STEM.depth.png``, ``STEM.depth.npy``, ``STEM.depth.json`` (with either) and ``STEM.color.png``.
 
-    ``name`` gives the stem of a frame's files, ``source`` what the JSON calls the frame's origin (a file, say). Files
-    of the same name are overwritten; a file appears under its name only when it is whole.
+    ``name`` returns the stem of a frame's files, ``source`` the origin of the frame for the JSON, such as a file name.
+    Files of the same name are overwritten; a file appears under its name only when it is whole.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class DepthFiles:
         folder: Path,
         formats: frozenset[Format],
         *,
-        name: Callable[[Frame], str] = camera_and_number,
+        name: Callable[[Frame], str] = default_stem,
         source: Callable[[Frame], str] | None = None,
     ) -> None:
         self._folder, self._formats, self._name, self._source = folder.expanduser(), formats, name, source
 
     def __enter__(self) -> Self:
-        """Raises SinkError if the folder cannot be made."""
+        """Create the folder. Raises SinkError if that fails."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,25 +58,28 @@ class DepthFiles:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Every file is already whole."""
+        """Do nothing: every file was complete when ``write`` returned."""
 
     def write(self, item: View) -> None:
-        """Raises SinkError for a full disk or a folder that cannot be written; no half file is left."""
+        """Write the files of one frame. Raises SinkError for a full disk or a folder without write permission.
+
+        A failed write leaves no partial file.
+        """
         stem = self._name(item.depth_map.frame)
         for suffix, data in self._files(item, stem).items():
             path = self._folder / f"{stem}{suffix}"
             try:
-                write_whole(path, data)
+                atomic_write(path, data)
             except OSError as error:
                 raise _failure(path, error) from error
 
     def _files(self, view: View, stem: str) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
-        about = self._about(view.depth_map)
+        metadata = self._metadata(view.depth_map)
         if "png16" in self._formats:
             values, scale, offset, clipped = encode_png16(view.depth_map)
             files[".depth.png"] = png_bytes(values)
-            about["png16"] = {
+            metadata["png16"] = {
                 "file": f"{Path(stem).name}.depth.png",
                 "formula": FORMULA,
                 "scale": scale,
@@ -86,19 +89,19 @@ class DepthFiles:
             }
         if "npy" in self._formats:
             files[".depth.npy"] = npy_bytes(view.depth_map.depth)
-            about["npy"] = {
+            metadata["npy"] = {
                 "file": f"{Path(stem).name}.depth.npy",
                 "dtype": "float32",
                 "formula": "depth = value",
                 "invalid_value": "NaN",
             }
         if files:
-            files[".depth.json"] = json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n"
+            files[".depth.json"] = json.dumps(metadata, indent=2, ensure_ascii=False).encode() + b"\n"
         if "color" in self._formats:
             files[".color.png"] = png_bytes(view.image)
         return files
 
-    def _about(self, depth_map: DepthMap) -> dict[str, Any]:
+    def _metadata(self, depth_map: DepthMap) -> dict[str, Any]:
         frame = depth_map.frame
         taken = datetime.fromtimestamp(frame.stamp.unix_ns / 1e9, UTC)
         return {

@@ -1,4 +1,4 @@
-"""What objects/<stream> says of one image (docs/objects.md)."""
+"""The JSON of objects/<stream> for one image (docs/how-to/objects.md)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from stream.frames import DepthMap
-from stream.objects import Mask, Objects, Place, SeenObject, place_of
+from stream.objects import Bounds, Mask, MeasuredObject, Objects, bounds_of
 
-MOST_RUNS = 100_000
-"""Of all masks of a message together: 400 kB of digits, so that the message stays below 1 MiB."""
+MAX_RUNS = 100_000
+"""Limit over all masks of a message: 400 kB of digits, so that the message stays below 1 MiB."""
 
 
-def facts_of(seen: Objects, masks: bool = True) -> dict[str, Any]:
-    """Ready for JSON. Metres and ranks have different names, so that one is never taken for the other."""
-    depth_map = seen.depth_map
-    room, objects = (MOST_RUNS if masks else 0), []
-    for found in seen.objects:
-        mask = runs_of(found.mask, room, found.place) if room else None
-        room -= len(mask["runs"]) if mask else 0
-        objects.append({**_object(found, depth_map), "mask": mask})
+def facts_of(objects: Objects, masks: bool = True) -> dict[str, Any]:
+    """Convert to JSON values. Metres and ranks have different keys, so that one is never taken for the other."""
+    depth_map = objects.depth_map
+    runs_left, entries = (MAX_RUNS if masks else 0), []
+    for each in objects.objects:
+        mask = runs_of(each.mask, runs_left, each.bounds) if runs_left else None
+        runs_left -= len(mask["runs"]) if mask else 0
+        entries.append({**_object(each, depth_map), "mask": mask})
     return {
         "kind": depth_map.kind,
         "unit": depth_map.unit,
@@ -30,24 +30,26 @@ def facts_of(seen: Objects, masks: bool = True) -> dict[str, Any]:
         "integrity": depth_map.frame.integrity,
         "width": depth_map.size.width,
         "height": depth_map.size.height,
-        "boxes_dropped": dict(seen.dropped),
-        "objects": objects,
+        "boxes_dropped": dict(objects.dropped),
+        "objects": entries,
     }
 
 
-def runs_of(mask: Mask, most: int = MOST_RUNS, place: Place | None = None) -> dict[str, Any] | None:
-    """The rectangle around a mask, and in it, row after row, pixels outside, inside, outside, ... in turn.
+def runs_of(mask: Mask, max_runs: int = MAX_RUNS, bounds: Bounds | None = None) -> dict[str, Any] | None:
+    """The bounding rectangle of a mask and the run lengths inside that rectangle, row by row.
 
-    None for a mask without pixels, and for one of more than ``most`` runs.
+    The runs count pixels outside and inside the mask in turn, beginning outside. Returns None for a mask without pixels
+    and for one with more than ``max_runs`` runs.
     """
-    rows, columns = place or place_of(mask)
+    rows, columns = bounds or bounds_of(mask)
     inside = mask[rows, columns]
     if not inside.size:
         return None
-    flat = np.concatenate(([False], inside.ravel(), [not inside[-1, -1]]))  # begins outside, ends where it changes
+    # Starts outside the mask, and appends a change after the last pixel so that the last run ends too.
+    flat = np.concatenate(([False], inside.ravel(), [not inside[-1, -1]]))
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     runs = np.diff(changes, prepend=0)
-    if len(runs) > most:
+    if len(runs) > max_runs:
         return None
     return {
         "x": columns.start,
@@ -58,19 +60,19 @@ def runs_of(mask: Mask, most: int = MOST_RUNS, place: Place | None = None) -> di
     }
 
 
-def _object(found: SeenObject, depth_map: DepthMap) -> dict[str, Any]:
-    box = found.box
-    names = ("distance_m", "near_m") if depth_map.kind == "metric" else ("nearness", "near_nearness")
+def _object(measured: MeasuredObject, depth_map: DepthMap) -> dict[str, Any]:
+    box = measured.box
+    keys = ("distance_m", "near_m") if depth_map.kind == "metric" else ("nearness", "near_nearness")
     return {
         "box": [round(side, 1) for side in (box.x0, box.y0, box.x1, box.y1)],
         "label": box.label,
         "score": _rounded(box.score),
-        "mask_score": _rounded(found.mask_score) if np.isfinite(found.mask_score) else None,
-        "pixels": found.pixels,
-        "known": round(found.known, 4),
-        names[0]: _rounded(found.median),
-        names[1]: _rounded(found.near),
-        "centre_m": None if found.centre_m is None else [round(part, 4) for part in found.centre_m],
+        "mask_score": _rounded(measured.mask_score) if np.isfinite(measured.mask_score) else None,
+        "pixels": measured.pixels,
+        "known": round(measured.known, 4),
+        keys[0]: _rounded(measured.median),
+        keys[1]: _rounded(measured.near),
+        "centre_m": None if measured.centre_m is None else [round(part, 4) for part in measured.centre_m],
     }
 
 

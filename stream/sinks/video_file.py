@@ -1,7 +1,7 @@
-"""H.264 video files that are whole when they bear their name and playable at every moment before.
+"""H.264 video files that are complete under their final name and playable at every moment before.
 
 A file is written as ``name.part.mp4`` in fragments (FFmpeg's ``hybrid_fragmented``: a crash or a full disk leaves a
-playable file), turned into an ordinary mp4 at the end and only then given its name.
+playable file), turned into an ordinary mp4 at the end and only then renamed.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-
 TICKS_PER_S = 90_000
-"""The time base of our time stamps; 25, 29.97 and 30 fps are whole numbers of it."""
+"""The time base of our time stamps; frame periods at 25, 29.97 and 30 fps are whole numbers of ticks."""
 KEY_FRAME_S = 2.0
-"""A fragment ends at each key frame: no more than this is lost in a crash."""
+"""Seconds between key frames. A fragment ends at each, so a crash loses no more than this."""
 BT709 = 1
-"""Colour space, primaries and transfer of HD video (ITU-T H.273). Tagged and converted to, at every size: untagged,
-players guess BT.601 below 720 lines and BT.709 above."""
+"""Colour space, primaries and transfer of HD video (ITU-T H.273). Used and tagged at every size, because players of an
+untagged file guess BT.601 below 720 lines and BT.709 above."""
 LIMITED_RANGE = 1
 
 
 class Recorder:
     """Writes each camera's views to its own file; ``{camera}`` in the path stands for the camera's name.
 
-    Time stamps start at 0 with the first frame; ``source`` keeps the distances at which frames were captured, dropped
-    ones leave a gap. Odd sides are padded by repeating the edge. ``metadata`` are the mp4's tags (title, comment, ...).
-    Leaving the ``with`` block finishes the files, also after an error or an interrupt; without frames there is no file.
+    Time stamps start at 0 with the first frame. With ``time_stamps = "source"`` they keep the intervals of capture, and
+    dropped frames leave a gap. Odd sides are padded by repeating the edge. ``metadata`` are the mp4's tags (title,
+    comment, ...). Leaving the ``with`` block finishes the files, also after an error or an interrupt; without frames no
+    file is made.
     """
 
     def __init__(self, settings: RecordSettings, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -53,11 +53,15 @@ class Recorder:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
+        """Finish all files. Raises the first SinkError, unless an exception is already propagating."""
         finish_all(self._files.values(), exc_info[0])
 
     def write(self, item: View) -> None:
-        """Raises SinkError for a full disk, a folder that cannot be written, a size that changes, a second camera."""
+        """Encode one view into its camera's file.
+
+        Raises SinkError for a full disk, a folder without write permission, a changed image size, and for a second
+        camera with the same path.
+        """
         frame = item.depth_map.frame
         if frame.camera not in self._files:
             self._files[frame.camera] = self._new_file(frame.camera, Size(*item.image.shape[:2]))
@@ -73,13 +77,18 @@ class Recorder:
         return _Mp4(path, size, self._settings, self._metadata)
 
 
+def recording_path(template: str, camera: str) -> Path:
+    """Replace ``{camera}`` in ``template`` by the camera's name, without slashes, and ~ by the home folder."""
+    return Path(template.replace("{camera}", camera.replace("/", "_"))).expanduser()
+
+
 class _Mp4:
-    """One file: opened with its first frame, under its ``.part.mp4`` name until it is finished."""
+    """One camera's file: opened with its first frame, named ``.part.mp4`` until it is finished."""
 
     def __init__(self, path: Path, size: Size, settings: RecordSettings, metadata: Mapping[str, str]) -> None:
         self.path, self._part = path, path.with_name(f"{path.stem}.part.mp4")
         self._size, self._settings = size, settings
-        self._line = _Ticks(settings)
+        self._clock = _TickClock(settings)
         self._written = 0
         self._container: OutputContainer | None = None
         self._open(metadata)
@@ -94,11 +103,11 @@ class _Mp4:
                 f"{self.path}: size changed from {self._size} to {size} at frame {self._written}: an mp4 has one size; "
                 f"the {self._written} frames before are in the file; record the rest to another one"
             )
-        self._encode(image, self._line.place(stamp))
+        self._encode(image, self._clock.ticks(stamp))
         self._written += 1
 
     def finish(self) -> None:
-        """Write the index and give the file its name; nothing happens the second time."""
+        """Write the index and give the file its final name. Idempotent."""
         import av
 
         container, self._container = self._container, None
@@ -150,7 +159,7 @@ class _Mp4:
         import av
 
         assert self._container is not None
-        frame = av.VideoFrame.from_ndarray(_even(image), format="bgr24")
+        frame = av.VideoFrame.from_ndarray(_padded_to_even(image), format="bgr24")
         frame = self._scaler.reformat(
             frame, format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE, threads=1
         )
@@ -162,11 +171,11 @@ class _Mp4:
             raise self._failure(error, container) from error
 
     def _failure(self, error: Exception, container: OutputContainer | None) -> SinkError:
-        """What went wrong and what is left; the part is kept if it can be played."""
+        """Build the error. The part is kept if it can be played, else it is removed."""
         if container is not None:
             _close_quietly(container)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        if _plays(self._part):
+        if _is_playable(self._part):
             left = f"what was recorded before can be played: {self._part}"
         else:
             left = "nothing of it is left"
@@ -175,8 +184,8 @@ class _Mp4:
         return SinkError(f"{self.path}: cannot be written: {reason}; {left}; {_advice(error)}")
 
 
-class _Ticks:
-    """Time stamps in ticks, from 0, strictly rising."""
+class _TickClock:
+    """Converts stamps to ticks of TICKS_PER_S, starting at 0 and strictly increasing."""
 
     def __init__(self, settings: RecordSettings) -> None:
         self._constant = settings.time_stamps == "constant"
@@ -185,7 +194,7 @@ class _Ticks:
         self._last = -1
         self._first: Stamp | None = None
 
-    def place(self, stamp: Stamp) -> int:
+    def ticks(self, stamp: Stamp) -> int:
         first = self._first = self._first or stamp
         ticks = round(self._count * self._period if self._constant else TICKS_PER_S * _seconds_since(first, stamp))
         self._count += 1
@@ -199,8 +208,8 @@ def _seconds_since(first: Stamp, stamp: Stamp) -> float:
     return (stamp.mono_ns - first.mono_ns) / NS_PER_S
 
 
-def _even(image: Image) -> Image:
-    """yuv420p has one colour for 2 x 2 pixels."""
+def _padded_to_even(image: Image) -> Image:
+    """Pad to even sides, because yuv420p has one colour sample for 2 x 2 pixels."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -214,7 +223,7 @@ def _close_quietly(container: OutputContainer) -> None:
         container.close()
 
 
-def _plays(path: Path) -> bool:
+def _is_playable(path: Path) -> bool:
     import av
 
     try:
@@ -227,8 +236,3 @@ def _plays(path: Path) -> bool:
 def _advice(error: Exception) -> str:
     full = getattr(error, "errno", None) in {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}
     return "free some space and record again" if full else "choose a folder that you may write to"
-
-
-def recording_path(template: str, camera: str) -> Path:
-    """``{camera}`` in ``template`` stands for the camera's name, without slashes; ~ for the home folder."""
-    return Path(template.replace("{camera}", camera.replace("/", "_"))).expanduser()

@@ -1,20 +1,23 @@
-"""What every source offers; pipelines know no more of a camera than this."""
+"""The interface that every source offers; pipelines know nothing else about a camera."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import Protocol, Self
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Protocol, Self, TypeVar
 
 from stream.frames import Frame
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
     """A camera, file or scene: opened by ``with``, read once from one thread.
 
-    ``__enter__`` raises SourceError when it cannot be opened. ``frames`` ends soon after ``stopping`` is set and raises
-    SourceError when the source ended otherwise than it should (a truncated file); frames yielded before that are good.
-    Sources do not retry by themselves.
+    ``__enter__`` raises SourceError when the source cannot be opened. ``frames`` ends soon after ``stopping`` is set
+    and raises SourceError when the source ended abnormally (a truncated file); frames yielded before that are good.
+    Sources never retry by themselves.
     """
 
     def __enter__(self) -> Self: ...
@@ -24,5 +27,15 @@ class Source(Protocol):
     def frames(self, stopping: threading.Event) -> Iterator[Frame]: ...
 
     def describe(self) -> str:
-        """One line for people: what and where, size and rate where known; never a password."""
+        """One line for people with the kind and address, and the size and rate if known; never a password."""
         ...
+
+
+@contextmanager
+def closing_frames(frames: Iterator[T]) -> Iterator[Iterator[T]]:
+    """Close ``frames`` at the end if it is a generator; other iterators have nothing to close."""
+    try:
+        yield frames
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()

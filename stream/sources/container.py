@@ -1,4 +1,4 @@
-"""Everything that knows PyAV's demuxer and decoder: one turn through a video file, good frames first, then the truth.
+"""One pass through a video file with PyAV's demuxer and decoder: every good frame first, then the error, if any.
 
 Frames are decoded on one core (slice threads). Frame threads are a fifth faster on a 640x272 clip, but FFmpeg 8.1 then
 swallows up to two good frames, without any error, when the last packet of a file is damaged.
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 OPEN_TIMEOUT_S = READ_TIMEOUT_S = 20.0
-"""For files that lie behind a URL: FFmpeg itself waits for ever."""
+"""Time-outs for files behind a URL, seconds: without them FFmpeg waits for ever."""
 CUT_OFF_S = 0.5
-"""A Matroska file that ends this much before its stated duration was cut off."""
+"""A Matroska file that ends this many seconds before its stated duration was cut off."""
 
 
-class Decoded(NamedTuple):
-    """One frame as displayed."""
+class DecodedFrame(NamedTuple):
+    """One frame as displayed: rotated and mirrored by the file's display matrix."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
     time_s: float | None
-    """On the file's own time line, which may start anywhere and jump back."""
+    """Seconds on the file's own time line, which may start anywhere and jump back; None if the frame has no time."""
     integrity: Integrity
 
 
-class Reading:
-    """One turn through a file; the first frame is decoded on opening, so that a file without any is refused there.
+class VideoReader:
+    """One pass through a video file. The first frame is decoded on opening, so a file without any is refused there.
 
-    Raises SourceError, on opening, with one line for each way in which a path is no readable video.
+    Opening raises SourceError if the path is no readable video, with a message of its own for each reason.
     """
 
     def __init__(self, path: str) -> None:
@@ -52,7 +52,7 @@ class Reading:
 
         self._scaler = VideoReformatter()  # one for all frames: PyAV 18 otherwise makes, and leaks, one a frame
         self._label = redact(path)
-        self._packets = self._delivered = self._damaged = 0
+        self._packet_count = self._delivered = self._damaged = 0
         self._tainted = False
         self._end_s: float | None = None
         self._read_error: Exception | None = None
@@ -69,7 +69,8 @@ class Reading:
 
     @property
     def frame_count(self) -> int | None:
-        """Frames declared. MP4 counts samples that an edit list cuts away, too; FFmpeg's index does not."""
+        """Frames that the file declares; None if it declares none."""
+        # MP4 also counts samples that an edit list cuts away; FFmpeg's index does not.
         if self._stream.frames and "mp4" in self._container.format.name:
             return len(self._stream.index_entries) or self._stream.frames
         return self._stream.frames or None
@@ -81,44 +82,45 @@ class Reading:
 
     @property
     def size(self) -> Size:
-        """Of the first frame, as displayed."""
+        """Size of the first frame as displayed."""
         frame, (a, b, _, _) = self._first[0], self._matrix
         return Size(frame.width, frame.height) if abs(a) < abs(b) else Size(frame.height, frame.width)
 
-    def frames(self) -> Iterator[Decoded]:
-        """Every frame that can be decoded; then raises SourceError if the file ended early or was damaged."""
+    def frames(self) -> Iterator[DecodedFrame]:
+        """Every decodable frame; raises SourceError after the last one if the file ended early or was damaged."""
         for frame, integrity in chain([self._first], self._decoded):
             self._delivered += 1
-            yield Decoded(self._to_bgr(frame), frame.time, integrity)
-        if complaints := self._complaints():
+            yield DecodedFrame(self._to_bgr(frame), frame.time, integrity)
+        if problems := self._problems():
             advice = "all good frames were delivered; copy or record the file again"
-            raise SourceError(f"{self._label}: {'; '.join([*complaints, advice])}") from self._read_error
+            raise SourceError(f"{self._label}: {'; '.join([*problems, advice])}") from self._read_error
 
     def close(self) -> None:
-        """For the reading thread only: closing under a reader crashes FFmpeg."""
-        self._decoded = iter(())  # the running generator refers to us: a circle that would keep the decoder's memory
+        """Call it from the reading thread only: closing under a reader crashes FFmpeg."""
+        # The running generator refers to this object: a reference cycle that would keep the decoder's memory.
+        self._decoded = iter(())
         self._container.close()
 
     def _to_bgr(self, frame: VideoFrame) -> Image:
         bgr = cast(Image, self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray())
-        image = np.ascontiguousarray(_displayed(bgr, self._matrix))
+        image = np.ascontiguousarray(_transformed(bgr, self._matrix))
         image.flags.writeable = False
         return image
 
     def _first_frame(self) -> tuple[VideoFrame, Integrity]:
         for decoded in self._decoded:
             return decoded
-        raise SourceError(f"{self._label}: no frame of it can be decoded; play it elsewhere to check the file")
+        raise SourceError(f"{self._label}: no frame can be decoded; play it elsewhere to check the file")
 
     def _decode(self) -> Iterator[tuple[VideoFrame, Integrity]]:
-        seen_key = False
+        has_key = False
         for packet in self._demux():
             if packet.size == 0:  # FFmpeg would take an empty packet for the end of the stream
                 continue
-            self._packets += 1
-            seen_key = seen_key or packet.is_keyframe  # a recording may start between two key frames: no damage
-            yield from self._received(packet, counts=seen_key)
-        yield from self._received(None, counts=seen_key)
+            self._packet_count += 1
+            has_key = has_key or packet.is_keyframe  # a recording may start between two key frames: no damage
+            yield from self._frames_of(packet, count_damage=has_key)
+        yield from self._frames_of(None, count_damage=has_key)
 
     def _demux(self) -> Iterator[Packet[VideoStream]]:
         import av
@@ -128,15 +130,17 @@ class Reading:
         except (av.error.FFmpegError, OSError) as error:
             self._read_error = error
 
-    def _received(self, packet: Packet[VideoStream] | None, *, counts: bool) -> Iterator[tuple[VideoFrame, Integrity]]:
-        """The frames that come out when ``packet`` (None: the end) goes in; damage is counted, not raised."""
+    def _frames_of(
+        self, packet: Packet[VideoStream] | None, *, count_damage: bool
+    ) -> Iterator[tuple[VideoFrame, Integrity]]:
+        """The frames that the decoder returns for ``packet`` (None: the end); damage is counted, not raised."""
         import av
 
         frames: list[VideoFrame] = []
         try:
             frames = self._stream.decode(packet)
         except (av.error.FFmpegError, OSError):
-            self._damaged += counts
+            self._damaged += count_damage
             self._tainted = True
         for frame in frames:
             frame.time_base = self._stream.time_base  # PyAV 18 forgets it on the frames that come out at the end
@@ -145,37 +149,20 @@ class Reading:
             self._end_s = frame.time
             yield frame, "tainted" if self._tainted else "clean"
 
-    def _complaints(self) -> list[str]:
-        complaints = []
+    def _problems(self) -> list[str]:
+        problems = []
         declared, declared_s = self.frame_count, _stated_duration_s(self._stream)
-        if declared and self._packets < declared:
-            complaints.append(f"ends early: {self._delivered} of {declared} frames could be read")
+        if declared and self._packet_count < declared:
+            problems.append(f"ends early: {self._delivered} of {declared} frames could be read")
         elif declared_s is not None and self._end_s is not None and self._end_s < declared_s - CUT_OFF_S:
-            complaints.append(f"ends early: {self._end_s:.2f} of {declared_s:.2f} s could be read")
+            problems.append(f"ends early: {self._end_s:.2f} of {declared_s:.2f} s could be read")
         elif self._read_error is not None:
             why = getattr(self._read_error, "strerror", None) or type(self._read_error).__name__
-            complaints.append(f"ends early: reading failed after {self._delivered} frames: {why}")
+            problems.append(f"ends early: reading failed after {self._delivered} frames: {why}")
         if self._damaged:
             were = "was" if self._damaged == 1 else "were"
-            complaints.append(f"{self._damaged} of {self._packets} packets {were} damaged")
-        return complaints
-
-
-def _displayed(image: Image, matrix: tuple[int, int, int, int]) -> Image:
-    """Turned and mirrored: x' = a x + c y, y' = b x + d y (libavutil/display.h)."""
-    a, b, c, d = matrix
-    if abs(a) < abs(b):
-        return np.swapaxes(image, 0, 1)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
-    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-
-
-def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
-    """(a, b, c, d), 65536 times too large; read from a tiny copy: PyAV 18 never frees a frame after that."""
-    data = frame.reformat(width=16, height=16, format="gray").side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d = np.frombuffer(memoryview(cast("Buffer", data)), np.int32, count=5).tolist()
-    return a, b, c, d
+            problems.append(f"{self._damaged} of {self._packet_count} packets {were} damaged")
+        return problems
 
 
 def _open(path: str) -> InputContainer:
@@ -183,8 +170,8 @@ def _open(path: str) -> InputContainer:
 
     label, is_url = redact(path), "://" in path
     if not is_url:
-        _refuse_what_is_no_file(Path(path).expanduser(), label)
-    # "file:" because FFmpeg takes the "a" of a file named "a:b.mp4" for a protocol.
+        _check_is_file(Path(path).expanduser(), label)
+    # "file:" because FFmpeg reads the "a" of a file named "a:b.mp4" as a protocol.
     url = path if is_url else f"file:{Path(path).expanduser()}"
     try:
         container = av.open(url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S) if is_url else None)
@@ -199,7 +186,7 @@ def _open(path: str) -> InputContainer:
     return container
 
 
-def _refuse_what_is_no_file(path: Path, label: str) -> None:
+def _check_is_file(path: Path, label: str) -> None:
     if path.is_dir():
         raise SourceError(f'{label}: a folder, not a video file; folders of images need source = "images"')
     try:
@@ -225,8 +212,29 @@ def _video_stream(container: InputContainer, label: str) -> VideoStream:
 
 
 def _stated_duration_s(stream: VideoStream) -> float | None:
-    """Matroska declares no frame count but the stream's duration: ``DURATION = 00:00:02.000000000``."""
+    """The duration in the stream's metadata, seconds; None if it states none.
+
+    Matroska declares no frame count, only this: ``DURATION = 00:00:02.000000000``.
+    """
     with suppress(KeyError, ValueError):
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     return None
+
+
+def _transformed(image: Image, matrix: tuple[int, int, int, int]) -> Image:
+    """Rotate and mirror by the display matrix: x' = a x + c y, y' = b x + d y (libavutil/display.h)."""
+    a, b, c, d = matrix
+    if abs(a) < abs(b):
+        return np.swapaxes(image, 0, 1)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """(a, b, c, d), scaled by 65536; (1, 0, 0, 1) without a matrix, because only signs and ratios are used."""
+    # From a tiny copy, because PyAV 18 never frees a frame whose side data was read.
+    data = frame.reformat(width=16, height=16, format="gray").side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(memoryview(cast("Buffer", data)), np.int32, count=5).tolist()
+    return a, b, c, d

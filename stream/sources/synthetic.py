@@ -1,4 +1,4 @@
-"""A rendered scene as a camera: images, exact depth and exact pose; no hardware, no files, no network."""
+"""A rendered scene as a camera: images with exact depth and pose; needs no hardware, files or network."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from stream.scenes.world.tour import Tour
 
 SOFTNESS = 0.08
-"""Share of a pixel's light that each of its neighbours receives: a lens, and no stairs along edges."""
+"""Share of a pixel's light that each of its neighbours receives, as behind a real lens; it also smooths edges."""
 GRAIN = 1.2
 """Standard deviation of the sensor's noise, 8-bit steps."""
 
 
 class SyntheticSource:
-    """Even seeds are a town square, odd ones a living room; people and things move, the camera sways, without end.
+    """An endless scene with moving people and things and a swaying camera.
 
-    With ``still`` the camera stands on a tripod: a pixel whose truth does not change shows the same surface.
+    Even seeds are a town square, odd ones a living room. With ``still`` the camera stands on a tripod: a pixel whose
+    ground truth does not change shows the same surface.
 
     Frame i shows the scene at i / fps seconds, whatever the clock says: the same settings give the same images.
-    Frames carry the exact depth as ``truth`` and exact intrinsics; ``stamp.media_s`` is the scene's time.
+    Frames carry the exact depth as ground truth and exact intrinsics; ``stamp.media_s`` is the scene's time.
     """
 
     def __init__(self, settings: SyntheticCamera) -> None:
@@ -55,17 +56,17 @@ class SyntheticSource:
 
         settings = self._settings
         grain = Grain(settings.seed, self._size, GRAIN)
-        pacer = Pacer(stopping, slack_s=1 / settings.fps)  # a late frame shifts the line: never a burst after it
+        pacer = Pacer(stopping, slack_s=1 / settings.fps)  # a late frame shifts the time line: no burst follows it
         for seq in count():
             time_s = seq / settings.fps
             if stopping.is_set() or (settings.seconds is not None and time_s >= settings.seconds):
                 return
-            image, truth = self._render(seq, grain)
+            image, ground_truth = self._render(seq, grain)
             if settings.pace == "live" and not pacer.wait_until(time_s):
                 return
             camera = self._opened().sway.at(time_s)
             stamp = Stamp.now("synthetic", media_s=time_s)
-            yield Frame(image, settings.name, seq, stamp, camera.intrinsics(self._size), truth)
+            yield Frame(image, settings.name, seq, stamp, camera.intrinsics(self._size), ground_truth)
 
     def pose(self, seq: int) -> NDArray[np.float64]:
         """(4, 4) float64: from frame ``seq``'s optical frame (x right, y down, z ahead, metres) to the world."""
@@ -77,7 +78,7 @@ class SyntheticSource:
         return f"synthetic scene {s.seed}, {self._size} at {s.fps:g} fps, {length}, {s.pace}{', still' * s.still}"
 
     def _render(self, seq: int, grain: Grain) -> tuple[Image, Floats]:
-        """(H, W, 3) uint8 BGR and (H, W) float32 metres, both read-only."""
+        """The image, (H, W, 3) uint8 BGR, and its depth, (H, W) float32 metres; both read-only."""
         import torch
 
         from stream.scenes.camera.exposure import to_bgr
@@ -85,12 +86,12 @@ class SyntheticSource:
 
         tour = self._opened()
         with torch.inference_mode():
-            images = render([tour.at(seq / self._settings.fps)], tour.atlas, self._size, softness=SOFTNESS)
-            image: Image = to_bgr(images.rgb, grain.of_frame(seq))[0].numpy()
-            truth: Floats = images.depth[0].numpy()
+            rendered = render([tour.at(seq / self._settings.fps)], tour.atlas, self._size, softness=SOFTNESS)
+            image: Image = to_bgr(rendered.rgb, grain.of_frame(seq))[0].numpy()
+            ground_truth: Floats = rendered.depth[0].numpy()
         image.setflags(write=False)
-        truth.setflags(write=False)
-        return image, truth
+        ground_truth.setflags(write=False)
+        return image, ground_truth
 
     def _opened(self) -> Tour:
         assert self._tour is not None, "a source is used inside its with block"

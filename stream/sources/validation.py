@@ -1,4 +1,4 @@
-"""What no waiting can make right in a camera's settings: found before anything is opened, so that nobody retries it."""
+"""Camera settings that can never work; checked before anything is opened, so that they are not retried for ever."""
 
 from __future__ import annotations
 
@@ -10,67 +10,69 @@ from pathlib import Path
 
 from stream.core.suggest import nearest
 from stream.settings import NetworkCamera, WebcamCamera
-from stream.sources.network.errors import ENCODE
+from stream.sources.network.errors import ENCODING_ADVICE
 from stream.sources.network.url import CameraUrl
 
-NEED_A_HOST = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
-"""Of others it may be left out: udp://:5000 receives at every address of this machine."""
-OTHERS = (
+HOST_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
+"""Schemes that need a host. With others it is optional: udp://:5000 receives at every address of this machine."""
+OTHER_SCHEMES = (
     *("rtp", "udp", "udplite", "tcp", "tls", "dtls", "srt", "rist", "sctp", "sap", "hls", "icecast", "ftp", "sftp"),
     *("smb", "rtmpe", "rtmpt", "rtmpte", "rtmpts", "amqp", "zmq", "gopher", "gophers", "ipfs", "ipns", "httpproxy"),
     *("prompeg", "file", "pipe", "fd", "unix", "async", "bluray", "cache", "concat", "concatf", "crypto", "data"),
     *("md5", "subfile"),
 )
-"""What else FFmpeg reads (ffmpeg.org/ffmpeg-protocols.html); not every build has all of them."""
-MAY_COME_LATER = (".sdp", ".m3u8")
-"""Files that another program writes when it begins to send."""
+"""The other protocols of FFmpeg (ffmpeg.org/ffmpeg-protocols.html); not every build has all of them."""
+CREATED_LATER = (".sdp", ".m3u8")
+"""Suffixes of files that another program writes when it begins to send: they may be missing at the start."""
 LAST_PORT = 65535
 V4L_MAJOR = 81
-"""Of the kernel's device numbers (Documentation/admin-guide/devices.txt)."""
+"""Major number of Video4Linux devices (Linux: Documentation/admin-guide/devices.txt)."""
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>//)?", re.I)
 
 
 def config_error(camera: NetworkCamera | WebcamCamera) -> str | None:
-    """What is wrong with the camera's address or device, in one line without passwords; None: it may work, or come."""
+    """What is wrong with the camera's address or device, in one line without passwords; None if it may work."""
     if isinstance(camera, NetworkCamera):
-        return _of_address(CameraUrl(camera.url))
-    return _of_device(camera.device) if sys.platform == "linux" else None
+        return _address_error(CameraUrl(camera.url))
+    return _device_error(camera.device) if sys.platform == "linux" else None
 
 
-def _of_address(url: CameraUrl) -> str | None:
+def _address_error(url: CameraUrl) -> str | None:
     found = _SCHEME.match(url.full)
     scheme = found["scheme"].lower() if found else ""
     if url.scheme == "lavfi":
         return None
-    if found is None or (not found["slashes"] and scheme not in OTHERS):
-        return _of_file(url)
-    if scheme not in (*NEED_A_HOST, *OTHERS):
-        return f'"{url.label}": there are no {scheme}:// addresses{nearest(scheme, NEED_A_HOST)}'
-    return _of_place(url) if found["slashes"] else None
+    if found is None or (not found["slashes"] and scheme not in OTHER_SCHEMES):
+        return _file_error(url)
+    if scheme not in (*HOST_SCHEMES, *OTHER_SCHEMES):
+        return f'"{url.label}": there are no {scheme}:// addresses{nearest(scheme, HOST_SCHEMES)}'
+    return _host_error(url) if found["slashes"] else None
 
 
-def _of_file(url: CameraUrl) -> str | None:
+def _file_error(url: CameraUrl) -> str | None:
     path = Path(url.full)
-    if path.suffix.lower() in MAY_COME_LATER or os.path.exists(path):
+    if path.suffix.lower() in CREATED_LATER or os.path.exists(path):
         return None
+    # A URL that lost its rtsp:// may still hold a password, and CameraUrl finds none without a scheme.
     shown = f"***@{url.full.rpartition('@')[2]}" if "@" in url.full else url.label
     return f'"{shown}" is neither an address nor a file here; addresses begin with rtsp://, http:// or the like'
 
 
-def _of_place(url: CameraUrl) -> str | None:
-    host, port = url.place()
-    if not host and url.scheme in NEED_A_HOST:
+def _host_error(url: CameraUrl) -> str | None:
+    host, port = url.host_and_port()
+    if not host and url.scheme in HOST_SCHEMES:
         return f'"{url.label}" names no host; write {url.scheme}://HOST/PATH'
     if port is None or (port.isdecimal() and int(port) <= LAST_PORT):
         return None
     if port.isdecimal():
         return f'"{url.label}": there is no port {port}; the last one is {LAST_PORT}'
+    # A port that is no number may be part of a password: it is shown only where the credentials were recognised.
     shown = url.label if url.has_credentials else f"{url.scheme}://{host}:***"
-    return f'"{shown}": what follows the host\'s ":" is no port; {ENCODE}'
+    return f'"{shown}": what follows the host\'s ":" is no port; {ENCODING_ADVICE}'
 
 
-def _of_device(device: str) -> str | None:
+def _device_error(device: str) -> str | None:
     if device.isdigit():
         return None
     try:

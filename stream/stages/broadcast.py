@@ -1,4 +1,4 @@
-"""Broadcast: depth leaves over ZeroMQ; colours are made only for those who look."""
+"""Broadcast: send depth over ZeroMQ; previews are painted only for cameras that have a preview subscriber."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stream.stages.render import Painter
 
 
 def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapping[str, float | None]) -> Body:
-    """Send every depth map that is fresh enough; the others are dropped as "too old".
+    """Send every depth map that is fresh enough; drop the others as "too old".
 
-    ``promised_fps``: the rate that readers of each camera are told to expect, None: no promise. All cameras in it have
-    a status from the start, also those that are not there yet.
+    ``promised_fps`` is the rate that readers of each camera may expect; None promises nothing. Every camera in it has a
+    status from the start, even before its first frame.
     """
 
     def body(maps: Iterable[DepthMap]) -> Iterator[DepthMap | Dropped]:
@@ -27,7 +27,7 @@ def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapp
                 publisher.declare(camera, info)
             for depth_map in maps:
                 camera = depth_map.frame.camera
-                info = info_of(depth_map, promised_fps.get(camera))
+                info = stream_info(depth_map, promised_fps.get(camera))
                 if declared.get(camera) != info:
                     publisher.declare(camera, info)
                     declared[camera] = info
@@ -42,10 +42,10 @@ def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapp
     return body
 
 
-def info_of(depth_map: DepthMap, promised_fps: float | None) -> dict[str, Any]:
-    """What readers are told of a stream once, and again when it changes (``info/<stream>``, docs/wire.md)."""
+def stream_info(depth_map: DepthMap, promised_fps: float | None) -> dict[str, Any]:
+    """The message ``info/<stream>`` (docs/reference/wire.md): sent once, and again when it changes."""
     size, intrinsics = depth_map.size, depth_map.frame.intrinsics
-    seen = intrinsics.scaled_to(size) if intrinsics else None
+    lens = intrinsics.scaled_to(size) if intrinsics else None
     return {
         "model": depth_map.model,
         "kind": depth_map.kind,
@@ -55,5 +55,5 @@ def info_of(depth_map: DepthMap, promised_fps: float | None) -> dict[str, Any]:
         "width": size.width,
         "height": size.height,
         "fps": promised_fps,
-        "intrinsics": {"fx": seen.fx_px, "fy": seen.fy_px, "cx": seen.cx_px, "cy": seen.cy_px} if seen else None,
+        "intrinsics": {"fx": lens.fx_px, "fy": lens.fy_px, "cx": lens.cx_px, "cy": lens.cy_px} if lens else None,
     }

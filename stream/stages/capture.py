@@ -1,4 +1,4 @@
-"""Capture: a source becomes a stream of frames."""
+"""Capture: turn a source into a stream of frames."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from stream.core.clock import NS_PER_S
 from stream.frames import Dropped, Frame
 from stream.runtime.worker import Body
 from stream.settings import LiveCamera
-from stream.sources.base import Source
+from stream.sources.base import Source, closing_frames
 from stream.sources.health import Health
-from stream.sources.integrity import watch
-from stream.sources.reconnect import Reconnecting, closing
+from stream.sources.integrity import check_integrity
+from stream.sources.reconnect import Reconnecting
 
 
 def capture(source: Source) -> Body:
-    """Open ``source`` and pass on its frames until it is over or ``stopping`` is set."""
+    """Open ``source`` and yield its frames until it ends or ``stopping`` is set."""
 
     def body(stopping: threading.Event) -> Iterator[Frame]:
         with source:
@@ -26,22 +26,22 @@ def capture(source: Source) -> Body:
 
 
 def capture_live(source: Reconnecting, settings: LiveCamera, health: Health) -> Body:
-    """The same of a camera that may come and go, kept to ``max_fps`` and its images watched over."""
+    """Yield the frames of a camera that may disconnect, at most ``max_fps``, after the integrity checks."""
 
     def body(stopping: threading.Event) -> Iterator[Frame | Dropped]:
         with source:
-            yield from watch(limited(source.frames(stopping), settings.max_fps), settings.integrity, health)
+            yield from check_integrity(limited(source.frames(stopping), settings.max_fps), settings.integrity, health)
 
     return body
 
 
 def limited(frames: Iterator[Frame | Dropped], max_fps: float | None) -> Iterator[Frame | Dropped]:
-    """At most ``max_fps`` on average by the frames' stamps, evenly spread; the others are Dropped as "rate"."""
+    """Pass on at most ``max_fps`` by the frames' stamps, evenly spaced; the others become Dropped as "rate"."""
     if max_fps is None:
         yield from frames
         return
     period_ns, due_ns = NS_PER_S / max_fps, 0.0
-    with closing(frames) as items:
+    with closing_frames(frames) as items:
         for frame in items:
             if isinstance(frame, Dropped):
                 yield frame
@@ -49,5 +49,7 @@ def limited(frames: Iterator[Frame | Dropped], max_fps: float | None) -> Iterato
                 yield Dropped((frame,), "rate")
             else:
                 yield frame
+                # The next due time counts from this one, not from the frame, so that jitter does not lower the rate;
+                # after a gap of more than a period it counts from the frame, so that no burst follows.
                 late_ns = frame.stamp.mono_ns - due_ns
                 due_ns = (due_ns if late_ns < period_ns else frame.stamp.mono_ns) + period_ns

@@ -1,4 +1,4 @@
-"""Infer: network input becomes depth."""
+"""Infer: turn network input into depth maps."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stream.runtime.worker import Body
 
 
 def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:
-    """Load the network, and compile it for images of the sizes ``expect``, before the first frame is asked for.
+    """Load the network, compiled for the image sizes ``expect``, before requesting the first batch; then run it.
 
-    Depth comes out in the order in which batches went in, also where several are in the network at once. Whoever made
-    the estimator closes it.
+    Depth maps keep the order of the batches, even with several batches in the network at once. The stage does not
+    close the estimator; its creator does.
     """
 
     def body(batches: Iterable[Batch]) -> Iterator[DepthMap]:
@@ -24,13 +24,13 @@ def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:
             for batch in batches:
                 yield from estimator.estimate(batch)
         else:
-            yield from _side_by_side(estimator, batches)
+            yield from _in_parallel(estimator, batches)
 
     return body
 
 
-def _side_by_side(estimator: Estimator, batches: Iterable[Batch]) -> Iterator[DepthMap]:
-    """One batch a lane, and one that waits, so that a lane that is done goes on at once."""
+def _in_parallel(estimator: Estimator, batches: Iterable[Batch]) -> Iterator[DepthMap]:
+    """Run one batch per lane; one more waits, so that a lane that finishes continues at once."""
     pool = ThreadPoolExecutor(estimator.lanes, thread_name_prefix="infer")
     running: deque[Future[list[DepthMap]]] = deque()
     try:
@@ -41,4 +41,4 @@ def _side_by_side(estimator: Estimator, batches: Iterable[Batch]) -> Iterator[De
         while running:
             yield from running.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # after an error, batches that still wait are not run

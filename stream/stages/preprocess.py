@@ -1,4 +1,4 @@
-"""Preprocess: frames become network input."""
+"""Preprocess: turn frames into network input."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from stream.frames import Batch, Frame
 from stream.inference.estimator import Estimator
-from stream.runtime.worker import Body, greedy
+from stream.runtime.worker import Body, greedy_batches
 
 
 def preprocess(estimator: Estimator) -> Body:
-    """Greedy batches: what waits, at most ``max_batch``, and what comes within the grace; one a network size."""
+    """Collect frames greedily, at most ``max_batch`` within ``grace_ms``, and make one batch per network size."""
     settings = estimator.settings
 
     def body(frames: Iterable[Frame]) -> Iterator[Batch]:
-        for waiting in greedy(frames, settings.max_batch, settings.grace_ms / 1e3):
+        for waiting in greedy_batches(frames, settings.max_batch, settings.grace_ms / 1e3):
             yield from estimator.batches(waiting)
 
     return body

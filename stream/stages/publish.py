@@ -1,4 +1,4 @@
-"""Publish: results leave the pipeline through a sink."""
+"""Publish: write results to sinks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def publish(*sinks: Sink[T]) -> Body:
-    """Write every item to every sink; what is passed on has been written."""
+    """Write every item to every sink, then yield it, so that an item counts as published only once it is written."""
 
     def body(items: Iterable[T]) -> Iterator[T]:
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Render: depth becomes an image that people can read."""
+"""Render: paint depth maps as images for people."""
 
 from __future__ import annotations
 
@@ -18,41 +18,8 @@ from stream.settings import RenderSettings
 log = logging.getLogger(__name__)
 
 
-class Painter:
-    """Depth maps to views, each camera with a colour range of its own that does not flicker.
-
-    ``controls``: what somebody at the window chooses meanwhile, colours and a range to hold. Depth made with random
-    weights carries the words burnt into the image.
-    """
-
-    def __init__(self, settings: RenderSettings, controls: ViewControls | None = None) -> None:
-        self._chosen = controls or ViewControls(settings.colormap)
-        self._ranges: defaultdict[str, DepthRange] = defaultdict(lambda: range_for(settings))
-        self._device_failed = False
-
-    def __call__(self, depth_map: DepthMap) -> View:
-        frame = depth_map.frame
-        low, high = self._ranges[frame.camera].update(depth_map.depth, frame.image, frame.stamp)
-        low, high = self._chosen.frozen_range.get(frame.camera, (low, high))
-        image = self._painted(depth_map, low, high)
-        if depth_map.weights == "random":
-            image = stamp_text(image, "RANDOM WEIGHTS")
-        return View(image, depth_map, low, high)
-
-    def _painted(self, depth_map: DepthMap, low: float, high: float) -> Image:
-        """Where the depth was made, if it still is there; a device that fails is not asked again."""
-        colormap, there = self._chosen.colormap, depth_map.on_device
-        if there is not None and there.depth is depth_map.depth and not self._device_failed:
-            try:
-                return there.paint(low, high, colormap)
-            except EngineError as error:
-                self._device_failed = True
-                log.warning("%s: depth is painted on the CPU from now on", error)
-        return paint(depth_map.depth, low, high, lut(colormap))
-
-
 def render(settings: RenderSettings, controls: ViewControls | None = None) -> Body:
-    """Paint every depth map (``Painter``)."""
+    """Paint every depth map with a ``Painter``."""
 
     def body(maps: Iterable[DepthMap]) -> Iterator[View]:
         paint_map = Painter(settings, controls)
@@ -60,3 +27,37 @@ def render(settings: RenderSettings, controls: ViewControls | None = None) -> Bo
             yield paint_map(depth_map)
 
     return body
+
+
+class Painter:
+    """Paints depth maps; each camera has a colour range of its own that does not flicker.
+
+    ``controls`` holds the viewer's choice of colour map and frozen ranges. An image of depth made with random weights
+    has the words burnt in.
+    """
+
+    def __init__(self, settings: RenderSettings, controls: ViewControls | None = None) -> None:
+        self._controls = controls or ViewControls(settings.colormap)
+        self._ranges: defaultdict[str, DepthRange] = defaultdict(lambda: range_for(settings))
+        self._device_failed = False
+
+    def __call__(self, depth_map: DepthMap) -> View:
+        frame = depth_map.frame
+        low, high = self._ranges[frame.camera].update(depth_map.depth, frame.image, frame.stamp)
+        low, high = self._controls.frozen_ranges.get(frame.camera, (low, high))
+        image = self._paint(depth_map, low, high)
+        if depth_map.weights == "random":
+            image = stamp_text(image, "RANDOM WEIGHTS")
+        return View(image, depth_map, low, high)
+
+    def _paint(self, depth_map: DepthMap, low: float, high: float) -> Image:
+        """Paint on the GPU if the depth is still there, else on the CPU; a GPU that fails is not tried again."""
+        colormap, on_device = self._controls.colormap, depth_map.on_device
+        # A stabilised map has other numbers than its copy on the GPU.
+        if on_device is not None and on_device.depth is depth_map.depth and not self._device_failed:
+            try:
+                return on_device.paint(low, high, colormap)
+            except EngineError as error:
+                self._device_failed = True
+                log.warning("%s: depth is painted on the CPU from now on", error)
+        return paint(depth_map.depth, low, high, lut(colormap))

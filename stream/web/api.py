@@ -1,4 +1,4 @@
-"""GET /api/cameras, /api/stats and /healthz: what a program asks of a running pipeline."""
+"""GET /api/cameras, /api/stats and /healthz: the state of a running pipeline as JSON, for programs."""
 
 from __future__ import annotations
 
@@ -17,63 +17,66 @@ from stream.runtime.stats_json import plain_json, stats_json
 from stream.web.camera_status import camera_lines
 from stream.web.live.hub import WebSink
 from stream.web.readiness import Readiness
-from stream.web.services import Parts
+from stream.web.services import Services
 
-KEPT_NS = NS_PER_S // 2
-NOT_KEPT = {"Cache-Control": "no-store"}
+CHECK_INTERVAL_NS = NS_PER_S // 2
+NO_STORE = {"Cache-Control": "no-store"}
 
 
-def api_routes(parts: Parts, readiness: Readiness) -> list[Route]:
-    """GET and HEAD; every answer is of this moment."""
+def api_routes(services: Services, readiness: Readiness) -> list[Route]:
+    """Routes for GET and HEAD. /healthz may be half a second old, the others are computed for each request."""
 
     async def cameras(request: Request) -> JSONResponse:
-        return JSONResponse({"cameras": camera_reports(parts.stats(), parts.sink)}, headers=NOT_KEPT)
+        return JSONResponse({"cameras": camera_reports(services.stats(), services.sink)}, headers=NO_STORE)
 
     async def stats(request: Request) -> JSONResponse:
-        return JSONResponse(stats_json(parts.stats()), headers=NOT_KEPT)
+        return JSONResponse(stats_json(services.stats()), headers=NO_STORE)
 
-    verdict = Verdict(lambda: readiness.problems(parts.stats()))
+    check = ThrottledCheck(lambda: readiness.problems(services.stats()))
 
     async def healthz(request: Request) -> JSONResponse:
-        problems = verdict()
-        answer: dict[str, Any] = {"status": "unavailable" if problems else "ok"}
-        if problems and may_know(request):
-            answer["problems"] = problems
-        return JSONResponse(answer, status_code=503 if problems else 200, headers=NOT_KEPT)
+        problems = check()
+        body: dict[str, Any] = {"status": "unavailable" if problems else "ok"}
+        if problems and is_trusted(request):
+            body["problems"] = problems
+        return JSONResponse(body, status_code=503 if problems else 200, headers=NO_STORE)
 
     return [Route("/api/cameras", cameras), Route("/api/stats", stats), Route("/healthz", healthz)]
 
 
-class Verdict:
-    """``judge`` asked at most twice a second: /healthz needs no token, and a snapshot takes milliseconds of Python."""
+class ThrottledCheck:
+    """Calls ``find_problems`` at most twice a second and repeats its last result in between.
 
-    def __init__(self, judge: Callable[[], list[str]], now_ns: NowNs = monotonic_ns) -> None:
-        self._judge, self._now_ns = judge, now_ns
+    /healthz needs no token and a snapshot takes milliseconds of Python, so a flood of requests must not reach the
+    pipeline. Not thread safe: only the event loop's thread calls it.
+    """
+
+    def __init__(self, find_problems: Callable[[], list[str]], now_ns: NowNs = monotonic_ns) -> None:
+        self._find_problems, self._now_ns = find_problems, now_ns
         self._problems: list[str] = []
-        self._until_ns = now_ns()
+        self._valid_until_ns = now_ns()
 
     def __call__(self) -> list[str]:
-        """From one thread only."""
-        if self._now_ns() >= self._until_ns:
-            self._problems = self._judge()
-            self._until_ns = self._now_ns() + KEPT_NS
+        if self._now_ns() >= self._valid_until_ns:
+            self._problems = self._find_problems()
+            self._valid_until_ns = self._now_ns() + CHECK_INTERVAL_NS
         return self._problems
 
 
-def may_know(request: Request) -> bool:
-    """The guard in front has seen a token, or asks for none; /healthz it lets pass without."""
+def is_trusted(request: Request) -> bool:
+    """True if the guard has seen a valid token or requires none; only /healthz can be reached without."""
     return bool(request.scope.get("state", {}).get("trusted", False))
 
 
 def camera_reports(stats: PipelineStats, sink: WebSink) -> list[dict[str, Any]]:
-    """One a camera: the page's figures, the last hour, and what its depth is; no text holds a password."""
+    """One object per camera: the page's statistics, the last hour, and the newest depth. Passwords are redacted."""
     healths = {health.name: health for health in stats.cameras}
     lines = camera_lines(stats, sink)
-    return [plain_json(line | _hour(healths.get(line["name"])) | _newest(sink, line["name"])) for line in lines]
+    return [plain_json(line | _last_hour(healths.get(line["name"])) | _newest(sink, line["name"])) for line in lines]
 
 
-def _hour(health: CameraHealth | None) -> dict[str, Any]:
-    """Null for files and scenes, which have no health."""
+def _last_hour(health: CameraHealth | None) -> dict[str, Any]:
+    """Null for files and synthetic scenes, which have no health."""
     if health is None:
         return dict.fromkeys(("reconnects", "stalls", "integrity", "about"))
     return {
@@ -85,12 +88,12 @@ def _hour(health: CameraHealth | None) -> dict[str, Any]:
 
 
 def _newest(sink: WebSink, camera: str) -> dict[str, Any]:
-    """Null before the first view."""
+    """Null before the camera's first view."""
     newest = sink.newest(camera)
-    return _of_view(newest.view) if newest else dict.fromkeys(("seq", "age_s", "width", "height", "depth"))
+    return _view_fields(newest.view) if newest else dict.fromkeys(("seq", "age_s", "width", "height", "depth"))
 
 
-def _of_view(view: View) -> dict[str, Any]:
+def _view_fields(view: View) -> dict[str, Any]:
     depth_map, frame = view.depth_map, view.depth_map.frame
     return {
         "seq": frame.seq,

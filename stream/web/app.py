@@ -1,4 +1,4 @@
-"""All routes of the web server, and the guard around them."""
+"""All routes of the web server, and the access guard around them."""
 
 from __future__ import annotations
 
@@ -11,30 +11,37 @@ from starlette.routing import BaseRoute
 from stream.web.access.guard import GuardedApp
 from stream.web.api import api_routes
 from stream.web.files import page_routes
-from stream.web.http_errors import handlers
+from stream.web.http_errors import exception_handlers
 from stream.web.live.mjpeg import mjpeg_routes
-from stream.web.live.session import Live
+from stream.web.live.session import LiveSession
 from stream.web.live.viewer import viewer_routes
 from stream.web.prometheus.routes import metric_routes
 from stream.web.readiness import Readiness
-from stream.web.services import Parts
+from stream.web.services import Services
 
-__all__ = ["Parts", "build_app"]
+__all__ = ["Services", "build_app"]
 
 
-def build_app(parts: Parts) -> Starlette:
-    """Page, live video, image service, figures; for one ``WebServer``. Raises SettingsError for a bad address."""
-    return _App(parts, Live(parts))
+def build_app(services: Services) -> Starlette:
+    """Build the page, live video, image service and statistics for one ``WebServer``.
+
+    Raises SettingsError for an invalid address.
+    """
+    return _App(services, LiveSession(services))
 
 
 class _App(GuardedApp):
-    """Opens what the viewers share when the server starts, and lets them end before it stops."""
+    """Opens what the viewers share when the server starts, and ends the viewers before the server stops."""
 
-    def __init__(self, parts: Parts, live: Live) -> None:
+    def __init__(self, services: Services, live: LiveSession) -> None:
         super().__init__(
-            parts.settings, routes=_routes(parts, live), lifespan=self._lifespan, exception_handlers=handlers()
+            services.settings,
+            routes=_routes(services, live),
+            lifespan=self._lifespan,
+            exception_handlers=exception_handlers(),
         )
-        self.router.redirect_slashes = False  # to an absolute http:// address: wrong behind a proxy that speaks TLS
+        # Starlette redirects to an absolute http:// address, which is wrong behind a proxy that speaks TLS.
+        self.router.redirect_slashes = False
         self._live = live
 
     def end_viewers(self) -> None:
@@ -42,12 +49,12 @@ class _App(GuardedApp):
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        async with self._live.opened():
+        async with self._live.running():
             yield
 
 
-def _routes(parts: Parts, live: Live) -> list[BaseRoute]:
-    readiness = Readiness(parts.required, parts.sink)
-    statistics = [*api_routes(parts, readiness), *metric_routes(parts, readiness)]
-    images = parts.images.routes() if parts.images else []
+def _routes(services: Services, live: LiveSession) -> list[BaseRoute]:
+    readiness = Readiness(services.required_stages, services.sink)
+    statistics = [*api_routes(services, readiness), *metric_routes(services, readiness)]
+    images = services.images.routes() if services.images else []
     return [*page_routes(), *viewer_routes(live), *mjpeg_routes(live), *statistics, *images]

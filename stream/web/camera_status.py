@@ -1,4 +1,4 @@
-"""How each camera is, in one line of figures for the page: the pipeline's account and what viewers see of it."""
+"""One record of statistics per camera for the page: the pipeline's frame account, its health, and the viewers' rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from stream.web.live.hub import WebSink
 
 
 def camera_lines(stats: PipelineStats, sink: WebSink) -> list[dict[str, Any]]:
-    """One JSON object a camera, the sink's first, then those that only the pipeline knows; no text holds a password."""
+    """One JSON object per camera: those of the sink first, then those that only the pipeline knows.
+
+    Passwords are redacted in all texts.
+    """
     healths = {health.name: health for health in stats.cameras}
     names = dict.fromkeys((*sink.cameras, *healths, *(account.camera for account in stats.accounts)))
     return [_line(name, healths.get(name), stats, sink) for name in names]
@@ -31,20 +34,21 @@ def _line(name: str, health: CameraHealth | None, stats: PipelineStats, sink: We
         "age_p95_ms": rate.age_p95_ms,
         "captured": account.captured if account else 0,
         "published": account.published if account else 0,
-        "dropped": dict(_redacted(account)) if account else {},
+        "dropped": dict(_redacted_drops(account)) if account else {},
         "grade": health.grade if health else "unknown",
         "trouble": redact(health.trouble) if health else "",
     }
 
 
 def _account(name: str, accounts: Iterable[Account], stage: str) -> Account | None:
-    """Of the frames on their way to the stage that shows; before it has shown any, of the camera's first account."""
-    own = [account for account in accounts if account.camera == name]
-    return next((account for account in own if account.terminal == stage), own[0] if own else None)
+    """The camera's account at ``stage``, which feeds the viewers; its first account before that stage has written."""
+    of_camera = [account for account in accounts if account.camera == name]
+    at_stage = (account for account in of_camera if account.terminal == stage)
+    return next(at_stage, of_camera[0] if of_camera else None)
 
 
-def _redacted(account: Account) -> Counter[str]:
+def _redacted_drops(account: Account) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for where, count in account.dropped.items():
-        counts[redact(where)] += count
+    for reason, count in account.dropped.items():
+        counts[redact(reason)] += count  # several reasons may become one when their passwords are redacted
     return counts

@@ -1,6 +1,7 @@
-"""The page's files, read from the package once: a request names one of them or nothing, and never a path.
+"""The page's files, read from the package once at start.
 
-They change only with the package, so a browser may keep them, but asks each time whether they are still the same.
+A request can name only one of these addresses, never a path on the disk. The files change only with the package, so a
+browser may cache them but revalidates each time, which keeps the files of two versions from being mixed.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ PAGE_FILES: Mapping[str, str] = MappingProxyType(
         "/graph.js": "graph.js",
         "/arrange.js": "arrange.js",
         "/upload.js": "upload.js",
-        "/words.js": "words.js",
+        "/format.js": "format.js",
     }
 )
-"""Address -> file in ``stream/web/page``: all there is."""
+"""Address -> file in ``stream/web/page``; nothing else is served from there."""
 
 
 def page_routes() -> list[Route]:
-    """One route for each of ``PAGE_FILES``; GET and HEAD."""
+    """One route for GET and HEAD per entry of ``PAGE_FILES``."""
     folder = files("stream.web") / "page"
     return [
         _route(address, (folder / name).read_bytes(), _TYPES[name.rsplit(".")[-1]])
@@ -55,9 +56,9 @@ def page_routes() -> list[Route]:
 def _route(address: str, content: bytes, media_type: str) -> Route:
     headers = {"ETag": f'"{sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
 
-    async def answer(request: Request) -> Response:
+    async def serve_file(request: Request) -> Response:
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media_type, headers=headers)
 
-    return Route(address, answer)
+    return Route(address, serve_file)

@@ -1,4 +1,4 @@
-"""A request that gets no depth: a status (RFC 9110, RFC 6585) and one line of words for the person who sent it."""
+"""Error responses: an HTTP status (RFC 9110, RFC 6585) and one line of text for the person who sent the request."""
 
 from __future__ import annotations
 
@@ -9,45 +9,43 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-CLIENT_GONE = 499
-"""Never read, because nobody is there to read it; nginx's number, for the log."""
+CLIENT_CLOSED_REQUEST = 499
+"""The client disconnected before the response. nginx's number, used for counting; no client ever receives it."""
 
 
-class Refusal(Exception):
-    """Raised anywhere on the way of a request, answered in one place."""
+class RequestError(Exception):
+    """A request that cannot be answered. Any step may raise it; the route turns it into a response in one place."""
 
-    def __init__(self, status: int, words: str, retry_after_s: int | None = None) -> None:
-        super().__init__(words)
-        self.status, self.words, self.retry_after_s = status, words, retry_after_s
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.retry_after_s = status, message, retry_after_s
 
     def response(self) -> PlainTextResponse:
-        """One line of text. The server reads what may still come of the request, and forgets it."""
+        """One line of text. The server reads and discards the rest of the request body."""
         headers = {"Cache-Control": "no-store"}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
-        if self.status == 408:  # else a slow sender would go on for ever
-            headers["Connection"] = "close"
-        return PlainTextResponse(f"{self.words}\n", self.status, headers)
+        if self.status == 408:
+            headers["Connection"] = "close"  # otherwise the server would go on reading a slow sender's body for ever
+        return PlainTextResponse(f"{self.message}\n", self.status, headers)
 
 
-def handlers() -> Mapping[Any, Any]:
-    """For an application: what no route answers, in one line each; 500 tells nothing of the machine."""
-    return {404: _nothing_here, 405: _other_method, Exception: _failure}
+def exception_handlers() -> Mapping[Any, Any]:
+    """One-line handlers for 404, 405 and 500; the 500 response reveals nothing about the machine."""
+    return {404: _not_found, 405: _method_not_allowed, Exception: _internal_error}
 
 
-async def _nothing_here(request: Request, error: Exception) -> PlainTextResponse:
-    words = (
-        "there is nothing here: the page is /, for programs there are /api/cameras, /api/stats, /healthz and /metrics"
-    )
-    return PlainTextResponse(f"{words}\n", 404)
+async def _not_found(request: Request, error: Exception) -> PlainTextResponse:
+    message = "not found: the page is /, programs use /api/cameras, /api/stats, /healthz and /metrics"
+    return PlainTextResponse(f"{message}\n", 404)
 
 
-async def _other_method(request: Request, error: Exception) -> PlainTextResponse:
+async def _method_not_allowed(request: Request, error: Exception) -> PlainTextResponse:
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
     methods = sorted(allowed.split(", "))
-    words = f"{request.method} is not for this address: it takes {' or '.join(methods)}\n"
-    return PlainTextResponse(words, 405, {"Allow": ", ".join(methods)})
+    message = f"{request.method} is not allowed at this address: use {' or '.join(methods)}\n"
+    return PlainTextResponse(message, 405, {"Allow": ", ".join(methods)})
 
 
-async def _failure(request: Request, error: Exception) -> PlainTextResponse:
-    return PlainTextResponse("the server failed here; its log says why\n", 500)
+async def _internal_error(request: Request, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse("the server failed to answer this request; its log says why\n", 500)

@@ -1,4 +1,4 @@
-"""The web server: uvicorn in one thread named "web", from the moment its address is known until the ``with`` ends."""
+"""The web server: uvicorn in one thread named "web", from when its address is known until the ``with`` block ends."""
 
 from __future__ import annotations
 
@@ -22,33 +22,19 @@ from stream.web.access.token import PARAMETER
 from stream.web.address import Address, listen
 
 FIRST_REQUEST_S = 10.0
-"""For its line and headers; a body may take longer."""
-
-
-class Connection(H11Protocol):
-    """HTTP by h11; uvicorn itself waits for ever for what a connection has to say first."""
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
-        self.loop.call_later(FIRST_REQUEST_S, self._cut_off_if_silent)
-
-    def _cut_off_if_silent(self) -> None:
-        if getattr(self, "scope", None) is None:  # by its type it never is
-            self.transport.abort()
-
-
+"""Time in which a new connection must send its first request line and headers; the body may take longer."""
 MESSAGE_BYTES = 32 << 10
-"""The longest message a viewer may send; a list of 256 cameras fits."""
-MOST_CONNECTIONS = 256
-START_S = 10.0
-CUT_OFF_S = 0.5
-"""At the end: then connections are cut off whose other side takes nothing."""
-CANCEL_S = 1.0
-"""Then what is still being worked on is cancelled."""
-LAST_S = 2
-"""Then uvicorn itself loses patience."""
+"""The longest WebSocket message that a viewer may send; a list of 256 cameras fits."""
+MAX_CONNECTIONS = 256
+START_TIMEOUT_S = 10.0
+ABORT_AFTER_S = 0.5
+"""After shutdown begins: connections whose client reads nothing are aborted."""
+CANCEL_AFTER_S = 1.0
+"""After shutdown begins: requests that are still being handled are cancelled."""
+GRACEFUL_SHUTDOWN_S = 2
+"""After shutdown begins: uvicorn stops waiting."""
 REFUSED_HANDSHAKE = "ASGI callable returned without completing handshake."
-"""What uvicorn's WebSockets (0.54) say of every answer in place of a handshake, as the guard gives to strangers."""
+"""What uvicorn's WebSockets (0.54) log for every response in place of a handshake, such as the guard's 401."""
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +42,8 @@ log = logging.getLogger(__name__)
 class WebServer:
     """Serves ``app`` at ``settings.address`` inside ``with``.
 
-    Entering raises SettingsError for an address that is none, and SinkError where nobody can listen. Leaving ends open
-    connections, waits for none of them longer than 2 s, and leaves no thread.
+    Entering raises SettingsError for an invalid address, and SinkError when the address cannot be listened on or the
+    application does not start. Leaving closes open connections, waits at most 2 s for them, and leaves no thread.
     """
 
     def __init__(self, app: Starlette, settings: WebSettings) -> None:
@@ -69,30 +55,30 @@ class WebServer:
         self._address = Address(self._address.host, listener.getsockname()[1])
         self._server = _Server(_config(self._app))
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="web", daemon=True)
-        self._forwarding = _Forwarding()
-        self._forwarding.start()
+        self._log_forwarder = _LogForwarder()
+        self._log_forwarder.start()
         self._thread.start()
-        if not self._server.settled.wait(START_S) or not self._server.started:
+        if not self._server.settled.wait(START_TIMEOUT_S) or not self._server.started:
             self.__exit__()
             raise SinkError(f"the web server at {self._address} did not start; the log says why")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         if isinstance(self._app, GuardedApp):
-            self._app.end_viewers()
+            self._app.end_viewers()  # streams without an end would otherwise hold up the shutdown
         self._server.should_exit = True
         self._thread.join()
-        self._forwarding.stop()
+        self._log_forwarder.stop()
 
     @property
     def url(self) -> str:
-        """For people to open, with the token where one is asked for: it is a secret."""
+        """The address to open in a browser. It contains the token if one is required, so treat it as a secret."""
         token = self._app.token if isinstance(self._app, GuardedApp) else None
         return f"http://{self._address.reachable}/" + (f"?{PARAMETER}={quote(token, safe='')}" if token else "")
 
     def _serve(self, listener: socket.socket) -> None:
         try:
-            with suppress(SystemExit):  # uvicorn's way to say that the application did not start
+            with suppress(SystemExit):  # uvicorn exits when the application fails to start
                 asyncio.run(self._server.serve(sockets=[listener]))
         finally:
             listener.close()
@@ -100,12 +86,12 @@ class WebServer:
 
 
 class _Server(uvicorn.Server):
-    """Says when it has started, and cuts off who does not read when it ends."""
+    """Sets an event when it has started, and aborts connections that would delay its end."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
-        """It has started, or failed to."""
+        """Set when the server has started, or has failed to."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -113,34 +99,52 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
-        measures = [loop.call_later(CUT_OFF_S, self._cut_off), loop.call_later(CANCEL_S, self._cancel)]
+        timers = [
+            loop.call_later(ABORT_AFTER_S, self._abort_connections),
+            loop.call_later(CANCEL_AFTER_S, self._cancel_requests),
+        ]
         await super().shutdown(sockets)
-        for measure in measures:
-            measure.cancel()
-        self._cut_off()
+        for timer in timers:
+            timer.cancel()
+        self._abort_connections()
 
-    def _cut_off(self) -> None:
+    def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
-    def _cancel(self) -> None:
+    def _cancel_requests(self) -> None:
         for task in list(self.server_state.tasks):
             task.cancel()
 
 
-class _Forwarding(logging.Handler):
-    """What uvicorn has to say goes into our own log, where passwords are taken out; strangers' mistakes as news."""
+class _Connection(H11Protocol):
+    """HTTP by h11. uvicorn alone would wait for the first request of a connection without a time limit."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self.loop.call_later(FIRST_REQUEST_S, self._abort_if_silent)
+
+    def _abort_if_silent(self) -> None:
+        if getattr(self, "scope", None) is None:  # uvicorn's annotation denies it, but it is None until a request
+            self.transport.abort()
+
+
+class _LogForwarder(logging.Handler):
+    """Sends uvicorn's log records to our own logger, which redacts passwords.
+
+    Anything that a client can cause is logged at debug level, so that strangers cannot fill the log.
+    """
 
     def start(self) -> None:
-        own = logging.getLogger("uvicorn")
-        self._before = own.propagate
-        own.propagate = False
-        own.addHandler(self)
+        uvicorn_log = logging.getLogger("uvicorn")
+        self._propagated = uvicorn_log.propagate
+        uvicorn_log.propagate = False
+        uvicorn_log.addHandler(self)
 
     def stop(self) -> None:
-        own = logging.getLogger("uvicorn")
-        own.removeHandler(self)
-        own.propagate = self._before
+        uvicorn_log = logging.getLogger("uvicorn")
+        uvicorn_log.removeHandler(self)
+        uvicorn_log.propagate = self._propagated
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage().strip()
@@ -149,7 +153,7 @@ class _Forwarding(logging.Handler):
 
 
 def _is_cancelled(record: logging.LogRecord) -> bool:
-    """A request that was cut off when the server ended is no failure."""
+    """A request that was cancelled because the server ended is not a failure."""
     return record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
@@ -157,15 +161,15 @@ def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http=Connection,
+        http=_Connection,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # JPEG does not get smaller
         lifespan="on",
         log_config=None,
         access_log=False,  # addresses carry tokens
-        proxy_headers=False,  # nobody may say where he comes from
+        proxy_headers=False,  # a client must not be able to choose the address that it seems to come from
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=LAST_S,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )

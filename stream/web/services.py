@@ -1,4 +1,4 @@
-"""What a web server shows and serves: handed in by whoever builds a pipeline, for every route to read."""
+"""What the web server shows and serves; the builder of a pipeline passes it in, and every route reads it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """One server's parts; all of them outlive it."""
+class Services:
+    """Everything that the routes of one server use. Each of these objects must outlive the server."""
 
     sink: WebSink
+    """Holds the newest view of each camera."""
     controls: ViewControls
+    """Colour map and depth range, shared by all viewers."""
     stats: Callable[[], PipelineStats]
-    """A snapshot of the pipeline; called on the server's thread."""
-    required: tuple[str, ...]
-    """Stages that must run for /healthz."""
+    """Returns a snapshot of the pipeline; called on the server's thread."""
+    required_stages: tuple[str, ...]
+    """Names of the stages that must run for /healthz to report that the pipeline is ready."""
     images: ImageService | None
-    """None: no POST /api/depth."""
+    """The service behind POST /api/depth, or None for a server without it."""
     settings: WebSettings

@@ -1,4 +1,4 @@
-"""The numbers that stand for words in a header: what a pixel is, how it is compressed, what it means."""
+"""Numeric codes of the header: the pixel type, the compression, the kind of depth, the integrity, and the flags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, IntFlag
 
 
 class Encoding(IntEnum):
-    """What a pixel is."""
+    """Type of a pixel."""
 
     F32 = 1
     U16 = 2
@@ -16,20 +16,20 @@ class Encoding(IntEnum):
 
 
 class Compression(IntEnum):
-    """What was done to the rows. 4 is reserved."""
+    """Compression of the rows; the number 4 is reserved."""
 
     RAW = 0
     ZSTD = 1
     DELTA_ZSTD = 2
-    """Of U16 only; see stream.wire.payload."""
+    """U16 only; see stream.wire.payload."""
     PNG16 = 3
-    """Of U16 only."""
+    """U16 only."""
     JPEG = 5
-    """Of U8X3 only."""
+    """U8X3 only."""
 
 
 class WireKind(IntEnum):
-    """What the numbers mean; only METRIC may be taken for metres."""
+    """Meaning of the numbers; only METRIC may be taken for metres."""
 
     METRIC = 1
     RELATIVE_INVERSE = 2
@@ -39,6 +39,8 @@ class WireKind(IntEnum):
 
 
 class WireIntegrity(IntEnum):
+    """Integrity of the camera's image."""
+
     CLEAN = 0
     TAINTED = 1
     FROZEN = 2
@@ -46,7 +48,7 @@ class WireIntegrity(IntEnum):
 
 
 class Flags(IntFlag):
-    """What the numbers in the header may be trusted for. A reader leaves bits that it does not know alone."""
+    """How far the numbers of the header can be trusted. A reader ignores bits that it does not know."""
 
     NONE = 0
     HOST_ARRIVAL = 1
@@ -59,7 +61,7 @@ class Flags(IntFlag):
     RANDOM_WEIGHTS = 32
     """The network is not trained: a speed test."""
     SCALE_GUESSED = 64
-    """Of metric depth: the metres are a guess, because the camera's focal length is not known to the network."""
+    """For metric depth: the metres are a guess, because the network does not know the camera's focal length."""
 
 
 BYTES_PER_PIXEL = {Encoding.F32: 4, Encoding.U16: 2, Encoding.F16: 2, Encoding.U8X3: 3}
@@ -71,4 +73,4 @@ ENCODINGS_OF = {
     Compression.PNG16: frozenset({Encoding.U16}),
     Compression.JPEG: frozenset({Encoding.U8X3}),
 }
-"""Which pixels a compression takes."""
+"""The encodings that each compression accepts."""

@@ -1,4 +1,4 @@
-"""How a CURVE key is written, by whoever publishes and whoever reads."""
+"""Text form of a CURVE key, shared by publisher and client."""
 
 from __future__ import annotations
 

@@ -6,15 +6,15 @@ Little endian. The topic comes first, because ZeroMQ matches subscriptions again
          0  char[64]   topic, padded with NUL: depth/<stream>, preview/<stream>; subscribe to it with one NUL at the end
         64  char[4]    "VDF1"
         68  u16, u16   version (1), header bytes (256: where the payload begins); later versions only append, so a
-                       higher version and a longer header are read, and what is new in them is skipped
-        72  u64        seq: counts the camera's images; a gap is images that were left out
+                       higher version and a longer header are accepted, and their new fields are skipped
+        72  u64        seq: counts the camera's images; a gap means that images were dropped
         80  i64, i64   capture, publish: nanoseconds since 1970 UTC; their difference is the age by a monotonic clock
         96  u32 x 4    width, height, step (bytes of a row before compression), payload bytes
        112  u8 x 4     encoding, compression, kind, flags
        116  f32 x 3    scale (stored value * scale = metres; 0: not metric), least and greatest known value, decoded
        128  f64 x 4    fx, fy, cx, cy: pixels, at this width and height; 0: unknown
        160  char[32]   frame id (ROS REP 103: "<stream>_optical_frame")
-       192  char[16]   ROS encoding: 32FC1, 16UC1, bgr8; empty for what ROS has no name for
+       192  char[16]   ROS encoding: 32FC1, 16UC1, bgr8; empty if ROS has no name for the format
        208  u32, u32   calibration id, CRC-32 of the payload (0: not computed)
        216  u64        server id: random for each start of a publisher
        224  u32        model id: CRC-32 of the network's name
@@ -38,34 +38,40 @@ __all__ = ["HEADER_BYTES", "Compression", "Encoding", "Flags", "Header", "WireIn
 HEADER_BYTES = 256
 MAGIC, VERSION = b"VDF1", 1
 LARGEST_SIDE = 16384
-"""Pixels; what is larger is a damaged or hostile header."""
+"""Pixels; a larger number means a damaged or hostile header."""
 LAYOUT = struct.Struct("<64s4sHHQqqIIIIBBBBfffdddd32s16sIIQIB27s")
 assert LAYOUT.size == HEADER_BYTES
 CODES = {7: Encoding, 8: Compression, 9: WireKind, 10: Flags, 24: WireIntegrity}
 FRAME_ID, ROS_ENCODING = 18, 19
-"""Places among the layout's fields, counted from seq."""
+"""Indices of two fields in the layout, counted from seq; so are the keys of CODES."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One header. Construction checks nothing; ``parse`` lets only what makes sense through."""
+    """The fields of one header. Construction checks nothing; ``parse`` and ``pack`` accept only consistent fields."""
 
     topic: str
     seq: int
     capture_ns: int
+    """When the image was taken: nanoseconds since 1970 UTC."""
     publish_ns: int
+    """``capture_ns`` plus the age at publishing by a monotonic clock, nanoseconds."""
     width: int
     height: int
     step: int
+    """Bytes of a row before compression."""
     payload_bytes: int
     encoding: Encoding
     compression: Compression
     kind: WireKind
     flags: Flags = Flags.NONE
     scale: float = 0.0
+    """Stored value x scale = metres; 0 if not metric."""
     z_min: float = 0.0
     z_max: float = 0.0
+    """Least and greatest known value, decoded."""
     fx: float = 0.0
+    """fx, fy, cx, cy: pixels at this width and height; all 0 if unknown."""
     fy: float = 0.0
     cx: float = 0.0
     cy: float = 0.0
@@ -80,11 +86,11 @@ class Header:
 
     @property
     def stream(self) -> str:
-        """What stands after the slash of the topic."""
+        """The part of the topic after the slash."""
         return self.topic.partition("/")[2]
 
     def pack(self) -> bytes:
-        """256 bytes. Raises WireError for whatever ``parse`` would not take, and for a number that does not fit."""
+        """256 bytes. Raises WireError for fields that ``parse`` would refuse, and for a number that does not fit."""
         check(self)
         try:
             return LAYOUT.pack(*self._fields())
@@ -95,14 +101,14 @@ class Header:
 
     @classmethod
     def parse(cls, message: bytes | memoryview) -> Self:
-        """The header of a whole message. Raises WireError, and nothing else, for bytes that are no such message."""
+        """The header of a whole message. Raises WireError, and nothing else, for bytes that are not such a message."""
         view = memoryview(message).cast("B")
         if len(view) < HEADER_BYTES:
             raise WireError(f"a message of {len(view)} bytes is shorter than a header, {HEADER_BYTES} bytes")
         topic, magic, version, header_bytes, *numbers = LAYOUT.unpack_from(view)
         if magic != MAGIC or version < 1:
             raise WireError(f"not a depth message: magic {magic!r} version {version}, expected {MAGIC!r} {VERSION}")
-        header = cls._of(topic, header_bytes, *numbers)
+        header = cls._from_fields(topic, header_bytes, *numbers)
         check(header)
         if header.payload_bytes != len(view) - header_bytes:
             raise WireError(
@@ -124,12 +130,12 @@ class Header:
         )
 
     @classmethod
-    def _of(cls, topic: bytes, header_bytes: int, *numbers: Any) -> Self:
-        """From the fields of the layout, without magic and version; this class's are in the same order."""
+    def _from_fields(cls, topic: bytes, header_bytes: int, *numbers: Any) -> Self:
+        """From the layout's fields without magic and version; they have the same order as the fields of this class."""
         values = list(numbers)
         try:
-            for place, code in CODES.items():
-                values[place] = code(values[place])
+            for index, code in CODES.items():
+                values[index] = code(values[index])
         except ValueError as error:
             raise WireError(f"the header has a value that this reader does not know: {error}") from error
         values[FRAME_ID] = unpadded(values[FRAME_ID], "frame id")
@@ -139,7 +145,7 @@ class Header:
 
 
 def check(header: Header) -> None:
-    """Raise WireError unless the fields agree with each other, whatever the message's size."""
+    """Raise WireError unless the fields agree with each other; the size of the message is not checked here."""
     fault = _shape_fault(header) or _meaning_fault(header) or _optics_fault(header)
     if fault:
         raise WireError(f"{header.topic or 'a message without a topic'}: {fault}")
@@ -163,7 +169,7 @@ def _shape_fault(header: Header) -> str:
 
 def _meaning_fault(header: Header) -> str:
     if not header.topic:
-        return "nobody can subscribe to it"
+        return "no reader can subscribe to it"
     if header.encoding not in ENCODINGS_OF[header.compression]:
         return f"{header.compression.name} does not go with {header.encoding.name}"
     if (header.kind == WireKind.COLOUR) != (header.encoding == Encoding.U8X3):

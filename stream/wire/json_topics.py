@@ -10,10 +10,11 @@ from stream.errors import WireError
 from stream.wire.names import TOPIC_BYTES, topic_bytes, unpadded
 
 LARGEST_JSON_BYTES = 1 << 20
+"""Limit of the JSON text, without the topic."""
 
 
 def pack_json(topic: str, data: Mapping[str, Any]) -> bytes:
-    """A whole message. Raises WireError for what JSON does not know (NaN and infinity too), and above 1 MiB."""
+    """A whole message. Raises WireError for values without a JSON form (NaN and infinity too), and above 1 MiB."""
     try:
         text = json.dumps(dict(data), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -24,7 +25,7 @@ def pack_json(topic: str, data: Mapping[str, Any]) -> bytes:
 
 
 def parse_json(message: bytes | memoryview) -> tuple[str, dict[str, Any]]:
-    """Topic and data of a message. Raises WireError, and nothing else, for bytes that are no such message."""
+    """Topic and data of a message. Raises WireError, and nothing else, for bytes that are not such a message."""
     view = memoryview(message)
     if not TOPIC_BYTES < view.nbytes <= TOPIC_BYTES + LARGEST_JSON_BYTES:
         raise WireError(f"a JSON message of {view.nbytes} bytes; {TOPIC_BYTES} of topic and 1 MiB of JSON are the most")

@@ -1,7 +1,7 @@
-"""Messages to arrays, and, from stream.wire.packing, the other way round: what users of the wire import.
+"""The public functions of the wire format: from messages to arrays, and (from stream.wire.packing) back.
 
 A message is one ZeroMQ part: the header (stream.wire.header), then the payload (stream.wire.payload), whose numbers
-stream.wire.values explains. Whatever bytes arrive, reading them raises WireError or gives arrays of the stated size.
+stream.wire.values defines. Reading arbitrary bytes either raises WireError or gives arrays of the announced size.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ __all__ = ["Message", "Sender", "largest_message", "pack_depth", "pack_preview",
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that was read; arrays and this object keep the received buffer alive."""
+    """A parsed message. This object and its arrays keep the received buffer alive."""
 
     header: Header
     payload: memoryview
-    """As sent, read-only."""
+    """The bytes after the header as sent, read-only."""
 
     def array(self) -> NDArray[Any]:
-        """What was sent, decompressed: (H, W) float32, float16 or uint16, or (H, W, 3) uint8 BGR; may be read-only.
+        """The decompressed payload: (H, W) float32, float16 or uint16, or (H, W, 3) uint8 BGR; may be read-only.
 
-        Raises WireError for a payload that is damaged, or larger than the header says, and MissingPackage where OpenCV
-        is needed (PNG16, JPEG) and not installed.
+        Raises WireError for a payload that is damaged or larger than the header says, and MissingPackage if it needs
+        OpenCV (PNG16, JPEG) and that is not installed.
         """
         self._check_crc()
         return decompress(self.payload, self.header)
 
     def depth(self) -> Floats:
-        """(H, W) float32: metres if the kind is METRIC, else without unit; NaN unknown. Raises as ``array``.
+        """(H, W) float32: metres if the kind is METRIC, else without unit; NaN where unknown.
 
-        Colour has no depth: WireError. The array may be a read-only view of the message.
+        Raises the errors of ``array``, and WireError for a colour image. The array may be a read-only view of the
+        message.
         """
         return restore(self.array(), self.header)
 
     @property
     def kind(self) -> WireKind:
-        """What the numbers mean; only METRIC may be taken for metres."""
+        """Meaning of the numbers; only METRIC may be taken for metres."""
         return self.header.kind
 
     @property
@@ -61,7 +62,7 @@ class Message:
 
     @property
     def intrinsics(self) -> Intrinsics | None:
-        """Of the camera, at this message's width and height."""
+        """Intrinsics of the camera at this message's width and height; None if unknown."""
         header = self.header
         if not header.fx:
             return None
@@ -73,7 +74,7 @@ class Message:
 
 
 def parse(message: bytes | memoryview) -> Message:
-    """Read the header; the payload is looked at when it is asked for. Raises WireError, whatever the bytes are."""
+    """Parse the header; the payload is not decoded yet. Raises WireError, and nothing else, for invalid bytes."""
     view = memoryview(message).toreadonly()
     if not view.c_contiguous:
         raise WireError(f"a message is one block of bytes, not a view with strides {view.strides}")

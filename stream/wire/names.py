@@ -1,4 +1,4 @@
-"""Names in a message: text in a field of fixed length, padded with NUL, and the subscriptions that match a topic."""
+"""Text fields of a message (fixed length, padded with NUL), and the subscription that matches a topic."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from stream.errors import WireError
 
 TOPIC_BYTES, FRAME_ID_BYTES, ROS_ENCODING_BYTES = 64, 32, 16
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-"""Names end up in log lines and on terminals, where these would act instead of being shown."""
+"""Control characters: names end up in log lines and on terminals, which would execute these instead of showing them."""
 
 
 def topic_bytes(topic: str) -> bytes:
-    """The 64 bytes every message of ``topic`` begins with. Raises WireError for one that is empty or does not fit."""
+    """The 64 bytes with which every message of ``topic`` begins. Raises WireError if it is empty or does not fit."""
     if not topic:
         raise WireError('a message needs a topic, as in "depth/cam0"; got an empty one')
     return padded(topic, TOPIC_BYTES, "topic")
 
 
 def subscription(topic: str) -> bytes:
-    """What to subscribe to for ``topic`` and no other: with its NUL, depth/cam1 does not match depth/cam10."""
+    """The prefix that subscribes to ``topic`` and no other: with its NUL, depth/cam1 does not match depth/cam10."""
     return topic_bytes(topic).rstrip(b"\0") + b"\0"
 
 
 def padded(text: str, length: int, field: str) -> bytes:
-    """``text`` in UTF-8 and at least one NUL: ``length`` bytes. Raises WireError where that cannot be."""
+    """``text`` in UTF-8, padded with at least one NUL to ``length`` bytes. Raises WireError if it does not fit."""
     if CONTROL.search(text):
         raise WireError(f"{field} {text!r} has a NUL or another control character in it; leave it out")
     try:
@@ -37,7 +37,7 @@ def padded(text: str, length: int, field: str) -> bytes:
 
 
 def unpadded(raw: bytes, field: str) -> str:
-    """The inverse of ``padded``. Raises WireError for what ``padded`` would never have made."""
+    """The inverse of ``padded``. Raises WireError for bytes that ``padded`` never produces."""
     name, _, rest = raw.partition(b"\0")
     if len(name) == len(raw) or rest.strip(b"\0"):
         raise WireError(f"{field} {raw!r} is not padded with NUL to its {len(raw)} bytes")
@@ -51,5 +51,5 @@ def unpadded(raw: bytes, field: str) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """``text`` cut so that it fits a field of ``length`` bytes, between two characters."""
+    """``text`` cut between two characters so that it fits a field of ``length`` bytes."""
     return text.encode(errors="replace")[: length - 1].decode(errors="ignore")

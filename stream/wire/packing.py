@@ -1,4 +1,4 @@
-"""Depth maps and preview images to messages."""
+"""Packs depth maps and preview images into messages."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from stream.wire.payload import compress, largest_payload
 from stream.wire.values import DTYPES, MILLIMETRE, store
 
 ROS_ENCODINGS = {Encoding.F32: "32FC1", Encoding.U16: "16UC1"}
-"""Of metric depth (REP 118); ROS has no name for 16-bit floats or for relative depth."""
+"""ROS names of metric encodings (REP 118); ROS has none for 16-bit floats or for relative depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What is the same in all messages of one publisher. Raises WireError for a compression that does not fit."""
+    """Fields shared by all messages of one publisher. Raises WireError for a compression that does not fit."""
 
     server_id: int
-    """Random for each start, so that a reader notices a restart."""
+    """Random for each start, so that readers notice a restart."""
     encoding: Encoding
-    """Of depth: F32, F16 or U16."""
+    """Encoding of depth: F32, F16 or U16."""
     compression: Compression
     checksum: bool = False
+    """Put a CRC-32 of the payload into the header."""
 
     def __post_init__(self) -> None:
         if self.encoding == Encoding.U8X3 or self.encoding not in ENCODINGS_OF[self.compression]:
@@ -38,26 +39,26 @@ class Sender:
 
 
 def largest_message(size: Size, sender: Sender) -> int:
-    """No depth message of this image size is longer: bytes, header included."""
+    """Upper bound of a depth message of this image size, in bytes, header included."""
     return HEADER_BYTES + largest_payload(size.height, size.width, sender.encoding, sender.compression)
 
 
 def pack_depth(
     depth_map: DepthMap, sender: Sender, publish_ns: int, into: memoryview, family: Literal["depth", "raw"] = "depth"
 ) -> int:
-    """Write a whole message to the front of ``into`` and return how many bytes it has; its topic is of ``family``.
+    """Write a whole message to the front of ``into`` and return its size in bytes; its topic is ``family``/<stream>.
 
-    Uncompressed, the pixels go from the map into their place in one pass. Raises WireError for a buffer that is
+    Uncompressed pixels are converted straight into the buffer, in one pass. Raises WireError for a buffer that is
     read-only or too small (``largest_message``), and for a map or a name that fits no message.
     """
     size = depth_map.size
-    room = _room(into, size, sender)
+    target = _payload_view(into, size, sender)
     kind = WireKind[depth_map.kind.upper()]
     raw = sender.compression == Compression.RAW
     dtype = DTYPES[sender.encoding]
-    pixels = np.frombuffer(room, dtype, size.height * size.width).reshape(size) if raw else np.empty(size, dtype)
+    pixels = np.frombuffer(target, dtype, size.height * size.width).reshape(size) if raw else np.empty(size, dtype)
     z_min, z_max = store(depth_map.depth, kind, pixels)
-    used = pixels.nbytes if raw else _place(compress(pixels, sender.compression), room)
+    used = pixels.nbytes if raw else _copy(compress(pixels, sender.compression), target)
     header = replace(
         _header(family, depth_map, size, sender, publish_ns),
         kind=kind,
@@ -66,7 +67,7 @@ def pack_depth(
         z_min=z_min,
         z_max=z_max,
         ros_encoding=ROS_ENCODINGS.get(sender.encoding, "") if kind == WireKind.METRIC else "",
-        crc32=zlib.crc32(room[:used]) if sender.checksum else 0,
+        crc32=zlib.crc32(target[:used]) if sender.checksum else 0,
     )
     into.cast("B")[:HEADER_BYTES] = header.pack()
     return HEADER_BYTES + used
@@ -90,13 +91,13 @@ def pack_preview(image: Image, depth_map: DepthMap, sender: Sender, quality: int
     return header.pack() + payload
 
 
-def _header(room: str, depth_map: DepthMap, size: Size, sender: Sender, publish_ns: int) -> Header:
-    """What both kinds of message have in common; of the rest, what fits depth."""
+def _header(family: str, depth_map: DepthMap, size: Size, sender: Sender, publish_ns: int) -> Header:
+    """The fields that both kinds of message share; the others have the values of depth, before it is stored."""
     frame = depth_map.frame
     camera = frame.intrinsics if size in (frame.size, depth_map.size) else None
     optics = camera.scaled_to(size) if camera else None
     return Header(
-        topic=f"{room}/{frame.camera}",
+        topic=f"{family}/{frame.camera}",
         seq=frame.seq,
         capture_ns=frame.stamp.unix_ns,
         publish_ns=publish_ns,
@@ -135,8 +136,8 @@ def _scale(kind: WireKind, encoding: Encoding) -> float:
     return MILLIMETRE if encoding == Encoding.U16 else 1.0
 
 
-def _room(into: memoryview, size: Size, sender: Sender) -> memoryview:
-    """Where the payload goes."""
+def _payload_view(into: memoryview, size: Size, sender: Sender) -> memoryview:
+    """The part of ``into`` after the header, as bytes."""
     _check_size(size)
     if into.readonly:
         raise WireError("cannot write a message into a read-only buffer")
@@ -146,10 +147,10 @@ def _room(into: memoryview, size: Size, sender: Sender) -> memoryview:
     return into.cast("B")[HEADER_BYTES:]
 
 
-def _place(payload: bytes, room: memoryview) -> int:
-    if len(payload) > len(room):
-        raise WireError(f"a payload of {len(payload)} bytes does not fit a buffer with room for {len(room)}")
-    room[: len(payload)] = payload
+def _copy(payload: bytes, target: memoryview) -> int:
+    if len(payload) > len(target):
+        raise WireError(f"a payload of {len(payload)} bytes does not fit a buffer with room for {len(target)}")
+    target[: len(payload)] = payload
     return len(payload)
 
 

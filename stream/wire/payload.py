@@ -1,4 +1,4 @@
-"""What follows the header: the rows of an image, compressed or not.
+"""The payload that follows the header: the rows of an image, compressed or not.
 
     raw         rows of ``step`` bytes, top row first, little endian
     zstd        those rows as one Zstandard frame that states its content size
@@ -8,7 +8,7 @@
     png16       a PNG file of one 16-bit gray channel, not interlaced
     jpeg        a JPEG file of three channels
 
-The size of what comes out is known from the header, and is compared with what the payload says of itself before
+The header announces the decompressed size, which is compared with the size that the payload itself states before
 anything is decompressed: a small message cannot make its reader allocate much more than the image it announces.
 """
 
@@ -28,7 +28,7 @@ from stream.wire.values import DTYPES
 
 ZSTD_LEVEL = 1
 LARGEST_COMPRESSED_PX = 1 << 26
-"""67 million pixels: a compressed payload of a few kB may claim to be so much, and no more."""
+"""67 million pixels, because a compressed payload of a few kB could otherwise claim a gigabyte."""
 
 
 def compress(pixels: NDArray[Any], compression: Compression) -> bytes:

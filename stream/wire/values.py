@@ -1,10 +1,10 @@
-"""Depth as the numbers that a message holds, and back.
+"""Conversion between depth and the numbers that a message stores.
 
-f32   the map bit for bit.
-f16   rounded to the nearest half; beyond 65,504 it becomes infinite, as IEEE 754 rounds.
-u16   of metric depth: round(1000 z), millimetres. 0 is unknown: what is NaN, infinite, negative, nearer than half a
-      millimetre or farther than 65.534 m. A distance is never clipped to a wrong one; 65,535 is not used.
-u16   of relative depth: round(1 + 65534 (v - z_min) / (z_max - z_min)), so 1 to 65,535. 0 is unknown: NaN or infinite.
+f32   The map bit for bit.
+f16   Rounded to the nearest half; beyond 65,504 it becomes infinite, as IEEE 754 rounds.
+u16   Metric depth: round(1000 z), millimetres. 0 is unknown: NaN, infinite, negative, nearer than half a millimetre
+      or farther than 65.534 m. A distance is never clipped to a wrong one; 65,535 is not used.
+u16   Relative depth: round(1 + 65534 (v - z_min) / (z_max - z_min)), so 1 to 65,535. 0 is unknown: NaN or infinite.
       Inverse: z_min + (stored - 1) / 65534 * (z_max - z_min).
 """
 
@@ -33,11 +33,11 @@ DTYPES: dict[Encoding, np.dtype[Any]] = {
 MILLIMETRE = 0.001
 FARTHEST_MM = 65534
 STEPS = 65534
-"""From the least to the greatest relative depth in u16."""
+"""Number of steps from the least to the greatest relative depth in u16."""
 
 
 def store(depth: Floats, kind: WireKind, into: NDArray[Any]) -> Range:
-    """Write ``depth`` (H, W) float32 as numbers of ``into``'s type, float32, float16 or uint16, of the same shape."""
+    """Write ``depth`` (H, W) float32 into ``into``, an array of the same shape and of float32, float16 or uint16."""
     if into.dtype == DTYPES[Encoding.U16]:
         return _store_millimetres(depth, into) if kind == WireKind.METRIC else _store_steps(depth, into)
     if into.dtype == DTYPES[Encoding.F32]:
@@ -49,7 +49,7 @@ def store(depth: Floats, kind: WireKind, into: NDArray[Any]) -> Range:
 
 
 def restore(stored: NDArray[Any], header: Header) -> Floats:
-    """(H, W) float32: metres where ``header.kind`` is METRIC; NaN unknown. A read-only view where nothing changes."""
+    """(H, W) float32, NaN where unknown; metres if ``header.kind`` is METRIC. A read-only view if no value changes."""
     if header.kind == WireKind.COLOUR:
         raise WireError(f"{header.topic}: a colour image has no depth; use array()")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -64,7 +64,8 @@ def restore(stored: NDArray[Any], header: Header) -> Floats:
 
 
 def _known_range(depth: Floats, rounded: type[np.floating[Any]] = np.float32) -> Range:
-    """Of what ``depth`` is after rounding. fmin and fmax leave NaN out at the price of min and max."""
+    """Range of ``depth`` after rounding to the stored type, without NaN and infinities."""
+    # fmin and fmax skip NaN at the price of min and max, so infinities are masked only if one turns up.
     low, high = _least_and_greatest(depth, rounded)
     if math.isinf(low) or math.isinf(high):
         known = np.isfinite(depth.astype(rounded, copy=False))
@@ -73,7 +74,7 @@ def _known_range(depth: Floats, rounded: type[np.floating[Any]] = np.float32) ->
 
 
 def _least_and_greatest(depth: Floats, rounded: type[np.floating[Any]]) -> Range:
-    """NaN if there is nothing else."""
+    """NaN if every value is NaN."""
     return float(rounded(np.fmin.reduce(depth, axis=None))), float(rounded(np.fmax.reduce(depth, axis=None)))
 
 
@@ -81,13 +82,13 @@ def _store_millimetres(depth: Floats, into: NDArray[Any]) -> Range:
     with np.errstate(over="ignore"):
         millimetres = depth * np.float32(1000)
     np.rint(millimetres, out=millimetres)
-    known = millimetres <= FARTHEST_MM  # false for NaN, as is the next
+    known = millimetres <= FARTHEST_MM  # false for NaN, as is the next comparison
     known &= millimetres >= 1
     millimetres[~known] = 0
     np.copyto(into, millimetres, casting="unsafe")
     if not (high := int(into.max())):
         return 0.0, 0.0
-    low = int((into - np.uint16(1)).min()) + 1  # 0 goes round to 65,535, which no distance is
+    low = int((into - np.uint16(1)).min()) + 1  # 0 wraps round to 65,535, which no distance uses
     return low * MILLIMETRE, high * MILLIMETRE
 
 
@@ -122,5 +123,5 @@ def _restore_steps(stored: NDArray[Any], header: Header) -> Floats:
 
 
 def _dtype_for(span: float) -> type[np.floating[Any]]:
-    """float32 is within 0.01 of a step, and three times as fast; outside of this range it would overflow."""
+    """float32 is within 0.01 of a step and three times as fast; outside this range of spans it would overflow."""
     return np.float32 if 1e-30 < span < 1e30 else np.float64

@@ -1,4 +1,4 @@
-"""What a batch costs: real engines, figures that add up, and no figure of a device that was not waited for."""
+"""The cost of batches: real engines, numbers that add up, and no time of a device without synchronisation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipelines.benchmark.batch_curve import (
     CpuBench,
     DeviceBench,
     Point,
-    check_waited,
+    check_synchronised,
     measure,
-    peak_resident_mib,
     recommended,
     steps,
 )
+from pipelines.benchmark.memory import peak_resident_mib
 from pipelines.cli.bench.engine import bench_engine
 from stream.engines.eager import EagerEngine
 from stream.errors import EngineError, UsageError
@@ -42,10 +42,10 @@ class Counting(torch.nn.Module):
 
 def test_every_batch_is_warmed_up_and_measured() -> None:
     """On a device, here the CPU's; rising, so that memory is what this batch needs."""
-    network, told = Counting(), list[int]()
+    network, progress = Counting(), list[int]()
     engine = EagerEngine("net", lambda: network, device=torch.device("cpu"), max_batch=3)
-    points = measure(DeviceBench(engine, SIZE, "cpu"), 3, 0.01, told.append)
-    assert [point.batch for point in points] == told == [1, 2, 3]
+    points = measure(DeviceBench(engine, SIZE, "cpu"), 3, 0.01, progress.append)
+    assert [point.batch for point in points] == progress == [1, 2, 3]
     assert network.batches == sorted(network.batches)
     for point in points:
         assert network.batches.count(point.batch) == point.runs + WARM_UP
@@ -84,9 +84,9 @@ def test_the_smallest_batch_that_is_nearly_as_good_is_recommended(ms: tuple[floa
 @pytest.mark.parametrize(("reached", "host_ms"), [(False, 10.0), (True, 0.2)])
 def test_a_figure_that_was_not_waited_for_is_refused(reached: bool, host_ms: float) -> None:
     """1.8 ms for a network that takes 60: the time of the launch."""
-    with pytest.raises(EngineError, match=r"no figure: .* it was not synchronised"):
-        check_waited(reached, host_ms, 9.0)
-    check_waited(True, 9.1, 9.0)
+    with pytest.raises(EngineError, match=r"no result: .* it was not synchronised"):
+        check_synchronised(reached, host_ms, 9.0)
+    check_synchronised(True, 9.1, 9.0)
 
 
 def test_the_largest_resident_size_is_of_the_time_since() -> None:
@@ -102,7 +102,7 @@ def test_the_largest_resident_size_is_of_the_time_since() -> None:
     assert before > 0
 
 
-def test_a_system_that_does_not_tell_gives_no_figure(tmp_path: Path) -> None:
+def test_a_system_that_does_not_report_memory_gives_nan(tmp_path: Path) -> None:
     """Rather than a wrong one."""
     assert math.isnan(peak_resident_mib(tmp_path))
 
@@ -112,7 +112,7 @@ def test_a_system_that_does_not_tell_gives_no_figure(tmp_path: Path) -> None:
 def test_the_command_prints_keeps_and_recommends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the real engine of the CPU; the same JSON in the file that was asked for and beside the traces."""
+    """With the real engine of the CPU; the same JSON in the requested file and next to the traces."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "160")
     file = tmp_path / "curve.json"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.benchmark.suite import QUESTIONS, Answer
+from pipelines.benchmark.suite import BENCHMARKS, Measurement
 from pipelines.cli.bench import engine, models
 from pipelines.cli.bench.models import run_bench_models
 from pipelines.cli.bench.suite import bench_table
@@ -30,28 +30,28 @@ Command = Callable[..., Any]
         (("--precision", "auto", "--only", "live"), "--precision is for --engine"),
         (("--weights", "random"), "--weights is for --engine"),
         (("--models", "--model", "tiny"), "with --models it is --only NAME"),
-        (("--only", "lve"), 'no question "lve"; did you mean "live"?'),
+        (("--only", "lve"), 'no benchmark "lve"; did you mean "live"?'),
     ],
 )
-def test_an_option_that_would_change_nothing_is_a_mistake(
+def test_an_option_that_would_change_nothing_is_an_error(
     options: tuple[str, ...], message: str, depthstream: Command
 ) -> None:
-    """Said at once, also where its value is the usual one."""
+    """It is reported at once, even if its value is the default."""
     called = depthstream("bench", *options)
     assert called.status == 2
     assert message in called.err
 
 
-def test_the_help_names_every_question(depthstream: Command) -> None:
+def test_the_help_names_every_benchmark(depthstream: Command) -> None:
     """What --only takes."""
     words = depthstream("bench", "--help").out
-    assert all(name in words for name in QUESTIONS)
+    assert all(name in words for name in BENCHMARKS)
 
 
 def test_the_caption_says_what_ran() -> None:
     """The networks in turn are compared at another size than the rest runs at."""
-    answer = Answer("latency", "0.2", 0.2, "<= 0.25", True, {})
-    networks, everything = bench_table([answer], ["networks"]).caption, bench_table([answer], QUESTIONS).caption
+    measured = Measurement("latency", "0.2", 0.2, "<= 0.25", True, {})
+    networks, everything = bench_table([measured], ["networks"]).caption, bench_table([measured], BENCHMARKS).caption
     assert networks == "networks: tiny and MiDaS_small at 256x192 with random weights: speed only"
     assert str(everything).startswith("MiDaS_small at 256x256 with random weights: speed only; networks: tiny")
 
@@ -67,17 +67,17 @@ def test_what_was_not_run_is_null_in_the_json(monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.slow
-def test_a_cache_that_cannot_be_written_does_not_cost_the_figures(
+def test_a_cache_that_cannot_be_written_does_not_lose_the_results(
     depthstream: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The JSON that was asked for is there, and a line says that nothing was kept."""
+    """The requested JSON is written, and a line says that nothing was stored."""
     place = tmp_path / "is a file" / "x.bench.json"
     place.parent.write_text("")
-    monkeypatch.setattr(engine, "_kept_at", lambda *what: place)
+    monkeypatch.setattr(engine, "_stored_at", lambda *arguments: place)
     how = ("--size", "96x64", "--batch", 1, "--seconds", 0.1, "--json", "curve.json")
     called = depthstream("bench", "--engine", "torchscript", *how)
     assert called.status == 0, called.err
-    assert "not kept for later" in called.err
+    assert "not stored: " in called.err
     assert json.loads((tmp_path / "curve.json").read_text())["size"] == "96x64"
 
 

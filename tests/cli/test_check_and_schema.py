@@ -66,7 +66,7 @@ def test_a_wrong_config_is_a_usage_error(content: str, message: str, depthstream
 
 
 def test_two_cameras_of_one_name_are_refused(depthstream: Command) -> None:
-    """Their frames and files could not be told apart."""
+    """Their frames and files could not be distinguished."""
     both = '[{source="video", path="a.mp4"}, {source="video", path="b.mp4"}]'
     called = depthstream("check", CONFIGS / "video.toml", "--set", f"cameras={both}")
     assert called.status == 2
@@ -104,7 +104,7 @@ def test_a_token_is_not_shown(depthstream: Command, tmp_path: Path) -> None:
 
 
 def test_no_password_is_shown_wherever_it_was_put(depthstream: Command, tmp_path: Path) -> None:
-    """In the address of a stream, in the path of a file, in a mistake; not even with a slash too few."""
+    """In the address of a stream, in the path of a file, in an error; not even if a slash is missing."""
     config = tmp_path / "live.toml"
     config.write_text(
         'pipeline = "serve"\n'
@@ -137,7 +137,7 @@ def test_a_recording_may_not_replace_what_is_read(kind: str, depthstream: Comman
     assert other.status == 0
 
 
-def test_a_mistake_that_a_network_finds_names_the_file(depthstream: Command) -> None:
+def test_an_error_that_a_network_finds_names_the_file(depthstream: Command) -> None:
     """Not only what is wrong by itself."""
     called = depthstream("check", CONFIGS / "video.toml", "--set", "model.name=tinny")
     assert called.status == 2

@@ -31,7 +31,7 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
-def test_a_image_in_all_formats(depthstream: Command, photo: Path, tmp_path: Path) -> None:
+def test_an_image_in_all_formats(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """PNG16, NPY and colour at the image's size, with a JSON that says what the numbers mean."""
     called = depthstream("depth", photo, "-o", "out", "--format", "all")
     assert called.status == 0, called.err
@@ -137,7 +137,7 @@ def test_no_input_is_written_over(depthstream: Command, photo: Path, clip: Path,
 
 
 def test_an_address_is_sent_to_the_right_command(depthstream: Command) -> None:
-    """The password in it is shown to nobody, though a path has one slash only."""
+    """The password in it is not shown, although a path has one slash only."""
     called = depthstream("depth", "rtsp://user:secretpw@camera/1", "-o", "out")
     assert called.status == 2
     assert "rtsp:/user:***@camera/1: is an address" in one_line(called.err)
@@ -169,15 +169,15 @@ def test_an_output_that_fails_says_how_many_inputs_were_not_tried(
     assert called.out == ""
 
 
-def test_a_field_of_view_that_changes_nothing_is_said(depthstream: Command, photo: Path) -> None:
+def test_a_field_of_view_that_changes_nothing_is_reported(depthstream: Command, photo: Path) -> None:
     """Relative depth has no metres."""
     called = depthstream("depth", photo, "-o", "out", "--fov", "60")
     assert called.status == 0
-    assert "--fov changes nothing: tiny does not tell metres" in one_line(called.err)
+    assert "--fov changes nothing: tiny is not metric" in one_line(called.err)
 
 
 @pytest.mark.parametrize("words", [("", "-o", "out"), ("image.png", "-o", "")])
-@pytest.mark.usefixtures("image")
+@pytest.mark.usefixtures("photo")
 def test_an_empty_name_is_not_the_folder_one_is_in(
     words: tuple[str, ...], depthstream: Command, tmp_path: Path
 ) -> None:
@@ -188,7 +188,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(
     assert [each.name for each in tmp_path.iterdir()] == ["image.png"]
 
 
-def test_the_version_is_told(depthstream: Command) -> None:
+def test_the_version_is_printed(depthstream: Command) -> None:
     """That of the package."""
     called = depthstream("--version")
     assert (called.status, called.out) == (0, f"depthstream {version('depthstream')}\n")
@@ -216,7 +216,7 @@ def test_missing_weights_are_an_error_that_helps(depthstream: Command, photo: Pa
 
 
 def test_an_unknown_model_is_a_usage_error(depthstream: Command, photo: Path) -> None:
-    """The near name is said."""
+    """A similar name is suggested."""
     called = depthstream("depth", photo, "-o", "out", "--model", "midas_smal")
     assert called.status == 2
     assert 'did you mean "midas_small"?' in one_line(called.err)
@@ -246,7 +246,7 @@ def test_what_is_no_image_or_video_is_refused(name: str, content: bytes, depthst
 def test_images_no_network_takes_are_refused(
     width: int, height: int, word: str, depthstream: Command, tmp_path: Path
 ) -> None:
-    """Too small or too large, said with the size."""
+    """Too small or too large; the message has the size."""
     assert cv2.imwrite(str(tmp_path / "odd.png"), np.zeros((height, width, 3), np.uint8))
     called = depthstream("depth", "odd.png", "-o", "out")
     assert called.status == 1
@@ -296,7 +296,7 @@ def test_a_size_change_ends_a_video_with_the_frames_before(
     assert len(list((tmp_path / "arrays/both").glob("*.npy"))) == 40
 
 
-def test_damaged_weights_are_told_in_one_line(depthstream: Command, photo: Path) -> None:
+def test_damaged_weights_are_reported_in_one_line(depthstream: Command, photo: Path) -> None:
     """Delete and pull again; nothing is written."""
     path = Path(depthstream("models", "path", "midas_small").out.strip())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -321,7 +321,7 @@ def test_a_damaged_trace_is_rebuilt(depthstream: Command, photo: Path, cache_fol
     assert np.array_equal(first, second)
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where nobody can make a folder")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where no folder can be made")
 def test_an_output_that_cannot_be_made_is_one_line(depthstream: Command, photo: Path) -> None:
     """A place where not even root may write."""
     called = depthstream("depth", photo, "-o", "/proc/depthstream")

@@ -117,7 +117,7 @@ os.execv(sys.executable, [sys.executable, "-m", "pipelines", *sys.argv[1:]])
 
 @pytest.mark.slow
 def test_a_terminal_that_is_closed_costs_no_file(tmp_path: Path) -> None:
-    """What was to be printed is lost; the recording and the figures are written."""
+    """What was to be printed is lost; the recording and the JSON are written."""
     ours, its = os.openpty()
     arguments = ["rtsp", "lavfi:testsrc2=size=64x64:rate=10", "--record", "live.mp4", "--json", "live.json"]
     process = subprocess.Popen(

@@ -15,8 +15,8 @@ import pytest
 
 from pipelines.cli.evaluate import Results, evaluate
 from pipelines.evaluation.folder import ImagesFolder
-from pipelines.evaluation.summary import FIGURES
-from stream.inference.estimator import Estimator
+from pipelines.evaluation.summary import METRIC_NAMES
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.settings import ModelSettings
 
 Command = Callable[..., Any]
@@ -50,11 +50,11 @@ def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -
     (data,) = result["data"]
     assert (data["size"], data["scored"], len(data["images"])) == (3, 3, 3)
     for statistics in (data["model"]["mean"], data["model"]["median"], *(p["model"] for p in data["images"])):
-        assert set(statistics) == set(FIGURES)
+        assert set(statistics) == set(METRIC_NAMES)
         assert all(isinstance(value, float) and math.isfinite(value) for value in statistics.values())
     spearman = [photo["model"]["spearman"] for photo in data["images"]]
     assert data["model"]["mean"]["spearman"] == pytest.approx(np.mean(spearman))
-    assert data["lower_is_nearer"]["mean"]["self_agreement"] is None
+    assert data["baseline"]["mean"]["self_agreement"] is None
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape[1] == 4 * 280
     assert sheet.shape[0] > 3 * 210
@@ -80,7 +80,7 @@ def test_rendered_views_are_scored_and_watched(depthstream: Command, tmp_path: P
     assert called.status == 0, called.err
     assert "RANDOM WEIGHTS" in called.out
     assert "random weights" in called.err
-    assert "flicker of what stands still, tour 1" in called.out
+    assert "flicker of static pixels, tour 1" in called.out
     result = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)
     assert result["weights"] == "random"
     assert "RANDOM WEIGHTS" in result["engine"]
@@ -101,7 +101,7 @@ def test_rendered_views_are_scored_and_watched(depthstream: Command, tmp_path: P
         (("--data", "synthetic", "--data", "synthetic"), 2, "two data sets have one name"),
     ],
 )
-def test_a_mistake_is_one_line(depthstream: Command, arguments: tuple[str, ...], status: int, message: str) -> None:
+def test_an_error_is_one_line(depthstream: Command, arguments: tuple[str, ...], status: int, message: str) -> None:
     """Before anything is loaded."""
     called = depthstream("eval", *arguments)
     assert called.status == status
@@ -125,10 +125,10 @@ def test_an_interrupt_keeps_what_was_scored(cache_folder: Path, pairs: Path, mon
     results = Results()
 
     def interrupt_after_two(_: str) -> None:
-        if len(results.judgements["pairs"]) == 2:
+        if len(results.by_data_set["pairs"]) == 2:
             signal.raise_signal(signal.SIGINT)
 
-    evaluate(Estimator(ModelSettings()), [ImagesFolder(pairs)], results, interrupt_after_two, with_sheet=True)
+    evaluate(CpuEstimator(ModelSettings()), [ImagesFolder(pairs)], results, interrupt_after_two, with_sheet=True)
     assert results.interrupted
-    assert [judgement.name for judgement in results.judgements["pairs"]] == ["block0", "block1"]
+    assert [result.name for result in results.by_data_set["pairs"]] == ["block0", "block1"]
     assert len(results.rows) == 2

@@ -81,8 +81,8 @@ def test_camera_and_stage_are_known_from_the_stages_thread(lines: Lines) -> None
     helper = threading.Thread(target=lambda: log.info("at work"), name="publisher")
     helper.start()
     helper.join()
-    said = [event for event in lines.events if event["message"] == "at work"]
-    where = {event["thread"]: (event.get("camera"), event.get("stage")) for event in said}
+    events = [event for event in lines.events if event["message"] == "at work"]
+    where = {event["thread"]: (event.get("camera"), event.get("stage")) for event in events}
     expected = {"capture.front": ("front", "capture.front"), "depth": (None, "depth"), "publisher": (None, None)}
     assert where == expected
 
@@ -114,7 +114,8 @@ def test_a_camera_that_is_not_there_is_an_event_of_its_camera(lines: Lines) -> N
     event = next(event for event in lines.events if event["level"] == "warning")
     assert (event["camera"], event["stage"]) == ("front", "capture.front")
     assert (
-        "camera front: not there (cannot open rtsp://admin:***@10.0.0.7/main: connection refused)" in event["message"]
+        "camera front: not available (cannot open rtsp://admin:***@10.0.0.7/main: connection refused)"
+        in event["message"]
     )
 
 
@@ -175,7 +176,7 @@ def test_many_threads_never_mix_their_lines(lines: Lines) -> None:
 
 @pytest.mark.slow
 def test_a_command_that_fails_says_so_in_json(tmp_path: Path) -> None:
-    """The real command: its one line on standard error is an event, with the traceback when asked for."""
+    """The real command: its one line on standard error is an event, with the traceback if --debug is given."""
 
     def run(*options: str) -> tuple[int, list[dict[str, str]]]:
         words = [sys.executable, "-m", "pipelines", *options, "run", str(tmp_path / "none.toml")]

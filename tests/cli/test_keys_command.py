@@ -36,7 +36,7 @@ def test_one_command_makes_all_and_says_which_file_goes_where(folder: Path, caps
     """Both files of the reader, what stays, the setting; no secret."""
     new("laptop", folder)
     out = capsys.readouterr().out
-    carry, stay = out.index("Carry to the reader"), out.index("Stays on this machine")
+    carry, stay = out.index("Copy to the reader"), out.index("Keep on this machine")
     assert carry < out.index(f"{folder}/server.key ") < stay
     assert carry < out.index(f"{folder}/clients/laptop.key_secret") < stay < out.index(f"{folder}/server.key_secret")
     assert f'[publish] keys = "{folder}"' in out
@@ -44,7 +44,7 @@ def test_one_command_makes_all_and_says_which_file_goes_where(folder: Path, caps
     assert not any(secret in out for secret in secrets(folder))
 
 
-def test_the_reader_loads_what_it_was_told_to_carry(folder: Path, tmp_path: Path) -> None:
+def test_the_reader_loads_the_copied_files(folder: Path, tmp_path: Path) -> None:
     """The two files, in a folder of the reader's own."""
     new("laptop", folder)
     robot = tmp_path / "robot"

@@ -107,7 +107,7 @@ def test_no_image_at_all_is_a_failure(depthstream: Command, tmp_path: Path) -> N
         (("webcam", "/dev/null"), "is no camera"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_an_error_is_one_line(
     depthstream: Command, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing is started."""

@@ -46,11 +46,11 @@ def test_the_list_fits_eighty_columns(depthstream: Command, monkeypatch: pytest.
 def test_the_list_as_json(depthstream: Command, cache_folder: Path) -> None:
     """The same for programs; only the embedded weights are here."""
     models = {m["name"]: m for m in json.loads(depthstream("models", "list", "--json").out)}
-    assert models["tiny"]["weights"]["here"] is True
-    assert models["midas_small"]["weights"]["here"] is False
+    assert models["tiny"]["weights"]["cached"] is True
+    assert models["midas_small"]["weights"]["cached"] is False
     assert models["midas_small"]["weights"]["path"].startswith(str(cache_folder))
     restricted = models["depth_anything_v2_large"]["weights"]
-    assert restricted["must_accept"] is True
+    assert restricted["requires_acceptance"] is True
     assert restricted["restrictions"]["forbids"] == "commercial use"
     assert restricted["accepted"] is None
     assert models["tiny"]["weights"]["restrictions"] is None
@@ -76,7 +76,7 @@ def test_damaged_weights_do_not_verify(depthstream: Command) -> None:
 
 @pytest.mark.parametrize("names", [[], ["midas_small", "tiny"]])
 def test_one_bad_file_does_not_hide_the_others(depthstream: Command, names: list[str]) -> None:
-    """All that are here, or all that are named, are told; the exit status says that one is bad."""
+    """All in the cache, or all that are named, are reported; the exit status says that one is bad."""
     with damaged(depthstream, "midas_small"):
         called = depthstream("models", "verify", *names)
     assert called.status == 1
@@ -105,8 +105,8 @@ def test_a_licence_that_forbids_something_must_be_accepted(depthstream: Command,
     assert not (cache_folder / "weights" / "depth_anything_v2_vitb.pth.part").exists()
 
 
-def test_what_is_fetched_is_told_before(depthstream: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Licence, source and bytes, even if nobody answers then; the address is that of a closed port."""
+def test_a_download_is_announced_first(depthstream: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Licence, source and size are printed even if the server does not answer; the address is a closed port."""
     model = find("depth_anything_v2_base")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -115,11 +115,11 @@ def test_what_is_fetched_is_told_before(depthstream: Command, monkeypatch: pytes
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         called = depthstream("models", "pull", model.name, "--accept-licence")
     assert called.status == 1
-    told = called.err.splitlines()
-    assert [line.split(":")[0] for line in told] == ["weights", "licence", "address", "size", "depthstream"]
-    assert "CC-BY-NC-4.0, which forbids commercial use" in told[1]
-    assert "390.0 MB" in told[3]
-    assert "refused" in told[4]
+    lines = called.err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["weights", "licence", "address", "size", "depthstream"]
+    assert "CC-BY-NC-4.0, which forbids commercial use" in lines[1]
+    assert "390.0 MB" in lines[3]
+    assert "refused" in lines[4]
     accepted_at_path = acceptance_path(model)
     assert json.loads(accepted_at_path.read_text())["licence"] == "CC-BY-NC-4.0"
     accepted_at_path.unlink()

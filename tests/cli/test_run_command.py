@@ -83,7 +83,7 @@ def test_a_missing_video_is_one_line(depthstream: Command) -> None:
     assert called.out == ""
 
 
-def test_a_json_file_that_cannot_be_written_is_told_first(depthstream: Command, tmp_path: Path) -> None:
+def test_a_json_file_that_cannot_be_written_is_reported_first(depthstream: Command, tmp_path: Path) -> None:
     """Before anything was run."""
     called = depthstream("run", CONFIGS / "demo.toml", "--json", "no/such/folder.json")
     assert called.status == 1
@@ -125,7 +125,7 @@ def test_a_question_that_does_not_exist_is_a_usage_error(depthstream: Command) -
 
 
 def test_debug_shows_where(depthstream: Command) -> None:
-    """The traceback is there for whoever asks."""
+    """--debug shows the traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", "--debug", "check", "nothing.toml"],
         capture_output=True,

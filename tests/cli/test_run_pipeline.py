@@ -1,4 +1,4 @@
-"""What a run leaves behind: its figures, its table, its own error, each whatever becomes of the others."""
+"""The results of a run: its JSON, its table and its error; one that fails does not hide the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FrameMaker = Callable[..., Frame]
 HOW: dict[str, Any] = {"seconds": None, "stats_every_s": None}
 
 
-def pipeline(make_frame: FrameMaker, figure: Any = math.nan, error: Exception | None = None) -> Pipeline:
+def pipeline(make_frame: FrameMaker, value: Any = math.nan, error: Exception | None = None) -> Pipeline:
     """Three frames, then perhaps an error."""
 
     def capture(stopping: object) -> Iterator[Frame]:
@@ -31,7 +31,7 @@ def pipeline(make_frame: FrameMaker, figure: Any = math.nan, error: Exception | 
 
     pipe = Pipeline("short")
     pipe.source("capture", capture)
-    pipe.add_statistics("flicker", lambda: {"cam0 raw": figure, "cam0 steady": 2.5, "frames": 3.0})
+    pipe.add_statistics("flicker", lambda: {"cam0 raw": value, "cam0 steady": 2.5, "frames": 3.0})
     return pipe
 
 
@@ -48,18 +48,16 @@ def test_what_is_not_known_yet_is_a_dash_in_the_table(make_frame: FrameMaker, un
     assert "cam0 raw -, cam0 steady 2.5, frames 3" in printed(pipeline(make_frame, unknown))
 
 
-def test_what_is_not_known_yet_is_null_in_the_figures(make_frame: FrameMaker, tmp_path: Path) -> None:
+def test_unknown_statistics_are_null_in_the_json(make_frame: FrameMaker, tmp_path: Path) -> None:
     """And the run ends well."""
     assert run_pipeline(pipeline(make_frame), json_file=tmp_path / "run.json", **HOW) == 0
     statistics = json.loads((tmp_path / "run.json").read_text())["statistics"]["flicker"]
     assert statistics == {"cam0 raw": None, "cam0 steady": 2.5, "frames": 3.0}
 
 
-def test_a_table_that_fails_hides_neither_the_runs_error_nor_its_figures(
-    make_frame: FrameMaker, tmp_path: Path
-) -> None:
-    """No table can be made of a figure that is no number."""
-    pipe = pipeline(make_frame, figure="many", error=SourceError("the camera fell off"))
+def test_a_table_that_fails_hides_neither_the_runs_error_nor_its_json(make_frame: FrameMaker, tmp_path: Path) -> None:
+    """A statistic that is no number cannot be put into the table."""
+    pipe = pipeline(make_frame, value="many", error=SourceError("the camera fell off"))
     with pytest.raises(SourceError, match="the camera fell off"):
         run_pipeline(pipe, json_file=tmp_path / "run.json", **HOW)
     data = json.loads((tmp_path / "run.json").read_text())
@@ -67,17 +65,17 @@ def test_a_table_that_fails_hides_neither_the_runs_error_nor_its_figures(
     assert data["accounts"][0]["captured"] == 3
 
 
-def test_a_file_that_cannot_be_written_is_told_where_nothing_else_went_wrong(
+def test_a_file_that_cannot_be_written_is_reported_unless_the_run_failed(
     make_frame: FrameMaker, tmp_path: Path
 ) -> None:
-    """Nothing was in the way at the start; of two errors the run's own is told."""
-    for error, told in ((None, SinkError), (SourceError("the camera fell off"), SourceError)):
-        path, pipe = tmp_path / f"{told.__name__}.json", pipeline(make_frame, error=error)
+    """The file could be written at the start; of two errors the run's own is raised."""
+    for error, raised in ((None, SinkError), (SourceError("the camera fell off"), SourceError)):
+        path, pipe = tmp_path / f"{raised.__name__}.json", pipeline(make_frame, error=error)
 
         def get_in_the_way(path: Path = path) -> dict[str, float]:
             path.mkdir(exist_ok=True)  # meanwhile: before the run it would have been refused
             return {}
 
         pipe.add_statistics("disk", get_in_the_way)
-        with pytest.raises(told):
+        with pytest.raises(raised):
             run_pipeline(pipe, json_file=path, **HOW)

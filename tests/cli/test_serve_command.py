@@ -1,4 +1,4 @@
-"""`serve`, and `--web` on `rtsp`, `webcam` and `demo`, as somebody at a terminal meets them."""
+"""`serve`, and `--web` on `rtsp`, `webcam` and `demo`, as a user at a terminal sees them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody else listens at."""
+    """A port that another program listens at."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         yield other.getsockname()[1]
 
@@ -84,7 +84,7 @@ def until_healthy(url: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_serving_ends_on_a_signal_although_somebody_looks(
+def test_serving_ends_on_a_signal_although_a_viewer_is_connected(
     number: signal.Signals, status: int, cache_folder: Path, tmp_path: Path
 ) -> None:
     """The viewer's connection ends, the table is printed, nothing is lost and nothing hangs."""
@@ -103,7 +103,7 @@ def test_serving_ends_on_a_signal_although_somebody_looks(
 
 @pytest.mark.slow
 def test_another_address_asks_for_the_token_that_is_printed_once(cache_folder: Path, tmp_path: Path) -> None:
-    """With it the page opens; without it nobody comes in."""
+    """With it the page opens; without it access is refused."""
     address = ("--set", "web.address=0.0.0.0:0")
     with started(cache_folder, tmp_path, "serve", str(CONFIG), *SMALL, *address) as (process, url):
         place, _, token = url.partition("?token=")
@@ -150,7 +150,7 @@ def test_run_serves_a_serving_config_as_well(cache_folder: Path, tmp_path: Path)
 
 
 def test_seconds_end_it_by_itself(depthstream: Command, tmp_path: Path) -> None:
-    """With the figures of its images in the JSON."""
+    """With the statistics of its images in the JSON."""
     called = depthstream("serve", CONFIG, *SMALL, *ANY_PORT, "--seconds", 0.5, "--json", "s.json")
     assert called.status == 0, called.err
     assert called.err.count(ANNOUNCED) == 1
@@ -159,7 +159,7 @@ def test_seconds_end_it_by_itself(depthstream: Command, tmp_path: Path) -> None:
     assert "images" in data["statistics"]
 
 
-def test_a_port_that_is_taken_is_told_and_not_replaced(depthstream: Command, taken: int, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_and_not_replaced(depthstream: Command, taken: int, tmp_path: Path) -> None:
     """In one line, before a camera is opened or a file is written; for `serve` and for `--web`."""
     serving = depthstream("serve", CONFIG, "--set", f"web.address=127.0.0.1:{taken}")
     demo = depthstream("demo", "--web", f"127.0.0.1:{taken}")
@@ -172,8 +172,8 @@ def test_a_port_that_is_taken_is_told_and_not_replaced(depthstream: Command, tak
 
 
 @pytest.mark.slow
-def test_a_run_that_cannot_publish_invites_nobody(depthstream: Command, taken: int) -> None:
-    """The page's address is told when all is bound, and not before the line that says why it ends."""
+def test_a_run_that_cannot_publish_announces_no_page(depthstream: Command, taken: int) -> None:
+    """The page's address is printed only once everything is bound, and never when the run is about to end."""
     called = depthstream("serve", CONFIG, *SMALL, *ANY_PORT, "--set", f"publish.endpoints=['tcp://127.0.0.1:{taken}']")
     assert called.status == 1
     assert f"127.0.0.1:{taken}" in called.err
@@ -183,14 +183,17 @@ def test_a_run_that_cannot_publish_invites_nobody(depthstream: Command, taken: i
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("serve", CONFIG.with_name("rtsp.toml")), 'pipeline = "rtsp" serves no page: begin with configs/serve.toml'),
+        (
+            ("serve", CONFIG.with_name("rtsp.toml")),
+            'pipeline = "rtsp" serves no page: "depthstream config serve"',
+        ),
         (("serve", CONFIG, "--set", "web.address=8080"), "8080"),
         (("serve", CONFIG, "--set", "web.models=['tinny']"), 'did you mean "tiny"?'),
         (("serve", CONFIG, "--set", "web.jpeg_quality=0"), "[web] jpeg_quality = 0"),
         (("demo", "--web=nowhere"), "nowhere"),
     ],
 )
-def test_a_mistake_is_one_line(depthstream: Command, arguments: tuple[Any, ...], message: str) -> None:
+def test_an_error_is_one_line(depthstream: Command, arguments: tuple[Any, ...], message: str) -> None:
     """And nothing is started."""
     called = depthstream(*arguments)
     assert called.status == 2, called.err

@@ -1,4 +1,4 @@
-"""A plain PUB socket that sends real messages; a publisher of its own is what most tests do not need.
+"""A plain PUB socket that sends real messages; most tests do not need a publisher.
 
 As a program: ``python sending.py PORT SERVER_ID FPS`` sends depth/front until it is killed.
 """
@@ -68,7 +68,7 @@ class Sending:
         self.server_id = server_id
 
     def wait_for(self, *topics: str, seconds: float = 10.0) -> None:
-        """Until somebody has subscribed to each of them."""
+        """Wait until each of the topics has a subscriber."""
         missing = {topic.encode() + b"\0" for topic in topics}
         end = time.monotonic() + seconds
         while missing:

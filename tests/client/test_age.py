@@ -28,7 +28,7 @@ class World:
         return AgeClock(lambda: self.now, lambda: EPOCH + self.now + self.our_error)
 
     def header(self, captured: int, published: int, flags: Flags = Flags.HOST_ARRIVAL) -> Header:
-        """As the publisher's machine writes it."""
+        """A header with the publisher's clock."""
         shift = EPOCH + self.their_error
         sizes = (8, 6, 32, 192)
         kinds = (Encoding.F32, Compression.RAW, WireKind.METRIC, flags)
@@ -54,7 +54,7 @@ def world() -> World:
 
 
 def test_with_clocks_that_agree_the_age_is_exact(world: World) -> None:
-    """From capture to this moment, the way and the wait included."""
+    """From capture until now, including the network and the wait."""
     clock = world.clock()
     assert clock.clocks == "unknown"
     assert clock.offset_ms is None
@@ -67,7 +67,7 @@ def test_with_clocks_that_agree_the_age_is_exact(world: World) -> None:
 
 
 def test_half_a_second_ahead_makes_frames_older_never_younger(world: World) -> None:
-    """That clock cannot be told from a slow way."""
+    """Such a clock cannot be distinguished from a slow network."""
     world.our_error = 500 * MS
     clock = world.clock()
     assert world.read(clock, way=MS) == 500
@@ -75,8 +75,8 @@ def test_half_a_second_ahead_makes_frames_older_never_younger(world: World) -> N
     assert clock.clocks == "same"
 
 
-def test_far_ahead_is_said(world: World) -> None:
-    """And still nothing is made younger."""
+def test_far_ahead_is_reported(world: World) -> None:
+    """Frames are still not made younger."""
     world.our_error = 3 * S
     clock = world.clock()
     assert world.read(clock, way=MS) == 3000
@@ -100,7 +100,7 @@ def test_a_clock_that_is_behind_hides_no_delay(world: World, behind: int) -> Non
 
 
 def test_a_first_frame_may_have_waited_since_the_opening(world: World) -> None:
-    """With a clock behind nobody can know; so it is taken for old."""
+    """With a clock behind this is unknowable, so the frame counts as old."""
     world.our_error = -2 * S
     clock = world.clock()
     header = world.header(world.now, world.now)
@@ -111,7 +111,7 @@ def test_a_first_frame_may_have_waited_since_the_opening(world: World) -> None:
     assert abs(world.read(clock, way=MS)) <= 1
 
 
-def test_frames_that_pile_up_behind_a_clock_are_seen_to_age(world: World) -> None:
+def test_frames_that_pile_up_behind_a_clock_grow_older(world: World) -> None:
     """A queue that grows somewhere between: each message is later than the quickest one."""
     world.their_error = 10 * S
     clock = world.clock()
@@ -174,7 +174,7 @@ def test_clocks_that_drift_apart(world: World) -> None:
 
 
 def test_another_publisher_is_another_clock(world: World) -> None:
-    """What was learnt of the first one is not held against the second."""
+    """Offsets learnt from the first one do not apply to the second."""
     world.their_error = 10 * S
     clock = world.clock()
     world.read(clock, way=MS)

@@ -1,4 +1,4 @@
-"""docs/client.md says what is so: its programs run in front of a real sender."""
+"""docs/how-to/read-depth.md is right: its programs run against a real sender."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stream.client.link import LinkState
 from tests.client.sending import Sending
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "how-to" / "read-depth.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 ADDRESS = "tcp://127.0.0.1:5560"
 
@@ -54,7 +54,7 @@ def run(program: str, endpoint: str) -> str:
 
 
 def test_the_loop_drives_and_stops(endpoint: str) -> None:
-    """As long as frames come, and from then on not any more."""
+    """It drives while frames come, and stops when they end."""
     program = PROGRAMS[0].replace("range(20)", "range(60)").replace("max_age_ms=300", "max_age_ms=150")
     lines = run(program, endpoint).splitlines()
     assert sum(line.startswith("drive: nearest") for line in lines) >= 3
@@ -67,7 +67,7 @@ def test_the_point_cloud(endpoint: str) -> None:
 
 
 def test_the_health(endpoint: str) -> None:
-    """What is printed is there. The information goes another way than the frames, so it is waited for."""
+    """The printed fields exist. Info arrives on another socket than the frames, so the program waits for it."""
     wait = "while not reader.health.info:\n        reader.read(timeout_s=10)\n    health = reader.health"
     first, second = run(PROGRAMS[2].replace("health = reader.health", wait), endpoint).splitlines()
     assert first.startswith("True ")

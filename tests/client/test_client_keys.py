@@ -1,4 +1,4 @@
-"""CURVE: with the right keys a robot reads, without them it is told so."""
+"""CURVE: with the right keys a robot reads, without them it gets an error with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG_S = 15.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """As `depthstream keys new robot` leaves it."""
+    """A folder as `depthstream keys new robot` creates it."""
     (tmp_path / "clients").mkdir()
     zmq.auth.create_certificates(tmp_path, "server")
     make(tmp_path, "robot")
@@ -88,7 +88,7 @@ def until_link(reader: Subscriber, state: str) -> None:
 
 
 def test_with_its_keys_a_robot_reads(guarded: Guarded, folder: Path) -> None:
-    """And the secret is in no text."""
+    """The secret appears in no text."""
     keys = ClientKeys.load(folder / "server.key", folder / "clients" / "robot.key_secret")
     assert keys == ClientKeys.from_folder(folder)
     assert keys.client_secret.decode() not in repr(keys)
@@ -96,7 +96,7 @@ def test_with_its_keys_a_robot_reads(guarded: Guarded, folder: Path) -> None:
         assert read(guarded, reader) == 3
 
 
-def test_a_stranger_is_told_and_comes_in_when_the_key_is_known(guarded: Guarded, folder: Path) -> None:
+def test_an_unknown_reader_is_refused_until_its_key_is_known(guarded: Guarded, folder: Path) -> None:
     """ZeroMQ never tries again after a refusal; the reader does."""
     stranger = ClientKeys.load(folder / "server.key", make(folder, "stranger"))
     with Subscriber(guarded.endpoint, "front", keys=stranger) as reader:
@@ -108,7 +108,7 @@ def test_a_stranger_is_told_and_comes_in_when_the_key_is_known(guarded: Guarded,
         assert reader.health.link == "connected"
 
 
-def test_no_keys_or_another_servers_keys_are_told(guarded: Guarded, folder: Path) -> None:
+def test_no_keys_or_another_servers_keys_are_reported(guarded: Guarded, folder: Path) -> None:
     """Both fail before a key is looked at."""
     other, _ = zmq.curve_keypair()
     robot = ClientKeys.from_folder(folder)
@@ -127,7 +127,7 @@ def test_a_secret_that_others_may_read_is_refused(folder: Path) -> None:
         ClientKeys.load(folder / "server.key", secret)
 
 
-def test_files_that_are_no_keys_are_one_line(folder: Path) -> None:
+def test_files_that_are_not_keys_give_one_line(folder: Path) -> None:
     """Missing, empty, damaged, or the public half only."""
     good, secret = folder / "server.key", folder / "clients" / "robot.key_secret"
     with pytest.raises(UsageError, match=r"absent\.key cannot be read as a key"):
@@ -139,7 +139,7 @@ def test_files_that_are_no_keys_are_one_line(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"cut\.key cannot be read as a key"):
         ClientKeys.load(folder / "cut.key", secret)
     (folder / "short.key").write_text('curve\n    public-key = "abc"\n')
-    with pytest.raises(UsageError, match="no key of 40 characters"):
+    with pytest.raises(UsageError, match="not a key of 40 characters"):
         ClientKeys.load(folder / "short.key", secret)
     with pytest.raises(UsageError, match="holds no secret key"):
         ClientKeys.load(good, folder / "clients" / "robot.key")

@@ -47,13 +47,27 @@ print("read", len(ways))
 """
 
 
+FACE = """
+import stream.client
+from stream.client import ClientKeys, Subscriber
+from stream.client import client_keys, subscriber
+assert (ClientKeys, Subscriber) == (client_keys.ClientKeys, subscriber.Subscriber)
+assert stream.client.__all__ == ["ClientKeys", "Subscriber"]
+"""
+BLOCKED = {"torch", "cv2", "av", "zmq", "rich", "typer", "pydantic"}
+
+
 def test_importing_needs_neither_torch_nor_opencv_nor_a_socket() -> None:
     """Nothing heavy, and zmq only when a reader is made."""
-    blocked = {"torch", "cv2", "av", "zmq", "rich", "typer", "pydantic"}
-    _run(PROGRAM.format(blocked=blocked) + IMPORT_ALL)
+    _run(PROGRAM.format(blocked=BLOCKED) + IMPORT_ALL)
 
 
-def test_raw_and_zstd_messages_are_read_there() -> None:
+def test_the_package_exports_the_subscriber_and_its_keys() -> None:
+    """The short import needs nothing heavy, and no ZeroMQ before a reader is made."""
+    _run(PROGRAM.format(blocked=BLOCKED) + FACE)
+
+
+def test_raw_and_zstd_messages_are_read_without_opencv() -> None:
     """From a real socket."""
     assert _run(PROGRAM.format(blocked={"torch", "cv2", "av"}) + READ) == "read 3\n"
 

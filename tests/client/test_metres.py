@@ -1,4 +1,4 @@
-"""What a robot may act on."""
+"""Which depth a robot may act on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_depth_of_a_bad_image_is_not_trusted(integrity: WireIntegrity) -> None:
     assert str(metres_fault(header(integrity=integrity))).startswith("depth/front 7: the image was ")
 
 
-def test_what_the_publisher_says_of_a_guess_arrives() -> None:
+def test_the_flag_of_a_guess_arrives() -> None:
     """From the depth map to the robot."""
     sent = replace(depth_map(), scale_guessed=True)
     assert "guess" in str(metres_fault(parse(packed(sent)).header))

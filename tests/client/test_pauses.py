@@ -79,7 +79,7 @@ def test_a_robot_may_do_something_else_for_nine_seconds(endpoint: str) -> None:
 
 
 def test_the_newest_wait_for_a_reader_of_each_frame() -> None:
-    """In their order; what they took the place of is counted as a gap."""
+    """In their order; the messages that they replaced count as a gap."""
     with Sending() as sending, Subscriber(sending.endpoint, "front", latest=False) as reader:
         sending.wait_for("depth/front")
         for seq in range(5 * QUEUED):
@@ -93,8 +93,8 @@ def test_the_newest_wait_for_a_reader_of_each_frame() -> None:
     assert seqs[1] + health.received + health.gaps == 5 * QUEUED
 
 
-def test_what_ends_the_thread_is_told_to_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And closing does not wait for it."""
+def test_a_failure_of_the_thread_is_raised_to_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing does not wait for the thread."""
 
     def broken(link: Link) -> None:
         raise OSError("no buffer space")
@@ -106,7 +106,7 @@ def test_what_ends_the_thread_is_told_to_the_reader(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_reader_that_was_never_closed_does_not_keep_its_program() -> None:
-    """Neither of the newest, nor of each frame."""
+    """Neither a reader of the newest frame nor one of each frame."""
     program = (
         "from stream.client.subscriber import Subscriber\n"
         "readers = [Subscriber('tcp://127.0.0.1:9', 'front', latest=latest) for latest in (True, False)]\n"

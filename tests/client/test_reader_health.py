@@ -1,4 +1,4 @@
-"""What a reader is told of its stream."""
+"""The health of a stream as its reader sees it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from stream.client.age import AgeClock
-from stream.client.health import Record
+from stream.client.health import HealthRecord
 from stream.client.subscriber import Subscriber
 from stream.wire.header import Header
 from stream.wire.message import parse
@@ -27,11 +27,11 @@ class Reading:
     every: bool = False
     """All messages are received, not only the newest."""
     now: int = 100 * S
-    record: Record = field(init=False)
+    record: HealthRecord = field(init=False)
 
     def __post_init__(self) -> None:
         clock = AgeClock(lambda: self.now, lambda: EPOCH + self.now)
-        self.record = Record(clock, lambda: self.now, count_rate=self.every)
+        self.record = HealthRecord(clock, lambda: self.now, count_rate=self.every)
 
     def frames(self, count: int, fps: float, *, first: int = 0, step: int = 1, server_id: int = 7) -> None:
         """They come 5 ms old."""
@@ -40,10 +40,10 @@ class Reading:
             self.record.received(header(self.now, first + n * step, server_id), self.now - 1)
 
     def info(self, **data: object) -> None:
-        self.record.told("info/front", data)
+        self.record.announced("info/front", data)
 
     def status(self, **data: object) -> None:
-        self.record.told("status/front", data)
+        self.record.announced("status/front", data)
 
 
 def header(now: int, seq: int, server_id: int) -> Header:
@@ -82,7 +82,7 @@ def test_ten_periods_of_silence_are_death(
 
 
 def test_a_frame_that_waited_is_no_sign_of_life(reading: Reading) -> None:
-    """It was sent long before somebody looked."""
+    """It was sent long before the reader looked."""
     reading.frames(2, 10)
     reading.record.received(header(reading.now, 2, 7), reading.now)
     reading.now += 3 * S
@@ -103,7 +103,7 @@ def test_gaps_and_restarts(reading: Reading) -> None:
 
 
 def test_the_rate_is_the_publishers_where_frames_may_be_overtaken(reading: Reading) -> None:
-    """From its status, while that is fresh; what it says is not trusted to be a number."""
+    """From its status, while that is fresh; its rate is not trusted to be a number."""
     reading.frames(5, 5)
     assert reading.record.snapshot("connected").rate_ok is None
     for declared, sent, verdict in ((10.0, 9.1, True), (10.0, 8.9, False), (10.0, "fast", None), (None, 9.0, None)):
@@ -148,7 +148,7 @@ def sending() -> Iterator[Sending]:
 
 
 def test_health_over_the_wire(sending: Sending) -> None:
-    """The slow topics are read when somebody looks, and a look takes no frame away."""
+    """The JSON topics are read on access, and access to the health takes no frame away."""
     with Subscriber(sending.endpoint, "front") as reader:
         sending.wait_for("depth/front", "info/front", "status/front")
         sending.tell("info/front", {"fps": 10.0, "kind": "metric"})

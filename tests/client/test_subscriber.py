@@ -47,7 +47,7 @@ def test_each_frame_is_read_in_order(sending: Sending) -> None:
 
 
 def test_a_slow_reader_gets_the_newest_frame(sending: Sending) -> None:
-    """Ninety-nine were overtaken, and are counted as gaps; asked again, the same frame is still the newest."""
+    """Ninety-nine were overtaken, and are counted as gaps; in a second call the same frame is still the newest."""
     with Subscriber(sending.endpoint, "front") as reader:
         sending.wait_for("depth/front")
         for seq in range(100):
@@ -65,7 +65,7 @@ def test_a_slow_reader_gets_the_newest_frame(sending: Sending) -> None:
 
 
 def test_the_reader_gives_no_frame_that_is_too_old(sending: Sending) -> None:
-    """It waits for a fresh one as long as a frame may be old, then says what it knows."""
+    """It waits for a fresh one for max_age_ms, and then the error states what is known."""
     with Subscriber(sending.endpoint, "front") as reader:
         sending.wait_for("depth/front", "status/front")
         sending.tell(
@@ -111,7 +111,7 @@ def test_the_wait_for_a_fresh_frame_is_bounded(sending: Sending) -> None:
 
 
 def test_a_reader_of_each_frame_may_ask_for_the_newest(sending: Sending) -> None:
-    """What waits before it is left out, also what there was no room for; that is counted."""
+    """Waiting frames before it are skipped and counted, also those that were dropped for lack of room."""
     with Subscriber(sending.endpoint, "front", latest=False) as reader:
         sending.wait_for("depth/front")
         sending.send(0, age_s=6 * LONG_S)  # too old for read_latest, which may give a frame once more
@@ -150,7 +150,7 @@ def test_an_iteration_ends_when_another_thread_closes(sending: Sending) -> None:
 
 
 def test_a_loop_may_close_its_own_reader(sending: Sending) -> None:
-    """And the with block around it ends as well."""
+    """The with block around it ends as well."""
     with Subscriber(sending.endpoint, "front") as reader:
         sending.wait_for("depth/front")
         sending.send(1)
@@ -203,19 +203,19 @@ def test_a_message_above_the_limit_does_not_end_the_reading(sending: Sending) ->
         sending.wait_for("depth/front")
         sending.send_raw(b"depth/front\0" + b"x" * 2000)
         sending.wait_for_end("depth/front")
-        thread = threading.Thread(target=_send_when_asked, args=(sending, 4))
+        thread = threading.Thread(target=_send_on_subscription, args=(sending, 4))
         thread.start()
         assert reader.read(2 * LONG_S).header.seq == 4
         thread.join()
 
 
-def _send_when_asked(sending: Sending, seq: int) -> None:
+def _send_on_subscription(sending: Sending, seq: int) -> None:
     sending.wait_for("depth/front", seconds=2 * LONG_S)
     sending.send(seq)
 
 
 def test_a_publisher_that_is_started_again_is_read_again(tmp_path: Path) -> None:
-    """Another process at the same address; what it says of itself is believed at once."""
+    """Another process at the same address; its messages are accepted at once."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -250,7 +250,7 @@ def test_it_finds_a_publisher_that_was_away_for_long(sending: Sending) -> None:
         with pytest.raises(StaleFrame):
             reader.read(4.0)
         with Sending(endpoint, server_id=8) as back:
-            thread = threading.Thread(target=_send_when_asked, args=(back, 0))
+            thread = threading.Thread(target=_send_on_subscription, args=(back, 0))
             thread.start()
             assert reader.read(2 * LONG_S).header.server_id == 8
             thread.join()
@@ -261,7 +261,7 @@ def test_it_finds_a_publisher_that_was_away_for_long(sending: Sending) -> None:
     ["", "camera", "tcp://*:5560", "tcp://h", "tcp://h:0", "tcp://h:99999", "udp://h:5", "ipc://", "tcp://a:b@h"],
 )
 def test_an_endpoint_that_is_none_is_one_line(endpoint: str) -> None:
-    """And nothing stays open."""
+    """Nothing stays open."""
     with pytest.raises(UsageError, match=r'^cannot connect to ".*": .*as in tcp://127\.0\.0\.1:5560') as wrong:
         Subscriber(endpoint, "front")
     assert "b@" not in str(wrong.value)

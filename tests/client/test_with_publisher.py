@@ -86,7 +86,7 @@ def test_a_publisher_whose_camera_is_gone_says_so() -> None:
     """The reader's error has the publisher's words in it."""
     settings = PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=100)
     publisher = Publisher(settings)
-    publisher.report(lambda stream: {"camera": "waiting", "trouble": "no camera at /dev/video0"})
+    publisher.set_status_source(lambda stream: {"camera": "waiting", "trouble": "no camera at /dev/video0"})
     with publisher, Subscriber(publisher.endpoints[0], "front") as reader:
         publisher.declare("front", {})
         _until(lambda: bool(reader.health.status))
@@ -98,7 +98,7 @@ def test_a_publisher_whose_camera_is_gone_says_so() -> None:
 
 
 def test_keys_made_by_the_publishers_side_open_the_way(tmp_path: Path) -> None:
-    """Those of `depthstream keys new`; who comes late is told what the stream is, too."""
+    """Keys of `depthstream keys new`; a late reader gets the info of the stream, too."""
     folder = tmp_path / "keys"
     create(folder, "robot")
     keys = ClientKeys.from_folder(folder)

@@ -10,7 +10,7 @@ from stream.core.clock import NS_PER_S, Deadline, Pacer, Stamp
 
 
 class FakeClock:
-    """A monotonic clock that moves when it is told to, or when somebody waits on ``stopping``."""
+    """A monotonic clock that tests move, and that moves by itself during a wait on ``FakeStopping``."""
 
     def __init__(self) -> None:
         self.now_ns = 5 * NS_PER_S
@@ -34,7 +34,7 @@ class FakeStopping(threading.Event):
 
 
 def test_a_deadline_is_shared_not_extended() -> None:
-    """What one waiter used up is gone for the next."""
+    """Time that one wait used is gone for the next."""
     clock = FakeClock()
     deadline = Deadline.after(2.0, clock)
     clock.now_ns += NS_PER_S
@@ -68,7 +68,7 @@ def test_a_pacer_far_behind_starts_over() -> None:
 
 
 def test_a_pacer_says_when_to_stop() -> None:
-    """CancelToken ends a wait and is told at once."""
+    """Setting the event makes ``wait_until`` return False at once."""
     stopping = threading.Event()
     pacer = Pacer(stopping)
     assert pacer.wait_until(0.0)

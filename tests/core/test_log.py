@@ -55,7 +55,7 @@ def test_passwords_are_hidden(text: str, safe: str) -> None:
     ],
 )
 def test_what_a_camera_says_is_fit_for_a_terminal(text: str, line: str) -> None:
-    """One line, without what would move the cursor, turn the text round or fill the screen."""
+    """One line, without characters that move the cursor or reverse the text, and not too long."""
     assert one_line(text) == line
 
 

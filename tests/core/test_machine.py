@@ -1,4 +1,4 @@
-"""What is found out about a computer, from system files written here."""
+"""Probing a machine, from system files that the tests write."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from stream.core.machine import libcuda, look, probe
+from stream.core.machine import libcuda, probe, probe_root
 
 ALLOWED = len(os.sched_getaffinity(0))
 
 
 def test_an_empty_computer_has_one_core_at_least_and_nothing_else(tmp_path: Path) -> None:
-    """What cannot be read counts as absent; the cores are those this process may use."""
-    machine = look(tmp_path)
+    """A file that cannot be read counts as absent; the cores are those this process may use."""
+    machine = probe_root(tmp_path)
     assert machine.cores == ALLOWED
     assert machine.cuda_devices == ()
     assert not machine.avx512_bf16
@@ -39,7 +39,7 @@ def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: 
     folder = tmp_path / "sys/fs/cgroup"
     folder.mkdir(parents=True)
     (folder / "cpu.max").write_text(quota + "\n")
-    assert look(tmp_path).cores == cores
+    assert probe_root(tmp_path).cores == cores
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("-1", ALLOWED), ("100000", 1)])
@@ -49,7 +49,7 @@ def test_older_control_groups_limit_them_too(tmp_path: Path, quota: str, cores: 
     folder.mkdir(parents=True)
     (folder / "cpu.cfs_quota_us").write_text(quota + "\n")
     (folder / "cpu.cfs_period_us").write_text("100000\n")
-    assert look(tmp_path).cores == cores
+    assert probe_root(tmp_path).cores == cores
 
 
 def test_affinity_limits_the_cores() -> None:
@@ -65,7 +65,7 @@ def test_gpus_are_named_by_the_driver(tmp_path: Path) -> None:
         folder = tmp_path / f"proc/driver/nvidia/gpus/0000:0{number}:00.0"
         folder.mkdir(parents=True)
         (folder / "information").write_text(text)
-    assert look(tmp_path).cuda_devices == ("NVIDIA H200", "NVIDIA GPU")
+    assert probe_root(tmp_path).cuda_devices == ("NVIDIA H200", "NVIDIA GPU")
 
 
 DRIVER = """
@@ -91,17 +91,17 @@ def test_the_driver_is_asked_where_the_system_shows_no_gpu(tmp_path: Path, init:
     library = tmp_path / "libcuda.so.1"
     command = ["cc", "-shared", "-fPIC", f"-DINIT={init}", "-x", "c", "-", "-o", str(library)]
     subprocess.run(command, input=DRIVER, text=True, check=True)
-    assert look(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == names
+    assert probe_root(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == names
     (tmp_path / "proc/driver/nvidia/gpus/0").mkdir(parents=True)
     (tmp_path / "proc/driver/nvidia/gpus/0/information").write_text("Model: NVIDIA H200\n")
-    assert look(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == ("NVIDIA H200",)
+    assert probe_root(tmp_path, lambda: ctypes.CDLL(str(library))).cuda_devices == ("NVIDIA H200",)
 
 
 def test_no_driver_means_no_gpu(tmp_path: Path) -> None:
-    """As on most machines that run these tests."""
+    """Most machines that run these tests have no driver."""
     if libcuda() is None:
-        assert look(tmp_path, libcuda).cuda_devices == ()
-    assert look(tmp_path, lambda: None).cuda_devices == ()
+        assert probe_root(tmp_path, libcuda).cuda_devices == ()
+    assert probe_root(tmp_path, lambda: None).cuda_devices == ()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_bfloat16_is_read_from_the_cpu_flags(tmp_path: Path, flags: str, found: 
     """A whole word on the line of flags."""
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: avx512_bf16\n")
-    assert look(tmp_path).avx512_bf16 is found
+    assert probe_root(tmp_path).avx512_bf16 is found
 
 
 def test_the_machine_is_looked_at_once() -> None:
@@ -121,6 +121,6 @@ def test_the_machine_is_looked_at_once() -> None:
 
 
 def test_looking_does_not_load_torch() -> None:
-    """Nor TensorRT: a look costs milliseconds."""
+    """Probing costs milliseconds."""
     code = "import sys; from stream.core.machine import probe; probe(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""A segmenter for tests of what is around one: all of a box's pixels belong to the object. It is exact and quick."""
+"""A stand-in segmenter for tests of the code around it: every pixel of a box belongs to the object."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InteriorOfBox:
 
 @dataclass
 class Interior:
-    """Also keeps what it was asked: the numbers of images and of boxes of each call."""
+    """Records the number of images and of boxes of each call."""
 
     encoded: list[int] = field(default_factory=list)
     decoded: list[list[int]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""boxes/<stream>: what a message says, and that nothing else than WireError comes of anybody's bytes."""
+"""Messages on boxes/<stream>: their content, and that arbitrary bytes raise WireError and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stream.detections.message import LARGEST_BYTES, BoxSet, pack_boxes, parse_boxes
+from stream.detections.message import MAX_MESSAGE_BYTES, BoxSet, pack_boxes, parse_boxes
 from stream.errors import WireError
 from stream.frames import Size
 from stream.objects import Box
@@ -35,7 +35,7 @@ def test_boxes_found_in_a_smaller_image_are_scaled_to_the_cameras() -> None:
 
 
 def test_keys_that_are_not_known_are_left_alone() -> None:
-    """As everywhere on the wire."""
+    """Unknown keys are ignored, as everywhere on the wire."""
     data = {"boxes": [{"box": [0, 0, 5, 5], "track": 7}], "made_by": "me"}
     assert parse_boxes(message(data))[1].boxes == BOXES[1:]
 
@@ -69,11 +69,11 @@ def test_one_box_without_area_does_not_cost_the_others() -> None:
         ({"boxes": [], "width": 640, "height": 0}, "1 to 16384"),
         ({"boxes": [], "width": 640, "height": 1e9}, "1 to 16384"),
         ({"boxes": [], "width": True, "height": True}, "1 to 16384"),
-        ({"boxes": [], "pad": "x" * LARGEST_BYTES}, f"at most {LARGEST_BYTES}"),
+        ({"boxes": [], "pad": "x" * MAX_MESSAGE_BYTES}, f"at most {MAX_MESSAGE_BYTES}"),
     ],
 )
 def test_what_is_malformed_is_refused_in_one_line(data: Any, what: str) -> None:
-    """With what is wrong."""
+    """The error names the fault."""
     with pytest.raises(WireError, match=what) as refused:
         parse_boxes(message(data))
     assert len(str(refused.value)) < 300
@@ -111,8 +111,8 @@ def test_any_bytes_are_boxes_or_an_error_of_ours() -> None:
     assert refused > 2000
 
 
-def test_what_cannot_be_sent_is_said_to_the_detector() -> None:
-    """Not finite, or beyond what is taken."""
+def test_boxes_that_cannot_be_sent_are_an_error() -> None:
+    """Numbers that are not finite, or too many bytes."""
     with pytest.raises(WireError, match="JSON"):
         pack_boxes("front", [Box(0, 0, float("nan"), 5)])
     with pytest.raises(WireError, match="at most"):

@@ -19,9 +19,9 @@ import zmq
 
 from stream.client import link
 from stream.core.clock import Stamp
-from stream.detections.message import LARGEST_BYTES, pack_boxes
+from stream.detections.message import MAX_MESSAGE_BYTES, pack_boxes
 from stream.detections.settings import BoxTopicSettings
-from stream.detections.subscription import CONNECTION_ENDS_BYTES, BoxTopic
+from stream.detections.subscription import MAX_TRANSPORT_BYTES, BoxTopic
 from stream.frames import Frame, Size
 from stream.objects import Box
 
@@ -37,7 +37,7 @@ def frame(camera: str = "front") -> Frame:
 
 
 def until(holds: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
-    """What it was in the end."""
+    """Wait until ``holds()`` is true, and return its value."""
     end = monotonic() + timeout_s
     while not (held := holds()):
         assert monotonic() < end, "it did not happen"
@@ -47,7 +47,7 @@ def until(holds: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
 
 @contextmanager
 def detector(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
-    """A publisher that knows when somebody has subscribed."""
+    """A publisher that notices when a subscriber has connected."""
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.linger, socket.sndhwm = 0, 100_000
         socket.bind(endpoint)
@@ -68,7 +68,7 @@ def subscribed(socket: zmq.Socket[bytes], count: int = 1) -> None:
 
 
 def test_the_newest_set_of_each_stream(tmp_path: Path) -> None:
-    """Scaled to the camera's images; an empty set ends what was before; front is not front2."""
+    """Boxes are scaled to the camera's images; an empty set replaces the last one; front is not front2."""
     endpoint = f"ipc://{tmp_path}/boxes"
     with detector(endpoint) as socket, topic(endpoint, streams=("front", "back")) as boxes:
         subscribed(socket, 2)
@@ -85,7 +85,7 @@ def test_the_newest_set_of_each_stream(tmp_path: Path) -> None:
 
 
 def test_a_set_is_used_until_it_is_too_old(tmp_path: Path) -> None:
-    """By the monotonic clock, from its arrival."""
+    """The age counts from the arrival, by the monotonic clock."""
     endpoint, later = f"ipc://{tmp_path}/boxes", [0]
     clock = lambda: monotonic_ns() + later[0]  # noqa: E731
     with detector(endpoint) as socket, topic(endpoint, max_age_ms=30_000, now_ns=clock) as boxes:
@@ -98,11 +98,13 @@ def test_a_set_is_used_until_it_is_too_old(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_malformed_is_counted_and_said_once_a_second(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_messages_are_counted_and_logged_once_a_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Good boxes before and after are taken; the log stays short."""
     endpoint = f"ipc://{tmp_path}/boxes"
     head = b"boxes/front".ljust(64, b"\0")
-    bad = [head + text for text in (b"", b"{", b"[]", b'{"boxes": 3}', b"\xff", b"x" * LARGEST_BYTES)] * 50
+    bad = [head + text for text in (b"", b"{", b"[]", b'{"boxes": 3}', b"\xff", b"x" * MAX_MESSAGE_BYTES)] * 50
     with caplog.at_level(logging.WARNING), detector(endpoint) as socket, topic(endpoint) as boxes:
         subscribed(socket)
         socket.send(pack_boxes("front", [BOX]))
@@ -110,7 +112,7 @@ def test_what_is_malformed_is_counted_and_said_once_a_second(tmp_path: Path, cap
         start = monotonic()
         for number, message in enumerate(bad, 1):
             socket.send(message)
-            until(lambda number=number: boxes.refusals.counts().get("malformed messages") == number)
+            until(lambda number=number: boxes.rejections.counts().get("malformed messages") == number)
         assert boxes(frame()) == (BOX,)
         socket.send(pack_boxes("front", [BOX, BOX]))
         until(lambda: boxes.sets == 2)
@@ -126,7 +128,7 @@ def test_a_message_beyond_all_bounds_ends_the_connection_and_it_comes_back(tmp_p
     endpoint = f"ipc://{tmp_path}/boxes"
     with detector(endpoint) as socket, topic(endpoint) as boxes:
         subscribed(socket)
-        socket.send(b"boxes/front".ljust(CONNECTION_ENDS_BYTES + 64, b"\0"))
+        socket.send(b"boxes/front".ljust(MAX_TRANSPORT_BYTES + 64, b"\0"))
         subscribed(socket, 2)  # the end of the subscription, and a new one
         socket.send(pack_boxes("front", [BOX]))
         until(lambda: boxes.sets == 1)
@@ -134,7 +136,7 @@ def test_a_message_beyond_all_bounds_ends_the_connection_and_it_comes_back(tmp_p
 
 
 def test_a_flood_from_one_detector_does_not_keep_another_away(tmp_path: Path) -> None:
-    """And the set that counts is one of the newest, not one that waited."""
+    """The set in use is one of the newest, not one that waited."""
     loud, quiet = f"ipc://{tmp_path}/loud", f"ipc://{tmp_path}/quiet"
     with detector(loud) as flood, detector(quiet) as socket, topic(loud, quiet, streams=("a", "b")) as boxes:
         subscribed(flood, 2)
@@ -172,7 +174,7 @@ def test_a_detector_in_another_process_comes_goes_and_comes_back(tmp_path: Path)
             program = start()
             try:
                 assert until(lambda: boxes(frame()))[0].x1 in (5, 9)
-                until(lambda: boxes.refusals.counts().get("malformed messages", 0) > 1)
+                until(lambda: boxes.rejections.counts().get("malformed messages", 0) > 1)
             finally:
                 program.kill()
                 program.wait()
@@ -180,7 +182,7 @@ def test_a_detector_in_another_process_comes_goes_and_comes_back(tmp_path: Path)
 
 
 def test_a_detector_that_is_not_there_costs_nothing() -> None:
-    """And closing does not wait for it."""
+    """Closing does not wait for it."""
     with topic("tcp://127.0.0.1:1", ABSENT) as boxes:
         assert boxes(frame()) == ()
 
@@ -208,8 +210,8 @@ def test_it_can_be_opened_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_than_anybody_can_read_does_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where so many wait that there is no end in sight the connection is made anew; then the newest set counts."""
-    monkeypatch.setattr(link, "MOST_WAITING", 50)
+    """If the waiting messages never end, the connection is made anew; then the newest set is used."""
+    monkeypatch.setattr(link, "MAX_WAITING", 50)
     endpoint = f"ipc://{tmp_path}/boxes"
     with detector(endpoint) as socket, topic(endpoint) as boxes:
         subscribed(socket)

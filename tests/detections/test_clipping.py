@@ -1,4 +1,4 @@
-"""Boxes from anywhere: what is segmented, what is dropped, and why."""
+"""Clipping: which boxes are segmented, which are dropped, and why."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from stream.core.clock import Stamp
-from stream.detections.clipping import fit
-from stream.detections.detectors import FixedBoxes, all_of
-from stream.detections.rejections import Refusals
+from stream.detections.clipping import clip_boxes
+from stream.detections.detectors import FixedBoxes, combine_detectors
+from stream.detections.rejections import Rejections
 from stream.detections.settings import BoxSettings, BoxTopicSettings
 from stream.errors import SettingsError, UsageError
 from stream.frames import Frame, Size
@@ -25,14 +25,14 @@ def frame(camera: str = "front", size: Size = SIZE) -> Frame:
 
 
 def test_a_box_inside_is_left_as_it_is() -> None:
-    """Also one of the whole image, and one of a single pixel."""
+    """This includes a box of the whole image, and one of a single pixel."""
     boxes = (Box(1.5, 2, 60, 40, "cup", 0.25), Box(0, 0, 64, 48), Box(63, 47, 64, 48))
-    assert fit(boxes, SIZE, 10) == (boxes, {})
+    assert clip_boxes(boxes, SIZE, 10) == (boxes, {})
 
 
 def test_a_box_is_cut_at_the_edges() -> None:
-    """What is outside has no pixels."""
-    ((cut,), dropped) = fit([Box(-30, -1e9, 20, 1e9, "wall", 1)], SIZE, 10)
+    """A box outside the image has no pixels."""
+    ((cut,), dropped) = clip_boxes([Box(-30, -1e9, 20, 1e9, "wall", 1)], SIZE, 10)
     assert cut == Box(0, 0, 20, 48, "wall", 1)
     assert not dropped
 
@@ -54,35 +54,35 @@ def test_a_box_is_cut_at_the_edges() -> None:
 def test_a_box_without_pixels_is_dropped_with_its_reason(sides: tuple[float, ...], reason: str) -> None:
     """The others of the image stay."""
     good = Box(1, 1, 9, 9)
-    assert fit([Box(*sides), good], SIZE, 10) == ((good,), {reason: 1})
+    assert clip_boxes([Box(*sides), good], SIZE, 10) == ((good,), {reason: 1})
 
 
 def test_thousands_of_boxes_are_a_bounded_batch() -> None:
-    """The first ones; what could not be segmented anyway takes nobody's place."""
+    """The first ones are kept; unusable boxes do not count towards the limit."""
     boxes = [Box(5, 5, 1, 1), *(Box(number % 50, 0, number % 50 + 5, 9) for number in range(5000))]
-    kept, dropped = fit(boxes, SIZE, 7)
+    kept, dropped = clip_boxes(boxes, SIZE, 7)
     assert kept == tuple(boxes[1:8])
     assert dropped == {"inverted": 1, "too many": 4993}
 
 
 def test_labels_and_scores_can_be_printed_and_sent() -> None:
     """Control characters, half a surrogate pair, no end, and a score that is no number."""
-    ((box,), _) = fit([Box(0, 0, 9, 9, f"a\x1b[2J\n\ud800{'x' * 100}", math.nan)], SIZE, 1)
+    ((box,), _) = clip_boxes([Box(0, 0, 9, 9, f"a\x1b[2J\n\ud800{'x' * 100}", math.nan)], SIZE, 1)
     assert box.label == f"a [2J ?{'x' * 57}"
     assert box.score is None
 
 
 def test_what_is_no_box_is_the_detectors_mistake() -> None:
-    """Said with what came instead."""
+    """The error names the type that came instead."""
     not_a_box: Any = (0, 0, 9, 9)
     with pytest.raises(UsageError, match=r"tuple instead of stream\.objects\.Box: \(0, 0, 9, 9\)"):
-        fit([not_a_box], SIZE, 1)
+        clip_boxes([not_a_box], SIZE, 1)
 
 
 def test_fixed_boxes_belong_to_their_camera() -> None:
-    """And detectors are asked one after another."""
+    """Detectors are called one after another."""
     left, seen = Box(0, 0, 9, 9), Box(1, 1, 5, 5)
-    detect = all_of([FixedBoxes({"left": [left]}), lambda frame: [seen]])
+    detect = combine_detectors([FixedBoxes({"left": [left]}), lambda frame: [seen]])
     assert detect(frame("left")) == [left, seen]
     assert detect(frame("right")) == [seen]
 
@@ -121,14 +121,14 @@ def test_an_endpoint_that_is_none_is_refused_in_the_config(endpoint: str) -> Non
         BoxTopicSettings.model_validate({"connect": [endpoint]})
 
 
-def test_refusals_are_counted_all_and_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+def test_all_rejections_are_counted_and_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     """The next line says how many were silent."""
     now = [0]
-    refusals = Refusals(lambda: now[0])
+    rejections = Rejections(lambda: now[0])
     for number in range(100):
-        refusals.add("empty", f"number {number}", 2)
+        rejections.add("empty", f"number {number}", 2)
     assert [record.message for record in caplog.records] == ["number 0"]
     now[0] = 1_000_000_000
-    refusals.add("inverted", "the last")
+    rejections.add("inverted", "the last")
     assert caplog.records[-1].message == "the last (and 198 before it)"
-    assert refusals.counts() == {"empty": 200, "inverted": 1}
+    assert rejections.counts() == {"empty": 200, "inverted": 1}

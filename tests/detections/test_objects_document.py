@@ -1,4 +1,4 @@
-"""docs/objects.md says what is so: its programs run, in processes of their own, and its tables name every key."""
+"""docs/how-to/objects.md is right: its programs run, in processes of their own, and its tables name every key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.detections.interior import Interior, depth_map_of, interior
 from tests.detections.test_box_subscription import frame, until
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "objects.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "how-to" / "objects.md").read_text(encoding="utf-8")
 DETECTOR, IN_PYTHON, READER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -40,7 +40,7 @@ def command(program: str, replaced: str, by: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_documents_detector_and_reader_work_with_the_pipeline(tmp_path: Path) -> None:
-    """Three processes: a detector, the pipeline, a reader; the reader's lines are what was found."""
+    """Three processes: a detector, the pipeline and a reader, whose lines list the objects."""
     where = {name: f"ipc://{tmp_path}/{name}" for name in ("boxes", "depth")}
     data = {
         "pipeline": "objects",

@@ -77,7 +77,7 @@ class Graph:
 
 
 class Cuda:
-    """A device that does everything at once and keeps a list of what it was asked."""
+    """A device that does everything at once and keeps a list of the calls that it received."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

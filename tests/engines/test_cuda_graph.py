@@ -13,7 +13,7 @@ from torch import Tensor
 from stream.engines.batch_sizes import batch_sizes
 from stream.engines.cuda_graph import MAX_SIZES, WARM_UP_RUNS, CudaGraphEngine
 from stream.engines.eager import EagerEngine
-from stream.engines.streams import captured, own_stream
+from stream.engines.streams import capture_graph, dedicated_stream
 from stream.errors import EngineError
 from stream.frames import Size
 from tests.engines.cuda_stand_in import POOL, Cuda, Stream
@@ -125,18 +125,18 @@ def test_a_capture_that_cannot_be_ended_leaves_the_thread_on_its_stream(cuda: Cu
         graphs_of(cuda).prepare(SIZE)
     assert cuda.current_stream() is cuda.default
     cuda.failing = False
-    with captured(torch.cuda.CUDAGraph(), own_stream(CPU)):
+    with capture_graph(torch.cuda.CUDAGraph(), dedicated_stream(CPU)):
         assert cuda.current_stream() is not cuda.default
 
 
 def test_a_stream_is_nobody_elses(cuda: Cuda) -> None:
     """Also after torch has given out all that it has; one that was given back may come again."""
-    kept = [own_stream(CPU) for _ in range(10)]
+    kept = [dedicated_stream(CPU) for _ in range(10)]
     for _ in range(3 * POOL - len(kept)):
-        own_stream(CPU)
-    kept += [own_stream(CPU) for _ in range(10)]
+        dedicated_stream(CPU)
+    kept += [dedicated_stream(CPU) for _ in range(10)]
     assert len({stream.cuda_stream for stream in kept}) == 20
-    more = [own_stream(CPU) for _ in range(POOL)]  # too many: better than none
+    more = [dedicated_stream(CPU) for _ in range(POOL)]  # too many: better than none
     assert all(isinstance(stream, Stream) for stream in more)
 
 

@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from stream.engines import onnx_export
 from stream.engines.onnx_export import INPUT, OPSET, export_onnx
-from stream.engines.precision import InHalf, Precision, fold_batch_norm
+from stream.engines.precision import HalfPrecision, Precision, fold_batch_norm
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.models.catalog import find
 from stream.models.networks import build
 from stream.models.weights import load_into, random_state
+from tests.engines.conftest import EXPORT_SIZE, OnnxOf
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -93,10 +94,9 @@ def float_types(content: bytes) -> dict[str, set[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "midas_small"])
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("fp16", 0.05)])
-def test_onnxruntime_gives_what_torch_gives(name: str, precision: Precision, bound: float) -> None:
+def test_onnxruntime_gives_what_torch_gives(onnx_of: OnnxOf, name: str, precision: Precision, bound: float) -> None:
     """Mean difference over the mean deviation of the depth, with batches of one, three and five."""
-    network, size = network_of(name), Size(128, 256)
-    content = export_onnx(network, size, precision=precision)
+    network, size, content = network_of(name), EXPORT_SIZE, onnx_of(name, precision)
     for batch in (1, 3, 5):
         pixels = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
         with torch.inference_mode():
@@ -156,8 +156,8 @@ def test_a_part_in_float32_holds_what_half_cannot() -> None:
 
     large = nn.Sequential(Large())
     x = torch.full((1, 3), 8.0)
-    assert InHalf(copy.deepcopy(large))(x).isinf().all()
-    torch.testing.assert_close(InHalf(large, ["0"])(x), x * x)
+    assert HalfPrecision(copy.deepcopy(large))(x).isinf().all()
+    torch.testing.assert_close(HalfPrecision(large, ["0"])(x), x * x)
 
 
 def test_mixed_precision_needs_to_know_which_parts(small: nn.Module) -> None:
@@ -234,7 +234,7 @@ def test_names_must_be_as_many_as_tensors(small: nn.Module) -> None:
 
 
 def test_a_network_too_large_for_a_file_is_refused_at_once() -> None:
-    """Counted, not exported: here not even its weights exist. Half of it would fit."""
+    """The size is counted, not exported: here not even its weights exist. In half precision it would fit."""
     with torch.device("meta"):
         large = nn.Linear(1 << 15, (1 << 14) + 1)
     with pytest.raises(EngineError, match=r"Linear in fp32 does not fit.*have 2\.1 GB; use precision \"fp16\", or"):
@@ -251,6 +251,6 @@ def test_what_protobuf_finds_too_large_is_our_error(small: nn.Module, monkeypatc
     def too_large(model: object) -> bytes:
         raise EncodeError("Failed to serialize proto")
 
-    monkeypatch.setattr(onnx_export, "_written", too_large)
+    monkeypatch.setattr(onnx_export, "_serialize", too_large)
     with pytest.raises(EngineError, match=r"Small in fp32 does not fit.*protobuf says: Failed to serialize proto"):
         export_onnx(small, Size(8, 8))

@@ -1,4 +1,4 @@
-"""Several engines as one: the right one for each size, opened once, beside the images, all closed."""
+"""Several engines as one: the right one for each size, opened once and in the background, all closed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def factor(engines: EnginesBySize, size: Size) -> float:
 
 
 def worked_off(engines: EnginesBySize) -> None:
-    """Until the thread beside has nothing to do."""
+    """Wait until the background thread has nothing to do."""
     thread = engines._thread
     assert thread is not None
     thread.join(10)
@@ -87,7 +87,7 @@ def test_each_size_has_its_engine_and_each_is_opened_once() -> None:
 
 
 def test_the_first_images_of_a_new_size_wait_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """While its engine is being judged they run in float32, other sizes as ever; then it takes over. A line each."""
+    """While its engine is judged, images run in float32; then it takes over; each step is logged."""
     judged, asked = threading.Event(), []
 
     def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
@@ -150,7 +150,7 @@ def test_an_engine_is_used_when_it_is_prepared_and_no_sooner() -> None:
 
 
 def test_sizes_that_come_together_are_opened_one_after_the_other() -> None:
-    """By one thread; a size that is prepared for meanwhile waits its turn, and is opened once."""
+    """One thread opens them; a size that is prepared meanwhile waits its turn and is opened once."""
     go, asked, at_once = threading.Event(), [], [0, 0]
 
     def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
@@ -175,7 +175,7 @@ def test_sizes_that_come_together_are_opened_one_after_the_other() -> None:
 
 
 def test_closing_ends_what_is_being_opened() -> None:
-    """Ctrl-C does not wait for a judge that takes minutes, and what waits behind is not begun."""
+    """Ctrl-C does not wait for the gate, which takes minutes, and sizes that wait behind are not started."""
     begun, asked = threading.Event(), []
 
     def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
@@ -198,7 +198,7 @@ def test_closing_ends_what_is_being_opened() -> None:
 
 
 def test_a_program_that_closes_nothing_ends_all_the_same() -> None:
-    """The thread is told at the interpreter's end, and waited for; a process of its own here."""
+    """The thread is cancelled and joined at the interpreter's exit; this test starts a process for it."""
     code = """
 import threading, torch
 from tests.engines.test_per_size import WIDE, engines_of, factor
@@ -219,7 +219,7 @@ print("answered", flush=True)
 
 @pytest.mark.parametrize("error", [EngineError("made for another card"), ValueError("a mistake of ours")])
 def test_an_engine_that_does_not_open_costs_one_line(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """Its images stay in float32, and those of other sizes get theirs."""
+    """Its images stay in float32, and images of other sizes get their engines."""
 
     def open_for(size: Size, stopping: CancelToken) -> EagerEngine:
         if size == WIDE:
@@ -279,9 +279,9 @@ def test_at_most_eight_sizes_have_engines(caplog: pytest.LogCaptureFixture) -> N
 def test_closing_closes_everything_and_ends_it() -> None:
     """Also what was opened and then not used for any size; opening again after that is an error."""
     used, unused, between = Closing(1), Closing(2), Closing(3)
-    spare = LazyEngine(lambda: unused)
-    assert spare() is spare()
-    others = [spare, LazyEngine(lambda: pytest.fail("never asked for"))]
+    shared = LazyEngine(lambda: unused)
+    assert shared() is shared()
+    others = [shared, LazyEngine(lambda: pytest.fail("never asked for"))]
     engines = EnginesBySize("net", 1, lambda size, stopping: used, LazyEngine(lambda: between), others)
     engines.infer(pixels=torch.zeros(1, 3, *WIDE))
     worked_off(engines)

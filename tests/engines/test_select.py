@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from stream.core.machine import Machine
+from stream.core.optional import install_command
 from stream.engines.cpu_setup import keep_freed_memory
 from stream.engines.select import Choice, default_threads, select
 from stream.errors import SettingsError
@@ -37,8 +39,8 @@ def test_a_small_network_runs_on_one_thread(cores: int) -> None:
 
 
 @pytest.mark.parametrize("parameters", [MIDAS, TINY])
-def test_throughput_gives_each_thread_a_image(parameters: int) -> None:
-    """As many lanes as cores, one thread each; a number that was asked for is the number of lanes."""
+def test_throughput_gives_each_thread_an_image(parameters: int) -> None:
+    """As many lanes as cores, one thread each; a configured number of threads is the number of lanes."""
     many = select(machine(4), ModelSettings(layout="throughput"), parameters)
     assert (many.lanes, many.threads) == (4, 1)
     assert "4 images at a time" in many.reason
@@ -49,12 +51,12 @@ def test_throughput_gives_each_thread_a_image(parameters: int) -> None:
 def test_threads_that_were_asked_for_are_used() -> None:
     """Even where they are more than there are cores: the person may know better."""
     choice = select(machine(2), ModelSettings(threads=5), TINY)
-    assert choice == Choice("torchscript", 1, 5, "torchscript on the CPU, 5 threads as asked for: no NVIDIA GPU here")
+    assert choice == Choice("torchscript", 1, 5, "torchscript on the CPU, 5 threads as configured: no NVIDIA GPU here")
 
 
 @pytest.mark.parametrize(("engine", "chosen"), [("auto", "cuda_graph"), ("cuda", "cuda"), ("cuda_graph", "cuda_graph")])
 def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
-    """The fastest way unless another is asked for; the line names the card."""
+    """The fastest engine unless another is configured; the reason names the GPU."""
     choice = select(machine(2, "NVIDIA H200"), ModelSettings.model_validate({"engine": engine}), MIDAS)
     why = "the fastest there is here" if engine == "auto" else f'model.engine = "{engine}"'
     assert (choice.engine, choice.reason) == (chosen, f"{chosen} on NVIDIA H200, fp32: {why}")
@@ -82,7 +84,7 @@ def test_a_gpu_that_torch_can_use_is_used(engine: str, chosen: str) -> None:
 def test_tensorrt_goes_first_where_its_engines_are(
     engine: str, installed: bool, built: bool, precision: str, chosen: str
 ) -> None:
-    """ "auto" takes it only if engines were built; asked for by name it builds them itself."""
+    """ "auto" takes it only if engines were built; "tensorrt" builds them itself."""
     here = replace(machine(2, "NVIDIA H200"), tensorrt=installed)
     settings = ModelSettings.model_validate({"engine": engine, "precision": precision})
     choice = select(here, settings, MIDAS, built=built)
@@ -91,16 +93,16 @@ def test_tensorrt_goes_first_where_its_engines_are(
 
 
 def test_tensorrt_that_was_asked_for_and_is_not_installed_is_an_error() -> None:
-    """With what to install; and without a GPU that is what is said."""
+    """The error says what to install; without a GPU it says that instead."""
     settings = ModelSettings(engine="tensorrt")
-    with pytest.raises(SettingsError, match=r'engine = "tensorrt": .*pip install "depthstream\[tensorrt\]"'):
+    with pytest.raises(SettingsError, match=f'engine = "tensorrt": .*{re.escape(install_command("tensorrt"))}'):
         select(machine(2, "NVIDIA H200"), settings, MIDAS)
     with pytest.raises(SettingsError, match=r'engine = "tensorrt": no NVIDIA GPU here'):
         select(replace(machine(2), tensorrt=True), settings, MIDAS, built=True)
 
 
 def test_a_gpu_that_is_not_used_is_mentioned() -> None:
-    """Nobody should wonder why the fan is silent."""
+    """The reason says why the GPU is idle."""
     reason = select(machine(2, "NVIDIA H200", torch_version="2.13.0+cpu"), ModelSettings(), MIDAS).reason
     assert reason == (
         "torchscript on the CPU, 2 threads on 2 cores: "

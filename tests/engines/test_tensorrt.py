@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from stream.engines.tensorrt.api import Errors, Flavour, TensorRT
+from stream.engines.tensorrt.api import ErrorLog, Flavour, TensorRT
 from stream.engines.tensorrt.build import Profile
-from stream.engines.tensorrt.engine import TensorRTEngine, batch_sizes, checked, padded
+from stream.engines.tensorrt.engine import TensorRTEngine, batch_sizes, check_pixels, padded_batch
 from stream.errors import EngineError, OutOfDeviceMemory
 from stream.frames import Size
 from tests.engines.cuda_stand_in import Cuda
@@ -31,10 +31,10 @@ CPU = torch.device("cpu")
     [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (4, (1, 2, 4)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
 )
 def test_powers_of_two_and_the_largest_batch_are_captured(most: int, sizes: tuple[int, ...]) -> None:
-    """A batch in between is filled up to the next one, which wastes less than half of it."""
+    """A batch in between is padded to the next one, which wastes less than half of that."""
     assert batch_sizes(most) == sizes
     for n in range(1, most + 1):
-        assert n <= padded(n, sizes) < 2 * n or padded(n, sizes) == n
+        assert n <= padded_batch(n, sizes) < 2 * n or padded_batch(n, sizes) == n
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_powers_of_two_and_the_largest_batch_are_captured(most: int, sizes: tupl
 def test_what_the_engine_was_not_built_for_is_refused(inputs: dict[str, torch.Tensor], message: str) -> None:
     """Also an image on another device: TensorRT would read whatever is at that address."""
     with pytest.raises(EngineError, match=message):
-        checked(inputs, PROFILE, CPU, "tiny")
+        check_pixels(inputs, PROFILE, CPU, "tiny")
 
 
 def test_what_it_was_built_for_is_taken() -> None:
     """From one image to the most."""
     for n in (1, 5):
         pixels = torch.zeros(n, 3, 4, 6)
-        assert checked({"pixels": pixels}, PROFILE, CPU, "tiny") is pixels
+        assert check_pixels({"pixels": pixels}, PROFILE, CPU, "tiny") is pixels
 
 
 class Device:
@@ -182,7 +182,7 @@ class Card:
             DataType=SimpleNamespace(FLOAT="float32"),
             DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
         )
-        self.trt = TensorRT(module, flavour, "0", None, Errors())
+        self.trt = TensorRT(module, flavour, "0", None, ErrorLog())
 
     def _context(self, *options: Any) -> Context | None:
         assert [option.dynamic_shapes_kernel_specialization_strategy for option in options] in ([], ["eager"])
@@ -228,7 +228,7 @@ def test_a_batch_is_filled_up_run_and_cut_again(card: Card) -> None:
 
 
 def test_everything_that_the_engine_gives_comes_back_by_its_name(card: Card) -> None:
-    """Beside depth one number an image, in slots of its own like depth; a shape that is open is refused."""
+    """One number per image besides depth, in a result buffer of its own; a dynamic shape is refused."""
     engine = card.open()
     first, second = torch.randn(3, 3, 4, 6), torch.randn(2, 3, 4, 6)
     results = [engine.infer(pixels=pixels) for pixels in (first, second)]
@@ -258,8 +258,8 @@ def test_each_batch_size_has_a_context_and_a_graph_of_its_own(card: Card) -> Non
 
 
 def test_results_stay_while_the_next_ones_are_made(card: Card) -> None:
-    """Two of three slots: the third call after takes the first one's place."""
-    engine = card.open(slots=3)
+    """Two of three result buffers: the third call after takes the first one's place."""
+    engine = card.open(result_buffers=3)
     images = [torch.randn(2, 3, 4, 6) for _ in range(3)]
     results = [engine.infer(pixels=pixels)["depth"] for pixels in images]
     for pixels, result in zip(images, results, strict=True):
@@ -321,10 +321,10 @@ def test_rtx_compiles_for_the_shape_and_keeps_what_it_compiled(
     assert file.read_bytes() == b"kernels"
     with caplog.at_level(logging.INFO, "stream.engines"):
         card.open(runtime_cache=file)
-        assert "of no use here" not in caplog.text
+        assert "not usable here" not in caplog.text
         file.write_bytes(b"of another card")
         card.open(runtime_cache=file)
-    assert "of no use here" in caplog.text
+    assert "not usable here" in caplog.text
 
 
 def test_rtx_runs_where_nothing_can_be_kept(
@@ -344,7 +344,7 @@ def test_rtx_runs_where_nothing_can_be_kept(
 def test_rtx_says_itself_what_cannot_be_captured(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Asked before, because a capture that breaks off is no clean thing."""
+    """Checked before, because a capture that fails leaves an unclean state."""
     card = on_stand_in(Card("tensorrt_rtx"), monkeypatch)
     monkeypatch.setattr(Context, "is_stream_capturable", lambda self, stream: False)
     card.open().infer(pixels=torch.zeros(1, 3, 4, 6))
@@ -369,7 +369,7 @@ def test_an_engine_for_another_machine_or_size_is_refused(card: Card) -> None:
 
 
 def test_failures_are_ours(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No room is told apart: a smaller batch may fit."""
+    """Out of memory is an error of its own: a smaller batch may fit."""
     engine = card.open(graphs=False)
     pixels = torch.zeros(1, 3, 4, 6)
     engine.infer(pixels=pixels)

@@ -62,7 +62,7 @@ def test_every_name_is_in_the_installed_package() -> None:
 
 def test_every_name_in_the_code_is_listed() -> None:
     """Whatever attribute the code touches that some class of TensorRT has is listed, and so is every class."""
-    tables: list[Members] = [listed.NAMES, *listed.OWN_NAMES.values()]
+    tables: list[Members] = [listed.NAMES, *listed.FLAVOUR_NAMES.values()]
     names = {name for table in tables for members in table.values() for name in members}
     classes = {owner for table in tables for owner in table}
     theirs = {name for file in RELEASES for members in members_of(file).values() for name in members}
@@ -77,7 +77,7 @@ def test_without_any_tensorrt_the_error_says_what_to_install(monkeypatch: pytest
     """Both extras are named."""
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    with pytest.raises(MissingPackage, match=r"depthstream\[tensorrt\].*depthstream\[tensorrt-rtx\]"):
+    with pytest.raises(MissingPackage, match=r'pip install .*"tensorrt>=.*pip install .*"tensorrt-rtx>='):
         api.load.__wrapped__()
 
 
@@ -123,7 +123,7 @@ def test_the_driver_is_read_from_the_system(tmp_path: Path, text: str | None, ex
 
 def test_complaints_are_one_line_and_then_forgotten() -> None:
     """The first one is the cause."""
-    errors = api.Errors()
+    errors = api.ErrorLog()
     errors.add("no room:\n  40 MiB")
     errors.add("so it failed")
     assert errors.take() == "no room: 40 MiB"

@@ -17,17 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from stream.engines.onnx_export import Precision, export_onnx
-from stream.engines.tensorrt import api
+from stream.engines.tensorrt import api, request
 from stream.engines.tensorrt.api import Gpu, TensorRT
 from stream.engines.tensorrt.build import PORTABLE, Profile, build, rtx_targets
-from stream.engines.tensorrt.execution import deserialized
-from stream.engines.tensorrt.request import BuildRequest, find, make
+from stream.engines.tensorrt.execution import deserialize
+from stream.engines.tensorrt.request import BuildRequest, build_and_store, find_exact
 from stream.engines.tensorrt.store import EngineStore
 from stream.errors import EngineError, MissingPackage
 from stream.frames import Size
 from stream.models.catalog import find as find_model
 from stream.models.networks import build as build_network
 from stream.models.weights import load_into, random_state
+from tests.engines.conftest import EXPORT_SIZE, OnnxOf
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -77,16 +78,26 @@ def deep_onnx() -> bytes:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize(("name", "megabytes"), [("tiny", (1.8, 8)), ("midas_small", (33, 90))])
 def test_our_networks_become_engines(
-    trt: TensorRT, tmp_path: Path, name: str, megabytes: tuple[float, float], precision: Precision
+    trt: TensorRT,
+    tmp_path: Path,
+    onnx_of: OnnxOf,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    megabytes: tuple[float, float],
+    precision: Precision,
 ) -> None:
-    """From the module to a file in the store, for batches of one to four; then it is found without exporting."""
-    network, store, gpu = build_network(name), EngineStore(tmp_path), api.gpu()
+    """From the module to a file in the store, for batches of one to four; then it is found without exporting.
+
+    The export, whose bytes are the same every time, is the one that test_onnx_export compares with torch.
+    """
+    monkeypatch.setattr(request, "export_onnx", lambda *_, **__: onnx_of(name, precision))
+    network, store, gpu = build_network(name), EngineStore(tmp_path), api.current_gpu()
     load_into(network, random_state(find_model(name)))
-    order = BuildRequest(name, {"weights": "random"}, Profile(Size(128, 256), 4, 4), precision)
-    assert find(order, store, trt, gpu) is None
-    engine = make(order, network, store, trt, gpu)
+    order = BuildRequest(name, {"weights": "random"}, Profile(EXPORT_SIZE, 4, 4), precision)
+    assert find_exact(order, store, trt, gpu) is None
+    engine = build_and_store(order, network, store, trt, gpu)
     assert megabytes[0] * 1e6 < engine.size_bytes < megabytes[1] * 1e6
-    assert find(order, store, trt, gpu) == engine
+    assert find_exact(order, store, trt, gpu) == engine
     plan = engine.read()
     assert plan is not None
     assert len(plan) == engine.size_bytes
@@ -106,10 +117,10 @@ class Two(nn.Module):
 def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: Path) -> None:
     """Their names are part of what it was made from; a file without one of them is refused."""
     order = BuildRequest("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
-    store, gpu = EngineStore(tmp_path), api.gpu()
-    engine = make(order, Two(), store, trt, gpu)
+    store, gpu = EngineStore(tmp_path), api.current_gpu()
+    engine = build_and_store(order, Two(), store, trt, gpu)
     assert engine.source["outputs"] == "depth fov_deg"
-    assert find(order, store, trt, gpu) == engine
+    assert find_exact(order, store, trt, gpu) == engine
     onnx = export_onnx(Two(), SIZE, outputs=("depth", "fov_deg"))
     with pytest.raises(EngineError, match="must have: pixels, depth; it has: pixels, depth, fov_deg"):
         build(trt, onnx, Profile(SIZE, 1, 1))
@@ -117,18 +128,18 @@ def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: P
 
 def test_progress_grows_and_names_what_is_being_done(trt: TensorRT, onnx: bytes) -> None:
     """From a thread of the build's own."""
-    told: list[tuple[int, int, str, str]] = []
+    reported: list[tuple[int, int, str, str]] = []
     build(
         trt,
         onnx,
         Profile(SIZE, 4, 2),
-        progress=lambda step, total, phase: told.append((step, total, phase, threading.current_thread().name)),
+        progress=lambda step, total, phase: reported.append((step, total, phase, threading.current_thread().name)),
     )
-    steps = [step for step, *_ in told]
+    steps = [step for step, *_ in reported]
     assert steps == sorted(steps)
-    assert 0 < steps[0] < steps[-1] <= told[0][1]
-    assert all(phase for _, _, phase, _ in told)
-    assert threading.main_thread().name not in {thread for *_, thread in told}
+    assert 0 < steps[0] < steps[-1] <= reported[0][1]
+    assert all(phase for _, _, phase, _ in reported)
+    assert threading.main_thread().name not in {thread for *_, thread in reported}
 
 
 def test_ctrl_c_ends_the_build_within_a_few_steps(trt: TensorRT, deep_onnx: bytes) -> None:
@@ -184,7 +195,7 @@ def test_an_operation_that_tensorrt_does_not_know_is_named(trt: TensorRT, onnx: 
 @pytest.mark.parametrize("profile", [Profile(Size(64, 64), 1, 1), Profile(SIZE, 2, 3), Profile(SIZE, 0, 0)])
 def test_a_profile_that_the_network_does_not_take_is_refused(trt: TensorRT, onnx: bytes, profile: Profile) -> None:
     """Another size, and batches that contradict each other."""
-    with pytest.raises(EngineError, match="an engine was asked for with"):
+    with pytest.raises(EngineError, match="an engine was requested with"):
         build(trt, onnx, profile)
 
 
@@ -221,34 +232,34 @@ def test_rtx_builds_for_a_card_that_is_not_here(trt: TensorRT, tmp_path: Path) -
     only_rtx(trt)
     store, order = EngineStore(tmp_path), BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     ada = Gpu("8.9", "580.65.06")
-    portable = make(order, Small(), store, trt, None)
+    portable = build_and_store(order, Small(), store, trt, None)
     assert portable.recipe.compute_capability == PORTABLE
-    assert find(order, store, trt, ada) == portable
-    named = make(order, Small(), store, trt, ada)
+    assert find_exact(order, store, trt, ada) == portable
+    named = build_and_store(order, Small(), store, trt, ada)
     assert (named.recipe.compute_capability, named.recipe.driver) == ("8.9", "580.65.06")
-    assert find(order, store, trt, ada) == named
-    assert find(order, store, trt, Gpu("8.6", "580.65.06")) == portable
+    assert find_exact(order, store, trt, ada) == named
+    assert find_exact(order, store, trt, Gpu("8.6", "580.65.06")) == portable
 
 
 @NO_GPU
 def test_rtx_falls_back_to_a_portable_engine(trt: TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A card without a name is asked for as the current one; without a driver that must fail."""
+    """For a GPU without a name, "CURRENT" is requested; without a driver that must fail."""
     only_rtx(trt)
     order = BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     with caplog.at_level(logging.WARNING):
-        engine = make(order, Small(), EngineStore(tmp_path), trt, Gpu("9.0", "580.65.06"))
+        engine = build_and_store(order, Small(), EngineStore(tmp_path), trt, Gpu("9.0", "580.65.06"))
     assert engine.recipe.compute_capability == PORTABLE
     assert "could not build the engine" in caplog.text
     assert "for CURRENT; trying a portable engine" in caplog.text
 
 
 def test_tensorrt_itself_needs_a_gpu_to_build(tmp_path: Path) -> None:
-    """Said before anything is exported."""
-    full = TensorRT(None, "tensorrt", "11.4.0.106", None, api.Errors())
+    """The error comes before anything is exported."""
+    full = TensorRT(None, "tensorrt", "11.4.0.106", None, api.ErrorLog())
     order = BuildRequest("small", {"weights": "0"}, Profile(SIZE, 1, 1), "fp32")
     with pytest.raises(EngineError, match=r"TensorRT 11\.4\.0\.106 builds an engine on the GPU .* sees none"):
-        make(order, Small(), EngineStore(tmp_path), full, None)
-    assert find(order, EngineStore(tmp_path), full, None) is None
+        build_and_store(order, Small(), EngineStore(tmp_path), full, None)
+    assert find_exact(order, EngineStore(tmp_path), full, None) is None
 
 
 @NO_GPU
@@ -256,5 +267,5 @@ def test_an_engine_does_not_load_where_there_is_no_gpu(trt: TensorRT, onnx: byte
     """One line with TensorRT's own reason."""
     profile = Profile(SIZE, 1, 1)
     with pytest.raises(EngineError, match=r"does not load the engine here: .*CUDA") as caught:
-        deserialized(trt, build(trt, onnx, profile), profile)
+        deserialize(trt, build(trt, onnx, profile), profile)
     assert "\n" not in str(caught.value)

@@ -28,7 +28,7 @@ def trt() -> api.TensorRT:
 @pytest.mark.slow
 def test_it_builds_once_and_says_where(trt: api.TensorRT, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the weights that come with the package; the first line is the path, for scripts."""
-    if trt.flavour == "tensorrt" and api.gpu() is None:
+    if trt.flavour == "tensorrt" and api.current_gpu() is None:
         pytest.skip("TensorRT builds on a GPU only, and there is none; TensorRT-RTX would do without")
     assert build_engine("tiny", size="96x64", batch=2, precision="fp16", folder=tmp_path) == 0
     path, about, gate = capsys.readouterr().out.splitlines()
@@ -36,18 +36,18 @@ def test_it_builds_once_and_says_where(trt: api.TensorRT, tmp_path: Path, capsys
     assert Path(path).stat().st_size > 1_800_000
     assert about.startswith("tiny, 96x64 (width x height), batch 1 to 2, fp16: ")
     assert " MB, built in " in about
-    assert gate.startswith("not judged by the engine gate, which needs the GPU")
+    assert gate.startswith("not checked by the engine gate, which needs the GPU")
 
     written = Path(path).stat().st_mtime_ns
     assert build_engine("tiny", size="96x64", batch=2, precision="fp16", folder=tmp_path) == 0
     again, about, _ = capsys.readouterr().out.splitlines()
     assert (again, Path(path).stat().st_mtime_ns) == (path, written)
-    assert ", was there already by " in about
+    assert ", already built by " in about
 
 
 def test_mixed_precision_must_know_the_parts(trt: api.TensorRT, tmp_path: Path) -> None:
     """tiny names none itself."""
-    if trt.flavour == "tensorrt" and api.gpu() is None:
+    if trt.flavour == "tensorrt" and api.current_gpu() is None:
         pytest.skip("TensorRT builds on a GPU only, and there is none; TensorRT-RTX would do without")
     with pytest.raises(EngineError, match='TinyDepth names no float32_parts for precision "mixed"'):
         build_engine("tiny", size="96x64", precision="mixed", weights="random", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""The bar of a build only grows, whatever TensorRT tells."""
+"""The progress of a build never decreases, whatever TensorRT reports."""
 
 from __future__ import annotations
 

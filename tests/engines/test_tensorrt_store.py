@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.engines.tensorrt.store import ANY, EngineStore, Recipe, StoredEngine
+from stream.engines.tensorrt.store import ANY_ONNX, EngineStore, Recipe, StoredEngine
 from stream.frames import Size
 
 RECIPE = Recipe(
@@ -43,7 +43,7 @@ def test_what_was_written_is_found_and_read(store: EngineStore, engine: StoredEn
 def test_an_empty_store_finds_nothing(store: EngineStore) -> None:
     """The folder need not exist, and looking does not make it."""
     assert store.find(RECIPE) is None
-    assert store.find(replace(RECIPE, onnx_sha256=ANY), SOURCE) is None
+    assert store.find(replace(RECIPE, onnx_sha256=ANY_ONNX), SOURCE) is None
     assert store.engines() == []
     assert not store.folder.exists()
 
@@ -60,7 +60,7 @@ def test_an_engine_is_of_use_for_its_own_recipe_only(store: EngineStore, engine:
 
 def test_it_is_found_by_its_source_without_exporting(store: EngineStore, engine: StoredEngine) -> None:
     """Every part of the source counts."""
-    anything = replace(RECIPE, onnx_sha256=ANY)
+    anything = replace(RECIPE, onnx_sha256=ANY_ONNX)
     assert store.find(anything, SOURCE) == engine
     assert store.find(anything, SOURCE | {"code": "124"}) is None
     assert store.find(anything) is None
@@ -120,10 +120,10 @@ def test_what_is_not_whole_or_not_ours_is_reported_in_one_line_and_replaced(
 
 
 def test_a_flipped_bit_is_found_when_the_engine_is_read(engine: StoredEngine, caplog: pytest.LogCaptureFixture) -> None:
-    """Looking for an engine does not read all of it."""
+    """Finding an engine does not read the whole file."""
     damaged(engine)
     assert engine.read() is None
-    assert "its check sum is wrong" in caplog.text
+    assert "its checksum is wrong" in caplog.text
 
 
 def test_a_new_engine_loses_what_was_said_of_the_old_one(store: EngineStore, engine: StoredEngine) -> None:
@@ -138,7 +138,7 @@ def test_a_new_engine_loses_what_was_said_of_the_old_one(store: EngineStore, eng
 
 
 def test_files_of_others_in_the_folder_are_not_engines(store: EngineStore, engine: StoredEngine) -> None:
-    """Timing caches, verdicts, an engine without its record, half a file of somebody who was killed."""
+    """Timing caches, verdicts, an engine without its record, half a file of a process that was killed."""
     store.timing_cache("tensorrt", "11.4.0.106", "8.9").write_bytes(b"x")
     engine.verdict_path.write_text("{}")
     (store.folder / "midas_small-256x256.engine").write_bytes(PLAN)

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from stream.engines.eager import EagerEngine
-from stream.engines.torch_flags import FASTEST, FULL_FLOAT32, Held, float32_convolutions, float32_products
+from stream.engines.torch_flags import (
+    CUDNN_AUTOTUNE,
+    FULL_FLOAT32,
+    ScopedOverride,
+    float32_convolutions,
+    float32_matmuls,
+)
 from stream.frames import Size
 
 BACKENDS = torch.backends
@@ -133,7 +139,7 @@ def test_torch_before_2_9_has_the_older_names_only() -> None:
         undo()
         assert cudnn.allow_tf32 is allowed
     matmul = SimpleNamespace(allow_tf32=False)
-    float32_products(matmul)()
+    float32_matmuls(matmul)()
     assert matmul.allow_tf32 is False
 
 
@@ -145,7 +151,7 @@ def test_the_last_one_who_leaves_puts_it_back() -> None:
         changes.append("changed")
         return lambda: changes.append("put back")
 
-    held, inside, leave = Held(change), threading.Event(), threading.Event()
+    held, inside, leave = ScopedOverride(change), threading.Event(), threading.Event()
 
     def work() -> None:
         with held:
@@ -167,7 +173,7 @@ def test_an_error_inside_puts_it_back_too() -> None:
     before, inside = everything(), list[bool]()
 
     def fail() -> None:
-        with FULL_FLOAT32, FASTEST:
+        with FULL_FLOAT32, CUDNN_AUTOTUNE:
             inside.append(BACKENDS.cudnn.benchmark)
             raise ValueError("inside")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.torchscript import MAX_SIZES, TorchScriptEngine, in_bfloat16, trace
+from stream.engines.torchscript import MAX_SIZES, TorchScriptEngine, to_bfloat16, trace
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 from stream.models.networks import build
@@ -258,7 +258,7 @@ def test_bfloat16_weights_are_half_as_large() -> None:
     frozen = trace(trained(), SIZE, "tiny")
     before, after = io.BytesIO(), io.BytesIO()
     torch.jit.save(frozen, before)
-    torch.jit.save(in_bfloat16(frozen), after)
+    torch.jit.save(to_bfloat16(frozen), after)
     assert after.tell() < 0.7 * before.tell()
 
 

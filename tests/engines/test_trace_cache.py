@@ -47,7 +47,7 @@ def test_a_file_made_from_something_else_is_not_used(tmp_path: Path, caplog: pyt
 
 
 def test_processes_that_write_the_same_leave_one_whole_file(tmp_path: Path) -> None:
-    """The last one wins, nothing temporary stays, and nobody ever reads a mixture."""
+    """The last writer wins, no temporary file stays, and no reader ever gets a mixture."""
     processes = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), text]) for text in ("a", "b")]
     cache, seen = TraceCache(tmp_path), set()
     while any(process.poll() is None for process in processes):

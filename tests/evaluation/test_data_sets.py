@@ -37,17 +37,17 @@ def test_a_folder_gives_its_images_with_depth(tmp_path: Path) -> None:
     first, second = samples = list(ImagesFolder(tmp_path))
     assert [sample.name for sample in samples] == ["a", "b"]
     assert len(ImagesFolder(tmp_path)) == 2
-    assert first.truth.dtype == np.float32
-    assert (first.truth == 2).all()
-    assert np.isnan(second.truth[0]).all()
+    assert first.ground_truth.dtype == np.float32
+    assert (first.ground_truth == 2).all()
+    assert np.isnan(second.ground_truth[0]).all()
     assert second.image.shape == (16, 24, 3)
 
 
 def test_images_without_depth_are_taken(tmp_path: Path) -> None:
-    """Beside others that have it, and alone; how many have it is said."""
+    """Together with images that have depth, and alone; ``about`` counts those that have it."""
     put(tmp_path, "known", np.ones((16, 24)))
     put(tmp_path, "photo", None, ".jpg")
-    assert [sample.truth is None for sample in ImagesFolder(tmp_path)] == [False, True]
+    assert [sample.ground_truth is None for sample in ImagesFolder(tmp_path)] == [False, True]
     assert ImagesFolder(tmp_path).about.endswith("2 images, 1 with depth")
     (tmp_path / "known.npy").unlink()
     assert ImagesFolder(tmp_path).about.endswith("2 images, none with depth")
@@ -65,7 +65,7 @@ def test_images_without_depth_are_taken(tmp_path: Path) -> None:
         ({"a.png": np.zeros((16, 24))}, r"a\.npy: no depth from 0 to 80 m"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path, files: dict[str, np.ndarray | None], message: str) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path, files: dict[str, np.ndarray | None], message: str) -> None:
     """In one line that names the file."""
     for name, depth in files.items():
         if name.endswith(".png"):
@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path, files: dict[str, np
 
 
 def test_two_images_for_one_depth_are_refused(tmp_path: Path) -> None:
-    """Nobody could tell which one is meant."""
+    """It would be ambiguous which one the depth belongs to."""
     put(tmp_path, "a", np.ones((16, 24)))
     put(tmp_path, "a", None, ".jpg")
     with pytest.raises(SourceError, match=r"a\.png: a\.jpg has the same depth file"):
@@ -104,14 +104,14 @@ def test_an_unknown_name_gets_the_near_one() -> None:
 
 
 def test_held_out_views_are_always_the_same() -> None:
-    """However many are asked for, view i is view i."""
+    """View i does not depend on the number of views."""
     three, four = list(HeldOutViews(3)), list(HeldOutViews(4))
     assert [sample.name for sample in four[:3]] == [sample.name for sample in three]
     for one, other in zip(three, four, strict=False):
         assert np.array_equal(one.image, other.image)
-        assert np.array_equal(one.truth, other.truth)
+        assert np.array_equal(one.ground_truth, other.ground_truth)
         assert one.image.shape == (240, 320, 3)
-        assert (one.truth > 0).all()
+        assert (one.ground_truth > 0).all()
 
 
 def test_every_family_has_its_share_of_sixty_views() -> None:
@@ -128,10 +128,10 @@ def test_the_motorcycle_is_measured_in_metres() -> None:
     """2.11 to 5.02 m, 7% of it unknown, as its makers say."""
     (sample,) = list(Motorcycle())
     assert sample.image.shape == (500, 741, 3)
-    assert sample.truth.shape == (500, 741)
-    assert np.nanmin(sample.truth) == pytest.approx(2.11, abs=0.01)
-    assert np.nanmax(sample.truth) == pytest.approx(5.02, abs=0.01)
-    assert np.isnan(sample.truth).mean() == pytest.approx(0.073, abs=0.002)
+    assert sample.ground_truth.shape == (500, 741)
+    assert np.nanmin(sample.ground_truth) == pytest.approx(2.11, abs=0.01)
+    assert np.nanmax(sample.ground_truth) == pytest.approx(5.02, abs=0.01)
+    assert np.isnan(sample.ground_truth).mean() == pytest.approx(0.073, abs=0.002)
 
 
 def test_disparity_becomes_depth() -> None:

@@ -1,4 +1,4 @@
-"""An image judged, a clip watched."""
+"""Metrics of one image and flicker of a clip."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_the_guess_on_noise_is_scipys_correlation_of_the_rows() -> None:
     assert found["spearman"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_image_of_the_sky_cannot_be_scored() -> None:
+def test_an_image_of_the_sky_cannot_be_scored() -> None:
     """And is named."""
     with pytest.raises(ImageError, match="made: cannot be scored"):
         metrics(lower_is_nearer(Size(20, 20)), sample_of(np.full((20, 20), np.inf)), "relative_inverse")
 
 
-def test_means_pass_over_images_without_the_figure() -> None:
+def test_means_skip_images_without_the_metric() -> None:
     """A view without edges says nothing about edges; none at all gives NaN."""
     images = [{"spearman": 0.2, "edge_share": float("nan")}, {"spearman": 0.6, "edge_share": 0.5}]
     assert means(images)["spearman"] == pytest.approx(0.4)

@@ -26,7 +26,7 @@ Build = Callable[..., Path]
 
 @pytest.fixture
 def make_message() -> MakeMessage:
-    """``make_message("F32", depth, seq=3)``: a message by ``pack_depth``, named and compressed as asked."""
+    """``make_message("F32", depth, seq=3)``: a message by ``pack_depth``, with the given name and compression."""
 
     def make(
         encoding: str,

@@ -69,7 +69,7 @@ def test_what_it_cannot_read_is_named(judge: Path, make_message: MakeMessage) ->
 
 @pytest.mark.parametrize("name", ["metric-f32-raw-checksum", "metric-u16-raw"])
 def test_a_damaged_payload_is_noticed_where_it_has_a_checksum(judge: Path, name: str) -> None:
-    """Any byte of it, as in Python; without a checksum nobody can tell."""
+    """Any damaged byte, as in Python; without a checksum damage goes unnoticed."""
     message = golden(name)
     flipped = [message[:at] + bytes([message[at] ^ 1]) + message[at + 1 :] for at in range(256, len(message))]
     whole, *lines = verdicts(judge, [message, *flipped])
@@ -78,7 +78,7 @@ def test_a_damaged_payload_is_noticed_where_it_has_a_checksum(judge: Path, name:
 
 
 def test_made_up_metres_are_not_to_be_acted_on(judge: Path, make_message: MakeMessage) -> None:
-    """Flags, kinds and images, as stream.client.metres judges them."""
+    """Flags, kinds and images, as in stream.client.metres."""
     sound = [make_message("F32", DEPTH, kind=k) for k in ("metric", "relative")]
     messages = [
         message[:115] + bytes([flags]) + message[116:228] + bytes([integrity]) + message[229:]
@@ -143,7 +143,7 @@ def mutated(message: bytes, rng: np.random.Generator) -> bytes:
 
 
 def in_python(message: bytes) -> Header | str:
-    """The header, or what is wrong with it."""
+    """The header, or the fault in it."""
     try:
         return parse(message).header
     except WireError as error:

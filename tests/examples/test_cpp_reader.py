@@ -139,7 +139,7 @@ def test_a_damaged_payload_is_refused(build: Build, publisher: zmq.Socket[bytes]
 
 
 def test_what_it_cannot_read_it_names(build: Build, publisher: zmq.Socket[bytes], make_message: MakeMessage) -> None:
-    """And goes on."""
+    """The reader goes on."""
     with reading(build, publisher, "front", "1") as reader:
         publisher.send(make_message("F16", DEPTH))
         assert "f16: this reader takes f32 and u16" in reader.line()
@@ -206,7 +206,7 @@ def test_the_age_is_counted_from_the_capture(
 
 
 @pytest.mark.parametrize("arguments", [[], ["tcp://127.0.0.1:1"], ["a", "b", "0"], ["a", "b", "-3"], ["a", "b" * 58]])
-def test_it_says_how_to_call_it(build: Build, arguments: list[str]) -> None:
+def test_it_prints_its_usage(build: Build, arguments: list[str]) -> None:
     """Exit status 2."""
     program = build(CPP / "depth_reader.cpp", "-lzmq")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
@@ -222,7 +222,7 @@ def test_an_impossible_address_is_an_error(build: Build) -> None:
 
 @pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("pkg-config")), reason="no cmake or pkg-config")
 def test_cmake_builds_it(tmp_path: Path) -> None:
-    """As the README says."""
+    """The build of the README."""
     for command in (["cmake", "-S", str(CPP), "-B", str(tmp_path)], ["cmake", "--build", str(tmp_path)]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

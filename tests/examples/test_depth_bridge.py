@@ -56,7 +56,7 @@ def subscriber(publisher: zmq.Socket[bytes]) -> Iterator[Subscriber]:
         yield reader
 
 
-def next_told(bridge: ModuleType, subscriber: Subscriber, **how: Any) -> Any:
+def next_from(bridge: ModuleType, subscriber: Subscriber, **how: Any) -> Any:
     """The next answer about a frame; a busy machine may take longer than the bridge waits at a time."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while time.monotonic() < deadline:
@@ -73,7 +73,7 @@ def spoiled(message: bytes, place: int, value: int) -> bytes:
 
 
 def ros_object() -> Any:
-    """Fields to be filled, none there before: what a new message of rosidl offers to be written to."""
+    """Accepts new attributes, as a new message of rosidl does."""
     return SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace()))
 
 
@@ -89,7 +89,7 @@ def test_a_frame_becomes_both_messages(
     """Stamp and frame id of the capture in both, the pixels of the message, its size's intrinsics."""
     message = make_message(encoding, DEPTH, stamp=(stamp := Stamp.now()))
     publisher.send(message)
-    image, info = next_told(bridge, subscriber)
+    image, info = next_from(bridge, subscriber)
     for part in (image, info):
         assert part.stamp.sec * 10**9 + part.stamp.nanosec == stamp.unix_ns
         assert part.frame_id == "front_optical_frame"
@@ -101,7 +101,7 @@ def test_a_frame_becomes_both_messages(
 
 
 def test_the_fields_of_ros_messages_are_filled(bridge: ModuleType, make_message: MakeMessage) -> None:
-    """What is assigned to them is, serialised by rosbags, what we write ourselves; pixels as an array of bytes."""
+    """Serialised by rosbags, the filled messages equal our own bytes; pixels are an array of bytes."""
     image, info = bridge.to_ros(parse(make_message("F32", DEPTH)))
     filled = bridge.fill_image(ros_object(), image)
     assert filled.data.typecode == "B"
@@ -117,7 +117,7 @@ def test_the_fields_of_ros_messages_are_filled(bridge: ModuleType, make_message:
 
 
 def typed(name: str, filled: SimpleNamespace) -> Any:
-    """As rosbags' class of that name; it refuses unknown and missing fields."""
+    """Convert to rosbags' class of that name, which refuses unknown and missing fields."""
     types, header = STORE.types, filled.header
     stamp = types["builtin_interfaces/msg/Time"](**vars(header.stamp))
     fields = vars(filled) | {"header": types["std_msgs/msg/Header"](stamp, header.frame_id)}
@@ -131,7 +131,7 @@ def test_relative_depth_ends_the_bridge(
     """One line that says why, and what to do."""
     publisher.send(make_message("F32", DEPTH, kind=kind))
     with pytest.raises(bridge.NotMetres, match=rf"^depth/front is {kind}, not metres[^\n]*metric network[^\n]*$"):
-        next_told(bridge, subscriber)
+        next_from(bridge, subscriber)
 
 
 def test_random_weights_end_the_bridge(bridge: ModuleType, make_message: MakeMessage) -> None:
@@ -144,35 +144,35 @@ def test_random_weights_end_the_bridge(bridge: ModuleType, make_message: MakeMes
 def test_old_and_damaged_frames_are_left_out(
     bridge: ModuleType, publisher: zmq.Socket[bytes], subscriber: Subscriber, make_message: MakeMessage
 ) -> None:
-    """And the next good one is published."""
+    """The next good one is published."""
     now = Stamp.now()
     late = Stamp(now.mono_ns, now.unix_ns - 2 * PATIENCE_MS * 1_000_000)
     sound = make_message("F32", DEPTH, seq=4)
     publisher.send(make_message("F32", DEPTH, seq=3, stamp=late))
-    assert " ms old, more than max_age_ms = 20000; left out" in next_told(bridge, subscriber)
+    assert " ms old, more than max_age_ms = 20000; left out" in next_from(bridge, subscriber)
     publisher.send(spoiled(sound, 228, WireIntegrity.FROZEN))
-    assert next_told(bridge, subscriber) == "depth/front 4: the image was frozen; left out"
+    assert next_from(bridge, subscriber) == "depth/front 4: the image was frozen; left out"
     publisher.send(spoiled(sound, 228, WireIntegrity.FROZEN))
-    assert next_told(bridge, subscriber, damaged=True).image.height == 6
+    assert next_from(bridge, subscriber, damaged=True).image.height == 6
     publisher.send(spoiled(sound, 208 + 4, 1))
-    assert "left out: depth/front 4: the payload is damaged" in next_told(bridge, subscriber)
+    assert "left out: depth/front 4: the payload is damaged" in next_from(bridge, subscriber)
     publisher.send(sound)
-    assert next_told(bridge, subscriber, frame="base_camera").info.frame_id == "base_camera"
+    assert next_from(bridge, subscriber, frame="base_camera").info.frame_id == "base_camera"
 
 
-def test_guessed_metres_are_left_out_unless_asked_for(
+def test_guessed_metres_are_left_out_by_default(
     bridge: ModuleType, publisher: zmq.Socket[bytes], subscriber: Subscriber, make_message: MakeMessage
 ) -> None:
     """A ROS image cannot say that its metres are a guess."""
     guess = spoiled(make_message("F32", DEPTH, seq=4), 115, Flags.SCALE_GUESSED)
     publisher.send(guess)
-    assert "depth/front 4: its metres are a guess; left out" in next_told(bridge, subscriber)
+    assert "depth/front 4: its metres are a guess; left out" in next_from(bridge, subscriber)
     publisher.send(guess)
-    assert next_told(bridge, subscriber, guessed=True).image.height == 6
+    assert next_from(bridge, subscriber, guessed=True).image.height == 6
 
 
-def test_silence_is_told(bridge: ModuleType, subscriber: Subscriber) -> None:
-    """Why there is nothing, in one line; the node goes on."""
+def test_silence_is_reported(bridge: ModuleType, subscriber: Subscriber) -> None:
+    """One line has the reason; the node goes on."""
     told = bridge.next_frame(subscriber, PATIENCE_MS)
     assert "depth/front at tcp://127.0.0.1" in told
     assert "no frame in 1 s" in told

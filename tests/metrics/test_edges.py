@@ -49,7 +49,7 @@ def test_the_window_grows_with_the_image() -> None:
     assert edge_share(cv2.GaussianBlur(1 / large, (0, 0), 8), large) == pytest.approx(small_share, abs=0.06)
 
 
-def test_no_edges_no_figure() -> None:
+def test_no_edges_give_nan() -> None:
     """A plane, a slope, and an edge whose one side is unknown."""
     assert np.isnan(edge_share(np.ones(SIZE), np.full(SIZE, 3.0)))
     slope = np.tile(np.linspace(1, 9, 320), (80, 1))

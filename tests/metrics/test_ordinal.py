@@ -1,4 +1,4 @@
-"""Which of two points is nearer."""
+"""The error rate of depth order on random pairs."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def test_a_flat_map_answers_nothing() -> None:
 def test_it_is_the_share_of_all_ordered_pairs() -> None:
     """Against every pair counted by hand, 2% apart or more."""
     guess = 1 / TRUTH[:60] + np.random.default_rng(5).normal(0, 0.1, 60)
-    truth, wrong, asked = TRUTH[:60], 0, 0
+    truth, wrong, counted = TRUTH[:60], 0, 0
     for i in range(60):
         for j in range(60):
             if max(truth[i], truth[j]) / min(truth[i], truth[j]) >= 1.02:
-                asked += 1
+                counted += 1
                 wrong += (guess[i] > guess[j]) != (truth[i] < truth[j])
-    assert ordinal_error(guess, truth, pairs=200_000) == pytest.approx(wrong / asked, abs=0.005)
+    assert ordinal_error(guess, truth, pairs=200_000) == pytest.approx(wrong / counted, abs=0.005)
 
 
-def test_pairs_too_close_to_call_are_not_asked() -> None:
-    """All within 1%, all sky, or no point at all: no figure."""
+def test_pairs_too_close_to_call_do_not_count() -> None:
+    """The metric is NaN if all pairs are within 1%, all sky, or there is no point."""
     assert np.isnan(ordinal_error(np.arange(50.0), np.linspace(10, 10.1, 50)))
     assert np.isnan(ordinal_error(np.arange(50.0), np.full(50, np.inf)))
     assert np.isnan(ordinal_error(np.empty(0), np.empty(0)))

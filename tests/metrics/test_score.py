@@ -1,4 +1,4 @@
-"""The figures of depth, against scipy and against hand-made cases."""
+"""The per-pixel metrics, against scipy and hand-made cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from stream.metrics.fit import fit_scale_and_shift
-from stream.metrics.ranks import spearman
+from stream.metrics.ordinal import spearman
 from stream.metrics.score import score, score_relative_inverse
 
 

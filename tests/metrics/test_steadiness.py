@@ -1,4 +1,4 @@
-"""How much a map moves where nothing moved."""
+"""The change of maps where the scene is static."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_sky_stands_still() -> None:
     assert static_pixels([np.full((2, 2), np.inf)] * 2)[0].all()
 
 
-def test_without_anything_static_there_is_no_figure() -> None:
+def test_without_static_pixels_the_change_is_nan() -> None:
     """Everything moved."""
     maps = [np.zeros((2, 2))] * 2
     assert np.isnan(change(maps, [np.zeros((2, 2), bool)]).mean)

@@ -1,4 +1,4 @@
-"""A real checkpoint and a real web server that can be told to misbehave."""
+"""A real checkpoint, and a real web server that misbehaves on request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.models.weights import random_state
 
 @dataclass
 class Site:
-    """What the server serves, how it misbehaves, and what it was asked."""
+    """What the server serves, how it misbehaves, and the requests that it received."""
 
     content: bytes
     etag: str | None = '"one"'
@@ -129,7 +129,7 @@ def offered(site: Site, cache: Path) -> Callable[..., DepthModel]:
 
 
 def packed(state: dict[str, Any], kind: str, entry: str | None = None) -> bytes:
-    """A file of weights; other things lie beside the tensors where they are an entry, as in official files."""
+    """A weights file; with an entry it also holds other things next to the tensors, as official files do."""
     import torch
     from safetensors.torch import save
 

@@ -12,12 +12,12 @@ import torch
 
 from stream.errors import UnknownModel
 from stream.frames import Size
-from stream.models.base import Shot
+from stream.models.base import ImageContext
 from stream.models.catalog import MODELS, find
 from stream.models.networks import build
 from stream.models.weights import locate, sha256_of
 
-SHOT = Shot(Size(1, 3))
+CONTEXT = ImageContext(Size(1, 3))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -36,7 +36,7 @@ def test_an_unknown_model_is_answered_with_the_near_one() -> None:
 
 
 def test_a_segmenter_is_no_unknown_name() -> None:
-    """It is listed beside the depth networks, and makes something else."""
+    """It is listed with the depth networks, but makes masks."""
     with pytest.raises(UnknownModel, match='"efficientvit_sam_l0" makes masks, not depth'):
         find("efficientvit_sam_l0")
 
@@ -50,14 +50,14 @@ def test_listing_models_does_not_load_torch() -> None:
 def test_midas_depth_is_never_negative() -> None:
     """Its decoder clips, and keeps the rest as it is."""
     raw = np.array([[-1.0, 0.0, 2.5]], np.float32)
-    assert find("midas_small").decode(raw, SHOT).tolist() == [[0.0, 0.0, 2.5]]
-    assert find("midas_small").decode(raw, SHOT).dtype == np.float32
+    assert find("midas_small").decode(raw, CONTEXT).tolist() == [[0.0, 0.0, 2.5]]
+    assert find("midas_small").decode(raw, CONTEXT).dtype == np.float32
 
 
 def test_tiny_depth_keeps_its_arbitrary_zero() -> None:
     """Negative values order pixels as well as others do."""
     raw = np.array([[-1.0, 0.0, 2.5]], np.float32)
-    assert find("tiny").decode(raw, SHOT).tolist() == raw.tolist()
+    assert find("tiny").decode(raw, CONTEXT).tolist() == raw.tolist()
 
 
 def test_tinys_weights_come_with_the_package() -> None:

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from stream.frames import Floats, Intrinsics, Size
-from stream.models.base import DepthModel, Shot
+from stream.models.base import DepthModel, ImageContext
 from stream.models.catalog import MODELS
 from stream.models.spec import Decoding
 from stream.preprocess.gpu import decoded_
 
 SIZE = Size(9, 7)
-SHOTS = [
-    Shot(SIZE, 0.5, Intrinsics(focal_px, focal_px, 3, 4, SIZE), {"fov_deg": fov_deg})
+CONTEXTS = [
+    ImageContext(SIZE, 0.5, Intrinsics(focal_px, focal_px, 3, 4, SIZE), {"fov_deg": fov_deg})
     for focal_px, fov_deg in ((500.0, 60.0), (1234.5, 33.3))
 ]
 
@@ -32,7 +32,7 @@ def test_the_order() -> None:
     """Multiplied, kept within, then turned over; what is given stays as it was."""
     given = np.array([[-1, 1, 4, np.nan]], np.float32)
     kept = given.copy()
-    depth = Decoding(2.0, 0.5, 4.0, reciprocal=True).decoded(given)
+    depth = Decoding(2.0, 0.5, 4.0, reciprocal=True).apply(given)
     np.testing.assert_array_equal(depth, np.array([[2, 0.5, 0.25, np.nan]], np.float32))
     np.testing.assert_array_equal(given, kept)
     assert depth.dtype == np.float32
@@ -42,21 +42,21 @@ def test_the_order() -> None:
 def test_each_step_alone_leaves_its_input_alone(decoding: Decoding) -> None:
     """None of them writes where the network may write next."""
     given = np.array([[-1, 2]], np.float32)
-    assert not np.shares_memory(decoding.decoded(given), given)
+    assert not np.shares_memory(decoding.apply(given), given)
     assert given.tolist() == [[-1, 2]]
 
 
 def test_nothing_to_do_costs_nothing() -> None:
     """The very same numbers."""
     given = np.zeros((2, 2), np.float32)
-    assert Decoding().decoded(given) is given
+    assert Decoding().apply(given) is given
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-@pytest.mark.parametrize("shots", [[SHOTS[0]] * 2, SHOTS], ids=["one camera", "two cameras"])
-def test_a_device_decodes_to_the_byte(model: DepthModel, shots: list[Shot]) -> None:
+@pytest.mark.parametrize("contexts", [[CONTEXTS[0]] * 2, CONTEXTS], ids=["one camera", "two cameras"])
+def test_a_device_decodes_to_the_byte(model: DepthModel, contexts: list[ImageContext]) -> None:
     """Every network's rule, for images of one camera and of two."""
-    expected = np.stack([model.decode(image, shot) for image, shot in zip(raw(), shots, strict=True)])
-    got = decoded_(torch.from_numpy(raw()), [model.decoding(shot) for shot in shots])
+    expected = np.stack([model.decode(image, context) for image, context in zip(raw(), contexts, strict=True)])
+    got = decoded_(torch.from_numpy(raw()), [model.decoding(context) for context in contexts])
     np.testing.assert_array_equal(got.numpy(), expected)
     assert math.isnan(expected[0, 0, 2])

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 from stream.engines.onnx_export import export_onnx
-from stream.engines.precision import half_of, in_precision
-from stream.engines.torchscript import in_bfloat16, trace
+from stream.engines.precision import half_precision_for, to_precision
+from stream.engines.torchscript import to_bfloat16, trace
 from stream.errors import ImageError
 from stream.frames import Size
-from stream.inference.estimator import Estimator
-from stream.models.base import Shot
+from stream.inference.cpu_estimator import CpuEstimator
+from stream.models.base import ImageContext
 from stream.models.catalog import MODELS, find
 from stream.models.networks import ARCHITECTURES, build
 from stream.models.networks.depth_anything import Config, DepthAnything
@@ -178,7 +178,7 @@ def test_a_trace_takes_any_number_of_images(small: nn.Module) -> None:
 
 def test_a_trace_in_bfloat16_answers_in_float32(small: nn.Module) -> None:
     """1.3 and 1.4% of the range off here, 1.3 and 1.0% with ViT-S' sizes; float32 from the last activation on."""
-    converted = in_bfloat16(trace(small, Size(*SIZE), "small"))
+    converted = to_bfloat16(trace(small, Size(*SIZE), "small"))
     with torch.inference_mode():
         expected, found = small(pixels()), converted(pixels().bfloat16())
     assert found.dtype == torch.float32
@@ -231,8 +231,8 @@ def test_half_precision_in_onnx_keeps_to_float32_at_both_ends() -> None:
 
 def test_half_precision_is_near_and_needs_no_float32_parts(small: nn.Module) -> None:
     """0.15% of the range off here, 0.19% with ViT-S' sizes, and no part in float32 would mend half of it."""
-    assert half_of(small) == "fp16"
-    halved = in_precision(small, "fp16", pixels())
+    assert half_precision_for(small) == "fp16"
+    halved = to_precision(small, "fp16", pixels())
     with torch.inference_mode():
         expected, found = small(pixels()), halved(pixels())
     assert found.dtype == torch.float32
@@ -268,7 +268,7 @@ def test_what_may_not_be_sold_must_be_accepted(model) -> None:
     """V2's base and large and what was tuned from them; V1 and V2 small are free."""
     free = "_v1_" in model.name or model.name.endswith("small")
     assert model.weights.licence == ("Apache-2.0" if free else "CC-BY-NC-4.0")
-    assert model.weights.must_accept is not free
+    assert model.weights.requires_acceptance is not free
 
 
 @pytest.mark.parametrize("model", FAMILY, ids=lambda model: model.name)
@@ -283,20 +283,20 @@ def test_files_are_as_large_as_their_parameters(model) -> None:
 
 def test_metres_are_kept_and_inverse_depth_is_cut_at_zero() -> None:
     """What an enlargement makes negative is no depth."""
-    raw, shot = np.array([[-0.5, 0.0, 2.5]], np.float32), Shot(Size(1, 3))
+    raw, image_context = np.array([[-0.5, 0.0, 2.5]], np.float32), ImageContext(Size(1, 3))
     relative, metric = find("depth_anything_v2_small"), find("depth_anything_v2_outdoor_small")
-    assert relative.decode(raw, shot).tolist() == [[0.0, 0.0, 2.5]]
-    assert metric.decode(raw, shot).tolist() == raw.tolist()
+    assert relative.decode(raw, image_context).tolist() == [[0.0, 0.0, 2.5]]
+    assert metric.decode(raw, image_context).tolist() == raw.tolist()
     assert (relative.kind, metric.kind) == ("relative_inverse", "metric")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["depth_anything_v2_small", "depth_anything_v2_indoor_small"])
-def test_a_image_becomes_a_depth_map_of_its_size(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_image_becomes_a_depth_map_of_its_size(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The whole way at 126 pixels; metres are a guess with any camera, and say so."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path))
     image = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
-    with Estimator(ModelSettings(name=name, weights="random", side=126)) as model:
+    with CpuEstimator(ModelSettings(name=name, weights="random", side=126)) as model:
         assert model.network_size(Size(100, 140)) == Size(126, 182)
         depth = model(image)
         with pytest.raises(ImageError):

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 from torch.nn import functional
 
-from stream.engines.precision import in_precision
+from stream.engines.precision import to_precision
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Intrinsics, Size
-from stream.models.base import Shot
+from stream.models.base import ImageContext
 from stream.models.depth_pro import DEPTH_PRO, focal_px
 from stream.models.networks import build, outputs_of
 from stream.models.networks.depth_pro.encoder import Config
@@ -84,7 +84,7 @@ def test_names_and_shapes_are_those_of_the_official_checkpoint() -> None:
 
 
 def test_parameters_are_counted() -> None:
-    """Of the whole network as published, and of the part that tells the field of view."""
+    """For the whole network as published, and for the part that estimates the field of view."""
     with torch.device("meta"):
         network = build("depth_pro")
     assert sum(p.numel() for p in network.parameters()) == DEPTH_PRO.parameters == 951_991_330
@@ -96,10 +96,10 @@ def test_parameters_are_counted() -> None:
     [(FINE, 1536, [0, 288, 576, 864, 1152]), (COARSE, 768, [0, 192, 384]), (FINE, 512, [0, 96, 192, 288, 384])],
 )
 def test_tiles_lie_where_the_official_code_cuts_them(tiling: Tiling, side: int, starts: list[int]) -> None:
-    """Row by row, for both images of a batch alike; pixels are numbered, so that a tile's first tells its place."""
+    """Row by row, for both images of a batch alike; pixels are numbered, so a tile's first pixel gives its place."""
     places = torch.arange(2 * side * side).reshape(2, 1, side, side)
     tile = side // tiling.tiles_long
-    tiles = tiling.cut(places)
+    tiles = tiling.split(places)
     assert tiles.shape == (len(starts) ** 2, 2, 1, tile, tile)
     firsts = [top * side + left for top in starts for left in starts]
     assert tiles[:, :, 0, 0, 0].tolist() == [[first, first + side * side] for first in firsts]
@@ -110,7 +110,7 @@ def test_tiles_lie_where_the_official_code_cuts_them(tiling: Tiling, side: int, 
 def test_what_was_seen_of_tiles_lies_side_by_side_again(tiling: Tiling, side: int) -> None:
     """Means of 16 x 16 pixels, taken tile by tile, are laid out as those of the image, every one once."""
     pixels = torch.rand(2, 3, side, side)
-    tiles = tiling.cut(pixels)
+    tiles = tiling.split(pixels)
     tokens = functional.avg_pool2d(tiles.flatten(0, 1), 16).unflatten(0, tiles.shape[:2])
     torch.testing.assert_close(tiling.merge(tokens), functional.avg_pool2d(pixels, 16), rtol=0, atol=0)
 
@@ -135,7 +135,7 @@ def test_the_finest_levels_come_from_blocks_before_the_last_normalisation(networ
         second = transformer.blocks[1](first)
         deviation, mean = torch.std_mean(second, -1, correction=0, keepdim=True)
         normal = (second - mean) / (deviation**2 + 1e-6).sqrt() * transformer.norm.weight + transformer.norm.bias
-        found = transformer.tapped(tiles, (0, 1))
+        found = transformer.forward_with_taps(tiles, (0, 1))
     assert_same(found, [normal[:, 1:], first[:, 1:], second[:, 1:]])
 
 
@@ -217,7 +217,7 @@ def off_by(found: Tensor, expected: Tensor) -> float:
 
 @pytest.mark.slow
 def test_half_precision_does_not_round_inverse_depth(network: nn.Module) -> None:
-    """Computed from features in half, but told in float32: rounding it would do more harm than all the rest.
+    """Computed from features in half, but returned in float32: rounding it would do more harm than all the rest.
 
     Measured: 5.0e-4 of the standard deviation, and 5.4e-3 by rounding the result alone; 3.2e-4 if the last fusion,
     which is 15% of all arithmetic, stays in float32 too.
@@ -225,8 +225,8 @@ def test_half_precision_does_not_round_inverse_depth(network: nn.Module) -> None
     network, pixels = copy.deepcopy(network).half().float(), images(1)  # weights of half precision, as in the file
     with torch.inference_mode():
         whole, whole_degrees = network(pixels)
-        depth, degrees = in_precision(network, "fp16", pixels)(pixels)
-        mixed, _ = in_precision(network, "mixed", pixels, ("decoder.fusions.0",))(pixels)
+        depth, degrees = to_precision(network, "fp16", pixels)(pixels)
+        mixed, _ = to_precision(network, "mixed", pixels, ("decoder.fusions.0",))(pixels)
     assert depth.dtype == degrees.dtype == mixed.dtype == torch.float32
     assert 0 < off_by(mixed, whole) < off_by(depth, whole) < 1e-3
     assert off_by(depth, whole) < 0.2 * off_by(whole.half().float(), whole)
@@ -254,8 +254,8 @@ def test_depth_and_focal_length_come_out_of_an_engine(network: nn.Module) -> Non
         expected, degrees = network(pixels)
     found = engine.infer(pixels=pixels.numpy())
     for number, size in enumerate((Size(48, 64), Size(90, 70))):
-        shot = Shot(size, scalars={"fov_deg": float(found["fov_deg"][number])})
-        depth = DEPTH_PRO.decode(to_camera(found["depth"][number], size, DEPTH_PRO.spec), shot)
+        image_context = ImageContext(size, scalars={"fov_deg": float(found["fov_deg"][number])})
+        depth = DEPTH_PRO.decode(to_camera(found["depth"][number], size, DEPTH_PRO.spec), image_context)
         want = official(expected[number], size, official_focal_px(float(degrees[number]), size))
         np.testing.assert_allclose(depth, want, rtol=1e-4)
     engine.close()
@@ -280,9 +280,9 @@ def test_metres_are_those_of_the_official_rule(known: bool) -> None:
     canonical = torch.rand(size, generator=torch.Generator().manual_seed(0)) ** 8
     canonical[:10], canonical[-10:] = 0, 1e5
     camera = Intrinsics(140.0, 150.0, 79.5, 59.5, size) if known else None
-    shot = Shot(size, intrinsics=camera, scalars={"fov_deg": degrees})
+    image_context = ImageContext(size, intrinsics=camera, scalars={"fov_deg": degrees})
     raw = canonical.numpy().copy()
-    depth = DEPTH_PRO.decode(raw, shot)
+    depth = DEPTH_PRO.decode(raw, image_context)
     expected = official(canonical, size, 140.0 if known else official_focal_px(degrees, size))
     assert depth.dtype == np.float32
     assert (depth.min(), depth.max()) == pytest.approx((1e-4, 1e4))
@@ -293,34 +293,34 @@ def test_metres_are_those_of_the_official_rule(known: bool) -> None:
 def test_unknown_stays_unknown() -> None:
     """NaN is not made a distance, neither in the depth nor in the field of view."""
     raw = np.array([[np.nan, 0.5, np.inf]], np.float32)
-    depth = DEPTH_PRO.decode(raw, Shot(Size(1, 3), scalars={"fov_deg": 90.0}))
+    depth = DEPTH_PRO.decode(raw, ImageContext(Size(1, 3), scalars={"fov_deg": 90.0}))
     assert np.isnan(depth[0, 0])
     assert depth[0, 1:].tolist() == pytest.approx([1.0, 1e-4])
-    assert np.isnan(DEPTH_PRO.decode(raw, Shot(Size(1, 3), scalars={"fov_deg": math.nan}))).all()
+    assert np.isnan(DEPTH_PRO.decode(raw, ImageContext(Size(1, 3), scalars={"fov_deg": math.nan}))).all()
 
 
 def test_the_cameras_focal_length_comes_before_the_estimate() -> None:
     """Scaled to the image's size if it was measured at another; and 90 degrees are half the width."""
     size, scalars = Size(360, 640), {"fov_deg": 90.0}
     measured = Intrinsics(1000.0, 1000.0, 639.5, 359.5, Size(720, 1280))
-    assert focal_px(Shot(size, intrinsics=measured, scalars=scalars)) == 500.0
-    assert focal_px(Shot(size, scalars=scalars)) == pytest.approx(320.0)
+    assert focal_px(ImageContext(size, intrinsics=measured, scalars=scalars)) == 500.0
+    assert focal_px(ImageContext(size, scalars=scalars)) == pytest.approx(320.0)
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 0.0, 180.0, 360.0, math.inf, -math.inf])
 def test_an_impossible_field_of_view_gives_a_length_all_the_same(degrees: float) -> None:
     """A network without training may tell any number; its depth stays positive and finite."""
-    shot = Shot(Size(2, 2), scalars={"fov_deg": degrees})
-    depth = DEPTH_PRO.decode(np.ones((2, 2), np.float32), shot)
-    assert 0 < focal_px(shot) < math.inf
+    image_context = ImageContext(Size(2, 2), scalars={"fov_deg": degrees})
+    depth = DEPTH_PRO.decode(np.ones((2, 2), np.float32), image_context)
+    assert 0 < focal_px(image_context) < math.inf
     assert np.isfinite(depth).all()
     assert (depth > 0).all()
 
 
 def test_an_engine_without_the_field_of_view_is_named() -> None:
-    """Nobody knows the focal length then; the sentence says what to do."""
+    """The focal length is unknown then; the message says what to do."""
     with pytest.raises(EngineError, match=r'640x480 image without intrinsics.*"fov_deg".*set the camera'):
-        DEPTH_PRO.decode(np.ones((480, 640), np.float32), Shot(Size(480, 640)))
+        DEPTH_PRO.decode(np.ones((480, 640), np.float32), ImageContext(Size(480, 640)))
 
 
 @pytest.mark.slow

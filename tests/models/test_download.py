@@ -65,7 +65,7 @@ def test_every_kind_of_checkpoint_arrives(offered: Offer, site, pack, kind: str,
 
 
 def test_what_is_there_is_not_fetched_again(offered: Offer, site) -> None:
-    """A second pull asks nobody."""
+    """A second pull sends no request."""
     pull(offered())
     pull(offered())
     assert len(site.asked) == 1
@@ -118,7 +118,7 @@ def test_without_a_tag_the_total_size_tells_that_the_file_changed(
     site.content, site.etag, site.cut_after = checkpoint + b"longer", None, 500_000
     fails(offered())
     site.content, site.cut_after = checkpoint[:size], None
-    assert "useless" in fails(offered())
+    assert "unusable" in fails(offered())
     site.content = checkpoint
     assert pull(offered()).read_bytes() == checkpoint
 
@@ -151,7 +151,7 @@ def test_a_refusal_names_the_address_and_the_way_by_hand(offered: Offer, site, c
 
 
 def test_no_network_is_said_in_one_line(offered: Offer) -> None:
-    """Nobody listens at the address."""
+    """No server listens at the address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/tiny.pt"
@@ -203,7 +203,7 @@ def test_a_short_file_of_unknown_size_is_found_out(offered: Offer, site, cache: 
 
 
 def test_two_processes_do_not_write_one_file(offered: Offer, cache: Path) -> None:
-    """The second one is told to wait."""
+    """The second one's error says to wait."""
     (cache / "weights").mkdir(parents=True)
     with (cache / "weights" / "tiny.pt.part").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -18,18 +18,18 @@ from stream.frames import Size
 from stream.models.catalog import SEGMENTERS, find_segmenter
 from stream.models.networks import build
 from stream.models.networks.efficientvit_sam.image_encoder import LayerNorm2d, LinearAttention
-from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
-from stream.models.networks.efficientvit_sam.postprocess import masks_at
+from stream.models.networks.efficientvit_sam.network import Config, EfficientVitSam
+from stream.models.networks.efficientvit_sam.postprocess import resize_masks
 from stream.preprocess.geometry import placement
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-L_LIKE = Shape((32, 32, 64, 64, 96), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=128)
-XL_LIKE = Shape((32, 32, 32, 64, 64, 96), (0, 1, 1, 1, 1, 1), neck=1, neck_expansion=4, side=128)
+L_LIKE = Config((32, 32, 64, 64, 96), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=128)
+XL_LIKE = Config((32, 32, 32, 64, 64, 96), (0, 1, 1, 1, 1, 1), neck=1, neck_expansion=4, side=128)
 REFERENCE = Path(__file__).parents[3] / "shared/reference/networks/efficientvit_sam.py"
 
 
-def randomised(shape: Shape) -> EfficientVitSam:
+def randomised(shape: Config) -> EfficientVitSam:
     """With statistics and offsets as different from torch's initial ones as trained ones are."""
     torch.manual_seed(0)
     network = EfficientVitSam(shape).eval()
@@ -180,7 +180,7 @@ def test_boxes_of_several_images_are_one_batch(network: EfficientVitSam, embeddi
 def test_one_mask_is_the_first_and_guesses_are_the_other_three(
     network: EfficientVitSam, embeddings: Tensor, multimask: bool, others: tuple[int, ...]
 ) -> None:
-    """What is not asked for is not even computed."""
+    """Masks that are not requested are not even computed."""
     poisoned, arguments = randomised(L_LIKE), (embeddings, BOXES[:1], torch.tensor([1]))
     with torch.inference_mode():
         for parameter in (p for i in others for p in poisoned.mask_decoder.output_hypernetworks_mlps[i].parameters()):
@@ -226,7 +226,7 @@ def test_masks_are_those_of_the_straightforward_way(size: tuple[int, int]) -> No
     whole = interpolate(logits[:, None], (1024, 1024), mode="bilinear", align_corners=False)
     cut = whole[..., : framed.height, : framed.width]
     expected = interpolate(cut, size, mode="bilinear", align_corners=False)[:, 0] > 0
-    masks = masks_at(logits, framed, image)
+    masks = resize_masks(logits, framed, image)
     assert masks.dtype == torch.bool
     assert masks.shape == (3, *size)
     assert 0.2 < float(expected.float().mean()) < 0.8
@@ -236,7 +236,7 @@ def test_masks_are_those_of_the_straightforward_way(size: tuple[int, int]) -> No
 @pytest.mark.slow
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the prototype that was compared with the official code is not here")
 @pytest.mark.parametrize("shape", [L_LIKE, XL_LIKE], ids=["L", "XL"])
-def test_the_numbers_are_those_of_the_checked_prototype(shape: Shape) -> None:
+def test_the_numbers_are_those_of_the_checked_prototype(shape: Config) -> None:
     """To the bit, with few channels; the prototype was compared with the official code."""
     prototype, network = _reference(), randomised(shape)
     prototype.VARIANTS["small"] = (shape.widths, shape.depths, shape.neck, shape.side)

@@ -14,11 +14,11 @@ from torch.export import Dim, ExportedProgram, export
 
 from stream.engines.onnx_export import export_onnx
 from stream.frames import Size
-from stream.models.networks.efficientvit_sam.network import EfficientVitSam, Shape
+from stream.models.networks.efficientvit_sam.network import Config, EfficientVitSam
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
-SMALL = Shape((8, 16, 32, 32, 64), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=128, channels=64)
+SMALL = Config((8, 16, 32, 32, 64), (1, 1, 1, 1, 1), neck=1, neck_expansion=1, side=128, channels=64)
 TOLERANCE = 1e-5
 """Of the largest value."""
 

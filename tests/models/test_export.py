@@ -16,23 +16,24 @@ from stream.models.networks import build
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(params=["midas_small", "tiny"])
+@pytest.fixture(params=["midas_small", "tiny"], scope="module")
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     return build(request.param)
 
 
+@pytest.fixture(scope="module")
 def exported(network: nn.Module) -> ExportedProgram:
-    """Of a batch and sides that are variables; control flow that depends on data would be refused."""
+    """Its batch and sides are variables; control flow that depends on data would be refused."""
     height, width = Dim("rows", min=1, max=32), Dim("columns", min=1, max=32)
     shapes = ({0: Dim("batch", min=1, max=64), 2: 32 * height, 3: 32 * width},)
     return export(network, (torch.rand(2, 3, 96, 128),), dynamic_shapes=shapes)
 
 
 @pytest.mark.slow
-def test_one_export_takes_any_batch_and_size(network: nn.Module) -> None:
+def test_one_export_takes_any_batch_and_size(network: nn.Module, exported: ExportedProgram) -> None:
     """The graph gives what the network gives, to rounding."""
-    graph = exported(network).module()
+    graph = exported.module()
     for shape in ((1, 3, 64, 96), (3, 3, 192, 256), (5, 3, 128, 64)):
         pixels = torch.rand(shape)
         with torch.inference_mode():
@@ -41,9 +42,9 @@ def test_one_export_takes_any_batch_and_size(network: nn.Module) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's own exporter
-def test_onnx_runtime_gives_what_torch_gives(network: nn.Module, tmp_path: Path) -> None:
+def test_onnx_runtime_gives_what_torch_gives(network: nn.Module, exported: ExportedProgram, tmp_path: Path) -> None:
     """An independent engine reads the ONNX file, with batches of one, three and five."""
-    program = torch.onnx.export(exported(network), dynamo=True, opset_version=18, verbose=False)
+    program = torch.onnx.export(exported, dynamo=True, opset_version=18, verbose=False)
     assert program is not None
     program.save(str(tmp_path / "network.onnx"))
     session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])

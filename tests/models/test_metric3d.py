@@ -17,18 +17,18 @@ from torch.export import Dim, export
 from torch.nn import functional
 
 from stream.engines.onnx_export import export_onnx
-from stream.engines.precision import Precision, half_of, in_precision
-from stream.engines.torchscript import in_bfloat16, trace
+from stream.engines.precision import Precision, half_precision_for, to_precision
+from stream.engines.torchscript import to_bfloat16, trace
 from stream.frames import Floats, Intrinsics, Size
 from stream.models import networks
-from stream.models.base import Shot
+from stream.models.base import ImageContext
 from stream.models.catalog import find
 from stream.models.metric3d import METRIC3D, SPEC
 from stream.models.networks import ARCHITECTURES, build
 from stream.models.networks.metric3d.encoder import Config
 from stream.models.networks.metric3d.network import Metric3D
 from stream.models.networks.metric3d.refinement import Refinement, convex_upsampled, normalised
-from stream.models.weights import build_empty, known_names, load_into
+from stream.models.weights import build_empty, drop_extra_tensors, load_into
 from stream.preprocess.cpu import to_camera
 from stream.preprocess.geometry import placement
 
@@ -110,7 +110,7 @@ def test_files_load_with_and_without_what_only_training_needs(further) -> None:
     """The released file has no mask token, one saved by the official module has; every other name must be there."""
     model, empty = METRIC3D[0], build_empty("metric3d_v2_small")
     state = {**empty.state_dict(), **dict.fromkeys(further, torch.empty(1, 384))}
-    load_into(empty, known_names(model, state))
+    load_into(empty, drop_extra_tensors(model, state))
 
 
 def test_numbers_are_those_of_the_official_code(network: Metric3D) -> None:
@@ -118,7 +118,7 @@ def test_numbers_are_those_of_the_official_code(network: Metric3D) -> None:
     at = torch.arange(3 * 56 * 84, dtype=torch.float64)
     pixels = (2 * torch.sin(0.013 * at) + torch.sin(0.37 * at)).float().reshape(1, 3, *SIDES)
     with torch.inference_mode():
-        depth, confidence, normals = network.everything(pixels)
+        depth, confidence, normals = network.predict_all(pixels)
     spots = ((0, 0), (5, 60), (28, 42), (40, 7), (55, 83))
     found = [float(depth.mean()), *(float(depth[0, y, x]) for y, x in spots)]
     assert found == pytest.approx(OFFICIAL_DEPTH, rel=1e-4, abs=1e-3)
@@ -129,7 +129,7 @@ def test_numbers_are_those_of_the_official_code(network: Metric3D) -> None:
 def test_depth_alone_is_what_everything_tells(network: Metric3D) -> None:
     """Skipping normals where they are not needed changes nothing; they have length one."""
     with torch.inference_mode():
-        depth, confidence, normals = network.everything(images(2))
+        depth, confidence, normals = network.predict_all(images(2))
         torch.testing.assert_close(network(images(2)), depth, rtol=1e-6, atol=0)
     assert (depth.shape, confidence.shape, normals.shape) == ((2, *SIDES), (2, *SIDES), (2, 4, *SIDES))
     torch.testing.assert_close(normals[:, :3].norm(dim=1), torch.ones(2, *SIDES))
@@ -235,7 +235,7 @@ def test_half_precision_keeps_near_depth(metres: float) -> None:
     network, pixels = near_network(metres), images(1)
     with torch.inference_mode():
         expected = network(pixels)
-        found = in_precision(copy.deepcopy(network), half_of(network), pixels)(pixels)
+        found = to_precision(copy.deepcopy(network), half_precision_for(network), pixels)(pixels)
     assert found.dtype == torch.float32
     assert float(expected.median()) == pytest.approx(metres, rel=0.5)
     assert float(((found - expected).abs() / expected).mean()) < 1e-3
@@ -244,7 +244,7 @@ def test_half_precision_keeps_near_depth(metres: float) -> None:
 def test_a_trace_in_bfloat16_keeps_near_depth() -> None:
     """Steps of 80 cm, if the cast before the convolutions took the flow's place (measured then: 11%)."""
     network, pixels = near_network(1.0), images(1)
-    converted = in_bfloat16(trace(network, SIDES, "small"))
+    converted = to_bfloat16(trace(network, SIDES, "small"))
     with torch.inference_mode():
         expected, found = network(pixels), converted(pixels.bfloat16())
     assert found.dtype == torch.float32
@@ -300,8 +300,8 @@ def test_metres_follow_the_official_rule(size: Size, known: str) -> None:
     raw = np.random.default_rng(0).uniform(0.1, 200, (616, 1064)).astype(np.float32)
     camera = Intrinsics(820.5, 700.0, 1.0, 1.0, size)
     intrinsics = {"at its size": camera, "at half its size": camera.scaled_to(Size(size.height // 2, size.width // 2))}
-    shot = Shot(size, placement(size, SPEC).scale, intrinsics.get(known))
-    found = METRIC3D[0].decode(to_camera(raw, size, SPEC), shot)
+    image_context = ImageContext(size, placement(size, SPEC).scale, intrinsics.get(known))
+    found = METRIC3D[0].decode(to_camera(raw, size, SPEC), image_context)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_the_rule(raw, size, 1000.0 if known == "not at all" else 820.5), rtol=1e-4)
 
@@ -309,7 +309,7 @@ def test_metres_follow_the_official_rule(size: Size, known: str) -> None:
 def test_far_depth_is_limited_and_unknown_depth_stays_unknown() -> None:
     """0..300 metres; the network's own numbers are left as they are."""
     raw = np.array([[-1.0, 10.0, 150.0, np.nan]], np.float32)
-    found = METRIC3D[0].decode(raw, Shot(Size(1, 4), 2.0, Intrinsics(2000.0, 1.0, 0, 0, Size(1, 4))))
+    found = METRIC3D[0].decode(raw, ImageContext(Size(1, 4), 2.0, Intrinsics(2000.0, 1.0, 0, 0, Size(1, 4))))
     np.testing.assert_array_equal(found, np.array([[0, 40, 300, np.nan]], np.float32))
     np.testing.assert_array_equal(raw, np.array([[-1, 10, 150, np.nan]], np.float32))
 
@@ -335,6 +335,6 @@ def test_numbers_are_those_of_another_implementation(network: Metric3D, referenc
     for size in (SIDES, Size(140, 56)):
         with torch.inference_mode():
             depth, confidence, normals = other(images(2, size))
-            found = network.everything(images(2, size))
+            found = network.predict_all(images(2, size))
         assert_same(found[0], depth[:, 0])
         torch.testing.assert_close(found[1:], (confidence[:, 0], normals), rtol=1e-4, atol=1e-5)

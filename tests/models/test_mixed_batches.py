@@ -9,6 +9,7 @@ import pytest
 
 from stream.core.clock import Stamp
 from stream.frames import Frame, Intrinsics, Size
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.estimator import Estimator
 from stream.settings import ModelSettings
 
@@ -37,7 +38,7 @@ def estimator(
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "mixed-batches-cache"))
     side = SIDES[request.param]
     settings = ModelSettings(name=request.param, weights="random", side=side, max_batch=3, threads=1, precision="fp32")
-    with Estimator(settings) as made:
+    with CpuEstimator(settings) as made:
         yield made
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from stream.errors import WeightsError
-from stream.models.checkpoint.reader import check_sums, read_state, read_stored
+from stream.models.checkpoint.reader import read_state, read_stored, verify_checksums
 
 STATE = {"a.weight": torch.arange(2000.0).view(40, 50), "a.count": torch.tensor(3)}
 
@@ -47,17 +47,17 @@ def test_a_cut_file_is_damaged(tmp_path: Path, kind: str, kept: float) -> None:
 def test_a_flipped_bit_is_found_by_the_check_sum(tmp_path: Path) -> None:
     """torch.load does not notice it."""
     path = write(tmp_path / "weights", "zip")
-    check_sums(path)
+    verify_checksums(path)
     data = bytearray(path.read_bytes())
     data[data.index(STATE["a.weight"].numpy().tobytes()) + 999] ^= 1
     path.write_bytes(data)
     assert not torch.equal(read_state(path)["a.weight"], STATE["a.weight"])
-    with pytest.raises(WeightsError, match="check sum"):
-        check_sums(path)
+    with pytest.raises(WeightsError, match="checksum"):
+        verify_checksums(path)
 
 
 def test_a_training_checkpoint_is_unwrapped(tmp_path: Path) -> None:
-    """The official MiDaS loader takes the part called "model" where there is an optimizer beside it."""
+    """The official MiDaS loader takes the part called "model" if the file also has an optimizer."""
     torch.save({"model": STATE, "optimizer": {"lr": 0.1}}, tmp_path / "weights")
     assert set(read_state(tmp_path / "weights")) == set(STATE)
 
@@ -72,7 +72,7 @@ def test_a_state_dict_with_others_beside_it_is_unwrapped(tmp_path: Path) -> None
 def test_other_content_is_refused(tmp_path: Path, content: object) -> None:
     """A torch file that holds something else."""
     torch.save(content, tmp_path / "weights")
-    with pytest.raises(WeightsError, match="something else than named tensors"):
+    with pytest.raises(WeightsError, match="something other than named tensors"):
         read_state(tmp_path / "weights")
 
 
@@ -105,7 +105,7 @@ def test_half_precision_becomes_float32(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["zip", "legacy"])
 def test_tensors_are_found_under_their_entry(tmp_path: Path, kind: str) -> None:
-    """Whatever lies beside them, an optimizer too."""
+    """Whatever else the file holds, even an optimizer."""
     content = {"epoch": 3, "optimizer": {"lr": 0.1}, "model_state_dict": STATE}
     torch.save(content, tmp_path / "weights", _use_new_zipfile_serialization=kind == "zip")
     state = read_state(tmp_path / "weights", "model_state_dict")
@@ -125,7 +125,7 @@ def test_a_missing_entry_is_named(tmp_path: Path, content: object, has: str) -> 
 def test_an_entry_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     """A key of the right name with a number under it."""
     torch.save({"state_dict": 3}, tmp_path / "weights")
-    with pytest.raises(WeightsError, match="something else than named tensors"):
+    with pytest.raises(WeightsError, match="something other than named tensors"):
         read_state(tmp_path / "weights", "state_dict")
 
 

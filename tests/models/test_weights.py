@@ -73,7 +73,7 @@ def test_names_that_the_official_loader_ignores_are_left_out(
     (cache / "weights").mkdir(parents=True)
     (cache / "weights" / "tiny.pt").write_bytes(pack(more, "zip", "model_state_dict"))
     with caplog.at_level(logging.INFO, "stream.models.weights"):
-        state = load_state(offered(entry="model_state_dict", extra_names=True))
+        state = load_state(offered(entry="model_state_dict", allows_extra_tensors=True))
     load_into(build("tiny"), state)
     assert [record.getMessage() for record in caplog.records] == ["tiny.pt: 2 tensors are not used, first ema.decay"]
     with pytest.raises(WeightsError, match=r'2 are not of this network, first "ema\.decay"'):
@@ -89,7 +89,7 @@ def test_a_missing_name_is_an_error_where_extra_ones_are_not(
     (cache / "weights").mkdir(parents=True)
     (cache / "weights" / "tiny.pt").write_bytes(pack(less, "zip"))
     with pytest.raises(WeightsError, match=r'1 of .* tensors are missing, first "head\.bias"'):
-        load_into(build("tiny"), load_state(offered(extra_names=True)))
+        load_into(build("tiny"), load_state(offered(allows_extra_tensors=True)))
 
 
 def test_a_hash_is_taken_again_when_the_file_has_changed(tmp_path: Path) -> None:
@@ -173,19 +173,19 @@ def test_random_weights_are_the_same_for_the_same_seed() -> None:
 
 
 def test_tiny_sees_that_near_is_near() -> None:
-    """On the motorcycle pair with its measured truth; a map that is inside out would be far below zero."""
+    """On the motorcycle pair with its measured ground truth; an inverted map would be far below zero."""
     cv2, stats = pytest.importorskip("cv2"), pytest.importorskip("scipy.stats")
     media = Path(__file__).parents[3] / "shared" / "media"
     if not (media / "motorcycle_disp.npz").exists():
         pytest.skip("needs the Middlebury motorcycle pair in ../shared/media")
     image = cv2.imread(str(media / "motorcycle_left.png"))[..., ::-1].astype(np.float32) / 255
-    truth = next(iter(np.load(media / "motorcycle_disp.npz").values()))
+    ground_truth = next(iter(np.load(media / "motorcycle_disp.npz").values()))
     mean, std = (np.array(values, np.float32) for values in (TINY.spec.mean, TINY.spec.std))
     pixels = (cv2.resize(image, (256, 192), interpolation=cv2.INTER_AREA) - mean) / std
     network = build("tiny")
     load_into(network, load_state(TINY))
     with torch.inference_mode():
         depth = network(torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))[0].numpy()
-    depth = cv2.resize(depth, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    known = np.isfinite(truth)
-    assert stats.spearmanr(depth[known], truth[known])[0] > 0.6
+    depth = cv2.resize(depth, ground_truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    known = np.isfinite(ground_truth)
+    assert stats.spearmanr(depth[known], ground_truth[known])[0] > 0.6

@@ -17,7 +17,7 @@ from stream.errors import WeightsError
 from stream.models.base import DepthModel
 from stream.models.cache import converted_path
 from stream.models.checkpoint.reader import read_stored
-from stream.models.checkpoint.safetensors_copy import check_copy, read_through, write_copy
+from stream.models.checkpoint.safetensors_copy import check_copy, read_via_copy, write_copy
 from stream.models.checkpoint.verification import verify
 from stream.models.download.fetch import pull
 from stream.models.tiny import TINY
@@ -44,7 +44,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_a_copy_has_the_values_types_and_names_of_its_original(original: Path, tmp_path: Path) -> None:
     """Half precision stays half, whole numbers stay whole; it names the original's hash."""
     copy = tmp_path / "deep" / "copy"
-    assert same(read_through(original, DIGEST, None, copy), STATE)
+    assert same(read_via_copy(original, DIGEST, None, copy), STATE)
     assert same(load_file(copy), STATE)
     with safe_open(copy, framework="pt") as file:
         assert file.metadata()["made_from_sha256"] == DIGEST
@@ -53,7 +53,7 @@ def test_a_copy_has_the_values_types_and_names_of_its_original(original: Path, t
 
 
 def test_a_pull_leaves_a_copy_that_loading_uses(offered: Offer, site) -> None:
-    """The original could as well be unreadable; only its hash is asked for."""
+    """The original could as well be unreadable; only its hash is needed."""
     model = offered()
     path = pull(model)
     copy = converted_path(model)
@@ -95,8 +95,8 @@ def test_another_entry_of_the_same_file_gets_another_copy(original: Path, tmp_pa
     """The copy says which entry it holds."""
     copy, two = tmp_path / "copy", tmp_path / "two.pt"
     torch.save({"one": {"x": torch.zeros(1)}, "other": {"x": torch.ones(1)}}, two)
-    assert read_through(two, DIGEST, "one", copy)["x"].item() == 0
-    assert read_through(two, DIGEST, "other", copy)["x"].item() == 1
+    assert read_via_copy(two, DIGEST, "one", copy)["x"].item() == 0
+    assert read_via_copy(two, DIGEST, "other", copy)["x"].item() == 1
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
@@ -105,20 +105,20 @@ def test_a_damaged_copy_is_made_again(
 ) -> None:
     """Cut anywhere: the log says so, and the numbers are the original's."""
     copy = tmp_path / "copy"
-    read_through(original, DIGEST, None, copy)
+    read_via_copy(original, DIGEST, None, copy)
     copy.write_bytes(copy.read_bytes()[:kept])
-    assert same(read_through(original, DIGEST, None, copy), STATE)
+    assert same(read_via_copy(original, DIGEST, None, copy), STATE)
     assert "is made again" in caplog.text
     assert same(load_file(copy), STATE)
 
 
 def test_a_damaged_original_is_not_copied(original: Path, tmp_path: Path) -> None:
-    """Its check sums are looked at first; nothing would notice the flipped bit later."""
+    """Its checksums are verified first; nothing would notice the flipped bit later."""
     data = bytearray(original.read_bytes())
     data[data.index(STATE["a.weight"].numpy().tobytes()) + 3] ^= 1
     original.write_bytes(data)
-    with pytest.raises(WeightsError, match="check sum"):
-        read_through(original, DIGEST, None, tmp_path / "copy")
+    with pytest.raises(WeightsError, match="checksum"):
+        read_via_copy(original, DIGEST, None, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
 
@@ -127,7 +127,7 @@ def test_a_cache_that_cannot_be_written_costs_a_line_in_the_log(
 ) -> None:
     """A file is where the folder should be."""
     (tmp_path / "folder").write_text("in the way")
-    assert same(read_through(original, DIGEST, None, tmp_path / "folder" / "copy"), STATE)
+    assert same(read_via_copy(original, DIGEST, None, tmp_path / "folder" / "copy"), STATE)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "cannot be written" in caplog.text
 
@@ -139,7 +139,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path, caplog: pyte
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        assert same(read_through(tmp_path / "big.pt", DIGEST, None, tmp_path / "made" / "copy"), big)
+        assert same(read_via_copy(tmp_path / "big.pt", DIGEST, None, tmp_path / "made" / "copy"), big)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot be written" in caplog.text
@@ -151,14 +151,14 @@ def test_tensors_that_share_memory_or_have_gaps_are_copied_right(tmp_path: Path)
     whole = torch.arange(20.0)
     state = {"whole": whole, "tied": whole, "part": whole[3:7], "gaps": whole[::2], "turned": whole.view(4, 5).t()}
     torch.save(state, tmp_path / "weights.pt")
-    assert same(read_through(tmp_path / "weights.pt", DIGEST, None, tmp_path / "copy"), state)
+    assert same(read_via_copy(tmp_path / "weights.pt", DIGEST, None, tmp_path / "copy"), state)
     assert same(load_file(tmp_path / "copy"), {name: tensor.contiguous() for name, tensor in state.items()})
 
 
 def test_what_is_safetensors_already_needs_no_copy(tmp_path: Path) -> None:
     """It is read as it is."""
     save_file(STATE, tmp_path / "weights")
-    assert same(read_through(tmp_path / "weights", DIGEST, None, tmp_path / "copy"), STATE)
+    assert same(read_via_copy(tmp_path / "weights", DIGEST, None, tmp_path / "copy"), STATE)
     assert not (tmp_path / "copy").exists()
 
 
@@ -175,7 +175,7 @@ def test_a_copy_is_compared_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_verification_finds_a_copy_that_is_not_what_it_says(offered: Offer, site) -> None:
-    """A flipped bit in the copy, which has no check sums of its own."""
+    """A flipped bit in the copy, which has no checksums of its own."""
     model = offered()
     pull(model)
     copy = converted_path(model)

@@ -1,4 +1,4 @@
-"""Looking at weights closely: the hash, the check sums, every name and shape, and no memory for the network."""
+"""Strict checks of weights: the hash, the checksums, every name and shape, without memory for the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stream.errors import WeightsError
-from stream.models.base import DepthModel, Trained
+from stream.models.base import DepthModel, HasWeights
 from stream.models.catalog import MODELS, SEGMENTERS
 from stream.models.checkpoint.verification import verify, verify_file
 from stream.models.tiny import TINY
@@ -54,7 +54,7 @@ def test_another_hash_does_not_verify() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [*MODELS, *SEGMENTERS], ids=lambda model: model.name)
-def test_every_network_is_checked_without_memory_for_it(model: Trained, tmp_path: Path) -> None:
+def test_every_network_is_checked_without_memory_for_it(model: HasWeights, tmp_path: Path) -> None:
     """A file of all its names and shapes fits, as large as it may be; one without the last, or with one more, not."""
     entry, shapes = model.weights.entry, shapes_of(model.name)
     file = skeleton(shapes, tmp_path / "weights", entry)
@@ -64,7 +64,7 @@ def test_every_network_is_checked_without_memory_for_it(model: Trained, tmp_path
     with pytest.raises(WeightsError, match=f'1 of {len(shapes)} tensors are missing, first "{last}"'):
         verify_file(without_hash(model), skeleton({n: s for n, s in shapes.items() if n != last}, file, entry))
     more = skeleton(shapes | {"one.more": (3, 4)}, file, entry)
-    if model.weights.extra_names:
+    if model.weights.allows_extra_tensors:
         assert verify_file(without_hash(model), more).extra == 1
     else:
         with pytest.raises(WeightsError, match=r'not of this network, first "one\.more"'):
@@ -88,12 +88,12 @@ def test_damage_is_told_before_the_hash(offered: Offer, site, cache: Path) -> No
 
 
 def test_a_flipped_bit_is_found_without_a_known_hash(offered: Offer, site, cache: Path) -> None:
-    """By the file's own check sums."""
+    """By the file's own checksums."""
     data = bytearray(site.content)
     data[len(data) // 2] ^= 1
     (cache / "weights").mkdir(parents=True)
     (cache / "weights" / "tiny.pt").write_bytes(data)
-    with pytest.raises(WeightsError, match="check sum"):
+    with pytest.raises(WeightsError, match="checksum"):
         verify(offered())
 
 
@@ -102,5 +102,5 @@ def test_extra_names_are_counted(offered: Offer, pack: Callable[..., bytes], cac
     (cache / "weights").mkdir(parents=True)
     more = random_state(TINY) | {"more": torch.zeros(1)}
     (cache / "weights" / "tiny.pt").write_bytes(pack(more, "zip", "model_state_dict"))
-    report = verify(offered(entry="model_state_dict", extra_names=True))
+    report = verify(offered(entry="model_state_dict", allows_extra_tensors=True))
     assert (report.tensors, report.extra) == (len(more) - 1, 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import stream
 from pipelines.bundled import bundled, config_path, find_bundled
 from pipelines.registry import RECIPES
 from stream.errors import SettingsError
@@ -19,14 +20,14 @@ NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.toml"))
 
 
 def test_there_is_one_of_each_kind() -> None:
-    """By the name of its pipeline."""
+    """Its name is the pipeline's name."""
     assert list(bundled()) == NAMES == sorted(RECIPES)
 
 
 def test_a_bare_name_is_a_bundled_config_unless_there_is_such_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody's own file comes first."""
+    """The user's own file comes first."""
     monkeypatch.chdir(tmp_path)
     assert config_path(Path("serve")) == ROOT / "configs" / "serve.toml"
     Path("serve").write_text('pipeline = "demo"\n')
@@ -49,15 +50,15 @@ def test_a_bare_name_is_a_bundled_config_unless_there_is_such_a_file(
 def test_a_missing_file_is_never_replaced(
     given: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who writes a path means a file: of that name another one may come with the package, and does other things."""
+    """A path means the user's file: a bundled file of the same name may do other things."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError) as missing:
         config_path(Path(given))
     assert str(missing.value) == told
 
 
-def test_a_name_that_none_has_is_told() -> None:
-    """With the near one."""
+def test_an_unknown_name_is_an_error() -> None:
+    """The error suggests a similar name."""
     with pytest.raises(SettingsError, match='no config named rtps comes with depthstream; did you mean "rtsp"'):
         find_bundled("rtps")
 
@@ -72,13 +73,30 @@ def test_the_wheel_brings_them(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     assert {path.stem for path in (tmp_path / "site" / "pipelines" / "configs").iterdir()} == set(NAMES)
 
-    def said(*words: str) -> str:
-        command = [sys.executable, "-m", "pipelines.cli.entry", *words]
+    def run(*words: str) -> str:
+        command = [sys.executable, *words]
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
+    def said(*words: str) -> str:
+        return run("-m", "pipelines.cli.entry", *words)
+
     assert [line.split()[0] for line in said("config").splitlines()] == NAMES
     assert said("config", "serve") == (ROOT / "configs" / "serve.toml").read_text()
     assert "# graph" in said("check", "serve")
+    alias = "import depthstream, sys; print(depthstream.Size(2, 3), 'torch' in sys.modules, depthstream.__file__)"
+    size, has_torch, file = run("-c", alias).split()[-3:]
+    assert (has_torch, Path(file).parent) == ("False", tmp_path / "site" / "depthstream"), size
+    assert run("-m", "depthstream", "config", "serve") == said("config", "serve")
+
+
+def test_the_package_has_the_name_of_the_distribution_too() -> None:
+    """In an editable install: the same objects, and nothing of torch before a model is opened."""
+    import depthstream
+
+    assert depthstream.__all__ == stream.__all__ == dir(depthstream)
+    assert all(getattr(depthstream, name) == getattr(stream, name) for name in stream.__all__)
+    with pytest.raises(AttributeError, match="depthstream"):
+        depthstream.nothing  # noqa: B018

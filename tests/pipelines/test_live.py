@@ -1,6 +1,6 @@
-"""Live pipelines in front of real RTSP cameras: what one camera does to the others, and what comes back.
+"""Live pipelines with real RTSP cameras: effects of one camera on the others, and recovery.
 
-How long it takes is promised in docs/reliability.md and measured by `tools/bench/live.py`; no machine is too slow here.
+How long it takes is promised in docs/reference/reliability.md and measured by tools/bench/live.py.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ STATE_WHEN = {"stall": "live", "mute": "connecting", "absent": "waiting"}
 
 @pytest.mark.parametrize("fault", ["stall", "cut", "corrupt", "absent"])
 def test_one_cameras_trouble_is_its_own(fault: str, clip: Clip) -> None:
-    """The other three deliver on, every image of theirs, without a break; a busy machine may skip some."""
+    """The other three go on without a break; a busy machine may skip some images."""
     shown = Shown()
     with four_cameras(clip) as (cameras, urls):
         cameras["d"].refuse(fault == "absent")
@@ -184,7 +184,7 @@ def harm(camera: RtspCamera, fault: str) -> None:
 
 
 def is_in_trouble(camera: CameraHealth, fault: str) -> bool:
-    """As the fault has it."""
+    """True if the camera's health shows ``fault``."""
     if fault == "stall":
         return camera.stalls > 0
     return camera.integrity["tainted"] > 0 if fault == "corrupt" else camera.state == "waiting"
@@ -212,7 +212,7 @@ def test_under_overload_equal_cameras_get_equal_shares(clip: Clip) -> None:
 
 
 def test_lost_packets_mark_the_images_up_to_the_key_frame(clip: Clip) -> None:
-    """And `drop` leaves exactly those out."""
+    """`drop` leaves out exactly those."""
     shown = Shown()
     with RtspCamera({"/cam": clip}) as camera:
         pipe = build({"front": camera.url("/cam")}, shown, integrity={"tainted": "drop"})
@@ -229,7 +229,7 @@ def test_lost_packets_mark_the_images_up_to_the_key_frame(clip: Clip) -> None:
 
 
 def test_a_new_resolution_is_followed(clip: Clip) -> None:
-    """In the running pipeline, without a reconnect."""
+    """The running pipeline goes on without a reconnect."""
     shown, large = Shown(), Clip.test_pattern(codec="h264", width=320, height=240, fps=12, seconds=2, keyframe_every=12)
     with RtspCamera({"/cam": clip}) as camera:
         pipe = build({"front": camera.url("/cam")}, shown)

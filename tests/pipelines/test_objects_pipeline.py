@@ -153,7 +153,7 @@ def test_depth_does_not_wait_for_objects(endpoint: str) -> None:
 
 @pytest.mark.slow
 def test_boxes_come_from_a_program_that_finds_them(endpoint: str, detector: Callable[..., str]) -> None:
-    """Found in images of half the size; what is malformed, outside or too much is counted; nothing stops."""
+    """Boxes found in images of half the size; malformed, outside and excess ones are counted; nothing stops."""
     good = {"width": 48, "height": 32, "boxes": [{"box": [5, 5, 25, 20], "label": "half", "score": 0.5}]}
     many = {"boxes": [{"box": [0, 0, 9, 9]}] * 50 + [{"box": [500, 0, 900, 9]}, {"box": [9, 9, 1, 1]}]}
     where = detector("front", json.dumps(good), json.dumps(many), "{", '{"boxes": [{"box": "all"}]}')
@@ -173,7 +173,7 @@ def test_boxes_come_from_a_program_that_finds_them(endpoint: str, detector: Call
 
 @pytest.mark.slow
 def test_boxes_come_from_a_detector_in_python(endpoint: str) -> None:
-    """Called with each frame, in one thread; beside the boxes of the config."""
+    """It is called with each frame, in one thread; its boxes are added to those of the config."""
     threads: set[str] = set()
 
     def bright(frame: Frame) -> list[Box]:
@@ -190,7 +190,7 @@ def test_boxes_come_from_a_detector_in_python(endpoint: str) -> None:
 
 @pytest.mark.slow
 def test_previews_show_objects(endpoint: str) -> None:
-    """The camera's image, tinted where the object is; made for those who look."""
+    """The camera's image, tinted at the object; made only for subscribers."""
     pipe, _ = build(endpoint, scene("front", boxes=[{"box": [0, 0, 96, 64]}]))
     plain, _ = build(f"{endpoint}2", scene("front", boxes=[{"box": [0, 62, 2, 64]}]))
     images = []
@@ -264,7 +264,7 @@ def test_the_config_is_a_recipe() -> None:
 
 @pytest.mark.slow
 def test_the_real_segmenter_makes_the_masks(endpoint: str) -> None:
-    """EfficientViT-SAM L0 with random weights: masks of the image's size, and every message says what they are."""
+    """EfficientViT-SAM L0 with random weights: masks have the image's size, and every message names the weights."""
     camera = scene("front", fps=2, boxes=[BOX, {"box": [60, 0, 96, 64]}])
     settings = settings_of(endpoint, camera, segmenter={"weights": "random", "device": "cpu", "threads": 1})
     pipe = objects.build(settings)

@@ -31,7 +31,7 @@ def synthetic(**changes: object) -> SyntheticCamera:
 
 
 def test_the_demo_accounts_for_every_frame_and_knows_its_error(tmp_path: Path) -> None:
-    """A live run: an mp4 with three panels, figures against the truth, nothing unaccounted for."""
+    """A live run: an mp4 with three panels, scores against ground truth, every frame accounted for."""
     settings = demo.DemoSettings(
         pipeline="demo", camera=synthetic(), record=RecordSettings(path=str(tmp_path / "demo.mp4"))
     )
@@ -42,7 +42,7 @@ def test_the_demo_accounts_for_every_frame_and_knows_its_error(tmp_path: Path) -
     images = images_in(tmp_path / "demo.mp4")
     assert len(images) == account.published > 0
     assert images[0].shape[1] == 3 * 96
-    statistics = ending.stats.statistics["depth vs truth"]
+    statistics = ending.stats.statistics["depth vs ground truth"]
     assert statistics["frames"] >= account.published
     assert statistics["spearman"] > 0.5
 
@@ -59,7 +59,7 @@ def test_the_demos_edges_are_those_of_a_live_pipeline(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["latency", "throughput"])
 def test_the_video_recipe_drops_nothing(layout: str, tmp_path: Path) -> None:
-    """As many frames out as in, for two cameras at once, in both layouts."""
+    """Every frame comes out, for two cameras at once, in both layouts."""
     settings = video.VideoSettings(
         pipeline="video",
         cameras=(

@@ -80,7 +80,7 @@ def test_two_cameras_each_with_a_stream_of_its_own(endpoint: str) -> None:
 
 
 def test_previews_are_made_for_those_who_look(endpoint: str) -> None:
-    """A JPEG in colours, of the camera's size; nobody looked before."""
+    """A JPEG in colours, of the camera's size, for the first subscriber."""
     pipe = build(endpoint, scene("front"))
     with pipe:
         with Subscriber(endpoint, "front") as reader:
@@ -94,7 +94,7 @@ def test_previews_are_made_for_those_who_look(endpoint: str) -> None:
 
 
 def test_depth_that_is_too_old_is_dropped_and_counted(endpoint: str) -> None:
-    """Readers are told why nothing comes."""
+    """The status names the reason why no depth comes."""
     pipe = build(endpoint, scene("front"), publish={"endpoints": [endpoint], "max_age_ms": 0.5})
     with pipe, Subscriber(endpoint, "front") as reader:
         status = until(reader, lambda s: any("too old" in place for place in s.get("dropped", ())))
@@ -130,7 +130,7 @@ def test_a_camera_that_goes_away_and_comes_back(endpoint: str) -> None:
 
 
 def test_relative_depth_is_not_recorded_for_ros(endpoint: str, tmp_path: Path) -> None:
-    """Said before anything starts, with what to do instead."""
+    """The error comes before anything starts, and names what to do instead."""
     with pytest.raises(SettingsError, match=r"tiny.*metric network"):
         build(endpoint, scene("front"), mcap={"path": str(tmp_path / "x.mcap")})
 

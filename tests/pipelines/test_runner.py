@@ -51,7 +51,7 @@ def failing(error: Exception) -> Pipeline:
 
 
 def test_time_being_up_is_a_clean_end(make_frame: FrameMaker) -> None:
-    """Everything captured has been delivered and the watcher has seen it live."""
+    """Every captured frame is delivered, and the watcher got snapshots of the running pipeline."""
     seen: list[PipelineStats] = []
     ending = run(endless(make_frame), seconds=0.2, watch=seen.append, every_s=0.02)
     assert ending.exit_status == 0
@@ -97,7 +97,7 @@ def test_nohup_is_respected(make_frame: FrameMaker) -> None:
 def test_a_hang_up_beside_another_signal_does_not_abort(
     first: signal.Signals, make_frame: FrameMaker, request: pytest.FixtureRequest
 ) -> None:
-    """Shells and systemd send both: the drain goes on, and what was captured is delivered."""
+    """Shells and systemd send both: the drain goes on, and captured frames are delivered."""
     before = signal.signal(signal.SIGHUP, lambda number, frame: None)  # one that comes after the run ends no test
     request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
     second = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGHUP))
@@ -153,14 +153,14 @@ def test_a_second_interrupt_does_not_wait_for_the_drain(make_frame: FrameMaker) 
 
 
 def test_our_own_errors_come_out_as_they_are() -> None:
-    """The stage's error, not a wrapping of it."""
+    """The error is the stage's own, not a wrapper."""
     ending = run(failing(SourceError("clip.mp4: no such file")))
     assert isinstance(ending.error, SourceError)
     assert ending.exit_status == 1
 
 
 def test_a_strangers_error_names_the_stage() -> None:
-    """What is not ours is told with the place where it happened."""
+    """An error of another type is reported with the stage where it happened."""
     ending = run(failing(ZeroDivisionError("division by zero")))
     assert isinstance(ending.error, StageError)
     assert "stage 'capture' failed: division by zero" in str(ending.error)
@@ -181,8 +181,8 @@ def silent(make_frame: FrameMaker, images: int) -> Pipeline:
     return pipe
 
 
-def test_a_run_without_a_image_has_failed(make_frame: FrameMaker) -> None:
-    """Of any camera, in all its time: status 1, and why."""
+def test_a_run_without_an_image_has_failed(make_frame: FrameMaker) -> None:
+    """A run in which no camera delivers an image ends with status 1 and the reason."""
     ending = run(silent(make_frame, 0), seconds=0.1)
     assert ending.exit_status == 1
     assert str(ending.error) == "no camera delivered an image: front: front: connection refused"
@@ -194,7 +194,7 @@ def test_one_image_is_enough(make_frame: FrameMaker) -> None:
     assert (ending.exit_status, ending.error) == (0, None)
 
 
-def test_who_interrupts_a_run_without_a_image_has_ended_it(make_frame: FrameMaker) -> None:
+def test_an_interrupted_run_without_an_image_has_not_failed(make_frame: FrameMaker) -> None:
     """Status 130, as always."""
     ending = run(silent(make_frame, 0), watch=lambda stats: os.kill(os.getpid(), signal.SIGINT), every_s=0.02)
     assert (ending.exit_status, ending.error) == (130, None)

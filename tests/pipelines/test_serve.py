@@ -22,7 +22,7 @@ from pipelines.registry import load
 from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.errors import ImageError, SettingsError, UnknownModel
-from stream.inference.estimator import Estimator
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.runtime.pipeline import Pipeline
 from stream.settings import ModelSettings, WebSettings
 
@@ -124,15 +124,15 @@ def test_a_file_that_serves_nothing_is_a_mistake(tables: dict[str, Any], message
     assert message in str(caught.value)
 
 
-def test_a_network_for_images_that_does_not_exist_is_told_at_once() -> None:
-    """Not when the first image comes."""
+def test_an_unknown_network_for_images_is_reported_at_once() -> None:
+    """The error comes before the first image."""
     with pytest.raises(UnknownModel, match="tinny"):
         page(models=["tiny", "tinny"])
 
 
 @pytest.mark.slow
 def test_a_camera_is_on_the_page_and_healthy(make_image: np.ndarray) -> None:
-    """The page, its moving image, its health before, while and after it runs, and an image of somebody's own."""
+    """The page, its video, its health before, during and after the run, and an uploaded image."""
     chosen = settings(camera())
     web = serve.web_for(chosen)
     pipe = serve.build(chosen, web)
@@ -154,7 +154,7 @@ def test_a_camera_is_on_the_page_and_healthy(make_image: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_without_cameras_images_are_taken_until_the_end(make_image: np.ndarray) -> None:
-    """A pipeline with one stage that waits; healthy from the start; asked to end, it ends."""
+    """A pipeline with one stage that waits: healthy from the start, and it ends on request."""
     chosen = settings()
     web = serve.web_for(chosen)
     pipe = serve.build(chosen, web)
@@ -168,7 +168,7 @@ def test_without_cameras_images_are_taken_until_the_end(make_image: np.ndarray) 
 
 
 def test_a_stage_that_fails_makes_the_server_unhealthy_to_the_end(tmp_path: Path) -> None:
-    """And says which; the run's error is the stage's own."""
+    """The health names the stage, and the run's error is the stage's own."""
     (tmp_path / "file").touch()
     chosen = settings(camera(), record={"path": str(tmp_path / "file" / "folder.mp4")})
     web = serve.web_for(chosen)
@@ -182,7 +182,7 @@ def test_a_stage_that_fails_makes_the_server_unhealthy_to_the_end(tmp_path: Path
 
 
 def test_no_images_are_taken_where_they_are_not_wanted(make_image: np.ndarray) -> None:
-    """web.images = false: there is no such address, and no network beside the cameras' is made."""
+    """web.images = false: the address does not exist, and only the cameras' network is made."""
     web = page(images=False)
     pipe = rtsp.build(parse(rtsp.RtspSettings, {"pipeline": "rtsp", "cameras": [camera()]}, "test"), web=web)
     _, png = cv2.imencode(".png", make_image)
@@ -229,7 +229,7 @@ def test_images_have_networks_of_their_own_that_load_when_asked(make_image: np.n
         caller.start()
     for caller in callers:
         caller.join()
-    with Estimator(ModelSettings()) as alone:
+    with CpuEstimator(ModelSettings()) as alone:
         expected = alone(make_image).depth
     assert len(answers) == 4
     for depth in answers:

@@ -1,4 +1,4 @@
-"""The straightforward way of images into each network and back: one step after the other, as the authors' code goes.
+"""The reference preprocessing of each network and back: one step after the other, as in the authors' code.
 
 Written from the published rules with numpy and OpenCV only (and PIL, where the authors' code calls it); nothing here
 uses the code under test.
@@ -31,12 +31,14 @@ METRIC3D = InputSpec(
     restore="linear",
     # the mean colour, in whole numbers: the official code fills the border of an image of bytes
     canvas=Canvas(Size(616, 1064), "centre", "down", (124, 116, 104)),
-    whole_values=True,
+    round_to_bytes=True,
 )
 
 
 def depth_pro_spec(side: int) -> InputSpec:
-    return InputSpec(side, "upper", side, HALF, HALF, resize="linear", restore="linear", keep_aspect=False, fixed=True)
+    return InputSpec(
+        side, "upper", side, HALF, HALF, resize="linear", restore="linear", keep_aspect=False, fixed_size=True
+    )
 
 
 def sam_spec(side: int) -> InputSpec:
@@ -50,8 +52,8 @@ def sam_spec(side: int) -> InputSpec:
         resize="triangle",
         restore="linear",
         canvas=Canvas(Size(side, side), "top_left", "half_up", (red, green, blue)),
-        whole_values=True,
-        fixed=True,
+        round_to_bytes=True,
+        fixed_size=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The fast path against the straightforward one, in float64 and step by step."""
+"""The fast preprocessing against the official steps in float64."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_it_equals_the_official_path(size: tuple[int, int], name: str) -> None:
     way, images = WAYS[name], sample_images(size)
     for got, image in zip(to_network(images, way.spec), images, strict=True):
         expected = way(image)
-        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.whole_values else 5e-4)
-        if way.spec.whole_values:
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.round_to_bytes else 5e-4)
+        if way.spec.round_to_bytes:
             np.testing.assert_array_equal(levels(got, way.spec), levels(expected, way.spec))
 
 
@@ -84,6 +84,6 @@ def test_read_only_and_mirrored_images_are_taken_and_left_alone(name: str) -> No
     [((8, 8), np.uint8, "not 8x8 uint8"), ((8, 8, 4), np.uint8, "8x8x4"), ((8, 8, 3), np.float32, "float32")],
 )
 def test_what_is_not_8_bit_bgr_is_refused(shape: tuple[int, ...], dtype: type, words: str) -> None:
-    """In words, not by an OpenCV assertion."""
+    """The error names shape and dtype instead of being an OpenCV assertion."""
     with pytest.raises(ImageError, match=words):
         to_network([np.zeros(shape, dtype)], MIDAS)

@@ -1,4 +1,4 @@
-"""The way of images into a network on a GPU, here on CPU tensors and, where there is one, on a GPU."""
+"""Preprocessing in torch, on CPU tensors and, if available, on a GPU."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_it_equals_the_official_path(size: tuple[int, int], name: str, device: s
         if name == "metric3d":
             assert np.abs(levels(got, way.spec) - levels(expected, way.spec)).max() <= 1
             expected = (levels(got, way.spec) / 255 - MEAN) / STD
-        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.whole_values else 5e-4)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.round_to_bytes else 5e-4)
 
 
 def test_any_size_within_the_bound(device: str) -> None:
-    """Sixty sizes by chance, whatever their remainder by the multiple."""
+    """Sixty random sizes, with any remainder by the multiple."""
     rng = np.random.default_rng(0)
     for H, W in rng.integers(20, 420, (60, 2)).tolist():
         image = rng.integers(0, 256, (H, W, 3), dtype=np.uint8)
@@ -81,7 +81,7 @@ def test_memory_is_channels_last(spec: InputSpec, device: str) -> None:
 
 
 def test_the_images_are_left_alone(device: str) -> None:
-    """Also where no resize makes a copy."""
+    """They are unchanged even where no resize makes a copy."""
     batch = torch.full((1, 192, 256, 3), 7, dtype=torch.uint8, device=device)
     to_network(batch, MIDAS)
     planes = torch.ones(1, 1, 4, 4, device=device)
@@ -102,7 +102,7 @@ def test_by_area_it_equals_opencvs(size: tuple[int, int], device: str) -> None:
 @pytest.mark.parametrize("how", get_args(Interpolation))
 @pytest.mark.parametrize("size", [(480, 640), (97, 33), (100, 400), (400, 100), (720, 1280)])
 def test_the_way_back_is_the_cpus(size: tuple[int, int], how: Interpolation, device: str) -> None:
-    """Of every kind of resize, enlarging and shrinking."""
+    """Every filter agrees with the CPU, enlarging and shrinking."""
     spec = replace(MIDAS, restore=how)
     depth = np.random.default_rng(1).uniform(0, 100, (192, 256)).astype(np.float32)
     got = to_camera(torch.from_numpy(depth[None]).to(device), Size(*size), spec)[0].cpu().numpy()

@@ -1,4 +1,4 @@
-"""Where images lie on a canvas, against a table and as a property of every size."""
+"""The placement of images on a canvas, against a table and as properties of every size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ sides = st.integers(min_value=1, max_value=16384)
 canvases = st.builds(
     Canvas,
     size=st.builds(Size, st.integers(28, 2048), st.integers(28, 2048)),
-    at=st.sampled_from(["centre", "top_left"]),
+    anchor=st.sampled_from(["centre", "top_left"]),
     rounding=st.sampled_from(["down", "half_up"]),
     border=st.just((0.0, 0.0, 0.0)),
 )
@@ -73,7 +73,7 @@ def test_the_image_lies_inside_and_touches_two_sides(height: int, width: int, ca
     assert 0 <= place.columns.start < place.columns.stop <= canvas.size.width
     free = (canvas.size.height - place.size.height, canvas.size.width - place.size.width)
     assert min(free) <= (1 if canvas.rounding == "down" else 0)
-    assert place.fills == (free == (0, 0))
+    assert place.fills_canvas == (free == (0, 0))
 
 
 @given(sides, sides, canvases)
@@ -88,11 +88,11 @@ def test_the_image_keeps_its_shape(height: int, width: int, canvas: Canvas) -> N
 
 @given(sides, sides, canvases)
 def test_the_image_is_in_the_middle_or_in_the_corner(height: int, width: int, canvas: Canvas) -> None:
-    """Of an odd border the smaller half comes first."""
+    """The smaller half of an odd border comes first."""
     place = on(canvas, height, width)
     below = canvas.size.height - place.rows.stop
     right = canvas.size.width - place.columns.stop
-    if canvas.at == "top_left":
+    if canvas.anchor == "top_left":
         assert (place.top, place.left) == (0, 0)
     else:
         assert below - place.top in (0, 1)

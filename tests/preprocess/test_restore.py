@@ -18,7 +18,7 @@ FARTHEST = 100.0
 
 
 def depth_for(size: tuple[int, int], spec: InputSpec) -> Floats:
-    """What a network might say of such an image: noise, 0..100."""
+    """A stand-in for a network's output for such an image: noise, 0..100."""
     shape = network_size(Size(*size), spec)
     return np.random.default_rng(1).uniform(0, FARTHEST, shape).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What each network says of its input is the rule that preprocessing is tested with."""
+"""Each network's declared input spec is the rule that preprocessing is tested with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No message is overwritten on its way, however slowly a reader reads, and nobody misses one for lack of memory."""
+"""No message is overwritten on its way, however slowly a reader reads, and no reader misses one for lack of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import zmq
 
 from stream.core.clock import Deadline
 from stream.publisher import socket as publisher_socket
-from stream.publisher.buffers import MOST_FREE, SendBuffers
+from stream.publisher.buffers import MAX_FREE, SendBuffers
 from stream.publisher.socket import PublisherSocket
 from stream.settings import PublishSettings
 
@@ -46,7 +46,7 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[PublisherSocket]:
 
 
 def reader(make_socket: MakeSocket, publisher: PublisherSocket) -> zmq.Socket[bytes]:
-    """Subscribed to everything, holds little, and reads nothing until told."""
+    """A reader of everything with small buffers, which does not read by itself."""
     socket = make_socket(zmq.SUB)
     socket.rcvhwm, socket.rcvbuf = 1, 64 * 1024
     socket.subscribe(b"")
@@ -101,7 +101,7 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(make_socket: MakeSocket,
 
 def test_when_all_buffers_are_lent_messages_are_copied(make_socket: MakeSocket, publisher: PublisherSocket) -> None:
     """Readers that stopped one after the other hold all of them; the one that reads misses nothing."""
-    buffers, lively = SendBuffers(most_lent=4), reader(make_socket, publisher)
+    buffers, lively = SendBuffers(max_lent=4), reader(make_socket, publisher)
     stalled, number = [], 0
     for _ in range(4):
         stalled.append(reader(make_socket, publisher))
@@ -116,14 +116,14 @@ def test_when_all_buffers_are_lent_messages_are_copied(make_socket: MakeSocket, 
 
 
 def test_buffers_come_back_when_the_reader_has_read(make_socket: MakeSocket, publisher: PublisherSocket) -> None:
-    """And only so many are kept."""
+    """At most MAX_FREE of them are kept."""
     buffers, stalled = SendBuffers(), reader(make_socket, publisher)
     for number in range(12):
         send(buffers, publisher, number)
     assert buffers.lent > 0
     numbers(stalled)
     wait_for_lent(buffers, 0)
-    assert len(buffers._free) <= MOST_FREE
+    assert len(buffers._free) <= MAX_FREE
 
 
 def test_small_messages_are_copied_and_one_buffer_serves_all(
@@ -139,8 +139,8 @@ def test_small_messages_are_copied_and_one_buffer_serves_all(
     assert (buffers.lent, buffers.copied_for_lack) == (0, 0)
 
 
-def test_a_buffer_that_is_taken_is_nobody_elses() -> None:
-    """Not even one that is never sent; and a small message does not get the buffer of a huge one."""
+def test_a_taken_buffer_has_one_owner() -> None:
+    """A buffer that was never sent is not reused, and a small message does not get the buffer of a huge one."""
     buffers = SendBuffers()
     first, second = buffers.take(100), buffers.take(100)
     assert first.obj is not second.obj

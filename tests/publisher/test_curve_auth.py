@@ -1,4 +1,4 @@
-"""Who gets in, over real sockets: a client with a key of the folder, and nobody else."""
+"""Authentication over real sockets: only a client with a key of the folder is admitted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Connect = Callable[..., zmq.Socket[bytes]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With one client, "robot"."""
+    """A folder of keys with one client, "robot"."""
     create(tmp_path / "keys", "robot")
     return tmp_path / "keys"
 
@@ -53,7 +53,7 @@ def connect() -> Iterator[Connect]:
 
 
 def guarded(folder: Path) -> Publisher:
-    """With something to say to whoever is let in."""
+    """A publisher that has declared a stream, so that an admitted reader gets its info."""
     publisher = Publisher(PublishSettings(endpoints=("tcp://127.0.0.1:*",), keys=str(folder)))
     publisher.declare("cam0", {})
     return publisher
@@ -77,7 +77,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_client_of_the_folder_reads(folder: Path, connect: Connect) -> None:
-    """And nobody was refused."""
+    """No key was refused."""
     with guarded(folder) as publisher:
         assert reads(connect(publisher, pair(folder, "robot"), load_server(folder).public))
         assert publisher.statistics()["refused keys"] == 0
@@ -100,7 +100,7 @@ def test_a_stranger_reads_nothing_and_is_counted(
 
 
 def test_a_client_without_curve_or_of_another_server_reads_nothing(folder: Path, connect: Connect) -> None:
-    """Neither of them gets as far as subscribing."""
+    """Both fail before they can subscribe."""
     other_server, _ = zmq.curve_keypair()
     with guarded(folder) as publisher:
         plain = connect(publisher)
@@ -123,7 +123,7 @@ def test_keys_come_and_go_while_it_runs(folder: Path, connect: Connect) -> None:
         assert not again.poll(REFUSED_MS)
 
 
-def test_a_file_that_is_damaged_while_it_runs_shuts_nobody_out(
+def test_a_file_that_is_damaged_while_it_runs_shuts_no_client_out(
     folder: Path, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A robot that is refused once gives up; so the keys from before stay valid, and the log says why."""

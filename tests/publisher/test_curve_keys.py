@@ -14,7 +14,7 @@ from stream.publisher.curve_keys import check_permissions, create, keys_folder, 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With the server's pair and one client's."""
+    """A folder with the server's pair and one client's."""
     create(tmp_path / "keys", "laptop")
     return tmp_path / "keys"
 
@@ -49,7 +49,7 @@ def test_the_next_client_leaves_all_others_alone(folder: Path) -> None:
     assert [client.name for client in load_clients(folder)] == ["arm-2.left", "laptop"]
 
 
-def test_what_is_there_is_not_overwritten(folder: Path) -> None:
+def test_existing_keys_are_not_overwritten(folder: Path) -> None:
     """Also when only one of the two files is there."""
     (folder / "clients" / "laptop.key_secret").unlink()
     before = (folder / "clients" / "laptop.key").read_bytes()
@@ -60,8 +60,8 @@ def test_what_is_there_is_not_overwritten(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "-rf", ".hidden", "a b", "ünder", "server", "x" * 64, "a\n"])
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    """And nothing is made."""
-    with pytest.raises(UsageError, match="is no name for a key"):
+    """Nothing is created."""
+    with pytest.raises(UsageError, match="is not a valid name for a key"):
         create(tmp_path / "keys", name)
     assert not (tmp_path / "keys").exists()
 
@@ -86,7 +86,7 @@ def test_what_others_may_read_is_an_error_with_the_remedy(folder: Path, what: st
 
 
 def test_a_secret_is_in_no_text(folder: Path) -> None:
-    """Neither in what is printed of the keys, nor in errors about them."""
+    """Neither the representation of the keys nor an error about them contains it."""
     keys = load_server(folder)
     assert len(keys.public) == len(keys.secret) == 40
     assert keys.secret.decode() not in repr(keys)

@@ -27,7 +27,7 @@ NOW_NS = 10**15
 
 
 class Clock:
-    """The publisher's; it goes on only when it is told to."""
+    """The publisher's clock; only a test advances it."""
 
     def __init__(self) -> None:
         self.now_ns = NOW_NS
@@ -70,15 +70,13 @@ def read(publisher: Publisher) -> Iterator[Callable[[str], zmq.Socket[bytes]]]:
             socket.linger, socket.rcvtimeo = 0, 10_000
             socket.subscribe(subscription(topic))
             socket.connect(publisher.endpoints[0])
-            until(lambda: publisher._readers.want(topic.encode().ljust(64, b"\0")))
+            until(lambda: publisher._subscriptions.want(topic.encode().ljust(64, b"\0")))
             return socket
 
         yield make
 
 
-def test_objects_are_told_with_the_image_they_are_in(
-    publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]
-) -> None:
+def test_objects_name_the_image_they_are_in(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:
     """Number, times and publisher as in a depth message."""
     socket = read("objects/front")
     assert publisher.send_objects(depth_map(7, age_s=0.1), lambda: {"objects": [{"label": "cup"}]})
@@ -90,8 +88,8 @@ def test_objects_are_told_with_the_image_they_are_in(
     assert publisher.statistics()["objects"] == 1
 
 
-def test_nothing_is_told_to_nobody(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:
-    """Not even worked out; the answer is the same as with a reader."""
+def test_without_a_reader_nothing_is_computed(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:
+    """The return value is the same as with a reader."""
 
     def facts() -> dict[str, Any]:
         raise AssertionError("nobody asked")
@@ -105,7 +103,7 @@ def test_nothing_is_told_to_nobody(publisher: Publisher, read: Callable[[str], z
 def test_old_objects_are_never_sent(
     publisher: Publisher, clock: Clock, read: Callable[[str], zmq.Socket[bytes]]
 ) -> None:
-    """Neither when they come, nor when working them out took too long."""
+    """Neither old depth, nor depth that became old while the facts were computed."""
     socket = read("objects/front")
 
     def slowly() -> dict[str, Any]:
@@ -126,7 +124,7 @@ def test_what_json_cannot_say_is_an_error(publisher: Publisher, read: Callable[[
 
 
 def test_one_stage_makes_the_previews(publisher: Publisher, read: Callable[[str], zmq.Socket[bytes]]) -> None:
-    """The other is told that nobody looks at what it would paint."""
+    """The other stage learns that its preview has no reader."""
     publisher.previews = "objects"
     socket = read("preview/front")
     assert publisher.wants_preview("front", "objects")

@@ -1,4 +1,4 @@
-"""Depth over real sockets: what readers get, what they never get, and what is not done when nobody reads."""
+"""Depth over real sockets: what readers get, what they never get, and what is skipped without a reader."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_reader_of_one_stream_costs_nothing_for_another(publisher: Publisher, 
     assert publisher.statistics()["depth messages"] == 1
 
 
-def test_previews_are_wanted_while_somebody_looks(publisher: Publisher, make_reader: MakeReader) -> None:
+def test_previews_are_wanted_while_they_have_a_reader(publisher: Publisher, make_reader: MakeReader) -> None:
     """No frame needs to pass for the publisher to notice."""
     assert not publisher.wants_preview("cam0")
     socket = make_reader(publisher, "preview/cam0")
@@ -182,8 +182,8 @@ def test_previews_are_wanted_while_somebody_looks(publisher: Publisher, make_rea
     until(lambda: not publisher.wants_preview("cam0"))
 
 
-def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: MakeReader) -> None:
-    """Where depth was steadied, and where it was not; and made for nobody else."""
+def test_raw_depth_is_the_networks_own(publisher: Publisher, make_reader: MakeReader) -> None:
+    """With and without stabilisation; made only for readers of raw/."""
     sent = depth_map(5)
     steadied = replace(sent, depth=sent.depth + 1, raw=sent.depth)
     publisher.send_raw(steadied)
@@ -205,7 +205,7 @@ def test_raw_depth_is_what_the_network_said(publisher: Publisher, make_reader: M
     np.testing.assert_array_equal(parse(received(depth)).depth(), sent.depth + 1)
 
 
-def test_who_asks_for_a_preview_is_heard_at_once(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_reader_of_previews_is_noticed_at_once(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """The publisher's thread wakes up for it; here it would not for an hour."""
     monkeypatch.setattr(announcements, "STATUS_EVERY_NS", 3600 * NS_PER_S)
     with open_publisher() as publisher:
@@ -214,7 +214,7 @@ def test_who_asks_for_a_preview_is_heard_at_once(make_reader: MakeReader, monkey
             until(lambda stream=f"cam{number}": publisher.wants_preview(stream))
 
 
-def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, make_reader: MakeReader) -> None:
+def test_a_preview_without_a_reader_or_of_old_depth_is_not_made(publisher: Publisher, make_reader: MakeReader) -> None:
     """Both without an error."""
     image = np.zeros((48, 64, 3), np.uint8)
     publisher.send_preview(image, depth_map())
@@ -225,8 +225,8 @@ def test_a_preview_for_nobody_or_of_old_depth_is_not_made(publisher: Publisher, 
     assert (statistics["previews"], statistics["previews too old"]) == (0, 1)
 
 
-def test_who_comes_late_is_told_about_the_stream(publisher: Publisher, make_reader: MakeReader) -> None:
-    """At once, and again when it changes; saying the same again sends nothing."""
+def test_a_late_reader_gets_the_info_of_the_stream(publisher: Publisher, make_reader: MakeReader) -> None:
+    """At once, and again when it changes; declaring the same again sends nothing."""
     publisher.declare("cam0", {"model": "tiny"})
     for _ in range(2):
         socket = make_reader(publisher, "info/cam0")
@@ -285,7 +285,7 @@ def _send_to_two(publisher: Publisher, make_reader: MakeReader) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 56, "a\0b"])
 def test_a_name_that_fits_no_message_is_an_error(publisher: Publisher, name: str) -> None:
-    """Whether anybody reads or not."""
+    """With a reader and without one."""
     with pytest.raises(WireError):
         publisher.send_depth(depth_map(camera=name))
     with pytest.raises(WireError):
@@ -293,14 +293,14 @@ def test_a_name_that_fits_no_message_is_an_error(publisher: Publisher, name: str
 
 
 def test_every_start_has_another_server_id() -> None:
-    """And JSON readers keep all of its digits."""
+    """JSON readers keep all of its digits."""
     ids = {Publisher(PublishSettings()).server_id for _ in range(5)}
     assert len(ids) == 5
     assert all(0 < number < 2**53 for number in ids)
 
 
 def test_a_publisher_that_is_not_open_sends_nothing(publisher: Publisher) -> None:
-    """Neither before nor after; closing twice is closing once, and figures stay."""
+    """Neither before opening nor after closing; closing twice is closing once, and the statistics stay."""
     with pytest.raises(SinkError, match="not open"):
         Publisher(PublishSettings()).send_depth(depth_map())
     publisher.close()
@@ -311,7 +311,7 @@ def test_a_publisher_that_is_not_open_sends_nothing(publisher: Publisher) -> Non
 
 
 def test_it_can_be_closed_while_others_send(publisher: Publisher, make_reader: MakeReader) -> None:
-    """They are told; nothing hangs."""
+    """Each sender gets an error, and nothing hangs."""
     make_reader(publisher, "depth/cam0")
     ended: list[str] = []
 

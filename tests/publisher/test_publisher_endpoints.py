@@ -1,4 +1,4 @@
-"""Where a publisher listens, and what it says where it cannot."""
+"""Binding of a publisher's endpoints, and the errors when that fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE_MS = 20_000
 
 @pytest.fixture
 def reader() -> Iterator[zmq.Socket[bytes]]:
-    """Wants the info of every stream; not connected."""
+    """A reader of the info of every stream, not connected yet."""
     with zmq.Context() as context, context.socket(zmq.SUB) as sub:
         sub.linger = 0
         sub.subscribe(b"info/")
@@ -32,7 +32,7 @@ def reader() -> Iterator[zmq.Socket[bytes]]:
 
 
 def publisher(*endpoints: str) -> Publisher:
-    """With something to say to whoever comes."""
+    """A publisher that has declared a stream, so that every new reader gets its info."""
     made = Publisher(PublishSettings(endpoints=endpoints))
     made.declare("cam0", {})
     return made
@@ -42,7 +42,7 @@ def publisher(*endpoints: str) -> Publisher:
     "endpoint",
     ["tcp://*:5560", "tcp://0.0.0.0:*", "tcp://192.168.1.7:5560", "tcp://eth0:5560", "tcp://[::]:5560", "tcp://host:1"],
 )
-def test_other_machines_reach_it_only_when_asked_for(endpoint: str) -> None:
+def test_other_machines_reach_it_only_with_permission(endpoint: str) -> None:
     """The error names both ways: keys, or anyone."""
     with pytest.raises(UsageError, match="depthstream keys new") as raised:
         Publisher(PublishSettings(endpoints=("tcp://127.0.0.1:*", endpoint)))
@@ -74,7 +74,7 @@ def test_letting_anyone_read_is_logged(caplog: pytest.LogCaptureFixture) -> None
     """As a warning, at every start."""
     settings = PublishSettings(endpoints=("tcp://0.0.0.0:*",), allow_anyone=True)
     with caplog.at_level(logging.WARNING), Publisher(settings):
-        assert "whoever reaches tcp://0.0.0.0:*" in caplog.text
+        assert "anyone who reaches tcp://0.0.0.0:*" in caplog.text
 
 
 def test_tcp_and_ipc_at_once(tmp_path: Path, reader: zmq.Socket[bytes]) -> None:
@@ -111,7 +111,7 @@ def test_a_living_publisher_is_not_robbed_of_its_file(tmp_path: Path, reader: zm
         assert reader.poll(PATIENCE_MS)
 
 
-def test_somebody_elses_file_stays(tmp_path: Path) -> None:
+def test_the_file_of_another_program_stays(tmp_path: Path) -> None:
     """ZeroMQ alone would delete it."""
     path = tmp_path / "notes.txt"
     path.write_text("mine")
@@ -133,7 +133,7 @@ def test_an_error_says_what_to_do(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("broken", ["ReadersWait", "threading"])
+@pytest.mark.parametrize("broken", ["RequestWaiter", "threading"])
 def test_an_opening_that_fails_half_way_leaves_nothing_behind(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more files, or no more threads: the port is free again, and later it can be opened."""
 
@@ -159,7 +159,7 @@ def _open_files() -> int:
 
 
 def test_a_port_in_use_is_named_and_nothing_stays_behind(tmp_path: Path) -> None:
-    """Not even the endpoints that had been bound before."""
+    """The endpoints that had been bound before are released too."""
     path, before = tmp_path / "depth.ipc", set(threading.enumerate())
     with publisher("tcp://127.0.0.1:*") as first:
         taken = first.endpoints[0]

@@ -1,4 +1,4 @@
-"""What status/<stream> says."""
+"""The content and the timing of status/<stream>."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ START_NS = 77 * NS_PER_S
 
 @pytest.fixture
 def publisher() -> Publisher:
-    """Not open."""
+    """A publisher that is not open."""
     return Publisher(PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=400))
 
 
 @pytest.fixture
 def reader() -> Iterator[zmq.Socket[bytes]]:
-    """Wants every status; not connected."""
+    """A reader of every status, not connected yet."""
     with zmq.Context() as context, context.socket(zmq.SUB) as sub:
         sub.linger = 0
         sub.subscribe(b"status/")
@@ -40,7 +40,7 @@ def reader() -> Iterator[zmq.Socket[bytes]]:
 
 @pytest.fixture
 def status() -> StreamStatus:
-    """Of a stream that may be 400 ms old and began at START_NS."""
+    """The status of a stream that began at START_NS and has a limit of 400 ms."""
     return StreamStatus("cam0", 9, 400.0, START_NS)
 
 
@@ -68,7 +68,7 @@ def test_depth_that_comes_is_live_then_stale_then_offline(status: StreamStatus) 
 
 
 def test_before_the_first_depth_it_is_not_live(status: StreamStatus) -> None:
-    """It has five seconds to come."""
+    """The first depth has five seconds to come."""
     assert state(status, 0) == ("STALE", "no depth yet")
     assert state(status, 5.1) == ("OFFLINE", "no depth yet")
 
@@ -100,19 +100,19 @@ def test_the_rate_is_that_of_the_last_seconds(status: StreamStatus) -> None:
     assert status.facts({}, at(11))["fps"] == 0
 
 
-def test_what_the_pipeline_says_does_not_hide_what_the_publisher_knows(status: StreamStatus) -> None:
-    """Its own words win."""
+def test_facts_of_the_pipeline_do_not_replace_those_of_the_publisher(status: StreamStatus) -> None:
+    """The publisher's own values win."""
     facts = status.facts({"state": "fine", "dropped": 4}, at(0))
     assert (facts["state"], facts["dropped"]) == ("STALE", 4)
 
 
 def test_the_status_comes_again_and_again(reader: zmq.Socket[bytes]) -> None:
-    """With what the pipeline knows of this stream. The publisher's clock stands still."""
+    """Including the pipeline's facts about this stream. The publisher's clock stands still."""
     sent = depth_map(41)
     now_ns = sent.frame.stamp.mono_ns + 50_000_000
     settings = PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=400)
     publisher = Publisher(settings, now_ns=lambda: now_ns)
-    publisher.report(lambda stream: {"captured": 12, "about": stream})
+    publisher.set_status_source(lambda stream: {"captured": 12, "about": stream})
     publisher.declare("cam0", {})
     with publisher:
         publisher.send_depth(sent)
@@ -132,7 +132,7 @@ def test_a_report_that_fails_is_not_lost(publisher: Publisher, reader: zmq.Socke
     def broken(stream: str) -> Mapping[str, Any]:
         raise KeyError(stream)
 
-    publisher.report(broken)
+    publisher.set_status_source(broken)
     publisher.declare("cam0", {})
     with publisher:
         reader.connect(publisher.endpoints[0])
@@ -142,33 +142,33 @@ def test_a_report_that_fails_is_not_lost(publisher: Publisher, reader: zmq.Socke
 
 
 def test_slow_messages_leave_one_by_one() -> None:
-    """With a pause, whatever is owed, and nothing twice."""
+    """With a pause after each pending message, and nothing twice."""
     readers = Subscriptions()
-    slow = InfoStatusQueue(readers, START_NS)
-    slow.declare("info/a", b"")
-    assert not slow.is_waiting, "nobody wants it"
+    queue = InfoStatusQueue(readers, START_NS)
+    queue.declare("info/a", b"")
+    assert not queue.has_pending, "it has no reader"
     readers.feed(b"\1")
-    slow.new_reader(b"")
-    slow.new_reader(b"info/")
+    queue.new_reader(b"")
+    queue.new_reader(b"info/")
     now = START_NS
-    assert slow.next(["a", "b"], now) == "info/a"
-    assert slow.next(["a", "b"], now) is None
-    assert slow.wait_s(now) == PAUSE_NS / NS_PER_S
-    assert slow.next(["a", "b"], now + PAUSE_NS) == "status/a"
-    assert slow.next(["a", "b"], now + 2 * PAUSE_NS) == "status/b"
-    assert slow.next(["a", "b"], now + 3 * PAUSE_NS) is None
-    assert slow.wait_s(now) == 1.0
+    assert queue.next(["a", "b"], now) == "info/a"
+    assert queue.next(["a", "b"], now) is None
+    assert queue.wait_s(now) == PAUSE_NS / NS_PER_S
+    assert queue.next(["a", "b"], now + PAUSE_NS) == "status/a"
+    assert queue.next(["a", "b"], now + 2 * PAUSE_NS) == "status/b"
+    assert queue.next(["a", "b"], now + 3 * PAUSE_NS) is None
+    assert queue.wait_s(now) == 1.0
 
 
 def test_after_a_long_sleep_there_is_one_status_not_many() -> None:
     """A laptop that was shut."""
     readers = Subscriptions()
     readers.feed(b"\1")
-    slow = InfoStatusQueue(readers, START_NS)
+    queue = InfoStatusQueue(readers, START_NS)
     now = at(3600)
-    assert slow.next(["a"], now) == "status/a"
-    assert slow.next(["a"], now + PAUSE_NS) is None
-    assert slow.wait_s(now) == 1.0
+    assert queue.next(["a"], now) == "status/a"
+    assert queue.next(["a"], now + PAUSE_NS) is None
+    assert queue.wait_s(now) == 1.0
 
 
 def _next(reader: zmq.Socket[bytes]) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What readers want: told by a real XPUB socket, counted, and forgotten when they go."""
+"""Subscriptions from a real XPUB socket: counted, and forgotten when the readers go."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def make_socket() -> Iterator[MakeSocket]:
     ],
 )
 def test_a_prefix_wants_what_begins_with_it(prefix: bytes, wanted: bool) -> None:
-    """What follows the topic in a subscription is ZeroMQ's affair."""
+    """ZeroMQ itself compares the bytes of a subscription that follow the topic."""
     assert matches(prefix, CAM1) is wanted
 
 
 def test_with_its_nul_cam1_is_not_cam10() -> None:
-    """Without it, it is."""
+    """Without the NUL, it matches."""
     assert not matches(subscription("depth/cam1"), CAM10)
     assert matches(b"depth/cam1", CAM10)
 
 
 def test_each_reader_counts_until_the_last_has_gone() -> None:
-    """Only then nobody wants it."""
+    """Only then the topic has no reader."""
     readers = Subscriptions()
     assert [readers.feed(b"\1depth/cam1") for _ in range(2)] == [b"depth/cam1"] * 2
     assert readers.count(b"depth/") == 2
@@ -79,8 +79,8 @@ def test_whatever_else_a_reader_sends_changes_nothing(message: bytes) -> None:
     assert readers.count(b"depth/") == 1
 
 
-def test_readers_that_vanish_are_told_of_by_zeromq(make_socket: MakeSocket) -> None:
-    """With XPUB_VERBOSER each of them, not only the last one."""
+def test_zeromq_reports_readers_that_vanish(make_socket: MakeSocket) -> None:
+    """With XPUB_VERBOSER it reports each of them, not only the last one."""
     readers, publisher = Subscriptions(), make_socket(zmq.XPUB)
     publisher.setsockopt(zmq.XPUB_VERBOSER, 1)
     port = publisher.bind_to_random_port("tcp://127.0.0.1")

@@ -28,14 +28,14 @@ def test_a_table_has_256_colours_of_opencv(name: str) -> None:
 
 
 def test_an_unknown_name_names_the_near_one() -> None:
-    """A usage error: nothing was started."""
+    """It raises UsageError with a suggestion."""
     with pytest.raises(UsageError, match='colormap "infreno" does not exist; did you mean "inferno"'):
         lut("infreno")
 
 
 @pytest.mark.parametrize("name", COLORMAPS)
 def test_low_and_high_get_the_ends(name: str) -> None:
-    """What lies outside gets the nearer end, infinities too."""
+    """Depth outside of the range, infinities included, gets the colour of the nearer end."""
     colours = lut(name)
     image = paint(depth_of(2.0, 7.0, 1.0, 9.0, -np.inf, np.inf), 2.0, 7.0, colours)
     assert (image.shape, image.dtype) == ((1, 6, 3), np.uint8)

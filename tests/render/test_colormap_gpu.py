@@ -1,4 +1,4 @@
-"""Colour on a device has the CPU's levels: on the CPU's tensors here, and on a GPU where there is one."""
+"""Colour maps in torch have the levels of the CPU version; tested on CPU tensors, and on a GPU if available."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def depth_of(low: float, high: float) -> Floats:
 
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_levels_are_the_cpus(low: float, high: float, device: torch.device) -> None:
-    """Every pixel of every range: wide, narrow, upside down, without width, not finite."""
+    """Every pixel agrees for every range: wide, narrow, reversed, empty and not finite."""
     depth = depth_of(low, high)
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     expected = colormap.paint(depth, low, high, ramp)
@@ -55,7 +55,7 @@ def test_levels_are_the_cpus(low: float, high: float, device: torch.device) -> N
 
 @pytest.mark.parametrize("name", COLORMAPS)
 def test_colours_are_the_cpus(name: str, device: torch.device) -> None:
-    """For a batch at once; the depth itself is left alone."""
+    """A whole batch agrees, and the depth is not modified."""
     depth = np.stack([depth_of(0.0, 1.0), depth_of(0.0, 1.0)[::-1]])
     on_device = torch.from_numpy(depth.copy()).to(device)
     got = paint(on_device, 1.0, 0.0, lut_on(name, device)).cpu().numpy()

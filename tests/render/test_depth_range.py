@@ -28,7 +28,7 @@ def smooth() -> SmoothRange:
 
 
 def test_the_first_frame_sets_the_range() -> None:
-    """Percentiles of what is finite."""
+    """The range is the percentiles of all finite depth."""
     depth = ramp(0.0, 100.0)
     depth[0, 0], depth[-1, -1] = np.nan, np.inf
     assert SmoothRange(10.0, 90.0, 1.0).update(depth, GRAY, at(0)) == pytest.approx((10.0, 90.0), abs=0.1)
@@ -52,7 +52,7 @@ def test_without_a_media_time_the_monotonic_clock_counts() -> None:
 
 
 def test_time_that_goes_backwards_counts_as_none() -> None:
-    """And the next interval counts from there."""
+    """The next interval is measured from the earlier time."""
     depth_range = smooth()
     depth_range.update(ramp(0.0, 10.0), GRAY, at(9.0))
     assert depth_range.update(ramp(0.0, 20.0), GRAY, at(1.0)) == pytest.approx((0.0, 10.0))
@@ -101,7 +101,7 @@ def test_large_and_tiny_images_are_sampled() -> None:
 
 
 def test_a_fixed_range_is_fixed() -> None:
-    """Whatever the frame."""
+    """No frame changes it."""
     assert FixedRange(1.0, 8.0).update(ramp(-5.0, 99.0), GRAY, at(0)) == (1.0, 8.0)
 
 
@@ -132,7 +132,7 @@ def worst_jump(update: Callable[[np.ndarray, np.ndarray, Stamp], tuple[float, fl
 
 
 def test_static_pixels_hardly_flicker_when_an_object_enters() -> None:
-    """Per-frame extremes recolour the wall at once; the smooth range takes a third of the jump or less (27 of 104)."""
+    """Per-frame extremes recolour the wall at once; the smooth range jumps by at most a third of that (27 of 104)."""
     extremes = worst_jump(lambda depth, image, stamp: (float(depth.min()), float(depth.max())))
     smoothed = worst_jump(SmoothRange(2.0, 98.0, HALF_LIFE_S).update)
     fixed = worst_jump(FixedRange(0.5, 5.0).update)

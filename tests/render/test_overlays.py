@@ -31,7 +31,7 @@ def seen(*boxes: Box, kind: Kind = "metric", depth: float = 2.345, size: Size = 
     ],
 )
 def test_a_caption_says_how_far_and_in_what(kind: Kind, depth: float, guessed: bool, caption: str) -> None:
-    """Metres, metres by a guess, or a rank; never a bare number."""
+    """The caption has metres, metres with a guessed scale, or a rank; never a bare number."""
     scene = seen(Box(100, 100, 200, 200, "cup"), kind=kind, depth=depth, guessed=guessed)
     assert caption_of(scene.objects[0], scene) == caption
 
@@ -42,7 +42,7 @@ def test_a_caption_is_what_the_font_can_write() -> None:
 
 
 def test_mask_box_and_caption_are_drawn_and_the_rest_is_left() -> None:
-    """The frame's own image, too."""
+    """All other pixels, and the frame's own image, are unchanged."""
     scene = seen(Box(100, 100, 200, 200, "cup"), Box(220, 20, 300, 90))
     before = scene.depth_map.frame.image.copy()
     image = draw_objects(scene)
@@ -71,6 +71,6 @@ def test_boxes_at_the_edges_and_tiny_images_are_drawn(size: Size) -> None:
     assert (image != 90).any()
 
 
-def test_a_image_without_objects_is_the_image() -> None:
+def test_an_image_without_objects_is_the_image() -> None:
     scene = seen()
     np.testing.assert_array_equal(draw_objects(scene), scene.depth_map.frame.image)

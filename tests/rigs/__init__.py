@@ -1,1 +1,1 @@
-"""Real cameras that tests connect to; docs/rigs.md says how to use them."""
+"""Real cameras that tests connect to; docs/how-to/rigs.md says how to use them."""

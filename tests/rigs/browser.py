@@ -26,7 +26,7 @@ from stream.core.clock import Deadline
 from stream.frames import Size
 
 PACKAGES = {"chromium": "chromium", "chromedriver": "chromium-driver"}
-"""Program -> the package that brings it."""
+"""The program and the Debian package that contains it."""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # Chromium refuses to run as root with it
@@ -39,61 +39,61 @@ FLAGS = (
     "--hide-scrollbars",
 )
 PATIENCE_S = 30.0
-"""Everything here takes a fraction of a second; a busy machine gets this long."""
+"""Seconds: everything here takes a fraction of a second, but a busy machine gets this long."""
 PAUSE_S = 0.05
-"""Between two looks: the page tells nobody that it has drawn what I wait for."""
+"""Seconds between two polls: the page has no event for what a test waits for."""
 WALL, PHONE = Size(1000, 1500), Size(640, 320)
 
 
 def missing() -> str:
-    """The command that installs what is not here; empty if everything is."""
+    """The command that installs the missing programs; empty if none is missing."""
     packages = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
     return f"apt-get install -y --no-install-recommends {' '.join(packages)}" if packages else ""
 
 
 class Page(Chrome):
-    """A browser with one page open; what it logged and asked for can be read."""
+    """A browser with one open page, its console and the hosts that it loaded from."""
 
     def look(self, script: str, *arguments: object) -> Any:
         """The value of a JavaScript expression; ``arguments`` are ``a[0]``, ``a[1]``, ..."""
         return self.execute_script(f"const a = arguments; return ({script});", *arguments)
 
     def wait_for(self, script: str, *arguments: object) -> Any:
-        """The first value of the expression that is true; AssertionError when there is none in time."""
+        """The first true value of the expression; raises AssertionError if none comes in time."""
         return wait_for(lambda: self.look(script, *arguments), script)
 
     def resize(self, size: Size) -> None:
-        """Of what the page sees, as small as a phone: a window of a desktop cannot be."""
+        """Resize the viewport; it can be as small as a phone, unlike a desktop's window."""
         self.command("Emulation.setDeviceMetricsOverride", _metrics(size))
 
     def throttle(self, bytes_per_s: float) -> None:
-        """Hold what comes in to this rate; of connections made from now on, WebSockets included, not of open ones."""
+        """Limit the download rate of connections made from now on, WebSockets included."""
         self.command("Network.enable", {})
         limits = {"offline": False, "latency": 0, "downloadThroughput": bytes_per_s, "uploadThroughput": -1}
         self.command("Network.emulateNetworkConditions", limits)
 
     def command(self, name: str, values: Mapping[str, object]) -> Any:
-        """One command of the Chrome DevTools protocol."""
+        """Send one command of the Chrome DevTools protocol."""
         return self.execute_cdp_cmd(name, dict(values))
 
     def complaints(self) -> list[str]:
-        """What stands in the console since the last call: errors, warnings, refused loads."""
+        """The console's entries since the last call: errors, warnings, refused loads."""
         entries = self.execute(Command.GET_LOG, {"type": "browser"})["value"]
         return [entry["message"] for entry in entries if entry["level"] in {"SEVERE", "WARNING"}]
 
     def hosts(self) -> set[str]:
-        """HOST:PORT of everything that the page has loaded so far, itself included."""
+        """HOST:PORT of every load of the page so far, its own included."""
         names = "[location.href, ...performance.getEntriesByType('resource').map(e => e.name)]"
         return {urlsplit(name).netloc for name in self.look(names) if not name.startswith(("blob:", "data:"))}
 
     def screenshot(self, path: Path) -> None:
-        """What can be seen now, as PNG."""
+        """Write the visible page as PNG."""
         assert self.save_screenshot(str(path))
 
 
 @contextmanager
 def browser(size: Size = WALL) -> Iterator[Page]:
-    """A browser of its own, with a profile of its own; both are gone at the end."""
+    """A fresh browser with a profile of its own; both are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as profile:
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
@@ -109,7 +109,7 @@ def browser(size: Size = WALL) -> Iterator[Page]:
 
 
 def wait_for(look: Callable[[], Any], what: str) -> Any:
-    """Look again and again; the first thing seen that is true. AssertionError when there is none in time."""
+    """Poll until ``look`` returns a true value and return that; raises AssertionError if none comes in time."""
     deadline = Deadline.after(PATIENCE_S)
     while not (seen := look()):
         assert not deadline.passed, f"waited {PATIENCE_S:g} s for {what}"
@@ -122,5 +122,5 @@ def _metrics(size: Size) -> dict[str, object]:
 
 
 def _environment() -> dict[str, str]:
-    """Without proxies: nothing here leaves the machine."""
+    """The environment without proxies, because nothing here leaves the machine."""
     return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -1,4 +1,4 @@
-"""What several rigs share."""
+"""Fixtures that several rigs share."""
 
 from __future__ import annotations
 

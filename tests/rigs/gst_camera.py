@@ -1,4 +1,4 @@
-"""A second, independent RTSP camera: Debian's GStreamer server in a child process; docs/rigs.md says how to use it.
+"""A second, independent RTSP camera: Debian's GStreamer server in a child process; see docs/how-to/rigs.md.
 
     with GstCamera("h265", user="admin", password="p@ss") as camera:
         watch(camera.url)
@@ -21,7 +21,7 @@ import numpy as np
 from stream.frames import Image, Size
 
 PYTHON = "/usr/bin/python3"
-"""Debian's own: ``gi`` comes from apt for this one only."""
+"""Debian's own Python, the only one for which apt installs ``gi``."""
 PROGRAM = Path(__file__).with_name("gst_camera_program.py")
 PACKAGES = {
     "lib/python3/dist-packages/gi/__init__.py": "python3-gi",
@@ -32,22 +32,22 @@ PACKAGES = {
     "lib/*/gstreamer-1.0/libgstx265.so": "gstreamer1.0-plugins-bad",
     "lib/*/gstreamer-1.0/libgstx264.so": "gstreamer1.0-plugins-ugly",
 }
-"""File below /usr -> the package that brings it."""
+"""The file below /usr and the Debian package that contains it."""
 SIZE = Size(240, 320)
 PATIENCE_S = 20.0
-"""It starts in half a second; a busy machine gets this long."""
+"""Seconds: it starts in half a second, but a busy machine gets this long."""
 BITS, BLOCK_PX, ROW_PX = 24, 8, 16
-"""As in gst_camera_program.py."""
+"""The same values as in gst_camera_program.py."""
 
 
 def missing() -> str:
-    """The command that installs what is not here; empty if everything is."""
+    """The command that installs the missing packages; empty if none is missing."""
     packages = [package for file, package in PACKAGES.items() if not any(Path("/usr").glob(file))]
     return f"apt-get install -y --no-install-recommends {' '.join(packages)}" if packages else ""
 
 
 class GstCamera:
-    """One path, ``/cam``, with an image that moves and carries its time and number (``read_stamp``)."""
+    """A server with one path, ``/cam``, whose moving image carries its time and number (``read_stamp``)."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class GstCamera:
         self._settings |= {"user": user, "password": password, "auth": auth}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
-        """Chosen by the system at the first start, then kept."""
+        """The system chooses it at the first start; later starts keep it."""
 
     def __enter__(self) -> Self:
         self.restart()
@@ -75,7 +75,7 @@ class GstCamera:
 
     @property
     def url(self) -> str:
-        """With the user and the password, if there are any."""
+        """The URL with user and password, if the camera has them."""
         return self.url_with(self._user, self._password)
 
     def url_with(self, user: str, password: str, path: str = "/cam") -> str:
@@ -83,18 +83,18 @@ class GstCamera:
         return f"rtsp://{credentials}127.0.0.1:{self.port}{path}"
 
     def stall(self) -> None:
-        """No images; the connections stay and requests are answered."""
+        """Stop the images; connections stay and requests are answered."""
         self._tell("stall")
 
     def resume(self) -> None:
         self._tell("resume")
 
     def resize(self, size: Size) -> None:
-        """Another size in the running stream; somebody must be watching."""
+        """Change the size of the running stream, which must have a viewer."""
         self._tell(f"size {size}")
 
     def kill(self) -> None:
-        """By SIGKILL: no goodbye."""
+        """Kill the server with SIGKILL, so that it closes nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -110,7 +110,7 @@ class GstCamera:
         self.port = int(self._tell(json.dumps(self._settings | {"port": self.port})).removeprefix("ready "))
 
     def _tell(self, line: str) -> str:
-        """The answer."""
+        """Send a command and return the answer."""
         process = self._process
         assert process is not None, "it is not running"
         assert process.stdin is not None
@@ -123,13 +123,13 @@ class GstCamera:
 
 
 def read_stamp(image: Image) -> tuple[int, int]:
-    """(time in ms of the monotonic clock modulo 2^24, number of the image), from an (H, W, 3) uint8 image."""
+    """Time (ms of the monotonic clock modulo 2^24) and number of an (H, W, 3) uint8 image."""
     time_ms, number = (_read_row(image, row * ROW_PX) for row in (0, 1))
     return time_ms, number
 
 
 def age_ms(image: Image, mono_ns: int) -> int:
-    """How long before ``mono_ns`` the image was made, to the millisecond; negative: after it."""
+    """Milliseconds from the creation of the image to ``mono_ns``; negative if it was created later."""
     wrap = 1 << BITS
     return (mono_ns // 1_000_000 - read_stamp(image)[0] + wrap // 2) % wrap - wrap // 2
 

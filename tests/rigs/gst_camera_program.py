@@ -20,16 +20,16 @@ for name in ("Gst", "GstApp", "GstRtsp", "GstRtspServer"):
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # type: ignore # noqa: E402
 
 BITS, BLOCK_PX = 24, 8
-"""A number in an image: so many blocks, the lowest bit first, white for 1."""
+"""A number in an image: ``BITS`` blocks, the lowest bit first, white for 1."""
 ROW_PX = 16
-"""Of a row of blocks; the first row is the time, the second one the image's number."""
+"""Height of a row of blocks; the first row is the time, the second one the image's number."""
 ENCODER = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max={fps} ! h264parse ! rtph264pay",
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max={fps} log-level=error"
     " ! h265parse ! rtph265pay",
 }
 STEP_PX = 4
-"""The background moves by so much from image to image."""
+"""Movement of the background from image to image."""
 
 
 def row_of_blocks(value: int) -> bytes:
@@ -37,7 +37,7 @@ def row_of_blocks(value: int) -> bytes:
 
 
 def image(width: int, height: int, number: int, time_ms: int) -> bytes:
-    """I420: a grey ramp that moves, under the two rows of blocks."""
+    """An I420 image: a moving grey ramp under the two rows of blocks."""
     ramp = bytes(16 + 200 * x // width for x in range(width)) * 2
     start = number * STEP_PX % width
     line, rows = ramp[start : start + width], bytearray()
@@ -56,7 +56,7 @@ class Feed:
         self._generation = 0
 
     def configured(self, factory: Any, media: Any) -> None:
-        """GStreamer made a media for the first client."""
+        """Called when GStreamer has created the media for the first client."""
         del factory
         self._generation += 1
         source = media.get_element().get_by_name("images")
@@ -72,7 +72,7 @@ class Feed:
 
     def _unprepared(self, media: Any) -> None:
         del media
-        self._generation += 1  # nobody watches: ends the chain of images
+        self._generation += 1  # without viewers: ends the chain of images
 
     def _say_size(self, source: Any) -> None:
         size = f"width={self.width},height={self.height},framerate={self.fps}/1"
@@ -106,7 +106,7 @@ def factory_for(settings: dict[str, Any], feed: Feed) -> Any:
 
 
 def protect(server: Any, factory: Any, user: str, password: str, method: str) -> None:
-    """Let in only who knows the password."""
+    """Require the user and the password."""
     auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
     if method == "digest":

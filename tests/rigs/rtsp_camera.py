@@ -1,4 +1,4 @@
-"""An RTSP camera for tests and for people; docs/rigs.md says how to use it.
+"""An RTSP camera for tests and for people; docs/how-to/rigs.md says how to use it.
 
     with RtspCamera({"/cam": Clip.test_pattern()}) as camera:
         watch(camera.url("/cam"))

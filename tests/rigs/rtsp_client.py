@@ -1,4 +1,4 @@
-"""Clients to try the camera with: PyAV as the product uses it, and a bare socket for what no good client does."""
+"""Clients that test the camera: PyAV as the product uses it, and a bare socket for bad behaviour."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 TIMEOUT_S = 10.0
-"""To open and to read; FFmpeg itself would wait for ever."""
+"""Seconds to open and to read; FFmpeg itself would wait for ever."""
 LIVE = {"fpsprobesize": "0"}
-"""Opens in half the time: the frame rate is not estimated."""
+"""Options that halve the time to open: the frame rate is not estimated."""
 
 
 class Seen(NamedTuple):
     """One decoded image."""
 
     number: int | None
-    """Read from the pixels."""
+    """The number read from the pixels; None if it is unreadable."""
     size: tuple[int, int]
-    """Width, height."""
+    """Width and height, pixels."""
     pts: int | None
-    """In 1/90000 s."""
+    """Presentation time, 1/90000 s."""
     captured_unix_s: float | None
-    """By the camera's clock, from its sender reports; None before the first."""
+    """Time of capture by the camera's clock, from its sender reports; None before the first one."""
     image: Image
     """(H, W, 3) uint8 BGR."""
 
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 def watching(
     url: str, transport: str = "tcp", *, timeout_s: float = TIMEOUT_S, **options: str
 ) -> Iterator[Iterator[Seen]]:
-    """Images as they come, until the stream ends; what cannot be decoded is left out."""
+    """Yield decoded images until the stream ends; undecodable ones are left out."""
     import av
 
     options = {"rtsp_transport": transport, **LIVE, **options}
@@ -95,7 +95,7 @@ class BareClient:
         self.socket.close()
 
     def ask(self, method: str, target: str = "", **headers: str) -> str:
-        """The head of the answer; only for times when no media come."""
+        """Send a request and return the head of the answer; use it only while no media come."""
         self._asked += 1
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.socket.sendall(f"{method} {self.url}{target} RTSP/1.0\r\nCSeq: {self._asked}\r\n{fields}\r\n".encode())
@@ -108,6 +108,6 @@ class BareClient:
         return answer.partition(b"\r\n\r\n")[0].decode()
 
     def play(self) -> None:
-        """Have the camera send over this connection."""
+        """Start playing over this connection."""
         self.ask("SETUP", "/track0", Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
         self.ask("PLAY")

@@ -1,4 +1,4 @@
-"""What the camera's own tests show and expect: a quick clip, and the numbers that must come."""
+"""Helpers of the RTSP camera's tests: a short clip and the numbers that must come."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.rigs.rtsp_client import Seen
 
 FPS = 100
 IMAGES, KEYFRAME_EVERY = 60, 20
-"""Short turns and many key frames: clients open sooner, and see the clip's end."""
+"""A short loop with many key frames: clients open sooner, and tests reach the clip's end."""
 
 
 def quick_clip(codec: Codec = "h264", width: int = 320, height: int = 240, fps: float = FPS) -> Clip:
@@ -19,17 +19,17 @@ def quick_clip(codec: Codec = "h264", width: int = 320, height: int = 240, fps: 
 
 
 def numbers(seen: Iterable[Seen]) -> list[int | None]:
-    """As read from the pixels."""
+    """The numbers read from the pixels."""
     return [image.number for image in seen]
 
 
 def turning(running: Iterable[int]) -> list[int]:
-    """Running numbers as the looping clip shows them."""
+    """Consecutive numbers of the looping clip."""
     return [number % IMAGES for number in running]
 
 
 def until(images: Iterator[Seen], number: int) -> list[Seen]:
-    """What comes until ``number`` is seen, that included."""
+    """The images up to and including ``number``."""
     seen = []
     for image in islice(images, 10 * IMAGES):
         seen.append(image)

@@ -1,4 +1,4 @@
-"""Our network camera in front of a server that is not ours: GStreamer's, as many cameras and recorders run it."""
+"""NetworkSource in front of another server: GStreamer's, which many cameras and recorders run."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PASSWORD = "p@ss:w%rd"
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Traces of this file's tests are kept apart from the user's."""
+    """A trace cache of this file's own, apart from the user's."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "gst-cache"))
 
 
 @every_codec
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_every_image_comes_in_order(codec: Codec, transport: str) -> None:
-    """None missing, whole, numbered from 0, and the description says what it is."""
+    """All images are complete, numbered from 0, and the description names size and codec."""
     with GstCamera(codec) as camera, network(camera.url, transport=transport) as source:
         frames = read(source, 40)
         about = source.describe()
@@ -47,7 +47,7 @@ def test_every_image_comes_in_order(codec: Codec, transport: str) -> None:
 
 @every_codec
 def test_the_first_image_is_fresh(codec: Codec) -> None:
-    """What piled up between opening and reading, 20 images and more, is not shown."""
+    """The 20 or more images buffered between opening and reading are not shown."""
     with GstCamera(codec) as camera, network(camera.url) as source:
         threading.Event().wait(0.8)
         first = read(source, 1)[0]
@@ -57,8 +57,8 @@ def test_the_first_image_is_fresh(codec: Codec) -> None:
 
 @every_codec
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_stamps_tell_when_the_image_was_made(codec: Codec, transport: str) -> None:
-    """By our monotonic clock and never from the future; encoding is in it, the frame that FFmpeg holds is not."""
+def test_stamps_are_the_time_of_the_image(codec: Codec, transport: str) -> None:
+    """Stamps are on our monotonic clock and never in the future; they include encoding, not FFmpeg's held frame."""
     ages_s: list[float] = []
     with GstCamera(codec) as camera, network(camera.url, transport=transport) as source:
         frames = read(source, 60, lambda frame: ages_s.append(frame.stamp.age_s()))
@@ -71,8 +71,8 @@ def test_stamps_tell_when_the_image_was_made(codec: Codec, transport: str) -> No
 
 
 @every_auth
-def test_a_password_is_asked_for_and_given(auth: Literal["digest", "basic"]) -> None:
-    """One with all the characters that mean something in an address."""
+def test_a_password_is_requested_and_accepted(auth: Literal["digest", "basic"]) -> None:
+    """The password has all the characters that are special in a URL."""
     with (
         GstCamera(user="ad min", password=PASSWORD, auth=auth) as camera,
         network(camera.url) as source,
@@ -83,7 +83,7 @@ def test_a_password_is_asked_for_and_given(auth: Literal["digest", "basic"]) -> 
 @every_auth
 @pytest.mark.parametrize("user", ["admin", "nobody", ""])
 def test_a_wrong_password_is_denied(auth: Literal["digest", "basic"], user: str) -> None:
-    """In our words, without the password."""
+    """The message is ours and does not contain the password."""
     with (
         GstCamera(user="admin", password=PASSWORD, auth=auth) as camera,
         pytest.raises(AccessDenied) as denied,
@@ -93,8 +93,8 @@ def test_a_wrong_password_is_denied(auth: Literal["digest", "basic"], user: str)
     assert "s3cret" not in repr(denied.value)
 
 
-def test_a_wrong_path_is_said() -> None:
-    """Not found is no matter of passwords."""
+def test_a_wrong_path_is_reported() -> None:
+    """A 404 is not reported as a password error."""
     with GstCamera() as camera, pytest.raises(SourceError) as absent, network(camera.url_with("", "", "/other")):
         pass
     assert not isinstance(absent.value, AccessDenied)
@@ -104,7 +104,7 @@ def test_a_wrong_path_is_said() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_stalled_source_says_so(transport: str) -> None:
-    """The connection stays, reports and all."""
+    """The connection stays open and reports go on."""
 
     def never(frame: Frame) -> bool:
         if frame.seq == 10:
@@ -117,7 +117,7 @@ def test_a_stalled_source_says_so(transport: str) -> None:
 
 @every_codec
 def test_a_new_size_comes_through(codec: Codec) -> None:
-    """In the same connection, and never a tainted image."""
+    """The change happens in the same connection, without a tainted image."""
     with GstCamera(codec) as camera, network(camera.url) as source:
 
         def is_large(frame: Frame) -> bool:
@@ -132,7 +132,7 @@ def test_a_new_size_comes_through(codec: Codec) -> None:
 
 
 def test_a_killed_server_is_noticed_and_comes_back() -> None:
-    """In a whole pipeline: waiting at once, live again, numbers go on, every frame accounted for, no password."""
+    """In a whole pipeline: waiting at once, then live, continued numbers, full accounting, no password."""
     shown = Shown()
     with GstCamera(user="admin", password=PASSWORD) as camera:
         pipe = build({"front": camera.url}, shown)
@@ -154,7 +154,7 @@ def test_a_killed_server_is_noticed_and_comes_back() -> None:
 
 
 def test_a_stall_is_noticed_and_healed() -> None:
-    """By a new connection, in a whole pipeline."""
+    """In a whole pipeline, a new connection ends the stall."""
     shown = Shown()
     with GstCamera() as camera:
         pipe = build({"front": camera.url}, shown)

@@ -1,4 +1,4 @@
-"""The command line with a window, on a real X server with a window manager, used as a person uses it."""
+"""The command line with a preview window, on a real X server with a window manager."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.rigs.xvfb import Screen, missing, wait_for
 DEPTHSTREAM = Path(sys.executable).with_name("depthstream")
 TITLE = "depthstream"
 ENDED_S = 60.0
-"""An ending drains what was captured and finishes the video; a busy machine gets this long."""
+"""Seconds: an ending drains captured frames and finishes the video, but a busy machine gets this long."""
 DEMO = ("demo", "--window", "--seconds", "20", "-o", "demo.mp4")
 pytestmark = [pytest.mark.rig, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -46,7 +46,7 @@ class Shown:
         return self._process.wait(ENDED_S)
 
     def looks(self, name: str = "now") -> Image:
-        """(H, W, 3) uint8 BGR: the window's inside; the whole screen is in ``name``.png."""
+        """The window's inside, (H, W, 3) uint8 BGR; the whole screen is saved as ``name``.png."""
         rows, columns = self.screen.place(TITLE)
         return self.screen.screenshot(self.folder / f"{name}.png")[rows, columns]
 
@@ -55,12 +55,12 @@ class Shown:
         return before.shape == after.shape and bool((before != after).any())
 
     def has_depth(self) -> bool:
-        """Colours in its right third; a tile that waits for its first image is grey."""
+        """Whether its right third is coloured; a tile that waits for its first image is grey."""
         depth = self._depth()
         return bool(np.ptp(depth, axis=2).mean() > 20) if depth.size else False
 
     def blueness(self) -> float:
-        """Mean of blue less red in its right third."""
+        """Mean of blue minus red in its right third."""
         depth = self._depth()
         return float((depth[..., 0] - depth[..., 2]).mean())
 
@@ -71,7 +71,7 @@ class Shown:
 
 @contextmanager
 def started(screen: Screen, folder: Path, *arguments: str) -> Iterator[Shown]:
-    """Run it until its window shows images."""
+    """Run a command; returns once its window shows images."""
     with (
         (folder / "output.txt").open("wb") as file,
         subprocess.Popen(
@@ -89,7 +89,7 @@ def started(screen: Screen, folder: Path, *arguments: str) -> Iterator[Shown]:
 
 
 def assert_ended_well(shown: Shown) -> None:
-    """Status 0, the final table, and nothing that looks like a crash."""
+    """Check for status 0, the final table, and no sign of a crash."""
     assert shown.exit_status() == 0
     for word in ("captured =", "published", "account", "drops by reason"):
         assert word in shown.output
@@ -98,13 +98,13 @@ def assert_ended_well(shown: Shown) -> None:
 
 
 def images_in(video: Path) -> int:
-    """How many can be decoded."""
+    """The number of decodable images in a video."""
     with av.open(str(video)) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
 def test_the_demo_moves_changes_colours_and_ends_by_a_key(screen: Screen, tmp_path: Path) -> None:
-    """The video is finished and holds what was shown so far."""
+    """The video is finished and has the images shown so far."""
     with started(screen, tmp_path, *DEMO) as shown:
         wait_for(shown.moves, "movement")
         inferno = shown.blueness()
@@ -116,7 +116,7 @@ def test_the_demo_moves_changes_colours_and_ends_by_a_key(screen: Screen, tmp_pa
 
 
 def test_the_cross_of_the_demos_window_ends_it(screen: Screen, tmp_path: Path) -> None:
-    """As the window manager's close event; the video is finished."""
+    """The cross sends the window manager's close event; the video is finished."""
     with started(screen, tmp_path, *DEMO) as shown:
         screen.close(TITLE)
         assert_ended_well(shown)
@@ -125,7 +125,7 @@ def test_the_cross_of_the_demos_window_ends_it(screen: Screen, tmp_path: Path) -
 
 @pytest.mark.parametrize("ending", ["q", "cross"])
 def test_a_network_camera_is_watched(screen: Screen, tmp_path: Path, camera: RtspCamera, ending: str) -> None:
-    """Until a key or the cross, then everything is accounted for; the password is nowhere."""
+    """It runs until a key or the cross; every frame is accounted for, and no output has the password."""
     with started(screen, tmp_path, "rtsp", camera.url("/cam", credentials=True), "--window") as shown:
         wait_for(shown.moves, "movement")
         if ending == "q":
@@ -136,7 +136,7 @@ def test_a_network_camera_is_watched(screen: Screen, tmp_path: Path, camera: Rts
 
 
 def test_without_a_screen_one_line_says_so(tmp_path: Path) -> None:
-    """Status 2, and no video is begun."""
+    """It exits with status 2 and starts no video."""
     environment = Screen("").environment
     done = subprocess.run(
         [DEPTHSTREAM, *DEMO], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False

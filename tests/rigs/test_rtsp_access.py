@@ -1,4 +1,4 @@
-"""Who may watch the RTSP camera, and where: passwords, paths, transports."""
+"""Access to the RTSP camera: passwords, paths, transports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = "p@ss:w%rd /ü"
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_the_password_opens(scheme: Scheme, transport: str) -> None:
-    """Also with characters that a URL has other uses for."""
+    """The password may have characters that are special in URLs."""
     with RtspCamera({"/cam": quick_clip()}, user="ad min", password=SECRET, auth=scheme) as camera:
         with watching(camera.url("/cam", credentials=True), transport) as images:
             assert next(images).number == 0

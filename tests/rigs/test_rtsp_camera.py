@@ -1,4 +1,4 @@
-"""The RTSP camera, watched by real clients: every image, at its time, for everybody who watches."""
+"""The RTSP camera with real clients: every image, at its time, for every client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEP = 90_000 // FPS
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("codec", get_args(Codec))
 def test_every_image_of_a_loop_arrives(codec: Codec, transport: str) -> None:
-    """Each with its number in its pixels, from the first on, evenly spaced also where the clip starts again."""
+    """Each image carries its number, from the first on, evenly spaced across the end of the clip."""
     width, height = 160, 128  # small, so that the system's buffer holds UDP packets while this machine is busy
     clip = quick_clip(codec, width, height)
     with RtspCamera({"/cam": clip}) as camera, watching(camera.url("/cam"), transport) as images:
@@ -38,7 +38,7 @@ def test_every_image_of_a_loop_arrives(codec: Codec, transport: str) -> None:
 
 @pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp"), ("mjpeg", "udp")])
 def test_the_cameras_clock_reaches_the_client(codec: Codec, transport: str) -> None:
-    """From the first sender report on, each image has the camera's time of sending it, wrong by what its clock is."""
+    """After the first sender report, each image has the time of sending by the camera's clock and its offset."""
     offset_s, clip = 3.5, Clip.test_pattern(codec, fps=25, seconds=2, keyframe_every=10)
     with (
         RtspCamera({"/cam": clip}, clock_offset_s=offset_s) as camera,
@@ -77,7 +77,7 @@ def test_without_sender_reports_nobody_knows_the_time() -> None:
 
 
 def test_two_clients_see_the_same_images() -> None:
-    """The second one from the next key frame on; what was sent is counted for both."""
+    """The second client starts at the next key frame; images sent are counted for both."""
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as images:
         first = next(images)
         with watching(camera.url("/cam"), "udp") as others:
@@ -92,7 +92,7 @@ def test_two_clients_see_the_same_images() -> None:
 
 
 def test_paths_are_cameras_of_their_own() -> None:
-    """Other codec, other size, other faults."""
+    """Paths have different codecs, sizes and faults."""
     clips = {"/a": quick_clip(), "/b": quick_clip("h265", 160, 128)}
     with (
         RtspCamera(clips) as camera,
@@ -118,7 +118,7 @@ def test_opencv_watches_too() -> None:
 
 
 def test_a_camera_is_gone_when_its_block_is_left() -> None:
-    """With clients still there; within a second; and its port is free for another one."""
+    """It ends within a second despite connected clients, and its port is free again."""
     with ExitStack() as clients:
         with RtspCamera({"/cam": quick_clip()}) as camera:
             url, port = camera.url("/cam"), camera.port

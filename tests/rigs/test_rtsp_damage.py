@@ -1,4 +1,4 @@
-"""The RTSP camera that loses or damages packets, or shows something else all of a sudden."""
+"""The RTSP camera loses or damages packets, or switches to another clip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.rigs.rtsp_images import IMAGES, KEYFRAME_EVERY, numbers, quick_clip, 
     [("lose", "h264", "udp"), *((fault, codec, "tcp") for fault in ("lose", "corrupt") for codec in get_args(Codec))],
 )
 def test_damage_is_where_the_camera_says(fault: str, codec: Codec, transport: str) -> None:
-    """No image from the damaged one to the next key frame is right; every other one is, to the last bit."""
+    """Every image from the damaged one to the next key frame is wrong; all others are exact to the bit."""
     with RtspCamera({"/cam": quick_clip(codec)}) as camera, watching(camera.url("/cam")) as images:
         right = {image.number: image.image for image in islice(images, IMAGES)}
     with RtspCamera({"/cam": quick_clip(codec)}) as camera, watching(camera.url("/cam"), transport) as images:
@@ -53,7 +53,7 @@ def test_key_frames_are_spared_unless_asked_for() -> None:
 
 
 def until_damaged(camera: RtspCamera, images: Iterator[Seen], count: int) -> None:
-    """Lets ``count`` images be damaged; what arrives is of no interest."""
+    """Read until ``count`` images are damaged; the images themselves are ignored."""
     for _ in islice(images, 5 * IMAGES):
         if len(camera.damaged) >= count:
             return
@@ -61,7 +61,7 @@ def until_damaged(camera: RtspCamera, images: Iterator[Seen], count: int) -> Non
 
 
 def test_size_and_rate_change_within_a_session() -> None:
-    """When the next image is due, from number 0 on, and without a burst to catch up."""
+    """The switch happens when the next image is due, from number 0 on, without a burst."""
     slow_fps = 50
     slow = quick_clip(width=640, height=480, fps=slow_fps)
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as images:

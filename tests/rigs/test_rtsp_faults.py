@@ -1,4 +1,4 @@
-"""The RTSP camera that refuses, keeps silent, stands still or hangs up, as real clients see it."""
+"""The RTSP camera refuses, is mute, stalls or disconnects, as seen by real clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAUSE_S = 0.3
 
 
 def let_pass(seconds: float) -> None:
-    """For what must not happen meanwhile."""
+    """Wait a while in which something must not happen."""
     threading.Event().wait(seconds)
 
 
@@ -38,7 +38,7 @@ def test_a_refusing_camera_keeps_its_port_and_its_clients() -> None:
 
 
 def test_a_mute_camera_is_bounded_by_the_clients_patience_only() -> None:
-    """It takes connections and requests; FFmpeg has a misleading name for that."""
+    """It accepts connections and requests without answers; FFmpeg has a misleading error name for that."""
     with RtspCamera({"/cam": quick_clip()}) as camera:
         camera.mute()
         start_s = time.monotonic()
@@ -64,7 +64,7 @@ def test_a_mute_camera_still_sends_to_who_plays() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_stalled_camera_sends_nothing_and_loses_nothing(transport: str) -> None:
-    """Afterwards it goes on with the next image; the gap shows in the times."""
+    """It then goes on with the next image, and the gap shows in the times."""
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam"), transport) as images:
         seen = list(islice(images, 5))
         camera.stall()
@@ -114,7 +114,7 @@ def test_a_cut_ends_the_stream_and_a_new_one_can_begin(how: Literal["fin", "rst"
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
 def test_a_cut_reaches_a_client_that_waits_for_data(how: Literal["fin", "rst"]) -> None:
-    """An orderly end reads as nothing, a crash as an error; at once, also while nothing flows."""
+    """A FIN reads as an end, a RST as an error; both at once, even while no data flow."""
     outcome: list[bytes | str] = []
 
     def wait_for_data(client: BareClient) -> None:
@@ -148,8 +148,8 @@ def test_a_cut_of_one_path_spares_the_others() -> None:
         assert len(list(islice(images, IMAGES))) == IMAGES
 
 
-def test_a_client_that_does_not_read_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It misses images, so that what the camera keeps for it is bounded; the other client is served."""
+def test_a_client_that_does_not_read_blocks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It misses images, so the camera's buffer for it is bounded; the other client is served."""
     monkeypatch.setattr(rtsp_transport, "FULL_BYTES", 20_000)
     with (
         RtspCamera({"/cam": quick_clip("mjpeg", 640, 480)}) as camera,
@@ -167,7 +167,7 @@ def test_a_client_that_does_not_read_stops_nobody(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_client_that_talks_nonsense_is_turned_away() -> None:
-    """And the camera goes on."""
+    """The camera goes on."""
     with RtspCamera({"/cam": quick_clip()}) as camera:
         with BareClient(camera.url("/cam")) as client:
             client.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")

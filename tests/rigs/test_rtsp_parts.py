@@ -28,8 +28,8 @@ def test_every_number_can_be_read_again(width: int) -> None:
         assert read_number(image) == number
 
 
-def test_a_image_without_a_number_has_none() -> None:
-    """One colour, noise, a number with one block of the wrong colour, one with a grey block."""
+def test_an_image_without_a_number_has_none() -> None:
+    """Examples are one colour, noise, and numbers with one wrong or one grey block."""
     image = np.zeros((48, 320, 3), np.uint8)
     assert read_number(image) is None
     assert read_number(image + 255) is None
@@ -45,7 +45,7 @@ def test_a_image_without_a_number_has_none() -> None:
 
 
 def test_a_number_survives_being_resized() -> None:
-    """As cv2.VideoCapture does after a change of size."""
+    """cv2.VideoCapture resizes images after a change of size."""
     image = np.zeros((360, 640, 3), np.uint8)
     write_number(image, 1234)
     for size in ((320, 240), (1280, 720), (427, 240)):
@@ -53,8 +53,8 @@ def test_a_number_survives_being_resized() -> None:
 
 
 @pytest.mark.parametrize("codec", get_args(Codec))
-def test_a_clip_has_the_key_frames_it_was_asked_for(codec: Codec) -> None:
-    """And its payloads fit network packets."""
+def test_a_clip_has_the_requested_key_frames(codec: Codec) -> None:
+    """Its payloads fit into network packets."""
     clip = Clip.test_pattern(codec, 320, 240, fps=25, seconds=1, keyframe_every=10)
     expected = range(25) if codec == "mjpeg" else (0, 10, 20)
     assert [number for number, unit in enumerate(clip.units) if unit.keyframe] == list(expected)
@@ -99,7 +99,7 @@ def test_h265_fragments_join_to_the_unit() -> None:
 
 
 def test_requests_are_found_however_they_arrive() -> None:
-    """Byte by byte, with a body, and with a client's reports in between."""
+    """Requests may come byte by byte, with a body, and between a client's reports."""
     report = b"$\1\0\4abcd"
     first = b"OPTIONS rtsp://h:1/cam/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
     second = b"GET_PARAMETER rtsp://h:1/cam?a=1 RTSP/1.0\r\ncseq:2\r\nContent-Length: 4\r\n\r\n\r\n\r\n"
@@ -149,7 +149,7 @@ def test_digest_with_and_without_qop() -> None:
 
 
 def test_a_sender_report_says_which_rtp_time_is_which_time_of_day() -> None:
-    """RFC 3550, section 6.4.1: also across the wrap of the sequence number and with what was sent so far."""
+    """RFC 3550, section 6.4.1; it holds across the wrap of the sequence number and counts what was sent."""
     stream = RtpStream(96)
     stream.next_seq = 0xFFFF
     packets = [stream.packet(b"abc", 10.0, last=False), stream.packet(b"de", 10.0, last=True)]

@@ -31,8 +31,8 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             program.kill()
 
 
-def told(program: subprocess.Popen[str], line: str) -> str:
-    """The program's answer to a command."""
+def answer(program: subprocess.Popen[str], line: str) -> str:
+    """Send a command; returns the program's answer."""
     assert program.stdin is not None
     assert program.stdout is not None
     program.stdin.write(line + "\n")
@@ -50,14 +50,14 @@ def test_the_program_shows_its_camera_until_ctrl_c() -> None:
             pass
         with watching(url.replace("rtsp://", "rtsp://admin:secret@")) as images:
             assert [image.number for image in islice(images, 10)] == list(range(10))
-            assert told(program, "lose 2\nstatus").startswith("1 sessions")
+            assert answer(program, "lose 2\nstatus").startswith("1 sessions")
         program.send_signal(signal.SIGINT)
         assert program.wait(10) == 130
         assert "Traceback" not in program.stdout.read()
 
 
 def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
-    """And wrong ones are explained in one line."""
+    """Wrong commands are explained in one line."""
     clip = Clip.test_pattern(fps=50, seconds=0.4, keyframe_every=10)
     with RtspCamera({"/cam": clip}, user="admin", password="old") as camera:
         console = Console(camera, clip, keyframe_every=10)
@@ -73,12 +73,12 @@ def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
             assert next(images).size == (160, 128)
         for line in ("", "lose many", "cut sideways", "switch big", "codec vp9", "dance", "jump 1 2", "status", "help"):
             console.do(line)
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "password does not take 2 values; see help"
-    assert [line.partition(":")[0] for line in said[1:5]] == ["lose", "cut", "switch", "codec"]
-    assert said[5].startswith('no command "dance"; commands: stall, ')
-    assert said[6] == "jump does not take 2 values; see help"
-    assert said[7].startswith("0 sessions, ")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "password does not take 2 values; see help"
+    assert [line.partition(":")[0] for line in lines[1:5]] == ["lose", "cut", "switch", "codec"]
+    assert lines[5].startswith('no command "dance"; commands: stall, ')
+    assert lines[6] == "jump does not take 2 values; see help"
+    assert lines[7].startswith("0 sessions, ")
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -39,19 +39,19 @@ from tests.rigs.web_tiles import (
 pytestmark = [pytest.mark.rig, pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 GOOD, BAD = "rgb(63, 185, 80)", "rgb(255, 123, 114)"
-"""Of the dot beside a camera's state."""
+"""Colours of the dot beside a camera's state."""
 MOVES_S = 2.0
-"""The promise: from the page's load event until every tile has shown two images."""
+"""The promised seconds from the page's load event until every tile has shown two images."""
 CAMERAS = ("front", "back")
 FPS = 12
 PASSWORD = "p@ss:w%rd"
 SLOW_BYTES_PER_S = 60_000
-"""A tenth of what both tiles need."""
+"""A tenth of the rate that both tiles need."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
-    """As everywhere, but by the file: its server lives through all tests and starts a thread when it needs one."""
+    """Like the global fixture, but per file: its server serves all tests and starts threads when needed."""
     before = set(threading.enumerate())
     yield
     started = set(threading.enumerate()) - before
@@ -67,7 +67,7 @@ def clip() -> Clip:
 
 @pytest.fixture(scope="module")
 def site(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Two cameras, one of them with a password, in front of ``tiny``."""
+    """A server with two cameras, one of them with a password, and the network ``tiny``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "web-cache"))
         with (
@@ -88,7 +88,7 @@ def chromium() -> Iterator[Page]:
 
 @pytest.fixture
 def page(chromium: Page, site: Site, seen: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page, loaded and moving; afterwards nothing stands in its console, and it loaded nothing from elsewhere."""
+    """The page, loaded and moving; at the end its console is empty, and it loaded nothing from other hosts."""
     chromium.complaints()
     chromium.get(site.url)
     for camera in CAMERAS:
@@ -101,7 +101,7 @@ def page(chromium: Page, site: Site, seen: Path, request: pytest.FixtureRequest)
 
 @pytest.fixture
 def seen(tmp_path: Path) -> Path:
-    """Where screenshots go."""
+    """The folder for screenshots."""
     folder = Path(os.environ.get("DEPTHSTREAM_ARTEFACTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -135,16 +135,16 @@ def test_tiles_move_within_two_seconds_of_loading(chromium: Page, site: Site, pa
 
 
 def test_the_pointers_depth_is_the_published_value(page: Page, site: Site) -> None:
-    """Pixel by pixel, of the frame that the answer names, and with words that say what kind of depth it is."""
+    """Values match pixel by pixel for the frame in the answer, with words for the kind of depth."""
     for x, y in ((0.1, 0.2), (0.5, 0.5), (0.93, 0.8)):
         point_at(page, "front", x, y)
         answer = reading_at(page, "front", x, y)
         site.assert_published("front", answer)
-        assert "relative" in answer["words"] or "m" in answer["words"]
+        assert "relative" in answer["text"] or "m" in answer["text"]
 
 
 def test_the_arrow_keys_measure_as_the_pointer_does(page: Page, site: Site) -> None:
-    """From the middle, step by step; Escape takes the point away."""
+    """They move the point from the middle step by step; Escape removes it."""
     screen = page.find_element(By.CSS_SELECTOR, tile("back", ".screen"))
     screen.send_keys(Keys.ARROW_RIGHT * 5 + Keys.ARROW_UP * 5)
     site.assert_published("back", reading_at(page, "back", 0.6, 0.4))
@@ -153,7 +153,7 @@ def test_the_arrow_keys_measure_as_the_pointer_does(page: Page, site: Site) -> N
 
 
 def test_a_frozen_image_stays_and_can_be_measured(page: Page, site: Site) -> None:
-    """This page's tile only: the other one goes on, and so does this one afterwards."""
+    """Only this page's tile freezes; the other one goes on, and this one continues afterwards."""
     click(page, tile("front", ".freeze"))
     frozen = shown(page, "front")
     before = pixels(page, "front")
@@ -169,7 +169,7 @@ def test_a_frozen_image_stays_and_can_be_measured(page: Page, site: Site) -> Non
 
 
 def test_image_and_depth_are_shown_alone_or_mixed(page: Page) -> None:
-    """The image is the camera's grey pattern's, the depth is colourful, and the slider goes from one to the other."""
+    """The image is the camera's grey pattern, the depth is colourful, and the slider blends between them."""
     click(page, tile("front", "[data-mode=image]"))
     moves(page, "front", 4)
     image = pixels(page, "front")
@@ -185,11 +185,11 @@ def test_image_and_depth_are_shown_alone_or_mixed(page: Page) -> None:
 
 
 def test_a_camera_that_is_cut_is_offline_and_comes_back(page: Page, site: Site, seen: Path) -> None:
-    """With the reason, without the password; its neighbour goes on, and nobody has to reload anything."""
+    """The page shows the reason without the password; the other camera goes on, and no reload is needed."""
     site.cameras["front"].refuse()
     site.cameras["front"].cut("rst")
     wait_for(lambda: "OFFLINE" in text(page, tile("front", ".title")), "the card")
-    wait_for(lambda: text(page, tile("front", ".why")), "the reason")
+    wait_for(lambda: text(page, tile("front", ".reason")), "the reason")
     page.screenshot(seen / "offline.png")
     card = text(page, tile("front", ".card"))
     assert "127.0.0.1" in card
@@ -208,8 +208,8 @@ def test_a_camera_that_is_cut_is_offline_and_comes_back(page: Page, site: Site, 
     click(page, tile("front", ".freeze"))
 
 
-def test_a_slow_viewer_holds_up_nobody(page: Page, site: Site) -> None:
-    """One on a thin line skips frames and stays fresh; the other one keeps its rate."""
+def test_a_slow_viewer_delays_no_other(page: Page, site: Site) -> None:
+    """A viewer on a slow connection skips frames and stays fresh; the other one keeps its rate."""
     with browser() as thin:
         thin.throttle(SLOW_BYTES_PER_S)
         thin.get(site.url)
@@ -222,8 +222,8 @@ def test_a_slow_viewer_holds_up_nobody(page: Page, site: Site) -> None:
         assert newest.view.depth_map.frame.seq - shown(thin, "front") <= 3 * FPS
 
 
-def test_a_choice_of_colours_is_everybodys(page: Page, site: Site) -> None:
-    """Another viewer's page shows it, in its control, its legend and its images; so it does with a held range."""
+def test_a_choice_of_colours_applies_to_every_viewer(page: Page, site: Site) -> None:
+    """Another viewer's control, legend and images show the new colours, and a held range as well."""
     with browser() as other:
         other.get(site.url)
         moves(other, "front")
@@ -240,12 +240,12 @@ def test_a_choice_of_colours_is_everybodys(page: Page, site: Site) -> None:
     page.wait_for("document.documentElement.dataset.colormap === 'inferno'")
 
 
-def test_a_image_of_ones_own_becomes_a_heat_map(page: Page, tmp_path: Path) -> None:
-    """Of the image's size, in colours, with what is known about it, and files to take away."""
+def test_an_uploaded_image_becomes_a_heat_map(page: Page, tmp_path: Path) -> None:
+    """The heat map has the image's size, with its metadata and files to download."""
     give(page, gradient(tmp_path / "mine.png"))
-    page.wait_for("document.querySelector('.heat').naturalWidth === 200")
+    page.wait_for("document.querySelector('.heatmap').naturalWidth === 200")
     page.find_element(By.CSS_SELECTOR, ".drop").location_once_scrolled_into_view  # noqa: B018
-    assert page.look("document.querySelector('.heat').naturalHeight") == 120
+    assert page.look("document.querySelector('.heatmap').naturalHeight") == 120
     facts = text(page, ".facts")
     assert "200×120" in facts
     assert "tiny" in facts
@@ -253,8 +253,8 @@ def test_a_image_of_ones_own_becomes_a_heat_map(page: Page, tmp_path: Path) -> N
     assert len(page.find_elements(By.CSS_SELECTOR, ".downloads a")) == 3
 
 
-def test_the_depth_of_a_image_can_be_taken_away(page: Page, tmp_path: Path) -> None:
-    """The links bring files that hold what they say: colours, 16 bits, an array."""
+def test_the_depth_of_an_image_can_be_taken_away(page: Page, tmp_path: Path) -> None:
+    """The linked files hold what they promise: colours, 16 bits, an array."""
     page.command("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "down")})
     give(page, gradient(tmp_path / "mine.png"))
     page.wait_for("document.querySelectorAll('.downloads a').length === 3")
@@ -269,27 +269,27 @@ def test_the_depth_of_a_image_can_be_taken_away(page: Page, tmp_path: Path) -> N
 
 
 def test_what_is_no_image_is_refused_in_words(page: Page, tmp_path: Path) -> None:
-    """The browser's own note of the refused load is the only thing in its console."""
+    """Only the browser's own line about the refused load is in its console."""
     (tmp_path / "notes.png").write_text("no image at all")
     give(page, tmp_path / "notes.png")
-    page.wait_for("document.querySelector('.said.is-error')")
-    said = text(page, ".said")
-    assert said.startswith("notes.png: ")
-    assert "{" not in said
+    page.wait_for("document.querySelector('.message.is-error')")
+    shown = text(page, ".message")
+    assert shown.startswith("notes.png: ")
+    assert "{" not in shown
     assert all("/api/depth" in complaint for complaint in page.complaints())
 
 
 def test_a_phone_never_scrolls_sideways(page: Page, seen: Path, tmp_path: Path) -> None:
-    """320 pixels wide, everything unfolded, an image's result below, a point measured by touch in between."""
+    """This holds at 320 pixels with everything unfolded, a result below, and a point measured by touch."""
     page.resize(PHONE)
     try:
         page.look("document.querySelectorAll('details').forEach(d => d.open = true)")
         give(page, gradient(tmp_path / "mine.png"))
-        page.wait_for("document.querySelector('.heat').naturalWidth === 200")
+        page.wait_for("document.querySelector('.heatmap').naturalWidth === 200")
         page.look("scrollTo(0, 0)")
         moves(page, "front")
         touch(page, "front")
-        assert reading(page, "front")["words"]
+        assert reading(page, "front")["text"]
         assert page.look("document.documentElement.scrollWidth") == PHONE.width
         page.screenshot(seen / "phone.png")
     finally:
@@ -297,7 +297,7 @@ def test_a_phone_never_scrolls_sideways(page: Page, seen: Path, tmp_path: Path) 
 
 
 def test_full_screen_shows_one_camera(page: Page) -> None:
-    """As wide as the window, moving, and back again."""
+    """The camera fills the window, keeps moving, and returns."""
     click(page, tile("back", ".fill"))
     page.wait_for("document.fullscreenElement?.dataset.camera === 'back'")
     moves(page, "back")
@@ -307,7 +307,7 @@ def test_full_screen_shows_one_camera(page: Page) -> None:
 
 
 def test_everything_has_a_name_and_is_reached_by_the_keyboard(page: Page) -> None:
-    """Tab after Tab; every stop says what it is."""
+    """Every Tab stop has an accessible name."""
     script = """(() => {
       const e = document.activeElement;
       const labels = [...(e.labels ?? [])].map((label) => label.textContent);
@@ -326,7 +326,7 @@ def test_everything_has_a_name_and_is_reached_by_the_keyboard(page: Page) -> Non
 
 
 def test_the_page_finds_its_server_again(chromium: Page, clip: Clip) -> None:
-    """The server goes away and says nothing more; a new one at the same address is found without a reload."""
+    """After the server disappears, a new one at the same address is found without a reload."""
     with RtspCamera({"/cam": clip}) as camera:
         with served({"back": camera}) as first:
             chromium.get(first.url)
@@ -342,7 +342,7 @@ def test_the_page_finds_its_server_again(chromium: Page, clip: Clip) -> None:
 
 
 def test_a_token_is_kept_until_it_is_another(chromium: Page, clip: Clip) -> None:
-    """It leaves the address bar and opens the video, too; when the server wants a new one, the page says so."""
+    """The token leaves the address bar and also opens the video; when it changes, the page asks for the new one."""
     with RtspCamera({"/cam": clip}) as camera:
         with served({"back": camera}, address="0.0.0.0:0", token="the first of them") as first:
             chromium.get(first.url)
@@ -368,23 +368,23 @@ def test_a_token_is_kept_until_it_is_another(chromium: Page, clip: Clip) -> None
         ({"superseded (a > b)": 1}, "poor", "10.0 fps · age 80 ms · last hour: poor"),
     ],
 )
-def test_the_line_names_what_is_not_as_it_should_be(page: Page, dropped: dict[str, int], grade: str, line: str) -> None:
-    """What gave way to a newer image is how a live pipeline keeps up: in the list only, where all of it stands."""
+def test_the_status_line_names_problems(page: Page, dropped: dict[str, int], grade: str, line: str) -> None:
+    """Superseded frames are how a live pipeline keeps up: they appear only in the complete list."""
     script = """
       const [figures, done] = arguments;
       import("/health.js").then(({Health}) => {
         const made = document.querySelector("#tile").content.firstElementChild.cloneNode(true);
         new Health(made).update(figures, {fps: 10, ageMs: 80}, true);
-        done([".line", ".figures"].map((part) => made.querySelector(part).textContent));
+        done([".line", ".statistics"].map((part) => made.querySelector(part).textContent));
       });"""
     statistics = {"name": "front", "state": "live", "fps": 10, "dropped": dropped, "grade": grade}
-    said, listed = page.execute_async_script(script, statistics)
-    assert said == line
+    status_line, listed = page.execute_async_script(script, statistics)
+    assert status_line == line
     assert all(why in listed for why, number in dropped.items() if number)
 
 
 def gradient(path: Path) -> Path:
-    """An image of 200 x 120 pixels."""
+    """A gradient of 200 x 120 pixels."""
     ramp = np.linspace(0, 255, 200, dtype=np.uint8)
     cv2.imwrite(str(path), np.dstack([np.tile(ramp, (120, 1))] * 3))
     return path

@@ -19,14 +19,14 @@ pytestmark = [pytest.mark.rig, pytest.mark.skipif(bool(missing()), reason=missin
 
 Seen = dict[str, Any]
 BARS_BGR = [(191 * (n & 1), 191 * (n >> 2), 191 * (n >> 1 & 1)) for n in (7, 6, 5, 4, 3, 2, 1, 0)]
-"""75 % colour bars: white, yellow, cyan, green, magenta, red, blue, black."""
+"""75 % colour bars in BGR: white, yellow, cyan, green, magenta, red, blue, black."""
 SOON_S = 2.0
-"""Everything happens within some milliseconds of the guest, which is ten times slower than a computer."""
+"""Seconds: everything takes milliseconds of the guest, which is ten times slower than a computer."""
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """What the guest saw, by check."""
+    """The results of the guest, by check."""
     shared = tmp_path_factory.mktemp("vivid")
     ran = run_beside_camera([sys.executable, "-m", "tests.rigs.webcam_guest", "/mnt/results.json"], shared)
     results = shared / "results.json"
@@ -36,15 +36,15 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 def of(seen: Seen, name: str) -> Seen:
-    """The facts of one check."""
+    """The result of one check."""
     facts: Seen = seen[name]
     assert "failed" not in facts, facts["failed"]
     return facts
 
 
 @pytest.mark.parametrize(("name", "size", "count"), [("small", "640x360", 60), ("large", "1920x1080", 8)])
-def test_images_come_as_asked(seen: Seen, name: str, size: str, count: int) -> None:
-    """Every one numbered, whole, of the size asked for, and still there after the camera was closed."""
+def test_images_have_the_requested_size(seen: Seen, name: str, size: str, count: int) -> None:
+    """Every image is numbered, whole, of the requested size, and still readable after closing."""
     facts = of(seen, name)
     assert facts["about"].startswith(f"webcam /dev/video0 (vivid): {size}, ")
     assert facts["sizes"] == [size]
@@ -54,8 +54,8 @@ def test_images_come_as_asked(seen: Seen, name: str, size: str, count: int) -> N
     assert min(facts["levels"]) > 50
 
 
-def test_the_driver_tells_when_a_image_was_taken(seen: Seen) -> None:
-    """By the monotonic clock, evenly, and it agrees with the wall clock."""
+def test_the_driver_stamps_the_time_of_capture(seen: Seen) -> None:
+    """Stamps are on the monotonic clock, evenly spaced, and agree with the wall clock."""
     facts = of(seen, "small")
     assert facts["stamps"] == ["device"] * 60
     assert min(facts["ages_s"]) >= 0
@@ -64,15 +64,15 @@ def test_the_driver_tells_when_a_image_was_taken(seen: Seen) -> None:
     assert facts["wall_off_s"] < 0.1
 
 
-def test_a_time_that_is_yet_to_come_is_not_believed(seen: Seen) -> None:
-    """A driver that states the end of the exposure ahead of time: then the arrival counts."""
+def test_a_time_in_the_future_is_ignored(seen: Seen) -> None:
+    """If a driver states the end of the exposure ahead of time, the arrival counts."""
     facts = of(seen, "ahead")
     assert facts["stamps"] == ["arrival"] * 10
     assert min(facts["ages_s"]) >= 0
 
 
 def test_every_pixel_format_shows_the_same_colours(seen: Seen) -> None:
-    """The driver's colour bars, whatever the order and the share of the bytes."""
+    """The driver's colour bars agree for every order and number of bytes."""
     formats = of(seen, "colours")["formats"]
     assert {"yuyv422", "uyvy422", "nv12", "yuv420p", "yuv422p", "rgb24", "bgr24", "gray"} <= set(formats)
     for name, shown in formats.items():
@@ -85,8 +85,8 @@ def test_every_pixel_format_shows_the_same_colours(seen: Seen) -> None:
             assert np.abs(bars - BARS_BGR).max() <= 16, f"{name}: {bars.tolist()}"
 
 
-def test_a_rate_that_is_not_to_be_had_is_told(seen: Seen) -> None:
-    """Asked for 30, the camera gives 12.5 at this size: one warning, and the truth in the description."""
+def test_a_rate_that_is_not_available_is_reported(seen: Seen) -> None:
+    """At a request for 30 the camera gives 12.5: one warning, and the real rate in the description."""
     facts = of(seen, "slower_than_asked")
     [warning] = facts["warnings"]
     assert warning.startswith("camera rig: asked for 1280x720, 30 fps, it gives 1280x720, 12.5 fps")
@@ -94,8 +94,8 @@ def test_a_rate_that_is_not_to_be_had_is_told(seen: Seen) -> None:
     assert facts["step_s"] == pytest.approx(1 / 12.5, rel=0.5)
 
 
-def test_what_is_given_as_asked_is_not_warned_of(seen: Seen) -> None:
-    """Size, rate and pixel format."""
+def test_a_fulfilled_request_causes_no_warning(seen: Seen) -> None:
+    """This covers size, rate and pixel format."""
     facts = of(seen, "as_asked")
     assert facts["warnings"] == []
     assert "640x360, 15 fps, nv12" in facts["about"]
@@ -103,44 +103,44 @@ def test_what_is_given_as_asked_is_not_warned_of(seen: Seen) -> None:
 
 
 def test_the_first_image_is_fresh(seen: Seen) -> None:
-    """Those that the driver took while nobody read are not shown."""
+    """Images captured before the first read are not shown."""
     assert of(seen, "fresh_after_a_pause")["age_s"] < 1.0
 
 
 def test_a_format_that_is_not_offered_is_refused_with_those_that_are(seen: Seen) -> None:
-    """One that vivid has not, and one that does not exist."""
+    """One format is missing in vivid, the other does not exist."""
     facts = of(seen, "not_offered")
     for name, asked in (("mjpeg", "mjpeg"), ("nonsense", "blue")):
-        said = facts[name]
-        assert said.startswith(f'SourceError: webcam /dev/video0: does not offer pixel_format = "{asked}"; it offers ')
-        assert "yuyv422" in said
+        error = facts[name]
+        assert error.startswith(f'SourceError: webcam /dev/video0: does not offer pixel_format = "{asked}"; it offers ')
+        assert "yuyv422" in error
 
 
-def test_a_camera_in_use_is_said_to_be_so(seen: Seen) -> None:
-    """And the one who uses it is not disturbed."""
+def test_a_camera_in_use_is_reported(seen: Seen) -> None:
+    """The other reader is not disturbed."""
     facts = of(seen, "busy")
     assert (facts["first"], facts["works_again"]) == (2, 5)
     assert "another program uses it; close that (fuser -v /dev/video0" in facts["second"]
 
 
 def test_nodes_that_give_no_images_are_no_cameras(seen: Seen) -> None:
-    """vivid has an output and more, each with a node of its own."""
+    """vivid has an output and other nodes besides the camera."""
     facts = of(seen, "not_a_camera")
     assert facts["cameras"] == ["/dev/video0"]
     assert facts["others"]
-    assert all("it is no camera" in said for said in facts["others"].values())
+    assert all("it is no camera" in error for error in facts["others"].values())
 
 
 def test_a_camera_that_is_not_there(seen: Seen) -> None:
-    """The answer names the one that is."""
-    said = of(seen, "not_there")["said"]
-    assert said == "SourceError: webcam /dev/video9: no such camera; cameras here: /dev/video0 (vivid)"
+    """The message lists the available camera."""
+    error = of(seen, "not_there")["error"]
+    assert error == "SourceError: webcam /dev/video9: no such camera; cameras here: /dev/video0 (vivid)"
 
 
 def test_a_camera_that_may_not_be_opened(seen: Seen) -> None:
-    """Another user than root: what to do, in the error and in the list."""
+    """For a user other than root, the error and the list suggest what to do."""
     facts = of(seen, "no_permission")
-    assert "cannot be opened: no permission; sudo usermod -aG video" in facts["said"]
+    assert "cannot be opened: no permission; sudo usermod -aG video" in facts["error"]
     assert facts["listed"]
     assert all("usermod -aG video" in trouble for trouble in facts["listed"])
 
@@ -148,38 +148,38 @@ def test_a_camera_that_may_not_be_opened(seen: Seen) -> None:
 @pytest.mark.parametrize(
     ("name", "words"), [("unplugged", "it was unplugged"), ("driver_gives_up", "the driver gave up")]
 )
-def test_a_camera_that_breaks_off_is_told_at_once(seen: Seen, name: str, words: str) -> None:
-    """And can be opened again by the same process."""
+def test_a_camera_that_breaks_off_is_reported_at_once(seen: Seen, name: str, words: str) -> None:
+    """The same process can open it again."""
     facts = of(seen, name)
-    assert facts["said"].startswith(f"SourceError: webcam /dev/video0: {words}")
+    assert facts["error"].startswith(f"SourceError: webcam /dev/video0: {words}")
     assert facts["after_s"] < SOON_S
     assert facts["works_again"] == 5
 
 
 def test_a_camera_that_hangs_is_a_stall(seen: Seen) -> None:
-    """After stall_s = 1.5 s."""
+    """The error comes after stall_s = 1.5 s."""
     facts = of(seen, "hangs")
-    assert facts["said"].startswith("SourceStalled: webcam /dev/video0: no image for 1.5 s; ")
+    assert facts["error"].startswith("SourceStalled: webcam /dev/video0: no image for 1.5 s; ")
     assert facts["after_s"] < 1.5 + SOON_S
     assert facts["works_again"] == 5
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_end(seen: Seen) -> None:
-    """Within 2 s of stopping."""
+    """It ends within 2 s of stopping."""
     facts = of(seen, "stops_while_it_hangs")
     assert facts["took_s_to_stop"] < 2.0
     assert facts["works_again"] == 5
 
 
 def test_lost_images_do_not_end_the_stream(seen: Seen) -> None:
-    """The driver loses every second one."""
+    """The driver drops every second image."""
     steps_s = of(seen, "half_of_the_images_lost")["steps_s"]
     assert len(steps_s) == 29
     assert max(steps_s) > 1.5 * min(steps_s)
 
 
 def test_a_bad_image_does_not_end_the_stream(seen: Seen) -> None:
-    """The driver marks one: it is tainted, those after it are not."""
+    """The image that the driver marks is tainted, later ones are not."""
     facts = of(seen, "bad_image")
     assert facts["integrity"].count("tainted") == 1
     assert facts["integrity"][-1] == "clean"
@@ -188,14 +188,14 @@ def test_a_bad_image_does_not_end_the_stream(seen: Seen) -> None:
 
 @pytest.mark.parametrize("name", ["does_not_start", "no_buffers"])
 def test_a_camera_that_does_not_start_is_not_blocked(seen: Seen, name: str) -> None:
-    """The next try, in the same process, finds it free."""
+    """The next try in the same process finds it free."""
     facts = of(seen, name)
-    assert facts["said"].startswith("SourceError: webcam /dev/video0: cannot be opened: ")
+    assert facts["error"].startswith("SourceError: webcam /dev/video0: cannot be opened: ")
     assert facts["works_again"] == 5
 
 
 def test_an_unplugged_camera_comes_back_by_itself(seen: Seen) -> None:
-    """Under Reconnecting, as in a pipeline; frames are numbered on."""
+    """Reconnecting reopens it, as in a pipeline, and frame numbers continue."""
     facts = of(seen, "reconnects")
     assert facts["seqs"] == list(range(21))
     assert facts["reconnects"] == 1
@@ -203,7 +203,7 @@ def test_an_unplugged_camera_comes_back_by_itself(seen: Seen) -> None:
 
 
 def test_opencv_reads_the_same_camera(seen: Seen) -> None:
-    """The way of other systems, on this driver."""
+    """OpenCV, the reader for other systems, runs on this driver."""
     facts = of(seen, "by_opencv")
     assert facts["sizes"] == ["640x360"]
     assert facts["about"].startswith("webcam 0: 640x360, ")
@@ -213,7 +213,7 @@ def test_opencv_reads_the_same_camera(seen: Seen) -> None:
 
 
 def test_the_list_has_sizes_and_rates(seen: Seen) -> None:
-    """For people, and for programs."""
+    """Check both the table and the JSON."""
     facts = of(seen, "listed")
     assert "/dev/video0" in facts["table"]
     [device] = facts["json"]
@@ -226,6 +226,6 @@ def test_the_list_has_sizes_and_rates(seen: Seen) -> None:
 
 
 def test_nothing_is_left_behind(seen: Seen) -> None:
-    """No open file, no mapping, no thread; and torch was not needed."""
+    """No file, mapping or thread is left, and torch was not imported."""
     facts = of(seen, "left_behind")
     assert (facts["files"], facts["maps"], facts["torch"], facts["threads"]) == ([], [], False, ["MainThread"])

@@ -1,4 +1,4 @@
-"""The preview window on a real X server, used as a person uses it: keys, the window's cross, pulling at its edge."""
+"""The preview window on a real X server, used like a person would: keys, the cross, resizing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Program:
         self.screen, self._process, self._output = screen, process, output
 
     def says(self, words: str) -> None:
-        """Wait until it does."""
+        """Wait until the program prints ``words``."""
         wait_for(lambda: words in self._output.read_text(), words)
 
     def exit_status(self) -> int:
@@ -38,7 +38,7 @@ class Program:
         return self._process.poll() is None
 
     def looks(self) -> Image:
-        """(H, W, 3) uint8 BGR: the window's inside."""
+        """The window's inside, (H, W, 3) uint8 BGR."""
         rows, columns = self.screen.place(TITLE)
         return self.screen.screenshot(self._output.with_suffix(".png"))[rows, columns]
 
@@ -47,7 +47,7 @@ class Program:
         return now.shape != before.shape or bool((now != before).any())
 
     def settled(self) -> Image:
-        """How it looks as soon as five looks in a row are the same."""
+        """The window's inside once five screenshots in a row are equal."""
         seen = [self.looks()]
 
         def is_still() -> bool:
@@ -60,7 +60,7 @@ class Program:
 
 @contextmanager
 def started(screen: Screen, folder: Path, *arguments: str, **environment: str) -> Iterator[Program]:
-    """Run it until its two cameras are shown."""
+    """Run the program; returns once its two cameras are shown."""
     output = folder / "output.txt"
     command = [sys.executable, "-m", "tests.rigs.window_program", *arguments]
     with (
@@ -81,7 +81,7 @@ def started(screen: Screen, folder: Path, *arguments: str, **environment: str) -
 
 @pytest.mark.parametrize("key", ["q", "Escape"])
 def test_a_key_ends_the_program_cleanly(screen: Screen, tmp_path: Path, key: str) -> None:
-    """Exit status 0 and every frame accounted for, also on a desktop that asks Qt for Wayland."""
+    """It exits with status 0 and full accounting, even on a desktop that asks Qt for Wayland."""
     with started(screen, tmp_path, QT_QPA_PLATFORM="wayland", XDG_SESSION_TYPE="wayland") as program:
         screen.press(key)
         assert program.exit_status() == 0
@@ -89,7 +89,7 @@ def test_a_key_ends_the_program_cleanly(screen: Screen, tmp_path: Path, key: str
 
 
 def test_the_cross_of_the_window_ends_the_program_cleanly(screen: Screen, tmp_path: Path) -> None:
-    """As the window manager's close event."""
+    """The cross sends the window manager's close event."""
     with started(screen, tmp_path) as program:
         screen.close(TITLE)
         assert program.exit_status() == 0
@@ -97,7 +97,7 @@ def test_the_cross_of_the_window_ends_the_program_cleanly(screen: Screen, tmp_pa
 
 
 def test_the_colormap_key_repaints_the_depth_only(screen: Screen, tmp_path: Path) -> None:
-    """The camera's image stays as it is; the depth has the colours of the next map."""
+    """The camera's image stays the same; the depth has the colours of the next map."""
     with started(screen, tmp_path, "--still") as program:
         before = program.settled()
         screen.press("c")
@@ -113,7 +113,7 @@ def test_the_colormap_key_repaints_the_depth_only(screen: Screen, tmp_path: Path
 
 
 def test_space_freezes_and_goes_on(screen: Screen, tmp_path: Path) -> None:
-    """A moving image stands still, says so, and moves again."""
+    """A moving image stops with a notice, and moves again."""
     with started(screen, tmp_path) as program:
         wait_for(lambda: program.differs_from(program.looks()), "movement")
         screen.press("space")
@@ -125,7 +125,7 @@ def test_space_freezes_and_goes_on(screen: Screen, tmp_path: Path) -> None:
 
 
 def test_the_range_is_held_and_follows_again(screen: Screen, tmp_path: Path) -> None:
-    """The key r, twice."""
+    """The key r is pressed twice."""
     with started(screen, tmp_path) as program:
         screen.press("r")
         program.says("colormap=inferno range=fixed")
@@ -134,7 +134,7 @@ def test_the_range_is_held_and_follows_again(screen: Screen, tmp_path: Path) -> 
 
 
 def test_help_comes_and_goes(screen: Screen, tmp_path: Path) -> None:
-    """One line over the lower edge; everything else stays."""
+    """One line covers the lower edge; everything else stays."""
     with started(screen, tmp_path, "--still") as program:
         before = program.settled()
         screen.press("h")
@@ -147,7 +147,7 @@ def test_help_comes_and_goes(screen: Screen, tmp_path: Path) -> None:
 
 
 def test_other_keys_and_minimising_end_nothing(screen: Screen, tmp_path: Path) -> None:
-    """The left arrow would be a Q in 8 bits; a window that cannot be seen for a while is not closed."""
+    """The left arrow would be a Q in 8 bits; a minimised window is not closed."""
     with started(screen, tmp_path) as program:
         screen.press("Left", "x", "F1", "shift+a", "Return")
         screen.minimise(TITLE)
@@ -160,7 +160,7 @@ def test_other_keys_and_minimising_end_nothing(screen: Screen, tmp_path: Path) -
 
 
 def test_a_larger_window_is_filled(screen: Screen, tmp_path: Path) -> None:
-    """Tiles grow with the window; what is left over is black, not stretched."""
+    """Tiles grow with the window; the rest is black, and nothing is stretched."""
     with started(screen, tmp_path, "--still") as program:
         small = program.settled()
         screen.resize(TITLE, Size(900, 1600))
@@ -173,7 +173,7 @@ def test_a_larger_window_is_filled(screen: Screen, tmp_path: Path) -> None:
 
 
 def test_the_window_stays_on_a_small_screen(tmp_path: Path) -> None:
-    """Its limit is the screen, not only 1600 x 900."""
+    """The screen limits its size, not only 1600 x 900."""
     with x_screen(Size(480, 800)) as small, started(small, tmp_path, "--still") as program:
         program.settled()
         rows, columns = small.place(TITLE)
@@ -200,7 +200,7 @@ def opened(screen: Screen, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def test_a_second_window_can_follow_the_first(screen: Screen) -> None:
-    """One after another in one process, as two runs in a notebook."""
+    """Two windows follow each other in one process, as two runs in a notebook."""
     done = opened(screen)
     assert done.returncode == 0, done.stderr
 
@@ -218,7 +218,7 @@ def test_a_server_that_starts_anew_without_clients_is_no_trouble(tmp_path: Path)
 
 
 def test_a_server_that_refuses_us_is_an_error_and_no_abort(tmp_path: Path) -> None:
-    """Another user's desktop: our own error, not SIGABRT."""
+    """Another user's desktop raises our own error instead of SIGABRT."""
     with x_server(SIZE, "-auth", str(authority(tmp_path / "authority"))) as bare:
         done = opened(bare, XAUTHORITY="/dev/null")
     assert done.returncode == 1

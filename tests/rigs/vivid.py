@@ -31,7 +31,7 @@ PACKAGES = {
     "v4l2-ctl": "v4l-utils",
 }
 KERNEL_PACKAGE = "linux-image-amd64"
-"""Not its small "cloud" variant, which has neither vivid nor 9p."""
+"""Not the small "cloud" variant, which has neither vivid nor 9p."""
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "vivid")
 APPLETS = ("sh", "mount", "insmod", "mkdir", "chroot", "cat", "echo", "poweroff", "ls")
 FOLDERS = ("bin", "proc", "sys", "dev", "host", "modules", "newroot", "layer")
@@ -42,16 +42,16 @@ PATIENCE_S = 400.0
 
 
 class Ran(NamedTuple):
-    """What came of a command in the guest."""
+    """The result of a command in the guest."""
 
     status: int | None
-    """Its exit status; None if the guest did not come to its end."""
+    """Its exit status; None if the guest did not finish."""
     console: str
     """Everything that the guest's kernel and the command printed."""
 
 
 def missing() -> str:
-    """What to do before the rig can run; empty if nothing."""
+    """The command to run before the rig can work; empty if it is ready."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the webcam rig needs Linux on x86-64"
     packages = _missing_packages()
@@ -61,7 +61,7 @@ def missing() -> str:
 
 
 def prepare() -> None:
-    """Install what is missing and build the guest, 100 MB of downloads; for root on Debian."""
+    """Install the missing packages and build the guest, 100 MB of downloads; for root on Debian."""
     if packages := _missing_packages():
         _call("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages)
     with tempfile.TemporaryDirectory() as scratch:
@@ -79,8 +79,8 @@ def run_beside_camera(command: Sequence[str], shared: Path, patience_s: float = 
     (shared / "command.sh").write_text("\n".join(lines) + "\n")
     status = shared / "status"
     status.unlink(missing_ok=True)
-    with (shared / "console.txt").open("wb") as console:
-        qemu = subprocess.Popen(_qemu(shared), stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+    with (shared / "console.txt").open("wb") as output:
+        qemu = subprocess.Popen(_qemu(shared), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
             qemu.wait(patience_s)
         except subprocess.TimeoutExpired:
@@ -88,8 +88,8 @@ def run_beside_camera(command: Sequence[str], shared: Path, patience_s: float = 
         finally:
             qemu.kill()
             qemu.wait()
-    said = (shared / "console.txt").read_text(errors="replace").replace("\r", "")
-    return Ran(int(status.read_text()) if status.is_file() else None, said)
+    console = (shared / "console.txt").read_text(errors="replace").replace("\r", "")
+    return Ran(int(status.read_text()) if status.is_file() else None, console)
 
 
 def _qemu(shared: Path) -> list[str]:
@@ -151,7 +151,7 @@ def _write_initramfs(kernel: Path, tree: Path) -> None:
 
 
 def _modules(kernel: Path) -> list[Path]:
-    """The driver's and the file systems' modules, each after those that it needs."""
+    """The kernel modules of the driver and the file systems, in the order of their dependencies."""
     shown = [_call("modprobe", "-d", str(kernel), "-S", _version(kernel), "--show-depends", name) for name in MODULES]
     paths = [line.split()[1] for text in shown for line in text.splitlines() if line.startswith("insmod")]
     return [Path(path) for path in dict.fromkeys(paths)]

@@ -1,4 +1,4 @@
-"""A running web server with cameras, as `depthstream serve` runs it, and what its pipeline published."""
+"""A running web server with cameras, as `depthstream serve` runs it, and the depth that it published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.rigs.rtsp_camera import RtspCamera
 
 
 class KeepingSink(WebSink):
-    """The server's own sink, and the depth that it was given."""
+    """The server's sink, which also keeps the depth maps."""
 
     def __init__(self, cameras: tuple[str, ...]) -> None:
         super().__init__(cameras)
@@ -35,7 +35,7 @@ class Site:
     cameras: Mapping[str, RtspCamera]
 
     def assert_published(self, camera: str, answer: Mapping[str, str]) -> None:
-        """``answer`` is that pixel's of the depth map that the pipeline published under that number."""
+        """Check ``answer`` against that pixel of the depth map published under its number."""
         depth = self.sink.kept[camera, int(answer["seq"])].depth
         row, column = int(float(answer["y"]) * depth.shape[0]), int(float(answer["x"]) * depth.shape[1])
         assert math.isclose(float(answer["depth"]), float(depth[row, column]), rel_tol=1e-6)
@@ -43,7 +43,7 @@ class Site:
 
 @contextmanager
 def served(cameras: Mapping[str, RtspCamera], **web_table: str) -> Iterator[Site]:
-    """A server of its own, at a free port of this machine unless ``web_table`` says another."""
+    """Run a server, at a free local port unless ``web_table`` sets another."""
     tables = [
         {"source": "rtsp", "name": name, "url": camera.url("/cam", credentials=name == "front")}
         for name, camera in cameras.items()

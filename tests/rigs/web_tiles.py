@@ -1,4 +1,4 @@
-"""The web page as a person uses it: tiles to look at, a pointer, keys, a finger, a file to give."""
+"""Actions on the web page as a person uses it: tiles, pointer, keys, touch, file upload."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.rigs.web_site import Site
 
 
 def tile(camera: str, inside: str = "") -> str:
-    """A selector."""
+    """The selector of a camera's tile."""
     return f'.tile[data-camera="{camera}"] {inside}'.strip()
 
 
 def shown(page: Page, camera: str) -> int:
-    """The number of the frame that is on the screen; -1 before the first."""
+    """The number of the visible frame; -1 before the first."""
     return int(page.look("document.querySelector(a[0]).dataset.seq ?? -1", tile(camera)))
 
 
 def moves(page: Page, camera: str, frames: int = 2) -> None:
-    """Wait until so many numbers further."""
+    """Wait until the frame number has risen by this much."""
     page.wait_for("document.querySelector(a[0])", tile(camera))
     wanted = shown(page, camera) + frames
     wait_for(lambda: shown(page, camera) >= wanted, f"frame {wanted} of {camera}")
@@ -35,17 +35,17 @@ def click(page: Page, selector: str) -> None:
 
 
 def text(page: Page, selector: str) -> str:
-    """Of an element that can be seen; empty for one that cannot."""
+    """The text of an element; empty if it is hidden."""
     return page.find_element(By.CSS_SELECTOR, selector).text
 
 
 def dot(page: Page, camera: str) -> str:
-    """The colour beside the camera's state."""
+    """The colour of the dot beside the camera's state."""
     return str(page.look("getComputedStyle(document.querySelector(a[0])).backgroundColor", tile(camera, ".dot")))
 
 
 def pixels(page: Page, camera: str) -> Image:
-    """(H, W, 4) uint8: what is on the camera's canvas."""
+    """The pixels of the camera's canvas, (H, W, 4) uint8."""
     script = """(screen => {
       const {width, height} = screen;
       const copy = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
@@ -76,15 +76,15 @@ def touch(page: Page, camera: str) -> None:
 
 
 def reading(page: Page, camera: str) -> dict[str, str]:
-    """What stands beside the pointer: its words, and the numbers that they were made of."""
+    """The text beside the pointer, and the numbers behind it."""
     label = tile(camera, ".probe")
-    script = "(l => !l.hidden && l.dataset.seq && {...l.dataset, words: l.textContent})(document.querySelector(a[0]))"
+    script = "(l => !l.hidden && l.dataset.seq && {...l.dataset, text: l.textContent})(document.querySelector(a[0]))"
     answer: dict[str, str] = page.wait_for(script, label)
     return answer
 
 
 def reading_at(page: Page, camera: str, x: float, y: float) -> dict[str, str]:
-    """The first one for this place; a mouse stands on whole pixels."""
+    """The first reading at this place; a mouse stops on whole pixels."""
 
     def there() -> dict[str, str] | None:
         answer = reading(page, camera)
@@ -95,7 +95,7 @@ def reading_at(page: Page, camera: str, x: float, y: float) -> dict[str, str]:
 
 
 def drawn_share(page: Page, site: Site, camera: str, frames: int = 36) -> float:
-    """How much of what the pipeline publishes from now on, for ``frames`` captured frames, this page draws."""
+    """The share of the published frames that this page draws, over ``frames`` captured frames."""
     script = """
       const [selector, frames, done] = arguments, tile = document.querySelector(selector), seen = new Set();
       const first = Number(tile.dataset.seq);
@@ -110,12 +110,12 @@ def drawn_share(page: Page, site: Site, camera: str, frames: int = 36) -> float:
 
 
 def legend_stays(page: Page) -> bool:
-    """Whether the ends of the front camera's range are the same some images later."""
+    """Whether the front camera's range is unchanged some images later."""
     before = text(page, tile("front", ".legend")), page.look("document.querySelector('.first').title")
     moves(page, "front", 4)
     return before == (text(page, tile("front", ".legend")), page.look("document.querySelector('.first').title"))
 
 
 def give(page: Page, file: Path) -> None:
-    """Choose a file as a person does in the browser's dialogue."""
+    """Choose a file in the page's file input."""
     page.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(file))

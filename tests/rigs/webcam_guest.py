@@ -26,7 +26,7 @@ from stream.core.clock import NS_PER_S
 from stream.frames import Dropped
 from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting
-from stream.sources.webcam.devices import list_devices, look
+from stream.sources.webcam.devices import list_devices, probe
 from stream.sources.webcam.opencv_reader import Cv2Webcam
 from tests.rigs.webcam_hands import (
     BREAK_AT,
@@ -46,7 +46,7 @@ from tests.rigs.webcam_hands import (
 NOBODY = 65534
 END_OF_FRAME, START_OF_EXPOSURE = 0, 1
 BARS = (slice(340, 341), slice(40, None, 80))
-"""In an image of 640x360: the middle of each of the eight bars, near the lower edge."""
+"""Rows and columns in an image of 640x360: the middle of each of the eight bars, near the lower edge."""
 CHECKS: dict[str, Callable[[], Facts]] = {}
 
 
@@ -86,7 +86,7 @@ def small() -> Facts:
 
 @check
 def ahead() -> Facts:
-    """Vivid takes the end of a frame to be 0.9 frames from now."""
+    """vivid is set to report the end of a frame 0.9 frames ahead."""
     return reading(640, 360, 10)
 
 
@@ -97,8 +97,8 @@ def large() -> Facts:
 
 @check
 def colours() -> Facts:
-    """The eight bars in every pixel format that we read."""
-    device = look(DEVICE)
+    """The eight bars in every readable pixel format."""
+    device = probe(DEVICE)
     assert device is not None
     seen: Facts = {}
     for name in dict.fromkeys(offered.name for offered in device.formats if offered.name):
@@ -110,16 +110,16 @@ def colours() -> Facts:
 
 @check
 def slower_than_asked() -> Facts:
-    with warnings() as said, camera(width=1280, height=720, fps=30) as source:
+    with warnings() as logged, camera(width=1280, height=720, fps=30) as source:
         frames = read(source, 25)
-        return {"about": source.describe(), "warnings": said, "step_s": median(steps_s(frames))}
+        return {"about": source.describe(), "warnings": logged, "step_s": median(steps_s(frames))}
 
 
 @check
 def as_asked() -> Facts:
-    with warnings() as said, camera(width=640, height=360, fps=15, pixel_format="nv12") as source:
+    with warnings() as logged, camera(width=640, height=360, fps=15, pixel_format="nv12") as source:
         frames = read(source, 10)
-        return {"about": source.describe(), "warnings": said, "step_s": median(steps_s(frames))}
+        return {"about": source.describe(), "warnings": logged, "step_s": median(steps_s(frames))}
 
 
 @check
@@ -152,14 +152,14 @@ def not_a_camera() -> Facts:
 
 @check
 def not_there() -> Facts:
-    return {"said": refused(camera(device="9"))}
+    return {"error": refused(camera(device="9"))}
 
 
 @check
 def no_permission() -> Facts:
     os.seteuid(NOBODY)
     try:
-        return {"said": refused(camera()), "listed": [device.trouble for device in list_devices()]}
+        return {"error": refused(camera()), "listed": [device.trouble for device in list_devices()]}
     finally:
         os.seteuid(0)
 
@@ -217,18 +217,18 @@ def bad_image() -> Facts:
 @check
 def does_not_start() -> Facts:
     control("inject_vidioc_streamon_error")
-    return {"said": refused(camera()), "works_again": works()}
+    return {"error": refused(camera()), "works_again": works()}
 
 
 @check
 def no_buffers() -> Facts:
     control("inject_vidioc_reqbufs_error")
-    return {"said": refused(camera()), "works_again": works()}
+    return {"error": refused(camera()), "works_again": works()}
 
 
 @check
 def reconnects() -> Facts:
-    """As in a pipeline: unplugged after the fifth frame, and back."""
+    """Run as in a pipeline; the camera is unplugged after the fifth frame and plugged in again."""
     health, stopping = Health("rig"), threading.Event()
     seqs: list[int] = []
     with Reconnecting(camera, health) as source:
@@ -255,15 +255,15 @@ def by_opencv() -> Facts:
 def listed() -> Facts:
     texts = []
     for as_json in (False, True):
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             print_devices(as_json)
-        texts.append(said.getvalue())
+        texts.append(output.getvalue())
     return {"table": texts[0], "json": json.loads(texts[1])}
 
 
 @check
 def left_behind() -> Facts:
-    """The last check: open files and mappings of the camera, now that everything is closed."""
+    """The last check: open files and mappings of the camera after everything was closed."""
     files = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     maps = Path("/proc/self/maps").read_text().splitlines()
     return {
@@ -284,7 +284,7 @@ def run(function: Callable[[], Facts]) -> Facts:
 
 
 def main(results: Path) -> None:
-    """Every check, one after another; what was seen so far is written after each, for the case of a crash."""
+    """Run every check; the results are written after each one, in case of a crash."""
     faulthandler.enable()
     seen: Facts = {}
     for name, function in CHECKS.items():

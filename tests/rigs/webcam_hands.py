@@ -1,4 +1,4 @@
-"""What the checks in webcam_guest.py do to the camera: open it, read it, break it, and see how that ends."""
+"""Helpers of the checks in webcam_guest.py: open the camera, read it, break it, and record the end."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from stream.sources.webcam.source import OpenWebcam, WebcamSource
 
 DEVICE = "/dev/video0"
 BREAK_AT = 4
-"""The number of the frame after which a camera is broken."""
+"""The camera is broken after the frame of this number."""
 Facts = dict[str, Any]
 
 
 def camera(reader: OpenWebcam | None = None, **values: Any) -> WebcamSource:
-    """Patient, because everything is slow in the guest."""
+    """A source with long time-outs, because everything is slow in the guest."""
     return WebcamSource(
         WebcamCamera(source="webcam", name="rig", **{"device": "0", "stall_s": 10, "open_s": 20, **values}), reader
     )
 
 
 def control(name: str, value: int = 1) -> None:
-    """Turn one of the driver's knobs for tests."""
+    """Set one of the driver's test controls."""
     subprocess.run(["v4l2-ctl", "-d", DEVICE, "-c", f"{name}={value}"], check=True, timeout=60)
 
 
 @contextmanager
 def losing(percent: int) -> Iterator[None]:
-    """The driver loses so many of its images; with 100 it hangs."""
+    """Let the driver drop this percentage of its images; at 100 it hangs."""
     control("percentage_of_dropped_buffers", percent)
     try:
         yield
@@ -58,18 +58,18 @@ def read(source: WebcamSource, count: int, act: Callable[[Frame], object] = lamb
 
 
 def steps_s(frames: list[Frame]) -> list[float]:
-    """Between the frames' stamps."""
+    """The intervals between the frames' stamps, seconds."""
     return [(b.stamp.mono_ns - a.stamp.mono_ns) / NS_PER_S for a, b in pairwise(frames)]
 
 
 def works() -> int:
-    """Open the camera once more, and count the frames, five if all is well."""
+    """Open the camera again and count its frames: five if it works."""
     with camera() as source:
         return len(read(source, 5))
 
 
 def refused(source: WebcamSource) -> str:
-    """Why it does not open; empty if it does."""
+    """The error of opening the camera; empty if it opens."""
     try:
         with source:
             return ""
@@ -78,7 +78,7 @@ def refused(source: WebcamSource) -> str:
 
 
 def broken(source: WebcamSource, act: Callable[[], object]) -> Facts:
-    """Read, do ``act`` after the fifth frame, and see how and when it ends."""
+    """Read, call ``act`` after the fifth frame, and record how and when reading ends."""
     done_at: list[float] = []
 
     def act_once(frame: Frame) -> None:
@@ -89,15 +89,15 @@ def broken(source: WebcamSource, act: Callable[[], object]) -> Facts:
     try:
         with source:
             read(source, 200, act_once)
-        said = ""
+        text = ""
     except SourceError as error:
-        said = f"{type(error).__name__}: {error}"
-    return {"said": said, "after_s": monotonic() - done_at[0], "log": source.log_lines}
+        text = f"{type(error).__name__}: {error}"
+    return {"error": text, "after_s": monotonic() - done_at[0], "log": source.log_lines}
 
 
 @contextmanager
 def warnings() -> Iterator[list[str]]:
-    """What our log says."""
+    """The warnings in our log."""
     lines: list[str] = []
     handler = _Lines(lines)
     logger = logging.getLogger("stream")

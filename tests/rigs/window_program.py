@@ -27,7 +27,7 @@ FPS = 25.0
 
 
 def camera(name: str, height: int, width: int, *, moves: bool) -> Body:
-    """A gradient; a bright bar travels through it if it ``moves``."""
+    """A camera with a gradient; if it ``moves``, a bright bar travels through it."""
 
     def body(stopping: threading.Event) -> Iterator[Frame]:
         pacer, seq = Pacer(stopping), 0
@@ -44,7 +44,7 @@ def camera(name: str, height: int, width: int, *, moves: bool) -> Body:
 
 
 def estimate(*, moves: bool) -> Body:
-    """A sloping floor, and the bar nearer than the rest; it comes and goes as a whole if it ``moves``."""
+    """Depth of a sloping floor with a nearer bar; if it ``moves``, all of it comes and goes."""
 
     def body(frames: Iterable[Frame]) -> Iterator[DepthMap]:
         for frame in frames:
@@ -57,19 +57,19 @@ def estimate(*, moves: bool) -> Body:
 
 
 def render(controls: ViewControls) -> Body:
-    """What the render stage does with the controls."""
+    """Render with the viewer's controls, like the render stage."""
 
     def body(maps: Iterable[DepthMap]) -> Iterator[View]:
         for depth_map in maps:
             present = float(depth_map.depth.max()), float(depth_map.depth.min())
-            low, high = controls.frozen_range.get(depth_map.frame.camera, present)
+            low, high = controls.frozen_ranges.get(depth_map.frame.camera, present)
             yield View(paint(depth_map.depth, low, high, lut(controls.colormap)), depth_map, low, high)
 
     return body
 
 
 def main() -> int:
-    """0 when the user asked to end, 3 when the pipeline ended by itself."""
+    """Exit status: 0 when the user ended it, 3 when the pipeline ended by itself."""
     sink, controls, moves = WindowSink(), ViewControls(), "--still" not in sys.argv
     pipe = Pipeline("rig")
     sources = [
@@ -88,14 +88,14 @@ def main() -> int:
 
 
 def watch(pipe: Pipeline, window: WindowLoop, controls: ViewControls) -> bool:
-    """Show the window until the user asks to end; what a runner's main thread does."""
-    told: object = None
+    """Show the window until the user ends it, as a runner's main thread does."""
+    printed: object = None
     while not pipe.wait(0.0):
         if not window.poll():
             return True
-        now = f"colormap={controls.colormap} range={'fixed' if controls.frozen_range else 'follows'}"
-        if now != told:
-            told = now
+        now = f"colormap={controls.colormap} range={'fixed' if controls.frozen_ranges else 'follows'}"
+        if now != printed:
+            printed = now
             print(now, flush=True)
     return False
 

@@ -32,17 +32,17 @@ PACKAGES = {
     "openbox": "openbox",
     "wmctrl": "wmctrl",
 }
-"""Program -> the package that brings it."""
+"""The program and the Debian package that contains it."""
 SIZE = Size(1000, 1700)
-"""Of the screen."""
+"""Size of the screen."""
 PATIENCE_S = 20.0
-"""Everything here takes a fraction of a second; a busy machine gets this long."""
+"""Seconds: everything here takes a fraction of a second, but a busy machine gets this long."""
 PAUSE_S = 0.05
-"""Between two looks at the screen: X has no event for "the program has drawn what I wait for"."""
+"""Seconds between two screenshots: X has no event for "the program has drawn"."""
 
 
 def missing() -> str:
-    """The command that installs what is not here; empty if everything is."""
+    """The command that installs the missing programs; empty if none is missing."""
     packages = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
     return f"apt-get install -y --no-install-recommends {' '.join(packages)}" if packages else ""
 
@@ -52,22 +52,22 @@ class Screen:
     """A running X server with a window manager."""
 
     display: str
-    """Its name, as in DISPLAY: ``:93``."""
+    """The display's name, as in DISPLAY: ``:93``."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """For programs that shall appear on this screen."""
+        """Environment of programs that should use this screen."""
         ours = {name: value for name, value in os.environ.items() if name not in {"WAYLAND_DISPLAY", "XAUTHORITY"}}
         return ours | {"DISPLAY": self.display}
 
     def windows(self) -> dict[str, str]:
-        """Title -> the window manager's number, of every window that it manages."""
+        """The title and the window manager's number of every managed window."""
         listed = self._run("wmctrl", "-l")  # fails while there has never been a window
         lines = [line.split(maxsplit=3) for line in listed.stdout.splitlines()] if listed.returncode == 0 else []
         return {line[3]: line[0] for line in lines if len(line) == 4}
 
     def focus(self, title: str) -> None:
-        """Give the window whose title starts with ``title`` the keyboard, as soon as it is there."""
+        """Focus the window whose title starts with ``title`` as soon as it exists."""
         self._ask("xdotool", "windowactivate", "--sync", self._number(title))
 
     def press(self, *keys: str) -> None:
@@ -75,7 +75,7 @@ class Screen:
         self._ask("xdotool", "key", "--delay", "100", *keys)
 
     def close(self, title: str) -> None:
-        """Close the window as its cross would."""
+        """Close the window with the close event of its cross."""
         self._ask("wmctrl", "-i", "-c", self._number(title))
 
     def minimise(self, title: str) -> None:
@@ -85,7 +85,7 @@ class Screen:
         self._ask("wmctrl", "-i", "-r", self._number(title), "-e", f"0,-1,-1,{size.width},{size.height}")
 
     def place(self, title: str) -> tuple[slice, slice]:
-        """The window's rows and columns of a screenshot, without its frame."""
+        """The window's rows and columns in a screenshot, without its frame."""
         # Not xdotool: it counts the window manager's frame twice.
         lines = self._ask("xwininfo", "-id", self._number(title)).splitlines()
         at = {name.strip(): value for name, _, value in (line.partition(":") for line in lines)}
@@ -94,7 +94,7 @@ class Screen:
         return slice(y, y + height), slice(x, x + width)
 
     def screenshot(self, path: Path) -> Image:
-        """Everything on the screen, (H, W, 3) uint8 BGR, also written to ``path`` (PNG)."""
+        """The whole screen, (H, W, 3) uint8 BGR, also written to ``path`` (PNG)."""
         import cv2
 
         self._ask("import", "-window", "root", "-depth", "8", "-quality", "10", f"png24:{path}")
@@ -119,7 +119,7 @@ class Screen:
 
 @contextmanager
 def x_screen(size: Size = SIZE) -> Iterator[Screen]:
-    """An X server with a window manager; both are ended at the end."""
+    """Run an X server with a window manager; both are stopped at the end."""
     with x_server(size, "-noreset") as screen, _running(["openbox", "--sm-disable"], env=screen.environment):
         wait_for(lambda: _is_managed(screen), "openbox")
         yield screen
@@ -127,7 +127,7 @@ def x_screen(size: Size = SIZE) -> Iterator[Screen]:
 
 @contextmanager
 def x_server(size: Size = SIZE, *options: str) -> Iterator[Screen]:
-    """A bare X server on a free display."""
+    """Run a bare X server on a free display."""
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{size}x24", "-nolisten", "tcp", *options]
     with _running(command, pass_fds=(writer,)):
@@ -139,14 +139,14 @@ def x_server(size: Size = SIZE, *options: str) -> Iterator[Screen]:
 
 
 def authority(path: Path) -> Path:
-    """Write a file that lets in whoever can read it, for XAUTHORITY and the option ``-auth``; ``path``."""
+    """Write an authority file for XAUTHORITY and the option ``-auth``; returns ``path``."""
     any_address, name = struct.pack(">HHH", 0xFFFF, 0, 0), b"MIT-MAGIC-COOKIE-1"
     path.write_bytes(any_address + struct.pack(">H", len(name)) + name + struct.pack(">H", 16) + os.urandom(16))
     return path
 
 
 def wait_for(look: Callable[[], object], what: str) -> object:
-    """Look again and again; the first thing seen that is true. AssertionError when there is none in time."""
+    """Poll until ``look`` returns a true value and return that; raises AssertionError if none comes in time."""
     deadline = Deadline.after(PATIENCE_S)
     while not (seen := look()):
         assert not deadline.passed, f"waited {PATIENCE_S:g} s for {what}"

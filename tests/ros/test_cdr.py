@@ -27,7 +27,7 @@ PIXELS = st.floats(-1e5, 1e5, allow_nan=False)
 
 
 def reference_image(store: Any, image: ImageMessage) -> bytes:
-    """As rosbags writes it."""
+    """The bytes that rosbags writes."""
     message = store.types[IMAGE.name](
         header=reference_header(store, image),
         height=image.height,
@@ -67,7 +67,7 @@ def store(request: pytest.FixtureRequest) -> Any:
 
 @given(DEPTHS, STAMPS, FRAME_IDS, st.sampled_from(["32FC1", "16UC1"]))
 @settings(max_examples=150, deadline=None)
-def test_a_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int, frame_id: str, encoding: Any) -> None:
+def test_an_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int, frame_id: str, encoding: Any) -> None:
     """Any float32 at all, odd sizes, empty and long frame ids."""
     image = depth_image(depth, "metric", stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
     assert image_bytes(image) == reference_image(store, image)
@@ -78,7 +78,7 @@ def test_a_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int,
 def test_camera_info_has_rosbags_bytes(
     store: Any, pixels: Any, width: int, height: int, ns: int, frame_id: str
 ) -> None:
-    """Whatever stands before the doubles, they are aligned as there."""
+    """The doubles are aligned as in rosbags, for any preceding fields."""
     info = camera_info(Intrinsics(*pixels, Size(height, width)), stamp_ns=ns, frame_id=frame_id)
     assert camera_info_bytes(info) == reference_camera_info(store, info)
 

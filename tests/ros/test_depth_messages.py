@@ -1,4 +1,4 @@
-"""What depth becomes: REP 103, 117 and 118, number by number."""
+"""Conversion of depth by REP 103, 117 and 118, number by number."""
 
 from __future__ import annotations
 

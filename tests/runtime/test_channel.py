@@ -40,7 +40,7 @@ def test_a_full_channel_keeps_what_its_policy_says(policy: Policy, kept: list[in
 
 @pytest.mark.parametrize(("policy", "accepted"), [("drop_oldest", 4), ("drop_newest", 2), ("latest", 4)])
 def test_what_came_in_counts_as_accepted(policy: Policy, accepted: int, make_frame: FrameMaker) -> None:
-    """In place of another as well; what was turned away does not."""
+    """An item that replaces another counts, a rejected one does not."""
     channel: Channel[Frame] = Channel(2, policy)
     for seq in range(4):
         channel.put(make_frame(seq))
@@ -80,7 +80,7 @@ def test_latest_serves_equal_cameras_equally(make_frame: FrameMaker) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_frame_is_taken_or_dropped(policy: Policy, make_frame: FrameMaker) -> None:
-    """put = taken + dropped, by camera, also for what an abort throws away."""
+    """put = taken + dropped, by camera, also for items that an abort drops."""
     channel: Channel[Frame] = Channel(50, policy)
     for seq in range(30):
         channel.put(make_frame(seq, "ab"[seq % 2]))
@@ -125,7 +125,7 @@ def test_a_waiting_reader_is_woken_by_the_end(wake: Callable[[Channel[Frame]], N
 
 
 def test_an_abort_frees_a_blocked_writer(make_frame: FrameMaker) -> None:
-    """A writer that waits for room learns that nobody reads any more; its frame is counted."""
+    """A writer that waits for room gets ChannelClosed, and its frame is counted."""
     channel: Channel[Frame] = Channel(1)
     channel.put(make_frame(0))
     with ThreadPoolExecutor(1) as pool:
@@ -139,7 +139,7 @@ def test_an_abort_frees_a_blocked_writer(make_frame: FrameMaker) -> None:
 
 
 def test_a_batch_of_the_latest_holds_one_item_a_camera(make_frame: FrameMaker) -> None:
-    """What a camera sends while its last frame waits for company is for the next batch."""
+    """A camera's second frame goes into the next batch, although the batch is not full."""
     channel: Channel[Frame] = Channel(4, "latest")
     channel.put(make_frame(0, "left"))
     batches = channel.batches(3, 0.2)

@@ -14,7 +14,7 @@ from stream.errors import StageError
 from stream.frames import Dropped, Frame
 from stream.runtime.channel import ChannelClosed, Policy
 from stream.runtime.pipeline import Pipeline, chain
-from stream.runtime.worker import Body, Worker, greedy
+from stream.runtime.worker import Body, Worker, greedy_batches
 
 FrameMaker = Callable[..., Frame]
 
@@ -71,7 +71,7 @@ def test_a_file_pipeline_delivers_everything_in_order(make_frame: FrameMaker) ->
 
 
 def test_every_frame_is_accounted_for_at_any_moment(make_frame: FrameMaker) -> None:
-    """A live graph with two cameras and two sinks, looked at again and again while it runs."""
+    """Snapshots of a running live graph with two cameras and two sinks."""
     pipe = Pipeline("live")
     cameras = [pipe.source(f"capture.{name}", endless(make_frame, name)) for name in "ab"]
     depth = pipe.stage("depth", same, cameras, policy="latest")
@@ -142,7 +142,7 @@ def test_a_failing_camera_does_not_stop_another(make_frame: FrameMaker) -> None:
     assert len(got) == 50
 
 
-def test_a_failing_stage_is_told_before_a_source_that_failed_earlier(make_frame: FrameMaker) -> None:
+def test_a_failing_stage_is_reported_before_a_source_that_failed_earlier(make_frame: FrameMaker) -> None:
     """The source's error ended one camera, the stage's the whole pipeline."""
 
     def captures(stopping: threading.Event) -> Iterator[Frame]:
@@ -215,7 +215,7 @@ def test_draining_delivers_what_is_in_flight(make_frame: FrameMaker) -> None:
 
 
 def test_a_stuck_stage_is_named(make_frame: FrameMaker) -> None:
-    """Who does not stop is the culprit, with what it was doing."""
+    """The error names the stage that did not stop, and its activity."""
     began, release = threading.Event(), threading.Event()
 
     def stuck(items: Iterable[Any]) -> Iterator[Any]:
@@ -244,7 +244,7 @@ def test_an_exception_in_the_with_block_aborts(make_frame: FrameMaker) -> None:
 
 
 def test_a_body_finishes_its_work_when_aborted(make_frame: FrameMaker) -> None:
-    """``with`` blocks inside a body are left, so that files are closed; what they raise is reported."""
+    """``with`` blocks inside a body are left, so that files are closed; their errors are reported."""
 
     def finishing(items: Iterable[Any]) -> Iterator[Any]:
         try:
@@ -282,13 +282,13 @@ def test_dropped_frames_bypass_later_steps(make_frame: FrameMaker) -> None:
 
 
 def test_a_body_may_take_what_waits(make_frame: FrameMaker) -> None:
-    """Greedy batches of several cameras: never more than asked for, a camera's frame never twice, all accounted for."""
+    """Greedy batches of several cameras: at most max_items, no camera twice, every frame accounted for."""
     sizes: list[int] = []
     seen: list[Frame] = []
     gate = threading.Event()
 
     def batched(frames: Iterable[Frame]) -> Iterator[Frame]:
-        for batch in greedy(frames, 3, 0.05):
+        for batch in greedy_batches(frames, 3, 0.05):
             gate.wait(5.0)
             sizes.append(len(batch))
             assert len({frame.camera for frame in batch}) == len(batch)
@@ -308,8 +308,8 @@ def test_a_body_may_take_what_waits(make_frame: FrameMaker) -> None:
 
 
 def test_greedy_takes_plain_lists_one_by_one() -> None:
-    """So that bodies can be tried without a pipeline."""
-    assert list(greedy([1, 2, 3], 8, 60.0)) == [[1], [2], [3]]
+    """Bodies can be tested without a pipeline."""
+    assert list(greedy_batches([1, 2, 3], 8, 60.0)) == [[1], [2], [3]]
 
 
 def test_a_frame_swallowed_in_silence_shows(make_frame: FrameMaker) -> None:
@@ -327,7 +327,7 @@ def test_a_frame_swallowed_in_silence_shows(make_frame: FrameMaker) -> None:
 
 
 def test_an_outlet_feeds_the_main_thread(make_frame: FrameMaker) -> None:
-    """Leaving the block early drops what was not read, and counts it."""
+    """Leaving the block early drops unread items, and counts them."""
     pipe = Pipeline("outlet")
     source = pipe.source("capture", endless(make_frame))
     outlet = pipe.outlet("main", [source], capacity=2)
@@ -352,8 +352,8 @@ def test_age_is_measured_at_the_terminal(make_frame: FrameMaker) -> None:
     assert age.max_s >= 0.25
 
 
-def test_recipes_add_figures_and_notes(make_frame: FrameMaker) -> None:
-    """They are asked anew for every snapshot."""
+def test_recipes_add_statistics_and_notes(make_frame: FrameMaker) -> None:
+    """They are evaluated for every snapshot."""
     pipe, seen = Pipeline("statistics"), list[Frame]()
     source = pipe.source("capture", camera(make_frame(seq) for seq in range(3)))
     pipe.stage("publish", collect(seen), [source])
@@ -377,7 +377,7 @@ def test_two_stages_of_one_name_are_refused(make_frame: FrameMaker) -> None:
 
 
 def test_the_graph_can_be_read(make_frame: FrameMaker) -> None:
-    """One line a stage: its steps, what feeds it and how."""
+    """One line per stage: its steps, its inputs and their policy."""
     pipe = Pipeline("graph")
     source = pipe.source("capture", endless(make_frame))
     pipe.stage("depth", chain(preprocess=same, infer=same), [source], policy="latest")

@@ -9,7 +9,8 @@ from time import monotonic_ns
 import numpy as np
 import pytest
 
-from stream.runtime.stats import Account, Durations, RateMeter, WaitMeter
+from stream.runtime.meters import Durations, RateMeter, WaitMeter
+from stream.runtime.stats import Account
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -20,11 +21,11 @@ def test_percentiles_are_close_to_exact_ones(seed: int) -> None:
     durations = Durations()
     for value in values:
         durations.add(value)
-    spread = durations.spread()
+    summary = durations.summary()
     exact = np.percentile(values, [50, 95, 99], method="lower") / 1e9
-    assert [spread.p50_s, spread.p95_s, spread.p99_s] == pytest.approx(exact, rel=0.02)
-    assert spread.max_s == max(values) / 1e9
-    assert spread.total_s == pytest.approx(sum(values) / 1e9)
+    assert [summary.p50_s, summary.p95_s, summary.p99_s] == pytest.approx(exact, rel=0.02)
+    assert summary.max_s == max(values) / 1e9
+    assert summary.total_s == pytest.approx(sum(values) / 1e9)
 
 
 @pytest.mark.parametrize("ns", [0, 1, 10**18])
@@ -32,39 +33,39 @@ def test_extreme_durations_are_counted(ns: int) -> None:
     """Nothing and eleven days alike."""
     durations = Durations()
     durations.add(ns)
-    assert durations.spread().count == 1
-    assert durations.spread().max_s == ns / 1e9
+    assert durations.summary().count == 1
+    assert durations.summary().max_s == ns / 1e9
 
 
 def test_nothing_seen_is_all_zeros() -> None:
     """An empty distribution has no percentiles and does not fail."""
-    assert Durations().spread().p99_s == 0.0
+    assert Durations().summary().p99_s == 0.0
 
 
 def test_a_wait_that_goes_on_counts() -> None:
-    """Somebody who has waited for ever shows, not only who came through."""
+    """A wait that has not ended is in the total."""
     meter = WaitMeter()
     start = meter.begin()
-    going_on = meter.spread()
+    going_on = meter.summary()
     meter.end(start)
     assert going_on.count == 0
-    assert 0 < going_on.total_s <= meter.spread().total_s
+    assert 0 < going_on.total_s <= meter.summary().total_s
 
 
 def test_the_longest_wait_is_one_threads() -> None:
-    """Three that wait at once: the sum is all of theirs, the maximum that of the first."""
+    """Three waits at once: the total is their sum, the maximum the first one's."""
     meter = WaitMeter()
     starts = [meter.begin() for _ in range(3)]
     threading.Event().wait(0.05)
-    going_on, elapsed_s = meter.spread(), (monotonic_ns() - starts[0]) / 1e9
+    going_on, elapsed_s = meter.summary(), (monotonic_ns() - starts[0]) / 1e9
     assert 0.05 <= going_on.max_s <= elapsed_s
     assert 3 * 0.05 <= going_on.total_s <= 3 * elapsed_s
     meter.end(starts[1])
-    assert meter.spread().max_s >= going_on.max_s
+    assert meter.summary().max_s >= going_on.max_s
     meter.end(starts[0])
     meter.end(starts[2])
-    assert meter.spread().count == 3
-    assert meter.spread().max_s < meter.spread().total_s
+    assert meter.summary().count == 3
+    assert meter.summary().max_s < meter.summary().total_s
 
 
 def test_rate_of_batches() -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from stream.frames import Size
 from stream.scenes.camera.camera import Camera
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive
+from stream.scenes.renderer.primitives import Material, Primitive
 from stream.scenes.renderer.render import Images, render
 from stream.scenes.renderer.textures import Atlas, atlas_of
 from stream.scenes.scene import FAR_M, Environment, Light, Scene

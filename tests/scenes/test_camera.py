@@ -10,7 +10,7 @@ import pytest
 from stream.frames import Size
 from stream.scenes.camera.camera import Camera
 from stream.scenes.renderer.primitives import ellipsoid
-from stream.scenes.renderer.rotations import vector
+from stream.scenes.renderer.vectors import vector
 
 CAMERAS = [
     Camera((0, 0, 1.5)),
@@ -49,7 +49,7 @@ def test_a_known_point_is_found_where_it_projects(draw, material, camera, optica
     """A small ball put at a point of the optical frame shows up at f * (x, y) / z + c, within a quarter of a pixel."""
     world = camera.pose() @ (*optical, 1.0)
     images = draw(ellipsoid(world[:3], vector(0.2, 0.2, 0.2), material), camera=camera)
-    v, u = np.nonzero(images.ident[0].numpy() == 0)
+    v, u = np.nonzero(images.surface_id[0].numpy() == 0)
     k = camera.intrinsics(Size(*images.depth.shape[1:]))
     assert u.mean() == pytest.approx(k.fx_px * optical[0] / optical[2] + k.cx_px, abs=0.25)
     assert v.mean() == pytest.approx(k.fy_px * optical[1] / optical[2] + k.cy_px, abs=0.25)

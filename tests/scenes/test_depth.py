@@ -10,7 +10,7 @@ import pytest
 from stream.frames import Size
 from stream.scenes.camera.camera import Camera
 from stream.scenes.renderer.primitives import box, cylinder, ellipsoid
-from stream.scenes.renderer.rotations import about_x, about_y, about_z, vector
+from stream.scenes.renderer.vectors import about_x, about_y, about_z, vector
 
 LEVEL = Camera((0, 0, 1.5))
 TILTED = Camera((0.4, -0.3, 1.8), 0.2, -0.3, 0.15, math.radians(75))
@@ -35,9 +35,9 @@ def nearer_root(camera, center, radius, direction):
     return (-b - np.sqrt(np.maximum(root, 0))) / a, root
 
 
-def seen(images, what):
-    """Depth (H, W) and where the identity is ``what``."""
-    return images.depth[0].numpy().astype(np.float64), images.ident[0].numpy() == what
+def seen(images, surface_id):
+    """Depth (H, W), and a mask of the pixels whose surface id is ``surface_id``."""
+    return images.depth[0].numpy().astype(np.float64), images.surface_id[0].numpy() == surface_id
 
 
 @CAMERAS
@@ -107,7 +107,7 @@ def test_points_on_a_cylinder_lie_on_its_side_or_cap(draw, material, camera):
     assert (radius > 1 - 1e-4).sum() > 10, "no side in view"
 
 
-def test_the_nearer_thing_hides_the_farther(draw, material):
+def test_the_nearer_object_hides_the_farther(draw, material):
     """Whatever their order in the scene."""
     near, far = (box(vector(x, 0, 1.5), vector(0.1, 1, 1), material) for x in (3, 6))
     for order in ((near, far), (far, near)):
@@ -118,13 +118,13 @@ def test_the_nearer_thing_hides_the_farther(draw, material):
 def test_what_is_behind_the_camera_is_not_seen(draw, material):
     """A ray has one direction."""
     images = draw(ellipsoid(vector(-3, 0, 1.5), vector(1, 1, 1), material))
-    assert not (images.ident == 0).any()
+    assert not (images.surface_id == 0).any()
 
 
 def test_depth_is_positive_and_infinite_only_in_the_sky(draw, material):
-    """And the sky is where the identity says so."""
+    """Sky pixels are those with the surface id of the sky."""
     images = draw(ellipsoid(vector(4, 0, 1), vector(1, 1, 1), material))
-    sky = images.ident == -1
+    sky = images.surface_id == -1
     assert sky.any()
     assert bool((images.depth > 0).all())
     assert bool((images.depth.isinf() == sky).all())

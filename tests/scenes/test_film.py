@@ -1,4 +1,4 @@
-"""What a camera and its file do to an image."""
+"""The simulation of cameras and JPEG."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stream.scenes.camera.film import Shots, random_shots, take
+from stream.scenes.camera.film import Shots, blurred, defocus_px, random_shots, take
 from stream.scenes.camera.jpeg import compressed
-from stream.scenes.camera.lens import blurred, out_of_focus_px
 
 H, W = 40, 56
 
@@ -69,7 +68,7 @@ def test_exposure_and_balance_are_factors(image: Tensor, plain: Shots) -> None:
 
 
 def test_noise_has_the_stated_strength(plain: Shots) -> None:
-    """In the dark 1.2 times the figure, on middle grey 0.9 times."""
+    """Its deviation is 1.2 times the setting in the dark, and 0.9 times on middle grey."""
     grey = torch.full((2, 3, 100, 100), 0.5)
     taken = take(grey, torch.ones(2, 100, 100), replace(plain, noise=torch.tensor([0.04, 0.0]))) / 255
     assert float(taken[0].std()) == pytest.approx(0.036, rel=0.05)
@@ -97,7 +96,7 @@ def test_blur_has_the_stated_width(width_px: float) -> None:
 
 def test_sky_and_focus_make_finite_blur() -> None:
     """+inf is as sharp as the horizon."""
-    spread = out_of_focus_px(ramp(), torch.tensor([2.0, 4.0]), torch.tensor([2.0, 4.0]))
+    spread = defocus_px(ramp(), torch.tensor([2.0, 4.0]), torch.tensor([2.0, 4.0]))
     assert bool(spread.isfinite().all())
     assert spread[:, 0, -1].tolist() == [1.0, 1.0]
 

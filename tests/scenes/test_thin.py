@@ -1,4 +1,4 @@
-"""Thin things, and the families that have no floor."""
+"""Thin objects, and the families that have no floor."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from stream.scenes.camera.camera import Camera
 from stream.scenes.renderer.packing import pack
 from stream.scenes.renderer.raycast import FLOOR
 from stream.scenes.renderer.render import render
-from stream.scenes.renderer.rotations import vector
 from stream.scenes.renderer.textures import random_atlas
-from stream.scenes.world.layouts import FAMILIES, random_scene
-from stream.scenes.world.staging import worth_keeping
+from stream.scenes.renderer.vectors import vector
+from stream.scenes.world.layouts import FAMILIES, random_scene, worth_keeping
 from stream.scenes.world.thin import bicycle, lattice, leaves, ring, rod, twigs
 
 SIZE = Size(48, 64)
@@ -37,7 +36,7 @@ def test_one_sees_through_a_wheel(draw, material):
         for part in ring(0.5, 0.03, material, material, spokes=0)
     ]
     images = draw(*parts, camera=Camera((0, 0, 1.5)))
-    rim = (images.ident[0] >= 0) & (images.ident[0] < len(parts))
+    rim = (images.surface_id[0] >= 0) & (images.surface_id[0] < len(parts))
     v, u = rim.nonzero().numpy().T
     height, width = rim.shape
     assert rim.sum() > 20
@@ -66,14 +65,14 @@ def test_thin_things_stand_on_the_ground_and_keep_their_size(material):
 
 @pytest.mark.parametrize("family", WITHOUT_FLOOR)
 def test_the_lower_edge_is_no_floor_that_comes_nearer(family):
-    """The lowest rows seldom show a floor much nearer than the image's middle: what these families are for."""
+    """The purpose of these families: the lowest rows seldom show a floor much nearer than the image's middle."""
     rng, atlas = np.random.default_rng(11), random_atlas(0, 8, side=16)
     scenes = [random_scene(rng, atlas.count, family) for _ in range(16)]
     images = render(scenes, atlas, SIZE, shadows=False, occlusion=False)
-    keep = worth_keeping(images.depth, images.ident)
-    depth, ident = images.depth[keep].numpy(), images.ident[keep].numpy()
+    keep = worth_keeping(images.depth, images.surface_id)
+    depth, ident = images.depth[keep].numpy(), images.surface_id[keep].numpy()
     middle = np.median(depth[:, 16:32], axis=(1, 2))[:, None, None]
-    floor = ident[:, -4:] == pack(scenes, SIZE).slots + FLOOR
+    floor = ident[:, -4:] == pack(scenes, SIZE).slot_count + FLOOR
     assert (floor & (depth[:, -4:] < 0.6 * middle)).mean() < 0.1
 
 

@@ -1,4 +1,4 @@
-"""Tours: what the demo shows."""
+"""The tours that the demo shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stream.frames import Size
-from stream.scenes.camera.motion import Round
+from stream.scenes.camera.motion import EllipticPath
 from stream.scenes.renderer.render import render
 from stream.scenes.world.tours import tour
 
@@ -35,7 +35,7 @@ def test_tours_look_as_they_did(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_camera_never_meets_a_thing(seed):
+def test_the_camera_never_meets_an_object(seed):
     """Over five minutes it stays out of every primitive, and nothing in view comes nearer than half a metre."""
     shown = tour(seed)
     for time_s in np.arange(0, 300, 7.3):
@@ -84,7 +84,7 @@ def test_things_are_at_many_distances(seed):
     images = render([shown.at(0.0)], shown.atlas, SMALL)
     near, far = torch.quantile((1 / images.depth).flatten(), torch.tensor([0.95, 0.05]))
     assert near > 3 * far
-    assert len(images.ident.unique()) > 12
+    assert len(images.surface_id.unique()) > 12
 
 
 def test_tours_differ_by_seed():
@@ -94,11 +94,11 @@ def test_tours_differ_by_seed():
     assert (first - other).abs().mean() > 0.02
 
 
-def test_a_round_comes_back_and_faces_its_way():
+def test_an_elliptic_path_closes_and_faces_its_way():
     """After one period it is where it was; its heading is the direction of its next step."""
-    walk = Round((5, 0, 0), 0.4, 3.0, 12.0, 0.7)
-    np.testing.assert_allclose(walk.place(2.0), walk.place(14.0), atol=1e-9)
-    step = walk.place(2.0001) - walk.place(2.0)
+    walk = EllipticPath((5, 0, 0), 0.4, 3.0, 12.0, 0.7)
+    np.testing.assert_allclose(walk.position(2.0), walk.position(14.0), atol=1e-9)
+    step = walk.position(2.0001) - walk.position(2.0)
     assert np.arctan2(step[1], step[0]) == pytest.approx(walk.heading_rad(2.0), abs=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Recordings read back by other people's readers (mcap with mcap-ros2-support, rosbags); and what a crash leaves."""
+"""Recordings read back by other readers (mcap with mcap-ros2-support, rosbags), and the remains after a crash."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_rosbags_reads_it_too(tmp_path: Path) -> None:
         assert_same_depth(image, depth_of(seq))
 
 
-def test_the_file_says_who_made_it(tmp_path: Path) -> None:
+def test_the_file_names_the_program_and_the_model(tmp_path: Path) -> None:
     """One metadata record a camera, found by its index; profile ros2."""
     path = tmp_path / "out.mcap"
     record(path, depth_map(0), depth_map(0, "rear", weights="random"), depth_map(1))
@@ -170,7 +170,7 @@ def test_cameras_share_a_file_or_have_their_own(tmp_path: Path) -> None:
 
 
 def test_cameras_whose_topics_would_be_one_are_refused(tmp_path: Path) -> None:
-    """And what the first one sent is kept."""
+    """The frames of the first one are kept."""
     with recorder(tmp_path / "out.mcap") as sink:
         sink.write(depth_map(0, "cam-1"))
         with pytest.raises(SinkError, match=r'"cam-1" and "cam_1" would share /cam_1/depth/[^\n]*rename one$'):
@@ -267,11 +267,9 @@ def test_a_folder_of_that_name_is_refused_before_the_first_frame(tmp_path: Path)
 
 
 def test_a_missing_package_is_named_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to install."""
+    """The error names the package to install."""
     monkeypatch.setitem(sys.modules, "mcap", None)
-    with pytest.raises(
-        MissingPackage, match=r'recording MCAP needs the mcap package: pip install "depthstream\[robots\]"'
-    ):
+    with pytest.raises(MissingPackage, match=r'recording MCAP needs the mcap package: pip install "mcap>=1\.5,<2"'):
         recorder(tmp_path / "out.mcap")
 
 

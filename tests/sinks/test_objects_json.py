@@ -1,4 +1,4 @@
-"""What is told of objects, and their masks as runs."""
+"""The JSON of objects, and their masks as run lengths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from stream.frames import Intrinsics, Kind, Size
 from stream.objects import Box, Mask, Objects, Ruler
-from stream.sinks.objects_json import MOST_RUNS, facts_of, runs_of
+from stream.sinks.objects_json import MAX_RUNS, facts_of, runs_of
 from stream.wire.json_topics import LARGEST_JSON_BYTES, pack_json
 from tests.detections.interior import depth_map_of, interior
 
@@ -26,7 +26,7 @@ def seen(kind: Kind = "metric", mask: Mask | None = None, scale_guessed: bool = 
 
 
 def unpacked(mask: dict[str, object], size: Size) -> Mask:
-    """As a reader would, from the document."""
+    """Decode runs by the documented rule."""
     runs, width, height = mask["runs"], mask["width"], mask["height"]
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)  # type: ignore[arg-type, call-overload]
     whole = np.zeros(size, np.bool_)
@@ -94,7 +94,7 @@ def test_the_raggedest_masks_fit_a_message() -> None:
     message = pack_json("objects/front", facts)
     assert len(message) < LARGEST_JSON_BYTES
     masks = [found["mask"] for found in facts["objects"]]
-    assert sum(len(mask["runs"]) for mask in masks if mask) <= MOST_RUNS
+    assert sum(len(mask["runs"]) for mask in masks if mask) <= MAX_RUNS
     assert 5 <= sum(mask is not None for mask in masks) < 512
     assert all(found["distance_m"] == 2.0 for found in facts["objects"])
     assert json.loads(message[64:])["objects"] == facts["objects"]

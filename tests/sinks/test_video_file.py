@@ -1,4 +1,4 @@
-"""Real files, read back: count, size, time and colour; and what is left when something goes wrong."""
+"""Real files, read back: count, size, time and colour; and the remains after a failure."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_each_camera_has_its_file(tmp_path: Path, make_view) -> None:
 
 
 def test_a_second_camera_needs_a_placeholder(tmp_path: Path, make_view) -> None:
-    """And what the first one sent is kept."""
+    """The frames of the first one are kept."""
     with recorder(tmp_path / "out.mp4") as sink:
         sink.write(make_view(0, camera="left", media_s=0.0))
         with pytest.raises(SinkError, match=r'"left" and "right" would share one file; put \{camera\} into the path'):

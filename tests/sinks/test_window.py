@@ -54,7 +54,7 @@ def mosaic(written: list[str]) -> Mosaic:
 
 
 def test_only_the_newest_view_of_each_camera_is_kept(make_view) -> None:
-    """What came in between is replaced, and taken once."""
+    """Views in between are replaced, and each view is taken once."""
     with WindowSink() as sink:
         for seq in range(5):
             sink.write(make_view(seq, camera="left"))
@@ -127,7 +127,7 @@ def test_images_keep_their_shape_when_scaled_down(make_view) -> None:
 
 @pytest.mark.parametrize(("height", "within"), [(448, 1), (540, 1), (216, 20), (100, 1), (2, 1)])
 def test_shrinking_averages_instead_of_picking(height: int, within: int) -> None:
-    """Lines of one pixel become their mean, not stripes (3 of 5 lines are bright: 120); the size is what was asked."""
+    """Lines of one pixel become their mean, not stripes (3 of 5 lines are bright: 120); the size is as requested."""
     stripes = np.zeros((1080, 1920, 3), np.uint8)
     stripes[::2] = 200
     small = scaled(stripes, height)
@@ -157,8 +157,8 @@ def test_a_camera_has_its_place_before_its_first_image(mosaic: Mosaic, written: 
     assert captions_of(mosaic, written, 0) == ["left: no image yet", "right", "depth (tiny)", "new", "depth (tiny)"]
 
 
-def test_without_any_camera_the_window_says_that_it_waits(written: list[str]) -> None:
-    """Nobody looks at an empty window and wonders."""
+def test_without_any_camera_the_window_shows_that_it_waits(written: list[str]) -> None:
+    """The window is never empty without an explanation."""
     mosaic = Mosaic(lambda panels: (written.extend(caption for caption, _ in panels), side_by_side(panels))[1])
     assert captions_of(mosaic, written, 0) == ["waiting for the first image"]
 
@@ -226,14 +226,14 @@ def test_the_next_colormap_comes_round() -> None:
 
 
 def test_the_range_is_held_and_let_go() -> None:
-    """What is held is what was seen when the key was pressed, for each camera."""
+    """The ranges at the moment of the key press are frozen, for each camera."""
     controls, present = ViewControls(), {"left": (0.5, 3.0)}
-    assert controls.frozen_range == {}
-    controls.toggle_range(present)
+    assert controls.frozen_ranges == {}
+    controls.toggle_frozen_ranges(present)
     present["left"] = (9.0, 9.9)
-    assert controls.frozen_range == {"left": (0.5, 3.0)}
-    controls.toggle_range(present)
-    assert controls.frozen_range == {}
+    assert controls.frozen_ranges == {"left": (0.5, 3.0)}
+    controls.toggle_frozen_ranges(present)
+    assert controls.frozen_ranges == {}
 
 
 def test_presses_from_several_threads_all_count() -> None:
@@ -293,7 +293,7 @@ def test_a_display_that_cannot_be_reached_is_an_error_and_no_abort(platform: str
 
 
 def test_an_opencv_without_windows_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the headless wheel answers, and what to do about it."""
+    """The headless wheel has no window functions; the error says how to replace it."""
     import cv2
 
     monkeypatch.setenv("DISPLAY", ":0")

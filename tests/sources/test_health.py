@@ -1,4 +1,4 @@
-"""The record of a camera: its states, its last hour, its grade; and no password in any of it."""
+"""The health record of a camera: states, last hour, grade, and no password in any text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOUR_S = 3600.0
 
 
 class Clock:
-    """Monotonic time that moves when it is told to."""
+    """A monotonic clock that the test moves by hand."""
 
     def __init__(self) -> None:
         self.ns = 77_777_777_777
@@ -47,7 +47,7 @@ def health(clock: Clock) -> Health:
 
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
-    """Threads take turns 500 times as often as usual."""
+    """Threads switch 500 times as often as usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -60,7 +60,7 @@ def come_live(health: Health) -> None:
 
 
 def test_a_camera_goes_through_its_states_and_says_since_when(health: Health, clock: Clock) -> None:
-    """A refusal is a state of its own."""
+    """A refused password is a state of its own."""
     steps = [
         (health.connecting, (), "connecting"),
         (health.live, (), "live"),
@@ -79,7 +79,7 @@ def test_a_camera_goes_through_its_states_and_says_since_when(health: Health, cl
 
 
 def test_a_state_entered_again_goes_on(health: Health, clock: Clock) -> None:
-    """It is connecting before the first try, and over once and for all."""
+    """Entering the same state again does not restart its time."""
     clock.pass_s(2)
     health.connecting()
     assert health.snapshot().since_s == 2.0
@@ -92,7 +92,7 @@ def test_a_state_entered_again_goes_on(health: Health, clock: Clock) -> None:
 def test_a_camera_is_offline_from_its_last_image_to_its_next_however_often_it_is_tried(
     health: Health, clock: Clock
 ) -> None:
-    """The state's own time begins anew with each try; a refusal on the way changes nothing, nor does giving up."""
+    """Each try restarts ``since_s`` but not ``offline_s``, and neither a refusal nor giving up changes that."""
     come_live(health)
     clock.pass_s(10)
     assert health.snapshot().offline_s == 0.0
@@ -116,7 +116,7 @@ def test_a_camera_is_offline_from_its_last_image_to_its_next_however_often_it_is
 
 
 def test_a_camera_that_never_came_is_offline_from_the_start(health: Health, clock: Clock) -> None:
-    """Before the first try, too; a source that is opened once more after its end begins anew."""
+    """This includes the time before the first try; a source opened again after its end starts anew."""
     clock.pass_s(2)
     for _ in range(3):
         health.connecting()
@@ -133,7 +133,7 @@ def test_a_camera_that_never_came_is_offline_from_the_start(health: Health, cloc
 
 
 def test_the_record_stays_as_it_was_when_the_pipeline_stopped(health: Health, clock: Clock) -> None:
-    """An hour later it still says so, until the camera is tried again."""
+    """The record is unchanged an hour later, until the camera is tried again."""
     come_live(health)
     clock.pass_s(30)
     health.stopped()
@@ -146,8 +146,8 @@ def test_the_record_stays_as_it_was_when_the_pipeline_stopped(health: Health, cl
     assert (health.snapshot().state, health.snapshot().since_s) == ("connecting", 0.0)
 
 
-def test_what_cannot_be_is_a_mistake_of_ours(health: Health) -> None:
-    """A camera cannot be live without connecting, nor lost twice."""
+def test_an_impossible_transition_fails_an_assertion(health: Health) -> None:
+    """A camera cannot be live before connecting, nor lost twice."""
     health.connecting()
     health.lost(LOST)
     with pytest.raises(AssertionError, match="from waiting to live"):
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_a_mistake_of_ours(health: Health) -> None:
 
 
 def test_the_first_connection_is_no_reconnect_and_only_a_stall_is_a_stall(health: Health) -> None:
-    """A camera that was absent at the start and came has none either."""
+    """A camera that was absent at the start has no reconnect when it comes."""
     health.connecting()
     health.lost(LOST)
     come_live(health)
@@ -170,7 +170,7 @@ def test_the_first_connection_is_no_reconnect_and_only_a_stall_is_a_stall(health
 
 
 def test_the_trouble_and_the_decoders_last_lines_stay_until_the_next_image(health: Health) -> None:
-    """The last ten lines; connecting alone heals nothing."""
+    """Ten lines are kept, and connecting alone does not clear them."""
     come_live(health)
     health.lost(STALLED, [f"line {i}" for i in range(15)])
     health.connecting()
@@ -181,9 +181,9 @@ def test_the_trouble_and_the_decoders_last_lines_stay_until_the_next_image(healt
 
 
 def test_no_password_gets_into_a_snapshot(health: Health) -> None:
-    """In the error, the decoder's log, the description and what ended it all; and each is one line."""
+    """The error, the decoder's log, the description and the final error are redacted, each to one line."""
     url = "rtsp://admin:s3cret:x@10.0.0.7/main"
-    health.about(f"{url},\n25 fps")
+    health.set_about(f"{url},\n25 fps")
     come_live(health)
     health.lost(SourceError(f"cannot open\n{url}: refused"), [f"[rtsp] {url}\nmethod DESCRIBE failed"])
     seen = health.snapshot()
@@ -195,7 +195,7 @@ def test_no_password_gets_into_a_snapshot(health: Health) -> None:
 
 
 def test_reconnects_and_stalls_are_of_the_last_hour(health: Health, clock: Clock) -> None:
-    """They leave one by one, an hour (less at most 10 s) after they came."""
+    """Each event leaves the counts an hour, less at most 10 s, after it came."""
     come_live(health)
     for _ in range(3):
         clock.pass_s(600)
@@ -209,7 +209,7 @@ def test_reconnects_and_stalls_are_of_the_last_hour(health: Health, clock: Clock
 
 
 def test_a_month_of_troubles_takes_no_more_memory_than_an_hour() -> None:
-    """360 slots of ten seconds, and sums that come back to nothing."""
+    """Memory is 360 slots of ten seconds, and the sums return to zero."""
     hour = LastHour()
     for second in range(0, 30 * 86400, 60):
         hour.add(second * NS_PER_S, "stalls")
@@ -220,16 +220,16 @@ def test_a_month_of_troubles_takes_no_more_memory_than_an_hour() -> None:
 
 
 def test_images_are_counted_by_integrity_from_the_start_on(health: Health, clock: Clock) -> None:
-    """All four kinds are there, also those never seen."""
+    """All four kinds are listed, also those with a count of zero."""
     come_live(health)
     for integrity in ("clean", "clean", "tainted", "black"):
-        health.image(integrity)
+        health.count_image(integrity)
         clock.pass_s(HOUR_S)
     assert health.snapshot().integrity == {"clean": 2, "tainted": 1, "frozen": 0, "black": 1}
 
 
 def hour(**changed: float) -> Counter[str]:
-    """An hour of a camera of 25 images a second, without any trouble but ``changed``."""
+    """The totals of a perfect hour at 25 images a second, except for ``changed``."""
     down_s, tried_s = changed.pop("down_s", 0.0), changed.pop("tried_s", HOUR_S)
     hour = {"tried_ns": tried_s * NS_PER_S, "live_ns": (tried_s - down_s) * NS_PER_S, "images": tried_s * 25}
     return Counter({**hour, **changed})
@@ -261,13 +261,13 @@ def hour(**changed: float) -> Counter[str]:
         ({"tried_s": 20.0, "down_s": 20.0, "images": 0}, "poor"),
     ],
 )
-def test_the_worst_figure_decides_the_grade(changed: dict[str, float], expected: str) -> None:
-    """The table in the docstring of ``grade``, at its edges."""
+def test_the_worst_metric_decides_the_grade(changed: dict[str, float], expected: str) -> None:
+    """Check the limits of the table in the docstring of ``grade``."""
     assert grade(hour(**changed)) == expected
 
 
 def test_a_grade_takes_ten_seconds_of_trying(health: Health, clock: Clock) -> None:
-    """Counted from the first try, not from when the pipeline was built."""
+    """The time starts at the first try, not when the pipeline is built."""
     clock.pass_s(100)
     come_live(health)
     clock.pass_s(9.9)
@@ -277,7 +277,7 @@ def test_a_grade_takes_ten_seconds_of_trying(health: Health, clock: Clock) -> No
 
 
 def test_a_camera_that_never_came_is_poor_and_earns_its_way_up(health: Health, clock: Clock) -> None:
-    """30 s of absence are 5 % after ten minutes and 1 % after fifty; what is longer ago than an hour is forgotten."""
+    """30 s of absence are 5 % after ten minutes and 1 % after fifty; anything older than an hour is forgotten."""
     health.connecting()
     clock.pass_s(30)
     assert health.snapshot().grade == "poor"
@@ -293,7 +293,7 @@ def test_a_camera_that_never_came_is_poor_and_earns_its_way_up(health: Health, c
 
 
 def test_a_camera_that_is_over_is_not_charged_for_it(health: Health, clock: Clock) -> None:
-    """Its last hour stays what it was; long after, there is nothing to say."""
+    """The last hour keeps its grade; an hour later the grade is unknown."""
     come_live(health)
     clock.pass_s(600)
     health.over()
@@ -311,7 +311,7 @@ def test_damaged_images_spoil_the_grade_and_black_ones_do_not(clock: Clock) -> N
         come_live(health)
         for number in range(600):
             clock.pass_s(1)
-            health.image(fault if number % 5 == 0 else "clean")
+            health.count_image(fault if number % 5 == 0 else "clean")
         grades[fault] = health.snapshot().grade
     assert grades == {"clean": "good", "tainted": "poor", "frozen": "poor", "black": "good"}
 
@@ -330,7 +330,7 @@ EVENTS = {
     "stalled": lambda health: health.lost(STALLED),
     "refused": lambda health: health.lost(REFUSED),
     "over": lambda health: health.over(),
-    "image": lambda health: health.image("tainted"),
+    "image": lambda health: health.count_image("tainted"),
 }
 STEPS = st.lists(
     st.tuples(st.sampled_from(sorted(EVENTS)), st.floats(0, 2000) | st.floats(0, 20) | st.just(0.0)), max_size=60
@@ -340,7 +340,7 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]]) -> None:
-    """States follow the drawing, stalls and reconnects agree with a list of all times, nothing is negative."""
+    """States follow the drawing, stalls and reconnects match a list of all times, nothing is negative."""
     clock = Clock()
     health, states, times = Health("front", clock), ["connecting"], {"stalls": [], "reconnects": []}
     images = 0
@@ -373,7 +373,7 @@ def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]
 
 
 def test_snapshots_from_other_threads_never_show_half_an_event(hasty_threads: None) -> None:
-    """A thousand breaks: lost and its stall, live and its reconnect appear together."""
+    """In a thousand breaks, lost and its stall appear together, as do live and its reconnect."""
     health, done, wrong = Health("front"), threading.Event(), []
 
     def look() -> None:
@@ -392,7 +392,7 @@ def test_snapshots_from_other_threads_never_show_half_an_event(hasty_threads: No
         health.lost(STALLED, ["cut off"])
         health.connecting()
         health.live()
-        health.image("clean")
+        health.count_image("clean")
     done.set()
     for reader in readers:
         reader.join()

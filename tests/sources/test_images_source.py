@@ -1,4 +1,4 @@
-"""Images and folders of them: in people's order, in every depth, and refused by name."""
+"""Image files and folders: natural order, every bit depth, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.sources.images import MAX_SIDE_PX, ImagesSource, read_image
 
 
 def save(path: Path, image: np.ndarray | None = None) -> Path:
-    """Written through imencode, so that any name will do."""
+    """Write through imencode, which accepts any file name."""
     image = np.full((12, 16, 3), 90, np.uint8) if image is None else image
     path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
     return path
@@ -30,7 +30,7 @@ def open_source(path: Path, **settings: object) -> ImagesSource:
 
 
 def test_a_folder_is_read_in_the_order_people_count(tmp_path: Path) -> None:
-    """2 before 10, capitals among the rest, other files and folders passed over."""
+    """2 comes before 10, capitals are sorted among the rest, other files and folders are skipped."""
     for name in ("shot10.png", "shot2.png", "Shot3.JPG", "shot1.webp", "a.tiff", "z.bmp"):
         save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no image")
@@ -48,7 +48,7 @@ def test_a_folder_is_read_in_the_order_people_count(tmp_path: Path) -> None:
 
 
 def test_one_image_is_a_folder_of_one(tmp_path: Path) -> None:
-    """BGR, read-only, contiguous."""
+    """The image is BGR, read-only and contiguous."""
     image = np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)
     with open_source(save(tmp_path / "one.png", image)) as source:
         (frame,) = source.frames(threading.Event())
@@ -58,7 +58,7 @@ def test_one_image_is_a_folder_of_one(tmp_path: Path) -> None:
 
 
 def test_a_loop_starts_the_folder_again(tmp_path: Path) -> None:
-    """The numbers go on, the time line too."""
+    """The numbers and the time line continue."""
     for level in (10, 20, 30):
         save(tmp_path / f"{level}.png", np.full((12, 16, 3), level, np.uint8))
     stopping = threading.Event()
@@ -83,14 +83,14 @@ def test_a_loop_starts_the_folder_again(tmp_path: Path) -> None:
     ids=["gray", "gray 16", "colour 16", "transparent", "transparent 16"],
 )
 def test_every_kind_of_image_becomes_8_bit_bgr(tmp_path: Path, stored: np.ndarray, seen: tuple[int, ...]) -> None:
-    """Gray, 16 bits and transparency."""
+    """The kinds are gray, 16 bits and transparency."""
     image = read_image(save(tmp_path / "image.png", stored))
     assert (image.shape, image.dtype) == ((10, 10, 3), np.uint8)
     assert tuple(image[3, 3].tolist()) == seen
 
 
 def test_exif_turns_the_image(tmp_path: Path) -> None:
-    """Orientation 6: the camera was held upright, the image is to be turned clockwise."""
+    """With orientation 6 the camera was held upright, and the image is rotated clockwise."""
     sideways = np.full((16, 32, 3), 128, np.uint8)
     sideways[:, :8] = 255
     jpeg = cv2.imencode(".jpg", sideways)[1].tobytes()
@@ -105,7 +105,7 @@ def test_exif_turns_the_image(tmp_path: Path) -> None:
 
 
 def test_names_may_hold_any_letters(tmp_path: Path) -> None:
-    """Umlauts, Japanese, spaces."""
+    """Umlauts, Japanese and spaces work."""
     assert read_image(save(tmp_path / "für 写真.jpg")).shape == (12, 16, 3)
 
 
@@ -117,7 +117,7 @@ def test_names_may_hold_any_letters(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_file_is_named_when_its_turn_comes(tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    """The good ones before it are delivered."""
+    """The good images before it are delivered."""
     save(tmp_path / "a.png")
     (tmp_path / name).write_bytes(content)
     with open_source(tmp_path) as source:
@@ -136,7 +136,7 @@ def test_a_broken_file_is_named_when_its_turn_comes(tmp_path: Path, name: str, c
     ids=["missing", "empty"],
 )
 def test_a_path_without_images_is_refused_on_entering(tmp_path: Path, make, words: str) -> None:
-    """Before anything starts."""
+    """The error comes before anything starts."""
     make(tmp_path / "photos")
     with pytest.raises(SourceError) as caught, open_source(tmp_path / "photos"):
         pass
@@ -144,7 +144,7 @@ def test_a_path_without_images_is_refused_on_entering(tmp_path: Path, make, word
 
 
 def test_a_missing_image_is_named() -> None:
-    """read_image alone, as the command line uses it."""
+    """``read_image`` raises it alone, as the command line uses it."""
     with pytest.raises(SourceError, match=r"nowhere/cat.png: cannot be read: No such file"):
         read_image(Path("nowhere/cat.png"))
 
@@ -157,14 +157,14 @@ def test_a_tiny_image_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None
 
 
 def test_a_side_beyond_the_limit_is_refused(tmp_path: Path) -> None:
-    """At 16384 px it is taken, one more is too much."""
+    """A side of 16384 px is accepted, one more is too much."""
     check_image(np.zeros((8, MAX_SIDE_PX, 3), np.uint8), "wide")
     with pytest.raises(ImageError, match="16385x8 px is too large"):
         read_image(save(tmp_path / "wide.png", np.zeros((8, MAX_SIDE_PX + 1), np.uint8)))
 
 
-def test_a_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    """A few bytes that claim 1.6 thousand million pixels."""
+def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """The file has a few bytes that claim 1.6 thousand million pixels."""
     path = tmp_path / "bomb.png"
     header = struct.pack(">IIBBBBB", 40000, 40000, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]

@@ -15,7 +15,7 @@ from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import Dropped, Frame, Intrinsics, Size
 from stream.settings import IntegritySettings
 from stream.sources.health import Health
-from stream.sources.integrity import Stillness, is_black, watch
+from stream.sources.integrity import FreezeDetector, check_integrity, is_black
 
 H, W = 180, 320
 FPS = 10
@@ -23,7 +23,7 @@ FPS = 10
 
 @cache
 def noise(seed: int, size: tuple[int, int] = (H, W)) -> np.ndarray:
-    """What a sensor gives: no two alike."""
+    """Images with sensor noise: no two are alike."""
     return np.random.default_rng(seed).integers(60, 200, (*size, 3), np.uint8)
 
 
@@ -33,32 +33,32 @@ def frame(image: np.ndarray, seq: int, integrity: str = "clean", **more: object)
 
 
 def run(frames: list[Frame | Dropped], **policies: object) -> list[Frame | Dropped]:
-    return list(watch(iter(frames), IntegritySettings(**policies), Health("front")))
+    return list(check_integrity(iter(frames), IntegritySettings(**policies), Health("front")))
 
 
 def verdicts(images: list[np.ndarray], **policies: object) -> list[str]:
     return [item.integrity for item in run([frame(image, seq) for seq, image in enumerate(images)], **policies)]
 
 
-def test_a_image_is_frozen_once_it_stayed_for_longer_than_the_set_time() -> None:
-    """3 s at 10 a second: images 1 to 30 repeat number 0 and pass for clean; from 31 on they are frozen."""
+def test_an_image_is_frozen_once_it_stayed_for_longer_than_the_set_time() -> None:
+    """At 10 images a second and 3 s, images 1 to 30 repeat number 0 and are clean; from 31 on they are frozen."""
     assert verdicts([noise(0).copy() for _ in range(36)]) == ["clean"] * 31 + ["frozen"] * 5
 
 
 def test_a_new_image_ends_the_freeze() -> None:
-    """At once, and the time starts again with it."""
+    """The freeze ends at once, and the time starts again with the new image."""
     seen = verdicts([noise(0)] * 8 + [noise(1)] * 8, frozen_after_s=0.5)
     assert seen == (["clean"] * 6 + ["frozen"] * 2) * 2
 
 
 def test_a_tainted_image_in_between_ends_the_freeze_as_well() -> None:
-    """The camera showed something else; whether it was undamaged is another question."""
+    """Another image ends the freeze, damaged or not."""
     frames = [frame(noise(int(seq == 4)), seq, "tainted" if seq == 4 else "clean") for seq in range(10)]
     assert [item.integrity for item in run(frames, frozen_after_s=0.55)] == ["clean"] * 4 + ["tainted"] + ["clean"] * 5
 
 
 def test_the_frozen_time_is_the_stamps_not_the_count() -> None:
-    """Of a camera that gives an image a minute, the second equal one is frozen; of a fast one, none for long."""
+    """With an image a minute the second equal one is frozen; at a high rate many may repeat."""
     images = [noise(0), noise(0)]
     slow = [Frame(image, "front", i, Stamp(i * 60 * NS_PER_S, 0)) for i, image in enumerate(images)]
     fast = [Frame(images[0], "front", i, Stamp(i * NS_PER_S // 1000, 0)) for i in range(1000)]
@@ -69,8 +69,8 @@ def test_the_frozen_time_is_the_stamps_not_the_count() -> None:
 @settings(deadline=None)
 @given(y=st.integers(0, H - 1), x=st.integers(0, W - 1), channel=st.integers(0, 2))
 def test_one_changed_value_anywhere_is_a_new_image(y: int, x: int, channel: int) -> None:
-    """The coarse look at few pixels is only the first one."""
-    still, stillness = noise(0), Stillness(1.0)
+    """The sampled grid is only the first check."""
+    still, stillness = noise(0), FreezeDetector(1.0)
     other = still.copy()
     other[y, x, channel] ^= 1
     assert not stillness.is_frozen(frame(still, 0))
@@ -79,7 +79,7 @@ def test_one_changed_value_anywhere_is_a_new_image(y: int, x: int, channel: int)
 
 
 def test_images_of_another_size_are_compared_with_nothing() -> None:
-    """A turned or re-configured camera starts anew, even with one colour all over."""
+    """A change of size starts anew, even if all images have one colour."""
     sizes = [(H, W), (H - 1, W), (W, H), (H // 2, W), (1, 1), (1, 7), (2, 2)]
     gray = [np.full((*size, 3), 90, np.uint8) for size in sizes]
     assert verdicts(gray, frozen_after_s=0.01) == ["clean"] * len(sizes)
@@ -87,12 +87,12 @@ def test_images_of_another_size_are_compared_with_nothing() -> None:
 
 @pytest.mark.parametrize("level", [0, 1, 16, 20])
 def test_one_dark_level_is_black(level: int) -> None:
-    """Full range black, and 16 from a camera that mixes its ranges up."""
+    """Both 0 and 16 are black: some cameras confuse limited and full range."""
     assert is_black(np.full((H, W, 3), level, np.uint8))
 
 
 def test_a_lid_with_a_trace_of_noise_and_the_cameras_own_text_is_black() -> None:
-    """Text of two lines takes 0.2 % of the image."""
+    """Two lines of text take 0.2 % of the image."""
     image = np.random.default_rng(0).integers(0, 3, (H, W, 3)).astype(np.uint8)
     image[10:16, 20:40] = 255
     assert is_black(image)
@@ -110,13 +110,13 @@ def lamps() -> np.ndarray:
 
 
 @pytest.mark.parametrize("image", [night(2.0), night(4.0), lamps(), np.full((H, W, 3), 21, np.uint8), noise(0)])
-def test_what_shows_anything_is_not_black(image: np.ndarray) -> None:
-    """Sensor noise at night, a lamp of 1 % of the image, an even dark gray."""
+def test_an_image_with_any_content_is_not_black(image: np.ndarray) -> None:
+    """Examples are sensor noise at night, a lamp on 1 % of the image, and an even dark gray."""
     assert not is_black(image)
 
 
 def test_black_goes_before_frozen_and_tainted_before_both() -> None:
-    """A dead camera's black never changes; what is black after a lost packet may not be black at all."""
+    """A dead camera's black never changes, and black after a lost packet may be damage."""
     black = np.zeros((H, W, 3), np.uint8)
     frames = [frame(black, seq, "tainted" if seq % 2 else "clean") for seq in range(60)]
     assert [item.integrity for item in run(frames)] == ["black", "tainted"] * 30
@@ -124,10 +124,10 @@ def test_black_goes_before_frozen_and_tainted_before_both() -> None:
 
 @pytest.mark.parametrize("fault", ["tainted", "black", "frozen"])
 def test_pass_flags_drop_leaves_out_and_hold_shows_the_last_good_one(fault: str) -> None:
-    """The held image has its own stamp, truth and intrinsics, and the number and the fault of the one it replaces."""
+    """The held image keeps its stamp, ground truth and intrinsics, and takes the number and integrity of the other."""
     spoiled = np.zeros((H, W, 3), np.uint8) if fault == "black" else noise(0)
-    truth, lens = np.ones((H, W), np.float32), Intrinsics(300, 300, 160, 90, Size(H, W))
-    good = frame(noise(0), 0, truth=truth, intrinsics=lens)
+    ground_truth, lens = np.ones((H, W), np.float32), Intrinsics(300, 300, 160, 90, Size(H, W))
+    good = frame(noise(0), 0, ground_truth=ground_truth, intrinsics=lens)
     bad = frame(spoiled, 20, "tainted" if fault == "tainted" else "clean")
 
     def policy(name: str) -> Frame | Dropped:
@@ -142,19 +142,19 @@ def test_pass_flags_drop_leaves_out_and_hold_shows_the_last_good_one(fault: str)
     assert dropped.reason == fault
     assert [f.seq for f in dropped.frames] == [20]
     assert held.image is good.image
-    assert held.truth is truth
+    assert held.ground_truth is ground_truth
     assert held.intrinsics is lens
     assert (held.seq, held.stamp, held.integrity) == (20, good.stamp, fault)
 
 
 def test_while_there_is_no_good_image_yet_hold_drops() -> None:
-    """An image is never made up."""
+    """No image is ever invented."""
     items = run([frame(noise(0), 0, "tainted"), frame(np.zeros((H, W, 3), np.uint8), 1)], tainted="hold", black="hold")
     assert [(type(item), item.reason) for item in items] == [(Dropped, "tainted"), (Dropped, "black")]
 
 
-def test_a_image_of_another_size_is_not_held() -> None:
-    """Nor after the size has gone back: what was seen before the change is too old."""
+def test_an_image_of_another_size_is_not_held() -> None:
+    """It is not held after the size has changed back either: it is too old by then."""
     other = (W, H)
     frames = [frame(noise(0), 0), frame(noise(1, other), 1, "tainted"), frame(noise(2), 2, "tainted")]
     frames += [frame(noise(3), 3), frame(noise(4), 4, "tainted")]
@@ -163,11 +163,11 @@ def test_a_image_of_another_size_is_not_held() -> None:
 
 
 def test_each_image_is_counted_once_whatever_becomes_of_it() -> None:
-    """Also those that are dropped or replaced; what a source dropped itself is passed on uncounted."""
+    """Dropped and replaced images count; frames that the source dropped itself pass uncounted."""
     health = Health("front")
     lost = Dropped((frame(noise(9), 9),), "late")
     frames = [frame(noise(0), 0), frame(noise(1), 1, "tainted"), frame(np.zeros((H, W, 3), np.uint8), 2), lost]
-    items = list(watch(iter(frames), IntegritySettings(tainted="drop", black="hold"), health))
+    items = list(check_integrity(iter(frames), IntegritySettings(tainted="drop", black="hold"), health))
     assert items[-1] is lost
     assert health.snapshot().integrity == {"clean": 1, "tainted": 1, "frozen": 0, "black": 1}
 
@@ -179,7 +179,7 @@ KINDS = st.sampled_from(["new", "same", "black", "tainted", "other size"])
 @settings(deadline=None)
 @given(st.lists(KINDS, max_size=40), POLICIES, POLICIES, POLICIES)
 def test_one_frame_in_one_out_in_order(kinds: list[str], tainted: str, frozen: str, black: str) -> None:
-    """Whatever comes: nothing is lost, doubled or renumbered, and no bad image goes out under hold or drop."""
+    """No frame is lost, doubled or renumbered, and no bad image is passed under hold or drop."""
     images = {"same": noise(0), "black": np.zeros((H, W, 3), np.uint8), "other size": noise(1, (W, H))}
     frames = [
         frame(images[kind] if kind in images else noise(seq + 2), seq, "tainted" if kind == "tainted" else "clean")
@@ -199,8 +199,8 @@ def test_one_frame_in_one_out_in_order(kinds: list[str], tainted: str, frozen: s
             assert item.stamp.mono_ns < came.stamp.mono_ns
 
 
-def test_closing_closes_what_it_watches() -> None:
-    """At once, in the same thread: a camera must not stay open behind a generator that nobody reads."""
+def test_closing_the_check_closes_the_source() -> None:
+    """It happens at once, in the same thread: an abandoned generator must not keep a camera open."""
     closed = []
 
     def endless() -> object:
@@ -213,14 +213,14 @@ def test_closing_closes_what_it_watches() -> None:
             closed.append(True)
 
     camera = endless()
-    items = watch(camera, IntegritySettings(), Health("front"))
+    items = check_integrity(camera, IntegritySettings(), Health("front"))
     next(items)
     items.close()
     assert closed == [True]
 
 
 def encoded(originals: list[np.ndarray], **options: str) -> list[np.ndarray]:
-    """Through x264 and back, as a camera's images come to us."""
+    """Images after x264 and back, as a network camera delivers them."""
     coder = av.CodecContext.create("libx264", "w")
     coder.width, coder.height, coder.pix_fmt, coder.framerate = W, H, "yuv420p", FPS
     coder.options = {"preset": "veryfast", "tune": "zerolatency", "threads": "1", **options}
@@ -247,7 +247,7 @@ def soft_scene() -> np.ndarray:
 
 
 def test_a_still_scene_behind_a_coarse_encoder_is_not_frozen() -> None:
-    """At crf 38 x264 repeats whole images in spite of the noise, but never beyond the next key frame (here 2 s)."""
+    """At crf 38 x264 repeats whole images despite the noise, but never beyond the next key frame (here 2 s)."""
     images = encoded(grain(soft_scene(), 60, 2.0), crf="38", g="20")
     repeats = sum(np.array_equal(a, b) for a, b in itertools.pairwise(images))
     assert repeats > 30
@@ -255,13 +255,13 @@ def test_a_still_scene_behind_a_coarse_encoder_is_not_frozen() -> None:
 
 
 def test_one_image_sent_again_and_again_is_frozen_behind_the_encoder() -> None:
-    """What a stuck server does: each packet says "as before"."""
+    """This is what a stuck server does: each packet says "as before"."""
     images = encoded([soft_scene().astype(np.uint8)] * 60, qp="30", g="600")
     assert verdicts(images)[-20:] == ["frozen"] * 20
 
 
 def test_black_with_sensor_noise_is_black_behind_the_encoder_and_a_dim_wall_is_not() -> None:
-    """The limited range's 16 decodes to 0; noise below it is cut off."""
+    """The limited range's 16 decodes to 0, and noise below it is clipped."""
     lid, wall = np.zeros((H, W, 3)), np.full((H, W, 3), 8.0)
     assert all(is_black(image) for image in encoded(grain(lid, 5, 3.0), crf="23"))
     assert not any(is_black(image) for image in encoded(grain(wall, 5, 4.0), crf="23"))

@@ -1,4 +1,4 @@
-"""A camera is kept going: the ladder, the numbers, the log, the end. Scripted cameras, time that is told to move."""
+"""Reconnecting: delays, numbers, log and end, with scripted cameras and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.errors import AccessDenied, MissingPackage, SettingsError, SourceErr
 from stream.frames import Dropped, Frame
 from stream.runtime.channel import Channel
 from stream.runtime.pipeline import Pipeline
-from stream.sources.backoff import LADDER, Ladder
+from stream.sources.backoff import DEFAULT_DELAYS, BackoffDelays
 from stream.sources.health import Health
 from stream.sources.reconnect import Reconnecting
 from stream.stages.capture import capture
@@ -28,7 +28,7 @@ LOST, STALLED = SourceError("connection reset"), SourceStalled("no image for 1.8
 REFUSED = AccessDenied("401 Unauthorized")
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 SHORT = 30.0
-"""Seconds, real ones: far more than anything here needs, far less than a pause that nobody ends."""
+"""Real seconds: far more than anything here needs, far less than a delay that is not interrupted."""
 
 
 def frame(seq: int) -> Frame:
@@ -36,7 +36,7 @@ def frame(seq: int) -> Frame:
 
 
 class World:
-    """Time and what happens in it: the clock, the event that stops, and every opening and closing."""
+    """The clock, the ``stopping`` event, and a record of every opening and closing."""
 
     def __init__(self, stop_after: int) -> None:
         self.ns, self.pauses, self.happened = 5 * NS_PER_S, [], []
@@ -50,7 +50,7 @@ class World:
 
 
 class _Stopping(threading.Event):
-    """Waiting on it takes no real time; it is set in the wait number ``stop_after``, for the test to end."""
+    """An event on which waiting takes no real time; wait number ``stop_after`` sets it, to end the test."""
 
     def __init__(self, world: World, stop_after: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _Stopping(threading.Event):
 
 
 class Camera:
-    """One connection: what its opening raises (or None), then what it gives: Frames, Dropped, seconds, an error."""
+    """One connection: the error of its opening (or None), then Frames, Dropped, seconds to wait, or an error."""
 
     def __init__(self, world: World, on_open: BaseException | None, *gives: Any) -> None:
         self._world, self._on_open, self._gives = world, on_open, gives
@@ -103,7 +103,7 @@ class Camera:
 
 
 class Rig:
-    """``Reconnecting`` over a script of connections; the last one is what every further try finds."""
+    """``Reconnecting`` over a script of connections; the last one repeats."""
 
     def __init__(self, *script: tuple[Any, ...], stop_after: int = 3, **options: Any) -> None:
         self.world = World(stop_after)
@@ -125,22 +125,22 @@ class Rig:
         return [what for what, _ in self.world.happened]
 
 
-def on_rungs(pauses: list[float], rungs: list[float], jitter: float = 0.2) -> bool:
+def match_delays(pauses: list[float], rungs: list[float], jitter: float = 0.2) -> bool:
     return len(pauses) == len(rungs) and all(
         rung * (1 - jitter) <= pause <= rung * (1 + jitter) for pause, rung in zip(pauses, rungs, strict=True)
     )
 
 
-def test_the_ladder_of_a_lost_camera() -> None:
-    """1 s five times, 5 s five times, 10 s ten times, then a minute, each up to a fifth more or less."""
+def test_the_delays_of_a_lost_camera() -> None:
+    """The delays are 1 s five times, 5 s five times, 10 s ten times, then a minute, each up to a fifth more or less."""
     rig = Rig((LOST,), stop_after=25)
     assert rig.run() == []
-    assert on_rungs(rig.world.pauses, [1.0] * 5 + [5.0] * 5 + [10.0] * 10 + [60.0] * 5)
+    assert match_delays(rig.world.pauses, [1.0] * 5 + [5.0] * 5 + [10.0] * 10 + [60.0] * 5)
     assert rig.tries == 26
 
 
 def test_two_cameras_do_not_come_back_in_step() -> None:
-    """The jitter spreads over the whole range, and is reproducible by its generator."""
+    """The jitter covers its whole range and is reproducible with a seed."""
     seeds = [1, 1, *range(2, 12)]
     pauses = []
     for seed in seeds:
@@ -154,50 +154,50 @@ def test_two_cameras_do_not_come_back_in_step() -> None:
     assert max(first) > 1.15
 
 
-def test_a_wrong_password_is_tried_seldom() -> None:
-    """A minute, five, then every quarter of an hour: cameras lock accounts."""
+def test_a_refused_password_is_retried_rarely() -> None:
+    """The delays are 1 min, 5 min, then 15 min, because cameras lock accounts."""
     rig = Rig((REFUSED,), stop_after=6)
     rig.run()
-    assert on_rungs(rig.world.pauses, [60.0, 300.0] + [900.0] * 4)
+    assert match_delays(rig.world.pauses, [60.0, 300.0] + [900.0] * 4)
 
 
-def test_a_camera_that_is_now_refused_now_lost_climbs_both_ladders() -> None:
-    """Being away for a moment does not start the refusals anew, and the other way round."""
+def test_refused_and_lost_tries_are_counted_apart() -> None:
+    """A lost connection does not reset the count of refusals, nor the other way round."""
     script = [(REFUSED,), (LOST,), (REFUSED,), (LOST,)] + [(LOST,)] * 4 + [(REFUSED,)]
     rig = Rig(*script, stop_after=9)
     rig.run()
-    assert on_rungs(rig.world.pauses, [60.0, 1.0, 300.0, 1.0, 1.0, 1.0, 1.0, 5.0, 900.0])
+    assert match_delays(rig.world.pauses, [60.0, 1.0, 300.0, 1.0, 1.0, 1.0, 1.0, 5.0, 900.0])
 
 
 @pytest.mark.parametrize(("lasted_s", "starts_again"), [(59.0, False), (60.0, True)])
-def test_the_ladder_starts_again_after_a_minute_of_images(lasted_s: float, starts_again: bool) -> None:
-    """Not at the first: a camera that breaks off each time is left in peace like one that is away."""
+def test_the_backoff_resets_after_a_minute_of_images(lasted_s: float, starts_again: bool) -> None:
+    """The first image does not reset it: a camera that breaks off each time is backed off like an absent one."""
     flap = (None, frame(0), lasted_s, frame(1), LOST)
     rig = Rig(*[(REFUSED,)] + [(LOST,)] * 4 + [flap, flap, (REFUSED,)], stop_after=8)
     rig.run()
     lost = [1.0] * 6 if starts_again else [1.0] * 5 + [5.0]
-    assert on_rungs(rig.world.pauses, [60.0, *lost, 60.0 if starts_again else 300.0])
+    assert match_delays(rig.world.pauses, [60.0, *lost, 60.0 if starts_again else 300.0])
 
 
-def test_images_that_come_once_a_minute_are_health_as_well() -> None:
-    """But one image and an hour of nothing are not: the time between the first and the last counts."""
+def test_one_image_a_minute_also_resets_the_backoff() -> None:
+    """One image and an hour of silence do not: the time between the first and the last image counts."""
     rig = Rig((LOST,), (None, frame(0), 3600.0, STALLED), (None, frame(0), 60.0, frame(1), LOST), (LOST,), stop_after=4)
     rig.run()
-    assert on_rungs(rig.world.pauses, [1.0] * 4)
+    assert match_delays(rig.world.pauses, [1.0] * 4)
     climbing = Rig(*[(LOST,)] * 5, (None, frame(0), 3600.0, STALLED), stop_after=6)
     climbing.run()
-    assert on_rungs(climbing.world.pauses, [1.0] * 5 + [5.0])
+    assert match_delays(climbing.world.pauses, [1.0] * 5 + [5.0])
 
 
-def test_a_ladder_of_ones_own() -> None:
-    """The last rung is repeated; no jitter, no chance."""
-    rig = Rig((LOST,), stop_after=4, ladder=Ladder(lost_s=(0.5, 2.0)), jitter=0.0)
+def test_custom_delays() -> None:
+    """The last delay repeats, and without jitter the delays are exact."""
+    rig = Rig((LOST,), stop_after=4, delays=BackoffDelays(lost_s=(0.5, 2.0)), jitter=0.0)
     rig.run()
     assert rig.world.pauses == [0.5, 2.0, 2.0, 2.0]
 
 
 def test_a_camera_may_be_absent_at_the_start() -> None:
-    """``with`` opens nothing and does not fail; the camera is taken up when it is there."""
+    """``with`` opens nothing and does not fail; the camera is opened when it is available."""
     rig = Rig((LOST,), (LOST,), (None, frame(0), frame(1)), stop_after=2)
     with rig.source as source:
         assert rig.tries == 0
@@ -211,8 +211,8 @@ def test_a_camera_may_be_absent_at_the_start() -> None:
     assert rig.health.snapshot().state == "over"
 
 
-def test_numbers_go_on_across_connections_dropped_ones_too() -> None:
-    """Gaps stay as the camera made them; number and camera name each frame once."""
+def test_seq_continues_across_connections_and_dropped_frames() -> None:
+    """Gaps of the camera remain, and name and number identify each frame."""
     dropped = Dropped((frame(1), frame(2)), "tainted")
     rig = Rig((None, frame(0), dropped, LOST), (None, Dropped((), "late"), STALLED), (None, frame(0), frame(4), LOST))
     items = rig.run()
@@ -230,7 +230,7 @@ def test_numbers_go_on_across_connections_dropped_ones_too() -> None:
 
 
 def test_a_recording_is_over_at_its_end() -> None:
-    """A source that ends without an error is not opened again; live ones say that they were cut off."""
+    """A source that ends without an error is not opened again; live sources raise an error at their end."""
     rig = Rig((None, frame(0), LOST), (None, frame(0), frame(1)))
     assert [item.seq for item in rig.run()] == [0, 1, 2]
     assert rig.tries == 2
@@ -238,7 +238,7 @@ def test_a_recording_is_over_at_its_end() -> None:
 
 
 def test_every_connection_is_read_and_closed_by_the_reading_thread() -> None:
-    """Also when it ended with an error, and its frames before itself."""
+    """This includes connections that ended with an error or before their first frame."""
     rig = Rig((None, frame(0), LOST), (LOST,), (None, frame(0), LOST), stop_after=3)
     thread = threading.Thread(target=rig.run, name="reader")
     thread.start()
@@ -253,7 +253,7 @@ def test_every_connection_is_read_and_closed_by_the_reading_thread() -> None:
 
 
 def test_stopping_does_not_wait_for_an_opening() -> None:
-    """FFmpeg cannot be interrupted there; the thread that opens closes what it then got, and ends."""
+    """FFmpeg cannot be interrupted while opening; the abandoned thread closes the source and ends."""
     may_open, events = threading.Event(), list[str]()
 
     class Slow(Camera):
@@ -275,7 +275,7 @@ def test_stopping_does_not_wait_for_an_opening() -> None:
 
 
 def test_closing_the_frames_early_closes_the_camera() -> None:
-    """At once, without a further try, and the record says how the camera was at that moment."""
+    """It closes at once, without another try, and the health record keeps the last state."""
     rig = Rig((None, frame(0), frame(1)))
     with rig.source as source:
         items = source.frames(rig.world.stopping)
@@ -290,8 +290,8 @@ def test_closing_the_frames_early_closes_the_camera() -> None:
 
 @pytest.mark.parametrize("fault", [ZeroDivisionError("ours"), UsageError("no"), SettingsError("no"), OSError("ours")])
 @pytest.mark.parametrize("when", ["opening", "reading"])
-def test_what_no_waiting_can_heal_goes_up(fault: Exception, when: str) -> None:
-    """At once, with the camera closed and the record over."""
+def test_an_error_that_waiting_cannot_cure_is_raised(fault: Exception, when: str) -> None:
+    """It is raised at once, with the camera closed and its health over."""
     rig = Rig((fault,) if when == "opening" else (None, frame(0), fault))
     with pytest.raises(type(fault)):
         rig.run()
@@ -300,8 +300,8 @@ def test_what_no_waiting_can_heal_goes_up(fault: Exception, when: str) -> None:
     assert (rig.health.snapshot().state, rig.health.snapshot().trouble) == ("over", str(fault))
 
 
-def test_a_missing_package_goes_up_even_where_the_source_is_made() -> None:
-    """Not only where it is opened; a SourceError from there is waited for, without an older camera's log."""
+def test_a_missing_package_is_raised_even_by_the_factory() -> None:
+    """The factory raises it before opening; a SourceError from it is retried, without an older camera's log."""
     world = World(stop_after=9)
     health, logs = Health("front", world.now_ns), []
     makes = iter([Camera(world, STALLED), LOST, MissingPackage("pip install it")])
@@ -321,7 +321,7 @@ def test_a_missing_package_goes_up_even_where_the_source_is_made() -> None:
 
 
 def test_stopping_ends_it_wherever_it_is() -> None:
-    """Before the first try, while a frame is looked at, and when the camera's own ending looks like a loss."""
+    """Stopping works before the first try, during a frame, and when the camera's own end looks like a loss."""
     before = Rig((None, frame(0)))
     before.world.stopping.set()
     assert before.run() == []
@@ -336,8 +336,8 @@ def test_stopping_ends_it_wherever_it_is() -> None:
     assert during.health.snapshot().trouble == ""
 
 
-def test_the_record_follows(caplog: pytest.LogCaptureFixture) -> None:
-    """States, since when, counts, trouble, the decoder's lines, and what the camera is."""
+def test_health_follows_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """It holds the state and its time, counts, the last error, the decoder's lines and the description."""
     rig = Rig((None, frame(0), 30.0, frame(1), 1.8, STALLED), (LOST,), (REFUSED,), (None, frame(0), LOST), jitter=0.0)
     seen = []
     rig.world.stopping.wait = lambda timeout: (seen.append(rig.health.snapshot()), rig.world.pass_s(timeout))
@@ -359,32 +359,32 @@ def test_the_record_follows(caplog: pytest.LogCaptureFixture) -> None:
     items.close()
 
 
-def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+def messages(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno >= level and r.name == "stream.sources.reconnect"]
 
 
 def test_one_line_for_each_change_of_state_not_for_each_try(caplog: pytest.LogCaptureFixture) -> None:
-    """Ten tries: two lines. The tries in between are at debug level."""
+    """Ten tries log two warnings; the tries in between are at debug level."""
     rig = Rig((None, frame(0), STALLED), *[(LOST,)] * 9, (None, frame(0)), stop_after=10, jitter=0.0)
     with caplog.at_level(logging.DEBUG, "stream"):
         rig.run()
-    assert told(caplog)[:2] == [
+    assert messages(caplog)[:2] == [
         "camera front: lost (no image for 1.8 s), trying again in 1 s",
         "camera front: back after 30 s",
     ]
-    assert len(told(caplog, logging.DEBUG)) - len(told(caplog)) == 10
-    assert "camera front: not there (connection reset), trying again in 5 s" in told(caplog, logging.DEBUG)
+    assert len(messages(caplog, logging.DEBUG)) - len(messages(caplog)) == 10
+    assert "camera front: not available (connection reset), trying again in 5 s" in messages(caplog, logging.DEBUG)
 
 
-def test_a_refusal_is_news_and_so_is_a_camera_that_was_never_there(caplog: pytest.LogCaptureFixture) -> None:
-    """A camera that comes at the first try is no reason for a warning."""
+def test_a_refusal_and_a_late_first_connection_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that opens at the first try causes no warning."""
     script = [(LOST,), (LOST,), (REFUSED,), (REFUSED,), (None, frame(0), LOST), (None, frame(0), LOST)]
     rig = Rig(*script, stop_after=5, jitter=0.0)
     rig.run()
-    assert told(caplog) == [
-        "camera front: not there (connection reset), trying again in 1 s",
+    assert messages(caplog) == [
+        "camera front: not available (connection reset), trying again in 1 s",
         "camera front: refused (401 Unauthorized), trying again in 60 s",
-        "camera front: there after 362 s",
+        "camera front: available after 362 s",
         "camera front: lost (connection reset), trying again in 1 s",
         "camera front: back after 1 s",
         "camera front: lost (connection reset), trying again in 1 s",
@@ -392,24 +392,24 @@ def test_a_refusal_is_news_and_so_is_a_camera_that_was_never_there(caplog: pytes
     caplog.clear()
     good = Rig((None, frame(0), frame(1)))
     next(good.source.frames(good.world.stopping))
-    assert told(caplog) == []
+    assert messages(caplog) == []
 
 
 def test_no_password_in_log_record_or_description(caplog: pytest.LogCaptureFixture) -> None:
-    """At no level, whatever the error says; and an error of two lines is told in one."""
+    """No level shows it, whatever the error contains; an error of two lines is logged as one."""
     error = SourceError("cannot open\nrtsp://admin:s3cret@10.0.0.7/main: reset")
     rig = Rig((None, frame(0), error), (AccessDenied(str(error)),), (error,), stop_after=4)
     with caplog.at_level(logging.DEBUG):
         before = rig.source.describe()
         rig.run()
-    seen = [before, rig.source.describe(), repr(rig.health.snapshot()), caplog.text, *told(caplog, logging.DEBUG)]
-    assert told(caplog)
+    seen = [before, rig.source.describe(), repr(rig.health.snapshot()), caplog.text, *messages(caplog, logging.DEBUG)]
+    assert messages(caplog)
     assert not any("s3cret" in text for text in seen)
-    assert not any("\n" in line for line in told(caplog, logging.DEBUG))
+    assert not any("\n" in line for line in messages(caplog, logging.DEBUG))
 
 
 def test_it_describes_itself_before_it_was_ever_open() -> None:
-    """By its settings; nothing is opened for that."""
+    """The text comes from the settings; nothing is opened for it."""
     rig = Rig((LOST,))
     assert rig.source.describe() == "rtsp://admin:***@10.0.0.7/main: 640x360"
     assert rig.events == []
@@ -417,7 +417,7 @@ def test_it_describes_itself_before_it_was_ever_open() -> None:
 
 
 def test_a_stepped_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour back at every look: the same pauses, the same record."""
+    """With the clock going back an hour at each read, delays and health are the same."""
 
     def run() -> tuple[list[float], Any]:
         rig = Rig((None, frame(0), 61.0, frame(1), STALLED), (LOST,), (None, frame(0), STALLED), stop_after=12)
@@ -444,7 +444,7 @@ CONNECTIONS = st.lists(st.tuples(st.none() | ENDS, st.lists(GIVES, max_size=6), 
 @settings(deadline=None)
 @given(CONNECTIONS)
 def test_whatever_a_camera_does_numbers_rise_and_all_is_closed(connections: list[tuple[Any, list[str], Any]]) -> None:
-    """A snapshot at every item says live, and the counts of the last one agree with the script."""
+    """The snapshot at every item is live, and the final counts agree with the script."""
     script = []
     for on_open, gives, end in connections:
         seqs = iter(range(100))
@@ -474,7 +474,7 @@ def test_whatever_a_camera_does_numbers_rise_and_all_is_closed(connections: list
 
 
 class Hanging:
-    """A camera that is never there; ``tried`` is set at each try. Real time."""
+    """A camera that never opens, in real time; ``tried`` is set at each try."""
 
     log_lines = ()
 
@@ -494,13 +494,13 @@ class Hanging:
         return "camera that is never there"
 
 
-SLOW = Ladder(lost_s=(3600.0,))
+SLOW = BackoffDelays(lost_s=(3600.0,))
 
 
 def test_a_pause_of_an_hour_ends_at_once() -> None:
-    """In real time: stopping is an event, not a flag that is looked at now and then."""
+    """In real time: the delay waits on the event instead of polling a flag."""
     tried, stopping = threading.Event(), threading.Event()
-    source = Reconnecting(lambda: Hanging(tried), Health("front"), ladder=SLOW)
+    source = Reconnecting(lambda: Hanging(tried), Health("front"), delays=SLOW)
     thread = threading.Thread(target=lambda: list(source.frames(stopping)), name="reader")
     thread.start()
     assert tried.wait(SHORT)
@@ -510,7 +510,7 @@ def test_a_pause_of_an_hour_ends_at_once() -> None:
 
 
 class Working:
-    """A camera with ``count`` images that then waits for the end. Real time."""
+    """A camera with ``count`` images that then waits for the end, in real time."""
 
     log_lines = ()
 
@@ -532,11 +532,11 @@ class Working:
 
 
 def test_in_a_pipeline_an_absent_camera_delays_no_other_and_the_account_holds() -> None:
-    """200 images of one go through while the other is waited for; both stop together, every frame accounted for."""
+    """200 images of one pass while the other is retried; both stop together, and every frame is accounted for."""
     tried = threading.Event()
     away, works = Health("away"), Health("front")
     pipe = Pipeline("two cameras", stop_timeout_s=SHORT)
-    absent = pipe.source("capture.away", capture(Reconnecting(lambda: Hanging(tried), away, ladder=SLOW)))
+    absent = pipe.source("capture.away", capture(Reconnecting(lambda: Hanging(tried), away, delays=SLOW)))
     present = pipe.source("capture.front", capture(Reconnecting(lambda: Working(200), works)))
     frames: Channel[Frame] = pipe.outlet("frames", after=[absent, present], capacity=4)
     pipe.add_camera(away.snapshot)
@@ -553,7 +553,7 @@ def test_in_a_pipeline_an_absent_camera_delays_no_other_and_the_account_holds() 
     ]
 
 
-def test_the_ladder_is_go2rtcs() -> None:
-    """All of it, in seconds."""
-    assert LADDER.lost_s == (1.0,) * 5 + (5.0,) * 5 + (10.0,) * 10 + (60.0,)
-    assert LADDER.refused_s == (60.0, 300.0, 900.0)
+def test_the_default_delays_are_go2rtcs() -> None:
+    """The complete list of delays, in seconds."""
+    assert DEFAULT_DELAYS.lost_s == (1.0,) * 5 + (5.0,) * 5 + (10.0,) * 10 + (60.0,)
+    assert DEFAULT_DELAYS.refused_s == (60.0, 300.0, 900.0)

@@ -1,4 +1,4 @@
-"""What every source promises, asked of each of them (stream/sources/base.py)."""
+"""The contract of stream/sources/base.py, run on every source."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ every_source = pytest.mark.parametrize("opener", [video, images, synthetic, patt
 
 @every_source
 def test_frames_are_numbered_read_only_and_named(opener: Opener, tmp_path: Path) -> None:
-    """(H, W, 3) uint8, contiguous and read-only; seq counts from 0; the name is the camera's; the end comes."""
+    """Images are (H, W, 3) uint8, contiguous and read-only; seq counts from 0; the name is the camera's."""
     with opener(tmp_path) as source:
         frames = list(source.frames(threading.Event()))
     assert [frame.seq for frame in frames] == list(range(FRAMES))
@@ -74,7 +74,7 @@ def test_frames_are_numbered_read_only_and_named(opener: Opener, tmp_path: Path)
 
 @every_source
 def test_stamps_never_go_back(opener: Opener, tmp_path: Path) -> None:
-    """By the monotonic clock, and on the source's own time line where it has one."""
+    """They rise by the monotonic clock, and on the source's own time line if it has one."""
     with opener(tmp_path) as source:
         stamps = [frame.stamp for frame in source.frames(threading.Event())]
     assert all(a.mono_ns <= b.mono_ns for a, b in itertools.pairwise(stamps))
@@ -84,7 +84,7 @@ def test_stamps_never_go_back(opener: Opener, tmp_path: Path) -> None:
 
 @every_source
 def test_stopping_ends_the_frames(opener: Opener, tmp_path: Path) -> None:
-    """Set while a frame is being looked at, there is no further one."""
+    """After ``stopping`` is set during a frame, no other frame follows."""
     stopping = threading.Event()
     with opener(tmp_path) as source:
         frames = source.frames(stopping)
@@ -95,7 +95,7 @@ def test_stopping_ends_the_frames(opener: Opener, tmp_path: Path) -> None:
 
 @every_source
 def test_a_source_can_be_opened_again(opener: Opener, tmp_path: Path) -> None:
-    """With the same images as before."""
+    """The second pass has the same images."""
     source, runs = opener(tmp_path), []
     for _ in range(2):
         with source:
@@ -105,7 +105,7 @@ def test_a_source_can_be_opened_again(opener: Opener, tmp_path: Path) -> None:
 
 @every_source
 def test_images_of_different_frames_share_no_memory(opener: Opener, tmp_path: Path) -> None:
-    """A frame that waits in a queue is not overwritten by the next."""
+    """A frame that waits in a queue must not be overwritten by the next one."""
     with opener(tmp_path) as source:
         frames = list(source.frames(threading.Event()))
     assert not any(np.shares_memory(a.image, b.image) for a, b in itertools.combinations(frames, 2))
@@ -113,7 +113,7 @@ def test_images_of_different_frames_share_no_memory(opener: Opener, tmp_path: Pa
 
 @every_source
 def test_a_source_describes_itself_in_one_line(opener: Opener, tmp_path: Path) -> None:
-    """Before and while it is open."""
+    """It does so before it is opened and while it is open."""
     source = opener(tmp_path)
     before = source.describe()
     with source:

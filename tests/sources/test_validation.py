@@ -1,4 +1,4 @@
-"""Addresses and devices that can never work are found before anything is opened; those that may come are waited for."""
+"""Addresses and devices that can never work are rejected before opening; others are retried."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def webcam(device: str) -> WebcamCamera:
         *("lavfi:testsrc2=size=64x64:rate=10", "later.sdp", "/srv/later.sdp", "later.m3u8"),
     ],
 )
-def test_what_may_work_is_let_through(url: str) -> None:
-    """Whatever FFmpeg could open, now or when the camera is there."""
+def test_settings_that_may_work_pass(url: str) -> None:
+    """These FFmpeg could open, now or when the camera is available."""
     assert config_error(network(url)) is None
 
 
@@ -79,18 +79,18 @@ def test_what_may_work_is_let_through(url: str) -> None:
         ("udp://@:port", "is no port"),
     ],
 )
-def test_what_can_never_work_is_a_mistake(url: str, says: str) -> None:
-    """In one line that tells no password."""
-    told = config_error(network(url))
-    assert told is not None
-    assert says in told
-    assert "secret" not in told
-    assert "\n" not in told
+def test_settings_that_can_never_work_are_errors(url: str, says: str) -> None:
+    """The message is one line without a password."""
+    error = config_error(network(url))
+    assert error is not None
+    assert says in error
+    assert "secret" not in error
+    assert "\n" not in error
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="devices have other names there")
 def test_a_device_must_be_one(tmp_path: Path) -> None:
-    """What is no video device is a mistake; what is not there may be plugged in."""
+    """Other device nodes are errors; a missing one may be plugged in later."""
     image = tmp_path / "image.jpg"
     image.touch()
     for device in ("/dev/null", str(tmp_path), str(image)):
@@ -100,15 +100,15 @@ def test_a_device_must_be_one(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_is_an_address(tmp_path: Path) -> None:
-    """Whatever its name."""
+    """An existing file passes, whatever its name."""
     path = tmp_path / "description"
     path.touch()
     assert config_error(network(str(path))) is None
 
 
 @pytest.mark.parametrize("camera", [network("rtsp://u:pa#ss@cam/x"), webcam("/dev/null")])
-def test_a_pipeline_is_not_built_with_a_mistake(camera: Camera) -> None:
-    """A SettingsError, so that the exit status is 2 and nothing is started; it names the camera."""
+def test_a_pipeline_is_not_built_with_a_config_error(camera: Camera) -> None:
+    """It is a SettingsError that names the camera, so the exit status is 2 and nothing is started."""
     if camera.source == "webcam" and sys.platform != "linux":
         pytest.skip("devices have other names there")
     with pytest.raises(SettingsError, match=camera.name):

@@ -1,4 +1,4 @@
-"""Video files: every frame, in order, the right way up, and an honest word about what is broken."""
+"""Video files: every frame, in order, upright, and an exact error for damaged files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream.settings import VideoCamera
 from stream.sources.video import VideoSource
 
 REGULAR = {"bf": "0", "g": "10", "keyint_min": "10", "sc_threshold": "0"}
-"""x264: a key frame every ten frames and nowhere else, packets in the order of their frames."""
+"""x264 options for a key frame exactly every ten frames, and packets in the order of their frames."""
 
 
 def open_source(path: Path | str, **settings: object) -> VideoSource:
@@ -30,7 +30,7 @@ def read(path: Path | str, **settings: object) -> list[Frame]:
 
 
 def read_until_error(path: Path) -> tuple[list[Frame], str]:
-    """The frames that came before the error, and the error's words."""
+    """The frames before the error, and the text of the error."""
     frames: list[Frame] = []
     with open_source(path) as source, pytest.raises(SourceError) as caught:
         frames.extend(source.frames(threading.Event()))  # extend keeps what came before the error
@@ -38,7 +38,7 @@ def read_until_error(path: Path) -> tuple[list[Frame], str]:
 
 
 class Counting(threading.Event):
-    """A ``stopping`` that notes the waits asked of it instead of waiting."""
+    """A ``stopping`` that records the requested waits instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Counting(threading.Event):
 
 @pytest.mark.parametrize(("clip", "count", "size"), [("bikes.mp4", 250, (272, 640)), ("vtest.avi", 795, (576, 768))])
 def test_a_real_clip_gives_all_of_its_frames(media: Path, clip: str, count: int, size: tuple[int, int]) -> None:
-    """H.264 in MP4 and MPEG-4 in AVI, from the first frame to the last."""
+    """The clips are H.264 in MP4 and MPEG-4 in AVI, read from the first frame to the last."""
     frames = 0
     with open_source(media / clip) as source:
         assert (source.frame_count, source.size) == (count, Size(*size))
@@ -63,7 +63,7 @@ def test_a_real_clip_gives_all_of_its_frames(media: Path, clip: str, count: int,
 
 
 def test_frames_are_bgr_read_only_and_stamped(write_clip) -> None:
-    """The image, its time on the file's line, and who took the time."""
+    """Check the image, its time in the file, and the source of the stamp."""
     frames = read(write_clip("clip.mp4", frames=20), name="door")
     image = frames[10].image
     assert image.dtype == np.uint8
@@ -78,7 +78,7 @@ def test_frames_are_bgr_read_only_and_stamped(write_clip) -> None:
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
 def test_a_phone_video_stands_upright(write_clip, rotation: int) -> None:
-    """PyAV's rotation is counter-clockwise degrees; the white corner goes where numpy's rot90 puts it."""
+    """PyAV's rotation is in degrees counter-clockwise; the white corner goes where numpy's rot90 puts it."""
     plain = read(write_clip("plain.mp4", frames=3))[0].image
     with open_source(write_clip("turned.mp4", frames=3, rotation=rotation)) as source:
         turned = next(source.frames(threading.Event())).image
@@ -106,7 +106,7 @@ def test_mirrored_videos_are_mirrored_back(write_clip, matrix: tuple[int, ...], 
 
 
 def test_pace_file_holds_the_files_time_line(write_clip) -> None:
-    """One frame a second: each frame but the first is waited for, and never beyond its time."""
+    """At one frame a second, each frame but the first is waited for, and never beyond its time."""
     stopping = Counting()
     with open_source(write_clip("slow.mp4", frames=6, fps=1), pace="file") as source:
         assert len(list(source.frames(stopping))) == 6
@@ -115,7 +115,7 @@ def test_pace_file_holds_the_files_time_line(write_clip) -> None:
 
 
 def test_pace_fast_never_waits(write_clip) -> None:
-    """As fast as it decodes."""
+    """It reads as fast as it decodes."""
     stopping = Counting()
     with open_source(write_clip("clip.mp4", frames=6, fps=1)) as source:
         assert len(list(source.frames(stopping))) == 6
@@ -123,7 +123,7 @@ def test_pace_fast_never_waits(write_clip) -> None:
 
 
 def test_a_loop_counts_on(write_clip) -> None:
-    """Two and a half turns: numbers and times go on rising, evenly."""
+    """In two and a half passes, numbers and times rise evenly."""
     with open_source(write_clip("clip.mp4", frames=4), loop=True) as source:
         frames = list(islice(source.frames(threading.Event()), 10))
     assert [frame.seq for frame in frames] == list(range(10))
@@ -150,7 +150,7 @@ def test_frames_without_time_stamps_are_counted_by_rate(write_clip) -> None:
 
 @pytest.mark.parametrize("suffix", ["h264", "ts"])
 def test_the_size_may_change_midway(write_clip, tmp_path: Path, suffix: str) -> None:
-    """Two streams in one file: the frames change size, time goes on although the second starts at 0 again."""
+    """Two streams in one file: the frame size changes, and time goes on although the second starts at 0 again."""
     names = {"h264": "h264", "ts": "mpegts"}
     small = write_clip(f"a.{suffix}", frames=10, format=names[suffix])
     large = write_clip(f"b.{suffix}", frames=10, format=names[suffix], size=(96, 128))
@@ -163,13 +163,13 @@ def test_the_size_may_change_midway(write_clip, tmp_path: Path, suffix: str) -> 
 
 @pytest.mark.parametrize("codec", [{"bf": "0"}, REGULAR], ids=["samples hidden", "samples skipped"])
 def test_an_edit_list_is_no_damage(write_clip, codec: dict[str, str]) -> None:
-    """A phone trims a clip by hiding its first frames: fewer frames than samples, and nothing to complain about."""
+    """A phone trims a clip by hiding its first frames: fewer frames than samples are no error."""
     path = write_clip("cut.mp4", frames=30, first_pts=-12, codec=codec, container={"avoid_negative_ts": "disabled"})
     assert len(read(path)) == 18
 
 
 def test_a_cut_off_mp4_says_so_after_its_good_frames(write_clip) -> None:
-    """The index is in front, the end is missing."""
+    """The index is at the front and the end is missing."""
     path = write_clip("cut.mp4", container={"movflags": "faststart"})
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 8 // 10])
@@ -189,7 +189,7 @@ def test_a_cut_off_avi_says_so(media: Path, tmp_path: Path) -> None:
 
 
 def test_a_cut_off_mkv_says_so_in_seconds(write_clip) -> None:
-    """Matroska declares no frame count; its duration tells."""
+    """Matroska declares no frame count, so the error compares durations."""
     path = write_clip("cut.mkv", codec={"g": "5"})
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 6 // 10])
@@ -209,7 +209,7 @@ def damage(path: Path, *packets: int) -> None:
 
 
 def test_damaged_packets_do_not_end_the_file(write_clip) -> None:
-    """Three packets are lost, the other 47 frames come, and the error counts the damage."""
+    """Three packets are lost, the other 47 frames are delivered, and the error counts the damage."""
     path = write_clip("hit.mp4", codec=REGULAR)
     damage(path, 15, 25, 35)
     frames, words = read_until_error(path)
@@ -218,7 +218,7 @@ def test_damaged_packets_do_not_end_the_file(write_clip) -> None:
 
 
 def test_a_damaged_end_swallows_no_good_frame(write_clip) -> None:
-    """With frame threads FFmpeg would lose the frames still in flight, silently."""
+    """With frame threads FFmpeg would silently lose the frames still in flight."""
     path = write_clip("hit.mp4", codec=REGULAR)
     damage(path, 49)
     frames, words = read_until_error(path)
@@ -227,7 +227,7 @@ def test_a_damaged_end_swallows_no_good_frame(write_clip) -> None:
 
 
 def test_frames_are_tainted_until_the_next_key_frame(write_clip) -> None:
-    """What was predicted from a lost image is marked."""
+    """Images predicted from a lost one are tainted."""
     path = write_clip("hit.mp4", codec=REGULAR)
     damage(path, 15)
     frames, _ = read_until_error(path)
@@ -255,7 +255,7 @@ def audio_only(path: Path) -> None:
     ],
 )
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, name: str, make, words: str) -> None:
-    """On entering, with the path and what to do."""
+    """The error comes on entering, with the path and what to do next."""
     make(tmp_path / name)
     with pytest.raises(SourceError, match=r"^[^\n]+$") as caught, open_source(tmp_path / name):
         pass
@@ -264,7 +264,7 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, name: str, make
 
 
 def test_a_path_through_a_file_is_refused(write_clip) -> None:
-    """clip.mp4/other.mp4."""
+    """The path is clip.mp4/other.mp4."""
     with (
         pytest.raises(SourceError, match="cannot be opened: Not a directory"),
         open_source(write_clip("c.mp4") / "o.mp4"),
@@ -274,7 +274,7 @@ def test_a_path_through_a_file_is_refused(write_clip) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_file_that_may_not_be_read_is_refused(write_clip) -> None:
-    """Permission denied."""
+    """The system denies permission."""
     path = write_clip("secret.mp4")
     path.chmod(0)
     with pytest.raises(SourceError, match="permission denied"), open_source(path):
@@ -282,28 +282,28 @@ def test_a_file_that_may_not_be_read_is_refused(write_clip) -> None:
 
 
 def test_a_file_without_one_good_frame_is_refused_on_entering(write_clip) -> None:
-    """All packets are damaged: nothing could ever come."""
+    """All packets are damaged, so no frame could ever come."""
     path = write_clip("wreck.mp4", frames=5)
     damage(path, 0, 1, 2, 3, 4)
-    with pytest.raises(SourceError, match="no frame of it can be decoded"), open_source(path):
+    with pytest.raises(SourceError, match="no frame can be decoded"), open_source(path):
         pass
 
 
 def test_names_with_colons_and_spaces_are_only_names(write_clip) -> None:
-    """FFmpeg would look for a protocol called "12"."""
+    """FFmpeg would look for a protocol named "12"."""
     path = write_clip("plain.mp4", frames=3)
     assert len(read(path.rename(path.with_name("12:30 ümläut %d.mp4")))) == 3
 
 
 def test_describe_names_file_size_and_rate(write_clip) -> None:
-    """And no password, should the file lie behind a URL."""
+    """The password of a URL is not shown."""
     with open_source(write_clip("clip.mp4")) as source:
         assert source.describe().endswith("clip.mp4: 64x48, 25 fps, 50 frames")
     assert open_source("http://me:secret@host/clip.mp4").describe() == "video http://me:***@host/clip.mp4"
 
 
 def test_errors_about_urls_hide_the_password() -> None:
-    """Nobody listens on port 1."""
+    """Port 1 refuses connections."""
     with (
         pytest.raises(SourceError, match="me:\\*\\*\\*@") as caught,
         open_source("http://me:secret@127.0.0.1:1/clip.mp4"),

@@ -1,4 +1,4 @@
-"""What the tests of network cameras share: opening one, and reading from it until something holds."""
+"""Helpers of the network cameras' tests: open a camera, and read until a condition holds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from stream.sources.network.source import NetworkSource
 from tests.rigs.rtsp_camera import Clip, RtspCamera, read_number
 
 STALL_S = 1.0
-"""Short enough for a test, and far longer than this machine ever stands still."""
+"""Seconds: short enough for a test, and far longer than a busy machine pauses."""
 
 
 def network(url: str, **settings: object) -> NetworkSource:
-    """A source that is not open yet."""
+    """A source, not opened yet."""
     kind = "rtsp" if url.lower().startswith(("rtsp://", "rtsps://")) else "url"
     return NetworkSource(NetworkCamera(source=kind, name="door", url=url, **{"stall_s": STALL_S, **settings}))
 
 
 def read(source: NetworkSource, count: int, act: Callable[[Frame], object] = lambda frame: None) -> list[Frame]:
-    """``count`` frames of an open source, ``act`` called with each, then stopped."""
+    """Read ``count`` frames of an open source, call ``act`` with each, then stop."""
     frames: list[Frame] = []
     stopping = threading.Event()
     for frame in source.frames(stopping):
@@ -35,7 +35,7 @@ def read(source: NetworkSource, count: int, act: Callable[[Frame], object] = lam
 
 
 def read_until(source: NetworkSource, done: Callable[[Frame], bool]) -> list[Frame]:
-    """The frames of an open source up to the one with which ``done`` is true; fails after a thousand."""
+    """Read up to the first frame for which ``done`` is true; fail after a thousand."""
     frames: list[Frame] = []
     stopping = threading.Event()
     for frame in source.frames(stopping):
@@ -47,14 +47,14 @@ def read_until(source: NetworkSource, done: Callable[[Frame], bool]) -> list[Fra
 
 
 def number(frame: Frame) -> int:
-    """Which image of the clip it shows."""
+    """The number of the clip's image that the frame shows."""
     shown = read_number(frame.image)
     assert shown is not None, "an image without a number"
     return shown
 
 
 def undamaged(clip: Clip) -> dict[int, Image]:
-    """Every image of the clip as it looks when nothing is lost."""
+    """Every image of the clip as it is decoded without loss, by number."""
     found: dict[int, Image] = {}
 
     def complete(frame: Frame) -> bool:

@@ -1,4 +1,4 @@
-"""What the settings say of a lens goes along with every frame, at the frame's own size."""
+"""Every frame gets the intrinsics of the settings, at its own size."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_images_of_another_shape_are_another_cameras(make_frame: FrameMaker, cap
 
 
 def test_what_is_dropped_passes(make_frame: FrameMaker) -> None:
-    """It is counted, not looked at."""
+    """Dropped frames pass through unchanged."""
     dropped = Dropped((make_frame(),), "rate")
     assert frames_with(MEASURED, dropped) == [dropped]
 
@@ -70,8 +70,8 @@ def test_what_is_dropped_passes(make_frame: FrameMaker) -> None:
         ({"fx": -1, "width": 640, "height": 480}, "fx"),
     ],
 )
-def test_half_told_lenses_are_refused(table: dict[str, float], said: str) -> None:
-    """With a line that says what is missing."""
+def test_incomplete_lenses_are_refused(table: dict[str, float], said: str) -> None:
+    """The message names the keys to give."""
     data = {"source": "video", "path": "a.mp4", "intrinsics": table}
     with pytest.raises(SettingsError, match=said):
         parse(VideoCamera, data, origin="test.toml")

@@ -8,14 +8,14 @@ import threading
 import numpy as np
 import pytest
 
-from stream.detections.rejections import Refusals
-from stream.detections.settings import FindSettings
+from stream.detections.rejections import Rejections
+from stream.detections.settings import ObjectFinderSettings
 from stream.errors import UsageError
 from stream.frames import DepthMap, Frame, View
 from stream.objects import Box, Objects
 from stream.settings import SyntheticCamera
 from stream.sources.synthetic import SyntheticSource
-from stream.stages.objects import ObjectFinder, beside_depth, overlay
+from stream.stages.objects import ObjectFinder, compose_objects, overlay
 from tests.detections.interior import Interior, depth_map_of
 
 BOX = Box(2, 2, 12, 12, "cup")
@@ -29,7 +29,7 @@ def depth_map(camera: str = "front", distance: float = 2.0, size: tuple[int, int
 
 def finder(segmenter: Interior, boxes: dict[str, list[Box]], **settings: int) -> ObjectFinder:
     return ObjectFinder(
-        segmenter, lambda frame: boxes.get(frame.camera, []), FindSettings(**settings), refusals=Refusals()
+        segmenter, lambda frame: boxes.get(frame.camera, []), ObjectFinderSettings(**settings), rejections=Rejections()
     )
 
 
@@ -54,9 +54,9 @@ def test_images_without_boxes_cost_nothing() -> None:
 
 
 def test_the_stage_opens_the_segmenter_and_what_the_detector_needs() -> None:
-    """And closes both at its end."""
+    """It closes both at its end."""
     segmenter, resource = Interior(), Interior()
-    stage = ObjectFinder(segmenter, lambda frame: [BOX], FindSettings(), [resource])
+    stage = ObjectFinder(segmenter, lambda frame: [BOX], ObjectFinderSettings(), [resource])
     items = stage.body()(iter([depth_map(), depth_map()]))
     first = next(items)
     assert isinstance(first, Objects)
@@ -68,14 +68,14 @@ def test_the_stage_opens_the_segmenter_and_what_the_detector_needs() -> None:
     assert not resource.is_open
 
 
-def test_what_made_the_masks_is_still_told_when_the_stage_has_closed_it() -> None:
+def test_the_segmenter_is_still_described_after_the_stage_has_closed_it() -> None:
     """The table is made at the end of a run, when the network is not loaded any more."""
 
     class Loads(Interior):
         def describe(self) -> str:
             return "loaded" if self.is_open else "not loaded yet"
 
-    stage = ObjectFinder(Loads(), lambda frame: [BOX], FindSettings())
+    stage = ObjectFinder(Loads(), lambda frame: [BOX], ObjectFinderSettings())
     assert stage.describe() == "not loaded yet"
     items = stage.body()(iter([depth_map()]))
     next(items)
@@ -84,8 +84,8 @@ def test_what_made_the_masks_is_still_told_when_the_stage_has_closed_it() -> Non
     assert stage.describe() == "loaded"
 
 
-def test_what_is_left_out_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """With the objects, in the table, and in one line of the log."""
+def test_rejected_boxes_are_reported_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """The counts are in the objects, in the table, and in one line of the log."""
     bad = [Box(0, 0, float("nan"), 9), Box(9, 0, 1, 9), Box(90, 0, 99, 9)]
     found_in = finder(Interior(), {"front": [*bad, *[BOX] * 2000]}, max_boxes=3)
     with caplog.at_level(logging.WARNING):
@@ -106,13 +106,13 @@ def test_what_is_left_out_is_told_and_counted(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_detector_that_gives_no_boxes_is_named() -> None:
-    """It is somebody's own code."""
+    """A detector is the user's own code; the error names what it returned."""
 
     def detect(frame: Frame) -> list[Box]:
         return [(0, 0, 5, 5)]  # type: ignore[list-item]
 
     with pytest.raises(UsageError, match="a detector gave tuple"):
-        ObjectFinder(Interior(), detect, FindSettings())([depth_map()])
+        ObjectFinder(Interior(), detect, ObjectFinderSettings())([depth_map()])
 
 
 def test_views_show_objects_beside_the_depth() -> None:
@@ -122,7 +122,7 @@ def test_views_show_objects_beside_the_depth() -> None:
     def paint(shown: DepthMap) -> View:
         return View(np.full((120, 160, 3), 7, np.uint8), shown, 0.0, 1.0)
 
-    (view,) = beside_depth(paint, TRAINED)(iter([seen]))
+    (view,) = compose_objects(paint, TRAINED)(iter([seen]))
     assert view.image.shape[1] == 320
     assert view.image.shape[0] > 120
     assert view.depth_map is seen.depth_map
@@ -134,12 +134,12 @@ def test_metres_and_centres_are_those_of_the_scene() -> None:
 
     with SyntheticSource(SyntheticCamera(source="synthetic", width=96, height=64, pace="fast")) as camera:
         frame = next(iter(camera.frames(threading.Event())))
-    assert frame.truth is not None
+    assert frame.ground_truth is not None
     box = Box(10, 30, 50, 60)
-    finder = ObjectFinder(Interior(), lambda frame: [box], FindSettings())
-    (seen,) = finder([DepthMap(frame.truth, "metric", frame, "truth")])
+    finder = ObjectFinder(Interior(), lambda frame: [box], ObjectFinderSettings())
+    (seen,) = finder([DepthMap(frame.ground_truth, "metric", frame, "truth")])
     (found,) = seen.objects
-    inside = frame.truth[30:60, 10:50]
+    inside = frame.ground_truth[30:60, 10:50]
     assert found.median == pytest.approx(np.median(inside[np.isfinite(inside)]))
     assert found.centre_m is not None
     assert found.centre_m[2] == found.median

@@ -13,7 +13,7 @@ import pytest
 from stream.core.clock import Stamp
 from stream.errors import SourceError
 from stream.frames import Batch, DepthMap, Dropped, Frame, Size, View
-from stream.inference.estimator import Estimator
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.settings import ModelSettings, RenderSettings
 from stream.stages.capture import capture, limited
 from stream.stages.infer import infer
@@ -48,7 +48,7 @@ class ThreeFrames:
 
 
 class Notes:
-    """A sink that remembers what was written."""
+    """A sink that keeps what was written."""
 
     def __init__(self) -> None:
         self.items: list[object] = []
@@ -89,7 +89,7 @@ def test_frames_become_depth_of_their_own_size(
 ) -> None:
     """Preprocess and infer, one after the other; each depth map knows its frame."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
-    estimator = Estimator(ModelSettings())
+    estimator = CpuEstimator(ModelSettings())
     frames = [make_frame(seq, height=48, width=64, level=40 * seq) for seq in range(3)]
     batches = list(preprocess(estimator)(frames))
     assert all(isinstance(batch, Batch) and batch.pixels.shape == (1, 3, 192, 256) for batch in batches)
@@ -102,13 +102,13 @@ def test_frames_become_depth_of_their_own_size(
 def test_several_images_at_a_time_come_out_in_order(
     make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Three lanes give what one gives: the same depth for the same frame, in the same order."""
+    """Three lanes give the same depth for the same frame, in the same order, as one lane."""
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
     rng = np.random.default_rng(0)
     frames = [replace(make_frame(seq), image=rng.integers(0, 255, (48, 64, 3), np.uint8)) for seq in range(12)]
     results = []
     for settings in (ModelSettings(), ModelSettings(layout="throughput", threads=3)):
-        with Estimator(settings) as estimator:
+        with CpuEstimator(settings) as estimator:
             results.append(list(infer(estimator)(preprocess(estimator)(frames))))
     assert [m.frame.seq for m in results[1]] == list(range(12))
     for alone, beside in zip(*results, strict=True):
@@ -116,11 +116,11 @@ def test_several_images_at_a_time_come_out_in_order(
 
 
 def test_a_batch_holds_images_of_one_network_size(make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits is sorted by the size the network sees; nothing is lost or reordered within a size."""
+    """Waiting frames are grouped by network size; none is lost or reordered within a size."""
     shapes = [(48, 64), (64, 48), (480, 640), (64, 48), (96, 128)]
     frames = [make_frame(seq, height=h, width=w) for seq, (h, w) in enumerate(shapes)]
-    monkeypatch.setattr("stream.stages.preprocess.greedy", lambda inbox, most, grace_s: [list(inbox)])
-    batches = list(preprocess(Estimator(ModelSettings(max_batch=8)))(frames))
+    monkeypatch.setattr("stream.stages.preprocess.greedy_batches", lambda inbox, most, grace_s: [list(inbox)])
+    batches = list(preprocess(CpuEstimator(ModelSettings(max_batch=8)))(frames))
     assert [[frame.seq for frame in batch.frames] for batch in batches] == [[0, 2, 4], [1, 3]]
     assert [batch.pixels.shape for batch in batches] == [(3, 3, 192, 256), (2, 3, 256, 192)]
 
@@ -132,7 +132,7 @@ def test_batches_give_what_single_images_give(
     monkeypatch.setenv("DEPTHSTREAM_CACHE", str(tmp_path_factory.getbasetemp() / "stages-cache"))
     rng = np.random.default_rng(1)
     frames = [replace(make_frame(seq), image=rng.integers(0, 255, (48, 64, 3), np.uint8)) for seq in range(3)]
-    with Estimator(ModelSettings(max_batch=3)) as estimator:
+    with CpuEstimator(ModelSettings(max_batch=3)) as estimator:
         together = estimator.estimate(estimator.prepare(frames))
         single = [estimator.estimate(estimator.prepare([frame]))[0] for frame in frames]
     for one, other in zip(together, single, strict=True):
@@ -143,7 +143,7 @@ def test_batches_give_what_single_images_give(
 def test_a_failure_in_one_lane_is_raised(make_frame: FrameMaker) -> None:
     """Nothing hangs, and no thread stays."""
 
-    class Failing(Estimator):
+    class Failing(CpuEstimator):
         def load(self, expect: Sequence[Size] = ()) -> Self:
             return self
 
@@ -187,7 +187,7 @@ def test_random_weights_are_burnt_into_the_image(make_frame: FrameMaker) -> None
 
 
 def test_publish_writes_to_every_sink_before_it_passes_on() -> None:
-    """What counts as published has been written; sinks are closed at the end."""
+    """An item counts as published only once it is written; sinks are closed at the end."""
     first, second = Notes(), Notes()
     body = publish(first, second)(iter(["a", "b"]))
     assert next(body) == "a"
@@ -205,7 +205,7 @@ def stamped(make_frame: FrameMaker, at_s: Sequence[float]) -> list[Frame]:
     ("fps", "most", "passed"), [(30, 10, 10), (30, 30, 30), (25, 10, 10), (10, 25, 10), (30, 12, 12)]
 )
 def test_a_rate_is_kept_on_average(fps: int, most: float, passed: int, make_frame: FrameMaker) -> None:
-    """Of four jittery seconds, evenly spread; what is left out says why; without a limit nothing is."""
+    """Four seconds with jitter: kept frames are evenly spaced, the others are Dropped as "rate"; no limit keeps all."""
     jitter = np.random.default_rng(0).uniform(-0.1, 0.1, 4 * fps) / fps
     frames = stamped(make_frame, 100 + np.arange(4 * fps) / fps + jitter)
     items = list(limited(iter(frames), most))

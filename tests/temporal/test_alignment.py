@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.temporal.alignment import NONE, Alignment, align
-from stream.temporal.sample import SAMPLE_PX, Sample, grid_of
+from stream.temporal.alignment import IDENTITY, Alignment, align
+from stream.temporal.sample import SAMPLE_PX, Sample, sample_grid
 
 RNG = np.random.default_rng(5)
 SCENE = RNG.gamma(2.0, 1.0, 4000).astype(np.float32)
@@ -19,7 +19,7 @@ def seen(depth: np.ndarray, gray: np.ndarray = GRAY) -> Sample:
 
 @pytest.mark.parametrize(("scale", "shift"), [(2.0, -3.0), (0.1, 50.0), (1.0, 0.0)])
 def test_scale_and_shift_are_taken_back(scale: float, shift: float) -> None:
-    """The same scene, told in another scale, becomes what it was."""
+    """The same scene in another scale is aligned to the first one."""
     found = align(seen((SCENE - shift) / scale), seen(SCENE), SCENE)
     assert found is not None
     np.testing.assert_allclose(found((SCENE - shift) / np.float32(scale)), SCENE, atol=1e-3)
@@ -67,21 +67,21 @@ def test_unknown_depth_is_left_out() -> None:
     ids=["nothing known", "flat", "inside out", "another scene"],
 )
 def test_maps_with_little_in_common_are_not_aligned(now: np.ndarray) -> None:
-    """Nothing is carried over to what is something else."""
+    """Unrelated maps are not aligned."""
     assert align(seen(now), seen(SCENE), SCENE) is None
 
 
 def test_relaxing_goes_towards_no_change() -> None:
-    """Half of the way, and all of it."""
+    """Half of the way to the identity, and all of the way."""
     found = Alignment(3.0, 2.0)
     assert found.relaxed(0.5) == Alignment(2.0, 1.0)
-    assert found.relaxed(1.0) == NONE
+    assert found.relaxed(1.0) == IDENTITY
 
 
 def test_a_sample_is_small_whatever_the_image() -> None:
-    """And its depth and brightness are of the same pixels."""
+    """Depth and brightness are sampled at the same pixels."""
     depth = np.arange(1080 * 1920, dtype=np.float32).reshape(1080, 1920)
     image = np.repeat((depth % 251).astype(np.uint8)[..., None], 3, axis=2)
-    sample = grid_of(depth, image)
+    sample = sample_grid(depth, image)
     assert len(sample.depth) <= SAMPLE_PX
     np.testing.assert_array_equal(sample.depth % 251, sample.gray)

@@ -1,4 +1,4 @@
-"""The flicker index: what moves though nothing did, in 255ths of the depth's range."""
+"""The flicker index: change of depth where the image does not change, in 255ths of the depth range."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream.temporal.sample import Sample
 DEPTH = np.linspace(0, 1, 1001, dtype=np.float32)
 GRAY = np.full(1001, 50.0, np.float32)
 RANGE = 0.96
-"""From the 2nd to the 98th percentile."""
+"""The range is from the 2nd to the 98th percentile."""
 
 
 def sample(depth: np.ndarray = DEPTH, gray: np.ndarray = GRAY) -> Sample:
@@ -29,7 +29,7 @@ def test_a_shift_of_one_level_counts_one() -> None:
 
 
 def test_moving_pixels_do_not_count() -> None:
-    """Where the image changed, depth may."""
+    """Depth may change where the image changed."""
     gray, depth = GRAY.copy(), DEPTH.copy()
     gray[:500] += 40
     depth[:500] += 5
@@ -39,7 +39,7 @@ def test_moving_pixels_do_not_count() -> None:
 
 
 def test_the_index_is_a_running_mean() -> None:
-    """One restless frame among still ones is told, and forgotten."""
+    """One flickering frame among still ones raises the index, which falls again."""
     index = FlickerIndex()
     index.add(sample(), sample(), DEPTH, DEPTH)
     index.add(sample(), sample(), DEPTH, DEPTH + np.float32(RANGE * 20 / 255))
@@ -51,7 +51,7 @@ def test_the_index_is_a_running_mean() -> None:
 
 @pytest.mark.parametrize("depth", [np.full(1001, np.nan), np.zeros(1001)], ids=["unknown", "flat"])
 def test_nothing_to_go_by_changes_nothing(depth: np.ndarray) -> None:
-    """Before anything was seen the index is not a number."""
+    """The index is NaN before the first frame."""
     index = FlickerIndex()
     index.add(sample(depth), sample(depth), depth, depth)
     assert math.isnan(index.level)

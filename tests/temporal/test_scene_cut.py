@@ -1,4 +1,4 @@
-"""What is told to be a cut, and what is not."""
+"""Image changes that count as a cut, and others that do not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ramp(size: Size, level: float = 0.0) -> Image:
 
 
 def test_another_size_is_a_cut_even_with_the_same_content() -> None:
-    """For every pair of sizes that cameras have: what was learnt belongs to the places of the old one."""
+    """This holds for every pair of common sizes: learnt state belongs to pixels of the old size."""
     for before, after in permutations(CAMERA_SIZES, 2):
         cuts = CutDetector()
         cuts.is_cut(ramp(before))

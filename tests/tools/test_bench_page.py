@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmark.suite import Answer
+from pipelines.benchmark.suite import Measurement
 from tools.bench.lib.markdown_page import BEGIN, END, replace_measured
 from tools.bench.pipeline import rows
 
@@ -17,9 +17,9 @@ def test_only_the_measured_part_changes(tmp_path: Path) -> None:
     """Twice in a row gives the same page."""
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n{BEGIN}\nmeasured last year\n{END}\nnotes\n")
-    answer = Answer("pipeline / engine", "0.95", 0.95, ">= 0.90", True, {})
+    measurement = Measurement("pipeline / engine", "0.95", 0.95, ">= 0.90", True, {})
     for _ in range(2):
-        replace_measured(page, "this machine", rows([answer]))
+        replace_measured(page, "this machine", rows([measurement]))
     text = page.read_text()
     assert text.startswith("# Title\n")
     assert text.endswith("\nnotes\n")
@@ -37,7 +37,7 @@ def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
     assert page.read_text() == "something else"
 
 
-@pytest.mark.parametrize("page", ["docs/benchmarks.md", "docs/reliability.md"])
+@pytest.mark.parametrize("page", ["docs/reference/benchmarks/pipeline.md", "docs/reference/benchmarks/cameras.md"])
 def test_the_repositorys_pages_have_the_markers(page: str) -> None:
     """So that the tools can write them."""
     text = (ROOT / page).read_text()

@@ -22,24 +22,23 @@ from stream.models.networks import build
 from stream.models.tiny import TINY
 from stream.models.weights import load_into, load_state, random_state
 from stream.preprocess.cpu import to_network
-from tools.train.augment import _cut_size, batch_of, normalised
-from tools.train.checkpoint import CHECKPOINT, WEIGHTS, atomically
+from tools.train.augment import _crop_size, batch_of, normalised, shrunk
+from tools.train.checkpoint import CHECKPOINT, WEIGHTS, write_atomically
 from tools.train.curves import Curves
 from tools.train.losses import depth_loss, standardised
 from tools.train.pool import Pool, Window
-from tools.train.resize import shrunk
 from tools.train.schedule import LARGE, RATE, SMALL, Budget, image_size, learning_rate
 from tools.train.train_tiny import Stop
 from tools.train.trainer import LOG_EVERY, Trainer
 from tools.train.validate import HeldOut, held_out, validate
-from tools.train.views import Recipe, draw_chunk, drawn
+from tools.train.views import Recipe, render_chunk, render_chunks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(3, (Size(48, 64),), views_in_chunk=4, textures=8)
 LATER = Recipe(3, (Size(64, 96),), views_in_chunk=4, textures=8)
-WINDOW = Window(views_in_chunk=4, reuse=1.5, first=2, most=3)
+WINDOW = Window(views_in_chunk=4, reuse=1.5, first=2, capacity=3)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +114,8 @@ def test_images_are_shrunk_and_normalised_as_the_product_does_it(size: Size) -> 
 
 def test_a_chunk_is_a_function_of_its_number() -> None:
     """Drawn here or in another process; other numbers give other views."""
-    first, other = draw_chunk(RECIPE, 0), draw_chunk(RECIPE, 1)
-    (elsewhere,) = drawn([RECIPE], workers=1)
+    first, other = render_chunk(RECIPE, 0), render_chunk(RECIPE, 1)
+    (elsewhere,) = render_chunks([RECIPE], workers=1)
     np.testing.assert_array_equal(first.rgb, elsewhere.rgb)
     np.testing.assert_array_equal(first.inverse, elsewhere.inverse)
     assert first.rgb.shape == (4, 3, 48, 64)
@@ -136,7 +135,7 @@ def test_batches_are_what_the_network_takes() -> None:
 
 
 def test_the_pool_slides_with_use() -> None:
-    """As many chunks as are due, and never more than the most."""
+    """It renders as many chunks as are due, and never holds more than its capacity."""
     with Pool(RECIPE, WINDOW) as pool:
         assert pool.rendered == 2 * 4
         images, inverse = pool.pick(np.random.default_rng(0), 12, Size(32, 32))
@@ -145,8 +144,8 @@ def test_the_pool_slides_with_use() -> None:
         assert pool.rendered == 4 * 4
 
 
-def test_views_become_larger_when_asked() -> None:
-    """From the first chunk that was not asked for yet; a pool opened later knows from where on."""
+def test_views_become_larger_on_request() -> None:
+    """Views grow from the first chunk that is not requested yet; a pool opened later switches at the same chunk."""
     with Pool(RECIPE, WINDOW, later=LATER) as pool:
         assert pool.grow() == 2
         images, _ = pool.pick(np.random.default_rng(0), 12, Size(64, 96))
@@ -167,9 +166,9 @@ def test_small_images_come_first_or_not_at_all() -> None:
 def test_cuts_are_enlarged_by_little_only() -> None:
     """The smallest cut of an image that is hardly larger than wanted, of a large one, and of a smaller one."""
     want = Size(96, 128)
-    assert _cut_size(Size(112, 150), want, 0) == Size(87, 116)
-    assert _cut_size(Size(384, 512), want, 0) == Size(230, 307)
-    assert _cut_size(Size(48, 64), want, 0) == _cut_size(Size(48, 64), want, 1) == Size(48, 64)
+    assert _crop_size(Size(112, 150), want, 0) == Size(87, 116)
+    assert _crop_size(Size(384, 512), want, 0) == Size(230, 307)
+    assert _crop_size(Size(48, 64), want, 0) == _crop_size(Size(48, 64), want, 1) == Size(48, 64)
 
 
 def test_the_rate_warms_up_and_cools_down() -> None:
@@ -202,9 +201,9 @@ def test_a_resumed_training_is_the_same_bit_for_bit(first: int, tmp_path: Path) 
     part.save(tmp_path)
     rest = trained(4 - first, tmp_path, budget=4)
     assert rest.progress == whole.progress
-    for of in ("network", "average"):
-        ours, theirs = getattr(whole, of).state_dict(), getattr(rest, of).state_dict()
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours), of
+    for name in ("network", "average"):
+        at_once, resumed = getattr(whole, name).state_dict(), getattr(rest, name).state_dict()
+        assert all(torch.equal(at_once[key], resumed[key]) for key in at_once), name
 
 
 def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Path) -> None:
@@ -223,16 +222,16 @@ def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Pat
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """And nothing beside it."""
+    """No temporary file stays behind."""
     path = tmp_path / "file"
-    atomically(path, lambda new: new.write_text("old") and None)
+    write_atomically(path, lambda new: new.write_text("old") and None)
 
     def fail(new: Path) -> None:
         new.write_text("half")
         raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="full"):
-        atomically(path, fail)
+        write_atomically(path, fail)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -246,8 +245,8 @@ def test_a_checkpoint_that_cannot_be_read_is_named(content: bytes | None, tmp_pa
         Trainer(0, Budget(1.0), TINY.spec).resume(tmp_path)
 
 
-def test_validation_tells_trained_weights_from_random_ones(views: HeldOut) -> None:
-    """By every figure, on a few views."""
+def test_validation_separates_trained_weights_from_random_ones(views: HeldOut) -> None:
+    """Every metric separates them on a few views."""
     network = build("tiny")
     load_into(network, random_state(TINY))
     random = validate(network, views, TINY.spec)
@@ -273,12 +272,12 @@ def test_the_program_refuses_what_it_cannot_do(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_remembered_once() -> None:
-    """The step in progress ends well; whoever asks twice means it."""
+    """The first one lets the step in progress finish; a second one interrupts at once."""
     before = signal.getsignal(signal.SIGINT)
     try:
         stop = Stop()
         signal.raise_signal(signal.SIGINT)
-        assert stop.asked
+        assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     finally:

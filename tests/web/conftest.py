@@ -19,7 +19,7 @@ from stream.settings import WebSettings
 from stream.web.app import build_app
 from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
-from stream.web.services import Parts
+from stream.web.services import Services
 
 ANY_PORT = "127.0.0.1:0"
 NO_STATS = PipelineStats("test", 1.0, (), ())
@@ -78,7 +78,7 @@ def serve() -> Iterator[Callable[..., Served]]:
         ) -> Served:
             settings = WebSettings(**{"address": ANY_PORT} | web)
             sink, controls = WebSink(cameras), ViewControls()
-            app = build_app(Parts(sink, controls, stats, (), None, settings))
+            app = build_app(Services(sink, controls, stats, (), None, settings))
             return Served(servers.enter_context(WebServer(app, settings)), sink, controls)
 
         yield start

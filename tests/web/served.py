@@ -1,4 +1,4 @@
-"""A pipeline of real stages with two cameras whose fate a test decides, and a real web server in front of it."""
+"""A pipeline of real stages with two cameras that a test controls, and a real web server in front of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.settings import RenderSettings, WebSettings
 from stream.sources.health import Health
 from stream.stages.publish import publish
 from stream.stages.render import render
-from stream.web.app import Parts, build_app
+from stream.web.app import Services, build_app
 from stream.web.depth_api.routes import ImageService
 from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
@@ -45,9 +45,9 @@ class Answer(NamedTuple):
 
 
 class Served:
-    """Camera "front" is live, loses every fifth frame and can be cut; "clip" is a file; both and the network obey.
+    """Camera "front" is live, loses every fifth frame and can be cut; "clip" is a file. Events control them.
 
-    ``cut``: the live camera is lost; ``over``: the file has ended; ``hold``: the network keeps its next item.
+    ``cut``: the live camera is lost; ``over``: the file has ended; ``hold``: the network blocks on its next item.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Served:
     def serving(self, **settings: Any) -> Iterator[Served]:
         """Pipeline and server run inside; the first images of both cameras are there."""
         web = WebSettings(address="127.0.0.1:0", **settings)
-        app = build_app(Parts(self.sink, self.controls, self.pipe.stats, self._required, self.images, web))
+        app = build_app(Services(self.sink, self.controls, self.pipe.stats, self._required, self.images, web))
         with WebServer(app, web) as server, self.pipe:
             self._url = server.url
             wait_until(lambda: all(self.sink.newest(camera) for camera in ("front", "clip")))
@@ -91,7 +91,7 @@ class Served:
         return pipe
 
     def _live(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
-        self.health.about(f"{URL}: 8x6")
+        self.health.set_about(f"{URL}: 8x6")
         self.health.connecting()
         self.health.live()
         for seq in range(10**9):
@@ -100,7 +100,7 @@ class Served:
                 stopping.wait()
             if stopping.wait(PAUSE_S):
                 return
-            self.health.image("clean")
+            self.health.count_image("clean")
             frame = frame_of("front", seq)
             yield Dropped((frame,), "black") if seq % 5 == 4 else frame
 
@@ -124,7 +124,7 @@ def frame_of(camera: str, seq: int) -> Frame:
 
 
 def wait_until(true: Any, timeout_s: float = 10.0) -> None:
-    """Look again and again; an AssertionError after ``timeout_s``."""
+    """Poll until true. Raises AssertionError after ``timeout_s``."""
     end = monotonic() + timeout_s
     while not true():
         assert monotonic() < end, "it did not come true in time"

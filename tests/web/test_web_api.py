@@ -1,4 +1,4 @@
-"""What a program learns over HTTP: cameras, figures and health of a pipeline that runs, and no password of it."""
+"""The JSON API: cameras, statistics and health of a running pipeline, without its passwords."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from stream.core.clock import NS_PER_S
 from stream.errors import StageError
+from stream.runtime.meters import DurationSummary
 from stream.runtime.pipeline import Pipeline
-from stream.runtime.stats import Spread
-from stream.web.api import Verdict
+from stream.web.api import ThrottledCheck
 from stream.web.live.hub import WebSink
 from stream.web.readiness import Readiness
 from tests.web.served import PASSWORD, TOKEN, Served, wait_until
@@ -22,7 +22,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Clock:
-    """Stands still until it is told."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -41,7 +41,7 @@ def served() -> Iterator[Served]:
 
 
 def until_stopped(stopping: threading.Event) -> Iterator[Any]:
-    """A source of nothing."""
+    """A source that yields nothing."""
     stopping.wait()
     yield from ()
 
@@ -51,7 +51,7 @@ def by_name(served: Served) -> dict[str, Any]:
 
 
 def test_a_live_camera_says_how_it_is_and_what_its_depth_means(served: Served) -> None:
-    """State, grade, rate, size, age, integrity; metres by a guess are said to be one."""
+    """State, grade, rate, size, age and integrity; guessed metres are marked as such."""
     wait_until(lambda: by_name(served)["front"]["fps"] > 0)
     front = by_name(served)["front"]
     assert (front["state"], front["grade"], front["trouble"], front["reconnects"]) == ("live", "unknown", "", 0)
@@ -66,14 +66,14 @@ def test_a_live_camera_says_how_it_is_and_what_its_depth_means(served: Served) -
 
 
 def test_a_file_has_no_health_and_says_so_with_null(served: Served) -> None:
-    """Not zero reconnects: nothing is known of them."""
+    """Null rather than 0 reconnects, because a file cannot reconnect."""
     clip = by_name(served)["clip"]
     assert (clip["state"], clip["reconnects"], clip["integrity"]) == ("live", None, None)
     assert clip["depth"]["model"] == "ramp"
 
 
-def test_a_cut_camera_tells_why_and_keeps_its_last_depth(served: Served) -> None:
-    """State and trouble change; what it showed last, and when, stays."""
+def test_a_cut_camera_reports_why_and_keeps_its_last_depth(served: Served) -> None:
+    """State and trouble change; the last depth and its time stay."""
     served.cut.set()
     wait_until(lambda: by_name(served)["front"]["state"] == "waiting")
     front = by_name(served)["front"]
@@ -86,15 +86,15 @@ def test_a_cut_camera_tells_why_and_keeps_its_last_depth(served: Served) -> None
     assert whole["offline_s"] > whole["since_s"]
 
 
-def test_a_camera_without_a_image_is_listed() -> None:
+def test_a_camera_without_an_image_is_listed() -> None:
     """Its depth, size and age are null."""
     with Served(cameras=("front", "clip", "attic")).serving() as served:
         attic = by_name(served)["attic"]
     assert (attic["depth"], attic["width"], attic["age_s"]) == (None, None, None)
 
 
-def test_all_figures_are_there_and_add_up(served: Served) -> None:
-    """The same numbers as in the table at a run's end; what is not a number is null."""
+def test_all_statistics_are_present_and_add_up(served: Served) -> None:
+    """The same numbers as in the table at a run's end; NaN becomes null."""
     answer = served.get("/api/stats")
     stats = answer.data
     assert answer.headers["Content-Type"] == "application/json"
@@ -109,7 +109,7 @@ def test_all_figures_are_there_and_add_up(served: Served) -> None:
 
 
 def test_no_answer_holds_a_password(served: Served) -> None:
-    """Of a camera whose address, and whose trouble, carry one."""
+    """Although the camera's address, and the text of its trouble, contain one."""
     served.cut.set()
     wait_until(lambda: served.health.snapshot().state == "waiting")
     for path in ("/api/cameras", "/api/stats", "/healthz", "/metrics"):
@@ -124,8 +124,8 @@ def test_health_is_one_word_while_all_is_well(served: Served) -> None:
     assert served.get("/healthz", "HEAD").status == 200
 
 
-def test_health_tells_why_not_to_who_has_the_token_only() -> None:
-    """Others see that it is not ready, and nothing of the machine."""
+def test_health_gives_reasons_only_with_the_token() -> None:
+    """Other clients see that it is not ready, and nothing about the machine."""
     with Served(required=("depth", "roof")).serving(token=TOKEN) as served:
         known, stranger = served.get("/healthz", **BEARER), served.get("/healthz")
         assert served.get("/api/cameras").status == served.get("/metrics").status == 401
@@ -135,27 +135,27 @@ def test_health_tells_why_not_to_who_has_the_token_only() -> None:
 
 
 def test_a_flood_of_health_checks_takes_two_snapshots_a_second() -> None:
-    """Anybody may ask, without a token; between two snapshots the answer is the same."""
-    clock, judged = Clock(), []
+    """/healthz needs no token, so its result is reused between two snapshots."""
+    clock, checks = Clock(), []
 
-    def judge() -> list[str]:
-        judged.append(clock.now_ns)
-        return [f"judged {len(judged)} times"]
+    def find_problems() -> list[str]:
+        checks.append(clock.now_ns)
+        return [f"checked {len(checks)} times"]
 
-    verdict = Verdict(judge, clock)
+    check = ThrottledCheck(find_problems, clock)
     for _ in range(1000):
-        answers = verdict()
+        problems = check()
         clock.pass_s(0.001)
-    assert (judged, answers) == ([0, NS_PER_S // 2], ["judged 2 times"])
+    assert (checks, problems) == ([0, NS_PER_S // 2], ["checked 2 times"])
 
 
-def test_nothing_here_takes_anything_but_questions(served: Served) -> None:
+def test_the_api_is_read_only(served: Served) -> None:
     """POST is not allowed."""
     assert {served.get(path, "POST").status for path in ("/api/cameras", "/api/stats", "/healthz", "/metrics")} == {405}
 
 
 def test_a_pipeline_is_not_ready_before_it_starts_nor_after_its_end() -> None:
-    """It says which stages are missing."""
+    """The problems name the stages that do not run."""
     served = Served()
     readiness = Readiness(("depth", "show"), served.sink)
     assert readiness.problems(served.pipe.stats()) == ["stage depth: not started", "stage show: not started"]
@@ -183,7 +183,7 @@ def test_a_pipeline_is_not_ready_while_a_stage_opens() -> None:
 
 
 def test_a_stage_that_failed_is_named_without_passwords() -> None:
-    """The failure's own words follow."""
+    """The message of the exception follows."""
 
     def fail(items: Iterable[Any]) -> Iterator[Any]:
         yield from ()
@@ -198,7 +198,7 @@ def test_a_stage_that_failed_is_named_without_passwords() -> None:
 
 
 def test_a_stage_that_hangs_is_noticed_after_a_minute(served: Served) -> None:
-    """One item, and no end of it; as soon as the stage goes on, all is well again."""
+    """It is busy with a single item; as soon as it goes on, the pipeline is ready again."""
     clock = Clock()
     readiness = Readiness(("depth",), served.sink, clock)
     served.hold.set()
@@ -217,7 +217,9 @@ def test_a_stage_that_is_slow_by_nature_does_not_hang(served: Served) -> None:
     clock = Clock()
     readiness = Readiness(("depth",), served.sink, clock)
     stats = served.pipe.stats()
-    slow = replace(stats.stages[2], state="busy in depth", steps={"depth": Spread(4, 160.0, 40.0, 40.0, 40.0, 40.0)})
+    slow = replace(
+        stats.stages[2], state="busy in depth", steps={"depth": DurationSummary(4, 160.0, 40.0, 40.0, 40.0, 40.0)}
+    )
     stats = replace(stats, stages=(*stats.stages[:2], slow, stats.stages[3]))
     assert readiness.problems(stats) == []
     clock.pass_s(119)
@@ -227,7 +229,7 @@ def test_a_stage_that_is_slow_by_nature_does_not_hang(served: Served) -> None:
 
 
 def test_a_camera_that_must_run_may_be_dark_for_a_minute(served: Served) -> None:
-    """Then it counts, with its state and its trouble; the other camera has shown something meanwhile."""
+    """After that it is a problem, with its state and its trouble; the other camera has shown depth meanwhile."""
     served.cut.set()
     wait_until(lambda: served.health.snapshot().state == "waiting")
     newest = served.sink.newest("front")

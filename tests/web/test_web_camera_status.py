@@ -1,4 +1,4 @@
-"""The figures under each camera: from the pipeline's account, its health, and what viewers see."""
+"""Statistics below each camera: from the pipeline's account, the camera's health, and the viewers' rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOST = CameraHealth(
 
 
 def test_a_camera_without_health_is_live() -> None:
-    """A file or a scene: since the start, with its account; no images yet means no age."""
+    """A file or scene counts as live since the start; it has no age before its first image."""
     (line,) = camera_lines(STATS, WebSink(["front"]))
     assert line == {
         "name": "front",
@@ -42,7 +42,7 @@ def test_a_camera_without_health_is_live() -> None:
 
 
 def test_a_camera_that_is_out_says_why_without_its_password() -> None:
-    """State, since when, and the reason; the password is in no text."""
+    """State, duration and reason; every text is redacted."""
     secret = replace(FRONT, dropped={"failed (rtsp://admin:s3cr3t@10.0.0.7/main)": 5})
     (line,) = camera_lines(replace(STATS, cameras=(LOST,), accounts=(secret,)), WebSink(["front"]))
     assert (line["state"], line["since_s"], line["offline_s"], line["grade"]) == ("waiting", 3.5, 303.5, "fair")
@@ -51,8 +51,8 @@ def test_a_camera_that_is_out_says_why_without_its_password() -> None:
     assert "s3cr3t" not in json.dumps(line)
 
 
-def test_the_account_is_that_of_the_stage_that_shows(web_view) -> None:
-    """Of several ends of a pipeline the one whose thread writes; before it has written, the first."""
+def test_the_account_is_that_of_the_stage_that_feeds_the_sink(web_view) -> None:
+    """Of several terminal stages, the one whose thread writes; before it has written, the first."""
     publish = replace(FRONT, terminal="publish", published=20)
     stats, sink = replace(STATS, accounts=(publish, FRONT)), WebSink(["front"])
     assert camera_lines(stats, sink)[0]["published"] == 20
@@ -63,24 +63,24 @@ def test_the_account_is_that_of_the_stage_that_shows(web_view) -> None:
 
 
 def test_every_camera_has_a_line(web_view) -> None:
-    """Announced, delivering unannounced, known to the pipeline alone: in this order, each once."""
+    """In this order, each once: announced cameras, unannounced ones, those that only the pipeline knows."""
     sink = WebSink(["front", "rear"])
     sink.write(web_view(0, "side"))
     stats = replace(STATS, cameras=(replace(LOST, name="rear"), replace(LOST, name="roof")))
     assert [line["name"] for line in camera_lines(stats, sink)] == ["front", "rear", "side", "roof"]
 
 
-def test_viewers_are_told_the_pipelines_figures(serve) -> None:
-    """Of the moment, again and again; one look at the pipeline serves all viewers."""
-    looks: list[str] = []
+def test_viewers_receive_the_pipelines_statistics(serve) -> None:
+    """They are updated again and again; one snapshot of the pipeline serves all viewers."""
+    callers: list[str] = []
 
     def stats() -> PipelineStats:
-        looks.append(threading.current_thread().name)
-        return replace(STATS, cameras=(LOST,), accounts=(replace(FRONT, captured=len(looks)),))
+        callers.append(threading.current_thread().name)
+        return replace(STATS, cameras=(LOST,), accounts=(replace(FRONT, captured=len(callers)),))
 
     served = serve(("front",), stats)
     with WebClient(served.ws) as one, WebClient(served.ws) as other:
-        told = [[viewer.hear("stats")["cameras"][0]["captured"] for _ in range(4)] for viewer in (one, other)]
-    assert all(numbers == sorted(set(numbers)) for numbers in told)
-    assert set(told[0]) & set(told[1])
-    assert set(looks) == {"web"}
+        received = [[viewer.hear("stats")["cameras"][0]["captured"] for _ in range(4)] for viewer in (one, other)]
+    assert all(numbers == sorted(set(numbers)) for numbers in received)
+    assert set(received[0]) & set(received[1])
+    assert set(callers) == {"web"}

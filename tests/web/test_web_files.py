@@ -1,4 +1,4 @@
-"""The page's files over a real server: exactly these, as they are, and nothing that comes from elsewhere."""
+"""The page's files over a real server: exactly these, unchanged, and nothing loaded from other hosts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[HTTP
 
 @pytest.mark.parametrize(("address", "name"), PAGE_FILES.items())
 def test_a_file_comes_as_it_is_in_the_package(port: int, address: str, name: str) -> None:
-    """With the type that a browser insists on when it is told not to guess."""
+    """With the media type that a browser requires when nosniff is set."""
     response, body = ask(port, address)
     types = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     assert response.status == 200
@@ -57,7 +57,7 @@ def test_a_file_comes_as_it_is_in_the_package(port: int, address: str, name: str
 
 
 def test_every_file_of_the_page_is_served() -> None:
-    """What lies in the folder and what has an address are the same."""
+    """The folder and ``PAGE_FILES`` list the same files."""
     assert sorted(entry.name for entry in FOLDER.iterdir()) == sorted(PAGE_FILES.values())
 
 
@@ -82,7 +82,7 @@ def test_anything_else_is_not_there(port: int, path: str) -> None:
 
 
 def test_a_browser_that_has_the_file_is_not_sent_it_again(port: int) -> None:
-    """It asks each time, so that it never mixes the files of two versions."""
+    """It revalidates each time, so it never mixes the files of two versions."""
     first, _ = ask(port, "/page.js")
     again, body = ask(port, "/page.js", If_None_Match=first.headers["ETag"])
     assert (again.status, body) == (304, b"")

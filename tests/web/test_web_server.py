@@ -1,4 +1,4 @@
-"""The server's beginning and end: addresses that cannot be had, viewers that stay, and no thread left."""
+"""Start and end of the server: unusable addresses, viewers that stay connected, and no thread left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stream.web.address import Address
 from stream.web.app import build_app
 from stream.web.live.hub import WebSink
 from stream.web.server import WebServer
-from stream.web.services import Parts
+from stream.web.services import Services
 from tests.web.conftest import NO_STATS
 from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
 
@@ -40,7 +40,7 @@ def has_ipv6() -> bool:
 
 
 def has_ended(client: socket.socket) -> bool:
-    """Whether the other side closes it before anything else comes."""
+    """True if the server closes the connection before it sends anything."""
     with client:
         try:
             return client.recv(1) == b""
@@ -53,7 +53,7 @@ def web_threads() -> list[str]:
 
 
 def test_the_address_is_known_and_answers_inside_with(serve) -> None:
-    """Port 0 becomes the one that was got; the loop has a thread named "web"."""
+    """Port 0 becomes the port that was assigned; the loop runs in a thread named "web"."""
     served = serve()
     assert served.port > 0
     assert served.server.url == f"http://127.0.0.1:{served.port}/"
@@ -65,10 +65,10 @@ def test_the_address_is_known_and_answers_inside_with(serve) -> None:
 
 @pytest.mark.parametrize("writes_meanwhile", [False, True])
 def test_viewers_of_every_kind_do_not_hold_up_the_end(web_view, writes_meanwhile: bool) -> None:
-    """Pages, a reader of Motion JPEG, one that never reads, a connection without a word: all end, no thread stays."""
+    """Pages, a Motion JPEG client, one that never reads, and a silent connection all end, and no thread stays."""
     settings = WebSettings(address="127.0.0.1:0")
     sink = WebSink(["front"])
-    app = build_app(Parts(sink, ViewControls(), lambda: NO_STATS, (), None, settings))
+    app = build_app(Services(sink, ViewControls(), lambda: NO_STATS, (), None, settings))
     over, view = threading.Event(), web_view(0, size=(240, 320), noise=True)
     writer = threading.Thread(target=lambda: [sink.write(view) for _ in iter(over.is_set, True)], name="writer")
     with ExitStack() as clients:
@@ -98,11 +98,11 @@ def test_viewers_of_every_kind_do_not_hold_up_the_end(web_view, writes_meanwhile
     sink.write(view)  # the pipeline goes on without it
 
 
-def test_the_end_is_said(web_view) -> None:
-    """To whoever listens: a page is told that the server goes (1001), a stream ends as streams end."""
+def test_viewers_are_notified_of_the_end(web_view) -> None:
+    """A page gets the close code 1001, and a Motion JPEG stream ends regularly."""
     settings = WebSettings(address="127.0.0.1:0")
     sink = WebSink(["front"])
-    app = build_app(Parts(sink, ViewControls(), lambda: NO_STATS, (), None, settings))
+    app = build_app(Services(sink, ViewControls(), lambda: NO_STATS, (), None, settings))
     with ExitStack() as clients:
         with WebServer(app, settings) as server:
             page = clients.enter_context(WebClient(f"{server.url.replace('http', 'ws')}ws"))
@@ -118,7 +118,7 @@ def test_the_end_is_said(web_view) -> None:
 
 
 def test_a_request_without_an_end_is_cut_off(caplog) -> None:
-    """Work that does not stop is cancelled; the other side sees the connection end."""
+    """A handler that does not return is cancelled, and its client sees the connection end."""
     begun, cancelled = threading.Event(), threading.Event()
 
     async def never(request: Request) -> PlainTextResponse:
@@ -140,8 +140,8 @@ def test_a_request_without_an_end_is_cut_off(caplog) -> None:
     assert "ERROR" not in [record.levelname for record in caplog.records]
 
 
-def test_a_taken_port_is_said_in_one_line(serve) -> None:
-    """Which address, why, and what to do; the other server goes on."""
+def test_a_taken_port_is_reported_in_one_line(serve) -> None:
+    """The error names the address, the reason and a remedy; the other server goes on."""
     served = serve()
     address = f"127.0.0.1:{served.port}"
     settings = WebSettings(address=address)
@@ -154,9 +154,9 @@ def test_a_taken_port_is_said_in_one_line(serve) -> None:
 
 
 def test_a_port_is_free_again_at_once() -> None:
-    """Also with connections in TIME_WAIT; and one application may be served again."""
+    """Even with connections in TIME_WAIT; the same application can be served again."""
     settings = WebSettings(address="127.0.0.1:0")
-    app = build_app(Parts(WebSink(), ViewControls(), lambda: NO_STATS, (), None, settings))
+    app = build_app(Services(WebSink(), ViewControls(), lambda: NO_STATS, (), None, settings))
     port = 0
     for _ in range(3):
         with WebServer(app, WebSettings(address=f"127.0.0.1:{port}")) as server:
@@ -178,8 +178,8 @@ def test_a_port_is_free_again_at_once() -> None:
         ("no-such-host.invalid:0", SinkError, "no machine has this name"),
     ],
 )
-def test_an_address_that_cannot_be_had(address: str, error: type[Exception], words: str) -> None:
-    """One line; nothing was started."""
+def test_an_unusable_address_is_an_error(address: str, error: type[Exception], words: str) -> None:
+    """The error is one line, and no thread was started."""
     with pytest.raises(error, match=words) as raised:
         WebServer(Starlette(), WebSettings(address=address, open=True)).__enter__()
     assert address in str(raised.value)
@@ -189,7 +189,7 @@ def test_an_address_that_cannot_be_had(address: str, error: type[Exception], wor
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 def test_ipv6(serve, web_view) -> None:
-    """The loopback address in brackets, and every network card for both kinds of addresses."""
+    """The loopback address in brackets, and [::] for both IPv6 and IPv4 clients."""
     served = serve(address="[::1]:0")
     assert served.server.url.startswith("http://[::1]:")
     with urlopen(served.server.url, timeout=PATIENCE_S) as page:
@@ -205,7 +205,7 @@ def test_ipv6(serve, web_view) -> None:
 
 
 def test_the_printed_address_is_one_to_open() -> None:
-    """Of "every network card" the one that others reach; never 0.0.0.0."""
+    """For "every network card", it is the address that other machines can reach, never 0.0.0.0."""
     host, port = Address("0.0.0.0", 80).reachable
     assert host not in ("0.0.0.0", "")
     socket.create_server((host, 0)).close()  # it is one of this machine's
@@ -215,7 +215,7 @@ def test_the_printed_address_is_one_to_open() -> None:
 
 
 def test_a_server_that_cannot_start_says_so(caplog) -> None:
-    """What its application raised is in the log; no thread stays."""
+    """The log contains the application's exception, and no thread stays."""
 
     @asynccontextmanager
     async def fail(app: Starlette) -> AsyncIterator[None]:
@@ -230,7 +230,7 @@ def test_a_server_that_cannot_start_says_so(caplog) -> None:
 
 @pytest.mark.slow
 def test_silent_connections_give_up_their_place(serve, monkeypatch) -> None:
-    """One that says nothing, and one that never comes to the end of its headers; whoever has asked may stay."""
+    """A client that sends nothing and one that never finishes its headers are cut off; one with a request stays."""
     monkeypatch.setattr(server_module, "FIRST_REQUEST_S", 1.5)
     served = serve()
     with (
@@ -246,7 +246,7 @@ def test_silent_connections_give_up_their_place(serve, monkeypatch) -> None:
 
 
 def test_strangers_mistakes_are_not_shouted_into_the_log(serve, caplog) -> None:
-    """What is no HTTP is refused, and is news for the debug log only; uvicorn's loggers are left as they were."""
+    """A request that is not HTTP is logged at debug level only; uvicorn's loggers are left unchanged."""
     caplog.set_level(logging.DEBUG)
     served = serve()
     with socket.create_connection(("127.0.0.1", served.port), PATIENCE_S) as client:

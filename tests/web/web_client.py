@@ -1,4 +1,4 @@
-"""A viewer for tests: what the page says and hears at the WebSocket, without a page."""
+"""A viewer for tests: speaks the page's WebSocket protocol without a page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PATIENCE_S = 10.0
 
 
 class Image(NamedTuple):
-    """A binary message, taken apart."""
+    """A binary message, unpacked."""
 
     head: dict[str, Any]
     jpegs: dict[str, bytes]
 
 
 class WebClient:
-    """One connection; what it hears of another kind than it waits for is passed over."""
+    """One connection; messages of another kind than the awaited one are skipped."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self._connecting = connect(url, **{"compression": None, "proxy": None} | options)
@@ -44,7 +44,7 @@ class WebClient:
         self.say("watch", cameras=cameras)
 
     def hear(self, kind: str, **with_values: Any) -> dict[str, Any]:
-        """The next message of this kind in which these values are."""
+        """The next message of this kind that contains these values."""
         while True:
             data = self.socket.recv(PATIENCE_S)
             if isinstance(data, str):
@@ -53,11 +53,11 @@ class WebClient:
                     return message
 
     def image(self, timeout_s: float = PATIENCE_S) -> Image:
-        """The next image; TimeoutError when nothing at all comes for ``timeout_s``."""
+        """The next image. Raises TimeoutError when no message at all arrives for ``timeout_s``."""
         while True:
             data = self.socket.recv(timeout_s)
             if isinstance(data, bytes):
-                return take_apart(data)
+                return unpack(data)
 
     def shown(self, image: Image) -> Image:
         """Acknowledge it."""
@@ -65,16 +65,16 @@ class WebClient:
         return image
 
     def kinds_until(self, kind: str) -> list[str]:
-        """What kinds of messages come, images as "image <seq>", up to the first of ``kind``."""
+        """The kinds of the messages up to the first of ``kind``; images appear as "image <seq>"."""
         heard: list[str] = []
         while not heard or heard[-1] != kind:
             data = self.socket.recv(PATIENCE_S)
-            name = f"image {take_apart(data).head['seq']}" if isinstance(data, bytes) else json.loads(data)["type"]
+            name = f"image {unpack(data).head['seq']}" if isinstance(data, bytes) else json.loads(data)["type"]
             heard.append(name)
         return heard
 
 
-def take_apart(data: bytes) -> Image:
+def unpack(data: bytes) -> Image:
     (length,) = struct.unpack_from("<I", data)
     head, at, jpegs = json.loads(data[4 : 4 + length]), 4 + length, {}
     for part in head["parts"]:
@@ -85,7 +85,7 @@ def take_apart(data: bytes) -> Image:
 
 
 class MuteClient:
-    """Watches, acknowledges on demand, and reads nothing but that it may."""
+    """A viewer that watches and acknowledges on demand, but reads nothing after the handshake."""
 
     def __init__(self, port: int, *cameras: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -107,9 +107,9 @@ class MuteClient:
         self._socket.sendall(Frame(Opcode.TEXT, text).serialize(mask=True))
 
 
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so; what another thread does shortly has no event of its own."""
+def eventually(is_true: Callable[[], bool]) -> None:
+    """Poll until true, for changes by another thread that no event signals."""
     deadline = Deadline.after(PATIENCE_S)
-    while not is_so() and not deadline.passed:
+    while not is_true() and not deadline.passed:
         sleep(0.005)
-    assert is_so()
+    assert is_true()

@@ -1,1 +1,1 @@
-"""The wire's tests, and the golden messages that keep the format what it is."""
+"""Tests of the wire format, and the golden messages that keep it compatible."""

@@ -55,7 +55,7 @@ def of_a_later_version() -> bytes:
 
 
 def _depth(kind: Kind, encoding: Encoding, compression: Compression, checksum: bool = False) -> Callable[[], bytes]:
-    """Of relative depth the ordinary numbers only: a millionfold outlier would leave 16 bits nothing for the rest."""
+    """For relative depth only ordinary numbers: a millionfold outlier would leave 16 bits nothing for the rest."""
     depth = depth_of if kind == "metric" else known_depth_of
     return lambda: packed(map_of(depth(), kind), encoding, compression, checksum)
 

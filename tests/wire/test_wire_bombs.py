@@ -1,4 +1,4 @@
-"""Payloads that say one size and are another: refused before anything is allocated for what they say."""
+"""Payloads that state a wrong size are refused before anything of that size is allocated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import zstandard
 from stream.errors import WireError
 from stream.frames import Size
 from stream.wire.header import HEADER_BYTES, Compression, Encoding, Header, WireKind
-from stream.wire.images import SIGNATURE, png_fault
+from stream.wire.images import PNG_SIGNATURE, png_fault
 from stream.wire.message import Sender, pack_preview, parse
 from tests.wire.golden import golden
 from tests.wire.samples import PUBLISH_NS, depth_of, image_of, map_of
@@ -35,7 +35,7 @@ def zstd(zeros: int, stated: bool = True) -> bytes:
     return zstandard.ZstdCompressor(write_content_size=stated).compress(bytes(zeros))
 
 
-def zstd_that_says(size: int) -> bytes:
+def zstd_that_claims(size: int) -> bytes:
     """A frame header with a content size of eight bytes, and no content."""
     return b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + b"\x01\x00\x00"
 
@@ -46,7 +46,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png(width: int, height: int, body: bytes = b"", more: bytes = b"") -> bytes:
     header = chunk(b"IHDR", struct.pack(">II", width, height) + bytes([16, 0, 0, 0, 0]))
-    return SIGNATURE + header + more + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return PNG_SIGNATURE + header + more + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def jpeg_of(size: Size) -> bytes:
@@ -55,7 +55,7 @@ def jpeg_of(size: Size) -> bytes:
 
 
 def two_faced_jpeg() -> bytes:
-    """Who takes RST0 for a segment with a length skips 20000x20000 px and sees 16x16; a decoder does not skip them."""
+    """A parser that takes RST0 for a segment with a length skips 20000x20000 px and reads 16x16; a decoder does not."""
     small, huge = jpeg_of(Size(16, 16)), jpeg_of(Size(16, 16)).replace(b"\x00\x10\x00\x10\x03", b"\x4e\x20\x4e\x20\x03")
     return b"\xff\xd8\xff\xd0" + (2 + len(huge[2:])).to_bytes(2, "big") + huge[2:] + small[2:]
 
@@ -67,11 +67,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "zstd of 100 MB for a small image": lambda: announcing(SMALL, zstd(100_000_000), Compression.ZSTD),
     "delta of 100 MB for a small image": lambda: announcing(SMALL, zstd(100_000_000), Compression.DELTA_ZSTD),
     "zstd that does not state its size": lambda: announcing(SMALL, zstd(100_000_000, stated=False), Compression.ZSTD),
-    "zstd that states 2 to the 60": lambda: announcing(SMALL, zstd_that_says(2**60), Compression.ZSTD),
+    "zstd that states 2 to the 60": lambda: announcing(SMALL, zstd_that_claims(2**60), Compression.ZSTD),
     "two zstd frames": lambda: announcing(SMALL, zstd(48) + zstd(100_000_000), Compression.ZSTD),
     "a skippable frame first": lambda: announcing(SMALL, b"\x50\x2a\x4d\x18\4\0\0\0abcd" + zstd(48), Compression.ZSTD),
     "zstd of an image beyond reason": lambda: announcing(
-        Size(16384, 16384), zstd_that_says(16384 * 16384 * 2), Compression.ZSTD
+        Size(16384, 16384), zstd_that_claims(16384 * 16384 * 2), Compression.ZSTD
     ),
     "a small PNG for a huge image": lambda: announcing(HUGE, png(6, 4), Compression.PNG16),
     "a huge PNG for a small image": lambda: announcing(SMALL, png(60_000, 60_000), Compression.PNG16),
@@ -93,7 +93,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_a_decompression_bomb_is_refused_before_it_allocates(bomb: Callable[[], bytes]) -> None:
-    """Not a hundredth of what it would become, by the account of Python's allocator, which numpy uses too."""
+    """Less than a hundredth of the claimed size, by the account of Python's allocator, which numpy uses too."""
     message = bomb()
     tracemalloc.start()
     with pytest.raises(WireError):

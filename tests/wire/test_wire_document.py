@@ -1,4 +1,4 @@
-"""docs/wire.md says what the code does: its tables are compared, its reader is run."""
+"""docs/reference/wire.md matches the code: its tables are compared, its reader is run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.wire.golden import golden
 from tests.wire.samples import SIZE, depth_of
 from tests.wire.test_wire_mutations import FIELDS
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "wire.md").read_text()
 CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}
 
 
@@ -84,7 +84,7 @@ def test_the_documents_reader_reads(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("flag", [Flags.RANDOM_WEIGHTS, Flags.SCALE_GUESSED])
 def test_the_documents_reader_refuses_made_up_metres(flag: Flags) -> None:
-    """What it does with a message, once it has one."""
+    """The part of the program after the message has arrived."""
     (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     judge = program.partition("message = socket.recv()\n")[2]
     message = bytearray(golden("metric-f32-raw"))
@@ -95,7 +95,7 @@ def test_the_documents_reader_refuses_made_up_metres(flag: Flags) -> None:
 
 
 def test_the_documents_example_of_delta_is_right() -> None:
-    """As somebody would write it from the four steps, in plain Python."""
+    """The four steps in plain Python."""
     assert "The row 5, 4, 65534 has the steps 5, -1, -6 (modulo 65536), the zigzag 10, 1, 11" in DOCUMENT
     split = bytes([10, 1, 11, 0, 0, 0])
     pixels, pixel = [], 0

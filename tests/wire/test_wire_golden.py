@@ -1,4 +1,4 @@
-"""The golden messages: what every version of this package, and every reader in another language, must agree on."""
+"""Golden messages on which every version of this package and every reader in another language must agree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MILLIMETRES = [
     *(1812, 2625, 3438, 4250, 0, 0, 0),
     *(0, 65534, 0, 0, 0, 0, 1),
 ]
-"""Of ``depth_of()``, worked out apart from the code; halves are rounded to the even number."""
+"""Values of ``depth_of()``, computed apart from the code; halves are rounded to the even number."""
 
 
 def test_every_golden_message_is_there() -> None:
@@ -33,7 +33,7 @@ def test_every_golden_message_is_there() -> None:
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_messages_are_packed_as_ever(name: str) -> None:
-    """Byte for byte; where a library compressed them, all of the header but sizes, and what comes out."""
+    """Byte for byte; for compressed ones the header without sizes, and the decoded content."""
     today, then = GOLDEN[name](), golden(name)
     if name == "info" or Header.parse(then).compression == Compression.RAW:
         assert today == then
@@ -49,7 +49,7 @@ def without_payload_size(message: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_headers_say_what_they_always_said(name: str) -> None:
+def test_headers_never_change(name: str) -> None:
     header = Header.parse(golden(name))
     assert (header.stream, header.seq, header.frame_id) == ("cam0", 42, "cam0_optical_frame")
     assert (header.capture_ns, header.publish_ns, header.server_id) == (CAPTURE_NS, PUBLISH_NS, SERVER_ID)

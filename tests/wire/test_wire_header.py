@@ -1,4 +1,4 @@
-"""The header: what is packed is parsed again, and what does not make sense is refused by both."""
+"""The header: packed headers are parsed again, and both directions refuse inconsistent fields."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_random_bytes_are_no_message(raw: bytes) -> None:
 
 
 def test_a_subscription_matches_one_topic_only() -> None:
-    """As ZeroMQ matches: by the first bytes."""
+    """ZeroMQ matches by the first bytes."""
     assert subscription("depth/cam1") == b"depth/cam1\0"
     assert topic_bytes("depth/cam1").startswith(subscription("depth/cam1"))
     assert not topic_bytes("depth/cam10").startswith(subscription("depth/cam1"))
@@ -193,7 +193,7 @@ def test_a_subscription_matches_one_topic_only() -> None:
 
 @given(st.text(max_size=60), st.integers(2, 40))
 def test_a_shortened_name_always_fits(text: str, length: int) -> None:
-    """And never ends within a character."""
+    """It never ends within a character."""
     short = shortened(text, length)
     assert len(short.encode()) < length
     assert text.encode(errors="replace").startswith(short.encode())

@@ -46,7 +46,7 @@ def test_a_circle_is_not_sent() -> None:
 
 
 def test_a_megabyte_is_the_most() -> None:
-    """Of JSON; both ways."""
+    """1 MiB of JSON is the limit in both directions."""
     room = LARGEST_JSON_BYTES - len('{"a":""}')
     assert parse_json(pack_json("info/a", {"a": "x" * room}))[1]["a"] == "x" * room
     with pytest.raises(WireError, match="1048577"):

@@ -1,4 +1,4 @@
-"""Packing and reading whole messages: sizes, flags, previews, hostile payloads, and what importing them costs."""
+"""Packing and reading whole messages: sizes, flags, previews, hostile payloads, and the cost of importing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import stream.wire
 from stream.errors import WireError
 from stream.frames import Image, Intrinsics, Size
 from stream.wire.header import HEADER_BYTES, Compression, Encoding, Flags, Header, WireIntegrity, WireKind
 from stream.wire.message import Sender, largest_message, pack_depth, pack_preview, parse
 from stream.wire.payload import delta, undelta
 from tests.wire.golden import FOLDER
-from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, WAYS, depth_of, image_of, known_depth_of, map_of, packed
+from tests.wire.samples import CAPTURE_NS, PUBLISH_NS, SIZE, WAYS, depth_of, image_of, known_depth_of, map_of, packed
 
 RAW = Sender(7, Encoding.F32, Compression.RAW)
 
@@ -140,7 +141,7 @@ def preview(image: Image) -> Header:
     return parse(message).header
 
 
-def test_a_preview_is_a_image_and_no_depth() -> None:
+def test_a_preview_is_an_image_and_no_depth() -> None:
     header = preview(image_of())
     assert (header.topic, header.kind, header.scale) == ("preview/cam0", WireKind.COLOUR, 0)
     assert (header.encoding, header.compression, header.ros_encoding) == (Encoding.U8X3, Compression.JPEG, "bgr8")
@@ -148,7 +149,7 @@ def test_a_preview_is_a_image_and_no_depth() -> None:
 
 
 def test_a_preview_of_another_shape_has_no_intrinsics() -> None:
-    """Two panels beside each other are not what the camera saw."""
+    """Two panels side by side are not the camera's image."""
     assert preview(image_of(Size(5, 14))).fx == 0
 
 
@@ -171,7 +172,7 @@ def test_delta_of_plain_numbers() -> None:
 
 @pytest.mark.parametrize("compression", [Compression.RAW, Compression.DELTA_ZSTD, Compression.PNG16])
 def test_threads_pack_and_read_beside_each_other(compression: Compression) -> None:
-    """No state is shared: what eight threads pack is what one packs."""
+    """No state is shared: eight threads pack the same bytes as one."""
     maps = [map_of(known_depth_of(Size(40, 60)) + np.float32(k)) for k in range(8)]
     alone = [packed(depth_map, Encoding.U16, compression) for depth_map in maps]
     together: dict[int, set[bytes]] = {k: set() for k in range(8)}
@@ -221,3 +222,11 @@ def test_importing_the_wire_is_cheap() -> None:
     loaded = set(run(program)[0].split())
     assert "stream.wire.message" in loaded
     assert not loaded & {"torch", "cv2", "av", "zmq", "pydantic"}
+
+
+def test_the_package_exports_what_a_reader_needs() -> None:
+    """Each name is the one of its module."""
+    assert all(getattr(stream.wire, name).__name__ == name for name in stream.wire.__all__)
+    assert {"Header", "Message", "parse", "parse_json", "subscription"} <= set(stream.wire.__all__)
+    assert (stream.wire.parse, stream.wire.Header) == (parse, Header)
+    assert stream.wire.parse(packed(map_of(depth_of()), Encoding.F32, Compression.RAW)).depth().shape == SIZE

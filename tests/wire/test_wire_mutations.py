@@ -67,7 +67,7 @@ def set_field(message: bytearray, dice: random.Random) -> None:
 
 
 def damage_payload(message: bytearray, dice: random.Random) -> None:
-    """And let the header agree with it, so that the decoder meets the damage."""
+    """The header agrees with it, so that the damage reaches the decoder."""
     payload = message[256:]
     dice.choice((flip, cut, insert))(payload, dice)
     message[256:] = payload
@@ -139,7 +139,7 @@ def test_random_bytes_raise_our_error_only(raw: bytes) -> None:
 
 @given(data=st.data())
 def test_a_right_header_before_random_bytes(data: st.DataObject) -> None:
-    """The payload is what an attacker likes, and the header agrees with its length."""
+    """Arbitrary payloads, with a header that agrees with their length."""
     message = bytearray(data.draw(st.sampled_from(MESSAGES)))
     payload = data.draw(st.binary(max_size=200))
     message[256:] = payload

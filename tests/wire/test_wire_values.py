@@ -1,4 +1,4 @@
-"""Depth as numbers: what is exact is exact, what is rounded is rounded as said, and unknown stays unknown."""
+"""Depth as numbers: exact values stay exact, others are rounded as documented, and unknown stays unknown."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_relative_steps_are_within_half_a_step(depth: Floats, kind: Kind, way: t
 
 
 @given(depth=ANY_DEPTH, kind=st.sampled_from(KINDS), way=st.sampled_from(WAYS))
-def test_the_header_says_the_range_of_what_is_read(
+def test_the_header_has_the_range_of_the_decoded_values(
     depth: Floats, kind: Kind, way: tuple[Encoding, Compression]
 ) -> None:
     """Least and greatest finite value of ``depth()``; 0, 0 where nothing is known."""

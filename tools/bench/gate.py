@@ -1,9 +1,9 @@
-"""What bfloat16 gains on this CPU, and whether the engine gate accepts it: float32 and bfloat16 in turn, in one run.
+"""Compare bfloat16 with float32 on this CPU in alternating rounds, and ask the engine gate whether it accepts bfloat16.
 
     python -m tools.bench.gate [--rounds 15] [--runs 8]
 
-Nothing else should run on the machine meanwhile. MiDaS small runs with its official weights where they are in the
-cache, else with random ones, whose verdict says nothing about the official ones.
+Run nothing else on the machine meanwhile. MiDaS small runs with its official weights if they are in the cache, else
+with random ones, whose verdict does not apply to the official ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.benchmark.suite import machine_line
 from stream.core.machine import probe
 from stream.engines.cpu_setup import keep_freed_memory, wait_without_spinning
 from stream.engines.gate.gate import BOUNDS, judge
-from stream.engines.gate.golden_inputs import golden
+from stream.engines.gate.golden_inputs import golden_inputs
 from stream.engines.gate.verdict import Verdict
 from stream.frames import Size
 from stream.models.base import DepthModel
@@ -45,7 +45,7 @@ MAX_BATCH = 4
 
 
 def main() -> None:
-    """Measure, judge, print one table and a line for each verdict."""
+    """Measure and judge; print one table, and the verdict of each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=8, help="images of each kind in a round")
@@ -63,16 +63,16 @@ def main() -> None:
             table.add_row(*_row(model, threads, arguments.rounds, arguments.runs))
     console.print(table)
     for model in models:
-        console.print(_told(model, _verdict(model)), highlight=False)
+        console.print(_verdict_text(model, *_timed_verdict(model)), highlight=False)
 
 
 def _row(model: DepthModel, threads: int, rounds: int, runs: int) -> Sequence[str]:
-    """Rounds in turn, so that what else the machine does meets both; the ratio is the median of the rounds' ratios."""
+    """Alternate rounds, so that other load affects both engines; the ratio is the median of the rounds' ratios."""
     size = SIZES[model.name]
     pixels = np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
     engines = [_engine(model, dtype, threads) for dtype in ("fp32", "bf16")]
     times = [[_mean_s(partial(engine.infer, pixels=pixels), runs) for engine in engines] for _ in range(rounds + 1)]
-    slow, fast = zip(*times[1:], strict=True)  # the first round compiles
+    slow, fast = zip(*times[1:], strict=True)  # without the first round, which compiles
     ratio = median(one / other for one, other in times[1:])
     return (
         f"{model.name}, {_weights(model)} weights, {size}",
@@ -90,9 +90,9 @@ def _mean_s(work: Callable[[], object], runs: int) -> float:
     return (perf_counter() - start) / runs
 
 
-def _verdict(model: DepthModel) -> tuple[Verdict, float]:
-    """And the seconds it took, without rendering and compiling."""
-    reference, candidate, images = _engine(model, "fp32"), _engine(model, "bf16"), golden(model.spec)
+def _timed_verdict(model: DepthModel) -> tuple[Verdict, float]:
+    """The gate's verdict on bfloat16 and the seconds it took, without rendering and compiling."""
+    reference, candidate, images = _engine(model, "fp32"), _engine(model, "bf16"), golden_inputs(model.spec)
     for pixels in images.images:
         for engine in (reference, candidate):
             engine.prepare(Size(*pixels.shape[2:]))
@@ -100,8 +100,7 @@ def _verdict(model: DepthModel) -> tuple[Verdict, float]:
     return judge(reference, candidate, images, BOUNDS["bf16"]), perf_counter() - start
 
 
-def _told(model: DepthModel, judged: tuple[Verdict, float]) -> str:
-    verdict, seconds = judged
+def _verdict_text(model: DepthModel, verdict: Verdict, seconds: float) -> str:
     lines = verdict.reasons or (f"largest level offset {verdict.metrics.level_off:.2g}",)
     word = "accepted" if verdict.accepted else "REFUSED"
     name = f"{model.name}, {_weights(model)} weights, bfloat16"

@@ -1,8 +1,8 @@
-"""Measure the promises of docs/reliability.md in front of real RTSP cameras on this machine.
+"""Measure the goals of docs/reference/benchmarks/cameras.md with real RTSP servers on this machine.
 
-    python -m tools.bench.live [--only notice back stop others many] [--seconds 180] [--write docs/reliability.md]
+    python -m tools.bench.live [--only stall reconnect stop isolation many] [--seconds 180] [--write PAGE.md]
 
-Nothing else should run on the machine meanwhile. The exit status is 1 when a promise is not kept.
+Run nothing else on the machine meanwhile. The exit status is 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, Self
 import numpy as np
 
 from pipelines import rtsp
+from pipelines.benchmark.memory import resident_mib
 from stream.core.config_file import parse
 from stream.frames import View
 from stream.runtime.pipeline import Pipeline
 from stream.runtime.stats import CameraHealth
 from tests.rigs.rtsp_camera import Clip, RtspCamera
-from tools.bench.lib.goals import Kept, answer
-from tools.bench.lib.memory import resident_mb
+from tools.bench.lib.goals import GoalResult, run_benchmarks
 
 REPEATS = 5
 SETTLE_S, WATCH_S, WARM_UP_S = 3.0, 8.0, 20.0
@@ -36,10 +36,10 @@ FAULTS = ("stall", "cut", "corrupt", "absent")
 
 
 class Ages:
-    """A sink that notes when each camera's views arrive, and how old they are."""
+    """A sink that records when each camera's views arrive, and how old they are."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, float, float]] = []
+        self.samples: list[tuple[str, float, float]] = []
         """Camera, arrival (monotonic seconds), age in seconds."""
 
     def __enter__(self) -> Self:
@@ -50,26 +50,27 @@ class Ages:
 
     def write(self, item: View) -> None:
         frame = item.depth_map.frame
-        self.seen.append((frame.camera, monotonic(), frame.stamp.age_s()))
+        self.samples.append((frame.camera, monotonic(), frame.stamp.age_s()))
 
     def between(self, start: float, end: float, cameras: str) -> list[float]:
-        return [age for camera, at, age in self.seen if camera in cameras and start <= at < end]
+        """Ages in seconds of the views of these cameras that arrived in ``start <= time < end``."""
+        return [age for camera, at, age in self.samples if camera in cameras and start <= at < end]
 
 
-def notice(clip: Clip) -> Iterator[Kept]:
-    """How long a camera that says nothing more goes unnoticed."""
+def stall(clip: Clip) -> Iterator[GoalResult]:
+    """How long it takes to notice that a camera stopped sending."""
     times = []
     for _ in range(REPEATS):
         with RtspCamera({"/cam": clip}) as camera, pipeline({"a": camera.url("/cam")})[0] as pipe:
             until(live(pipe))
             Event().wait(1.0)
             camera.stall()
-            times.append(until(noted(pipe, "stalls")))
-    yield Kept("a stall is noticed in <= 2.5 s", spread(times), max(times) <= 2.5)
+            times.append(until(counted(pipe, "stalls")))
+    yield GoalResult("a stall is noticed in <= 2.5 s", spread(times), max(times) <= 2.5)
 
 
-def back(clip: Clip) -> Iterator[Kept]:
-    """From the moment a killed camera answers again to its first image, in the ladder's first steps."""
+def reconnect(clip: Clip) -> Iterator[GoalResult]:
+    """Time from a killed camera accepting connections again to its first image, early in the back-off."""
     times = []
     for _ in range(REPEATS):
         with RtspCamera({"/cam": clip}) as camera, pipeline({"a": camera.url("/cam")})[0] as pipe:
@@ -78,12 +79,12 @@ def back(clip: Clip) -> Iterator[Kept]:
             camera.cut("rst")
             Event().wait(2.0)
             camera.refuse(False)
-            times.append(until(noted(pipe, "reconnects")))
-    yield Kept("images flow <= 3 s after a killed camera is back", spread(times), max(times) <= 3.0)
+            times.append(until(counted(pipe, "reconnects")))
+    yield GoalResult("images flow <= 3 s after a killed camera is back", spread(times), max(times) <= 3.0)
 
 
-def stop(clip: Clip) -> Iterator[Kept]:
-    """How long the end takes while a camera hangs, in reading and in opening."""
+def stop(clip: Clip) -> Iterator[GoalResult]:
+    """How long stopping takes while a camera hangs, in reading and in opening."""
     times = []
     for fault in ("stall", "mute") * REPEATS:
         with RtspCamera({"/cam": clip}) as camera:
@@ -98,22 +99,22 @@ def stop(clip: Clip) -> Iterator[Kept]:
             start = monotonic()
             pipe.__exit__(None, None, None)
             times.append(monotonic() - start)
-    yield Kept("stopping takes <= 2 s while a camera hangs", spread(times), max(times) <= 2.0)
+    yield GoalResult("stopping takes <= 2 s while a camera hangs", spread(times), max(times) <= 2.0)
 
 
-def others(clip: Clip) -> Iterator[Kept]:
-    """What the trouble of one camera of four costs the other three."""
+def isolation(clip: Clip) -> Iterator[GoalResult]:
+    """How a fault of one camera affects the other three."""
     for fault in FAULTS:
-        lost, (before_ms, after_ms), network_ms = _beside_a_broken_one(clip, fault)
+        lost, (before_ms, after_ms), network_ms = _with_broken_camera(clip, fault)
         measured = (
             f"{100 * lost:.1f} % lost, age p95 {before_ms:.0f} ms, then {after_ms:.0f} (a batch: {network_ms:.0f})"
         )
-        promise = f"one of four cameras: {fault}; the others lose < 2 %, and age p95 rises by < 1 batch"
-        yield Kept(promise, measured, lost < 0.02 and after_ms - before_ms < network_ms)
+        goal = f"one of four cameras: {fault}; the others lose < 2 %, and age p95 rises by < 1 batch"
+        yield GoalResult(goal, measured, lost < 0.02 and after_ms - before_ms < network_ms)
 
 
-def _beside_a_broken_one(clip: Clip, fault: str) -> tuple[float, list[float], float]:
-    """Share of the others' images that got lost, their age's p95 before and during the trouble, and a batch's ms."""
+def _with_broken_camera(clip: Clip, fault: str) -> tuple[float, list[float], float]:
+    """Share of the others' images that are lost, their age p95 in ms before and during the fault, ms of a batch."""
     with ExitStack() as stack:
         cameras = {name: stack.enter_context(RtspCamera({"/cam": clip})) for name in "abcd"}
         cameras["d"].refuse(fault == "absent")
@@ -128,12 +129,12 @@ def _beside_a_broken_one(clip: Clip, fault: str) -> tuple[float, list[float], fl
             moments.append(monotonic())
         sent += sum(cameras[name].sent("/cam") for name in "abc")
         network_ms = next(1e3 * s.steps["infer"].p50_s for s in pipe.stats().stages if "infer" in s.steps)
-    got = [ages.between(*span, "abc") for span in pairwise(moments)]
-    return 1 - sum(map(len, got)) / sent, [1e3 * float(np.percentile(each, 95)) for each in got], network_ms
+    received = [ages.between(*span, "abc") for span in pairwise(moments)]
+    return 1 - sum(map(len, received)) / sent, [1e3 * float(np.percentile(each, 95)) for each in received], network_ms
 
 
-def many(seconds: float) -> Iterator[Kept]:
-    """Sixteen cameras on this machine, the network's rate capped at two images a second and camera."""
+def many(seconds: float) -> Iterator[GoalResult]:
+    """Sixteen cameras on this machine, each limited to two images per second for the network."""
     clip = Clip.test_pattern(codec="h264", width=640, height=360, fps=25, seconds=4, keyframe_every=50)
     with ExitStack() as stack:
         camera = stack.enter_context(RtspCamera({f"/{n}": clip for n in range(MANY)}))
@@ -141,25 +142,27 @@ def many(seconds: float) -> Iterator[Kept]:
         stack.enter_context(pipe)
         until(lambda: all(c.state == "live" for c in pipe.stats().cameras), 60.0)
         Event().wait(WARM_UP_S)
-        start, rss = monotonic(), [resident_mb()]
+        start, rss = monotonic(), [resident_mib()]
         while monotonic() < start + seconds:
             Event().wait(1.0)
-            rss.append(resident_mb())
+            rss.append(resident_mib())
         end, stats = monotonic(), pipe.stats()
     halves = [
-        [1e3 * age for _, at, age in ages.seen if a <= at < b] for a, b in pairwise((start, (start + end) / 2, end))
+        [1e3 * age for _, at, age in ages.samples if a <= at < b] for a, b in pairwise((start, (start + end) / 2, end))
     ]
     first, second = (float(np.percentile(half, 50)) for half in halves)
     tainted = sum(c.integrity["tainted"] for c in stats.cameras)
     fps = sum(len(half) for half in halves) / (end - start)
     about = f"{fps:.0f} views/s, {tainted} tainted, {sum(c.reconnects for c in stats.cameras)} reconnects"
-    measured = f"age p50 {first:.0f} ms, then {second:.0f} ms; memory {rss[0]:.0f} MB, then {max(rss):.0f} MB; {about}"
-    promise = f"{MANY} cameras 640x360 at 25 fps, {seconds:.0f} s: age and memory do not grow"
-    yield Kept(promise, measured, second <= 1.15 * first and rss[-1] <= 1.03 * rss[0])
+    measured = (
+        f"age p50 {first:.0f} ms, then {second:.0f} ms; memory {rss[0]:.0f} MiB, then {max(rss):.0f} MiB; {about}"
+    )
+    goal = f"{MANY} cameras 640x360 at 25 fps, {seconds:.0f} s: age and memory do not grow"
+    yield GoalResult(goal, measured, second <= 1.15 * first and rss[-1] <= 1.03 * rss[0])
 
 
 def pipeline(urls: dict[str, str], **changes: Any) -> tuple[Pipeline, Ages]:
-    """In front of these cameras, with the network that comes with the package."""
+    """A live pipeline on these cameras with the network that comes with the package, and the sink at its end."""
     cameras = [{"source": "rtsp", "name": name, "url": url, **changes} for name, url in urls.items()]
     ages = Ages()
     return rtsp.build(parse(rtsp.RtspSettings, {"pipeline": "rtsp", "cameras": cameras}, "bench"), None, ages), ages
@@ -173,12 +176,12 @@ def live(pipe: Pipeline, names: str = "a") -> Callable[[], bool]:
     return lambda: all(health(pipe, name).state == "live" for name in names)
 
 
-def noted(pipe: Pipeline, what: str) -> Callable[[], bool]:
-    return lambda: getattr(health(pipe), what) == 1
+def counted(pipe: Pipeline, counter: str) -> Callable[[], bool]:
+    return lambda: getattr(health(pipe), counter) == 1
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> float:
-    """Seconds until ``holds``. Raises TimeoutError."""
+    """Wait until ``holds()`` and return the seconds that it took. Raises TimeoutError."""
     start = monotonic()
     while not holds():
         if monotonic() - start > timeout_s:
@@ -192,21 +195,21 @@ def spread(times: list[float]) -> str:
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Measure, print and write; returns 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("notice", "back", "stop", "others", "many"))
-    parser.add_argument("--seconds", type=float, default=180.0, help="of the sixteen cameras")
+    parser.add_argument("--only", nargs="+", choices=("stall", "reconnect", "stop", "isolation", "many"))
+    parser.add_argument("--seconds", type=float, default=180.0, help="duration of the benchmark with sixteen cameras")
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="page whose measured part is replaced")
     arguments = parser.parse_args()
     clip = Clip.test_pattern(codec="h264", width=320, height=240, fps=12, seconds=4, keyframe_every=24)
-    questions: dict[str, Callable[[], Iterator[Kept]]] = {
-        "notice": lambda: notice(clip),
-        "back": lambda: back(clip),
+    benchmarks: dict[str, Callable[[], Iterator[GoalResult]]] = {
+        "stall": lambda: stall(clip),
+        "reconnect": lambda: reconnect(clip),
         "stop": lambda: stop(clip),
-        "others": lambda: others(clip),
+        "isolation": lambda: isolation(clip),
         "many": lambda: many(arguments.seconds),
     }
-    return answer(questions, arguments.only, arguments.write)
+    return run_benchmarks(benchmarks, arguments.only, arguments.write)
 
 
 def _break(camera: RtspCamera, fault: str) -> None:

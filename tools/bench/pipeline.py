@@ -1,8 +1,8 @@
-"""Ask the questions of `depthstream bench` and write the answers to a Markdown page.
+"""Run the benchmarks of `depthstream bench` and write their table into a Markdown page.
 
-    python -m tools.bench.pipeline --write docs/benchmarks.md
+    python -m tools.bench.pipeline --write docs/reference/benchmarks/pipeline.md
 
-Nothing else should run on the machine meanwhile. The exit status is 1 when a goal is missed.
+Run nothing else on the machine meanwhile. The exit status is 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.benchmark.suite import QUESTIONS, ROUND_S, ROUNDS, Answer, machine_line
-from pipelines.cli.bench.suite import answer, bench_table
+from pipelines.benchmark.suite import BENCHMARKS, ROUND_S, ROUNDS, Measurement, machine_line
+from pipelines.cli.bench.suite import bench_table, measure
 from tools.bench.lib.markdown_page import replace_measured
 
 
 def main() -> int:
-    """Measure, print, and put the table between the page's two markers."""
+    """Measure, print, and write the table between the page's two markers; returns 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="page whose measured part is replaced")
-    parser.add_argument("--live-seconds", type=float, default=60.0)
+    parser.add_argument("--live-seconds", type=float, default=60.0, help="duration of the live benchmark")
     arguments = parser.parse_args()
-    answers = answer(list(QUESTIONS), arguments.live_seconds)
-    Console().print(bench_table(answers, QUESTIONS))
+    measurements = measure(BENCHMARKS, arguments.live_seconds)
+    Console().print(bench_table(measurements, BENCHMARKS))
     if arguments.write:
-        replace_measured(arguments.write, machine_line(), rows(answers))
-    return 0 if all(a.holds for a in answers) else 1
+        replace_measured(arguments.write, machine_line(), rows(measurements))
+    return 0 if all(each.met for each in measurements) else 1
 
 
-def rows(answers: list[Answer]) -> list[str]:
-    """A Markdown table."""
+def rows(measurements: list[Measurement]) -> list[str]:
+    """The lines of a Markdown table."""
     return [
         f"{ROUNDS} rounds of {ROUND_S:g} s each.",
         "",
-        "| question | measured | goal | holds |",
+        "| benchmark | measured | goal | met |",
         "|---|---|---|---|",
-        *(f"| {a.question} | {a.measured} | {a.goal} | {'yes' if a.holds else '**no**'} |" for a in answers),
+        *(f"| {m.name} | {m.measured} | {m.goal} | {'yes' if m.met else '**no**'} |" for m in measurements),
     ]
 
 

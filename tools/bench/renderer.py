@@ -1,8 +1,8 @@
-"""How many views one core renders a second: those that training draws, and the synthetic camera's frames.
+"""Views that one core renders per second: training views of two sizes, and frames of the synthetic camera.
 
     python -m tools.bench.renderer
 
-Nothing else should run on the machine meanwhile. The kinds take turns, and the median round is printed.
+Run nothing else on the machine meanwhile. The kinds alternate, and the median round is printed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from stream.frames import Size
 from stream.scenes.renderer.render import render
 from stream.scenes.world.tours import tour
 from tools.train.train_tiny import LARGE_VIEWS, SMALL_VIEWS
-from tools.train.views import Recipe, draw_chunk
+from tools.train.views import Recipe, render_chunk
 
 VIEWS = 16
 CAMERA = Size(240, 320)
 
 
 def main() -> None:
-    """Measure in turn, print one table."""
+    """Measure the kinds in alternating rounds and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _chunk(size: Size, number: int) -> object:
-    return draw_chunk(Recipe(1, (size,), VIEWS), number)
+    return render_chunk(Recipe(1, (size,), VIEWS), number)
 
 
 def _frames(number: int) -> object:

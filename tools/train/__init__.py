@@ -1,1 +1,1 @@
-"""The parts of tools/train/train_tiny.py: one noun a file."""
+"""Training of the embedded network; ``train_tiny`` is the program and the other modules are its parts."""

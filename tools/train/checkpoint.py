@@ -1,7 +1,7 @@
-"""What a training needs to go on where it was, and the weights it is for; a file is whole or it is not there.
+"""Checkpoints, from which a training resumes, and the weights it produces. Files are written atomically.
 
-The random numbers of a step are a function of the seed and the step's number, and views are one of the seed and theirs:
-the seed and the counters are all there is to keep of chance.
+The random numbers of a step are a function of the seed and the step's number, and those of a view of the seed and the
+number of its chunk. The seed and the counters are therefore the whole state of the random generators.
 """
 
 from __future__ import annotations
@@ -20,39 +20,42 @@ from torch import nn
 from stream.errors import WeightsError
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "tiny.safetensors"
+"""File names in the output folder."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """The counters."""
+    """The seed and the counters of a training."""
 
     seed: int
     steps: int = 0
+    """Optimiser steps done."""
     seconds: float = 0.0
-    """Of the budget."""
+    """Time used of the budget."""
     views: int = 0
-    """Used, those used again included."""
+    """Views used, counting a view again each time it is used."""
     grown_at: int | None = None
-    """The first chunk of the larger views (``Pool.grow``)."""
+    """Number of the first chunk with larger views (``Pool.grow``), None before that."""
 
 
 def save(
     folder: Path, progress: Progress, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write ``checkpoint.pt`` in one go: an older one stays until the new one is whole."""
+    """Write ``checkpoint.pt``; an older one stays until the new one is complete."""
     content = {
         "progress": asdict(progress),
         "network": network.state_dict(),
         "average": average.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    atomically(folder / CHECKPOINT, lambda path: torch.save(content, path))
+    write_atomically(folder / CHECKPOINT, lambda path: torch.save(content, path))
 
 
 def load(folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put back what ``save`` wrote. Raises WeightsError for a file that is missing or was damaged."""
+    """Restore what ``save`` wrote. Raises WeightsError for a missing or damaged file."""
     path = folder / CHECKPOINT
     try:
+        # weights_only: a checkpoint is data, and unpickling it must not run code
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(content["network"])
         average.load_state_dict(content["average"])
@@ -66,26 +69,28 @@ def load(folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.
 
 
 def save_weights(path: Path, average: nn.Module) -> None:
-    """Half precision, the names of ``stream.models.networks``; counters that only training reads are left out."""
+    """Write the weights in half precision with the names of ``stream.models.networks``.
+
+    Counters of batch normalisation, which only training reads, are left out.
+    """
     state = {
         name: tensor.detach().half().cpu().contiguous()
         for name, tensor in average.state_dict().items()
         if not name.endswith(".num_batches_tracked")
     }
-    atomically(path, lambda new: _write(new, packed(state)))
+    write_atomically(path, lambda new: new.write_bytes(packed(state)))
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file next to ``path``, flush it to the disk and rename it.
 
-
-def atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """``write`` beside ``path``, flush to the disk, then rename; on failure ``path`` is as it was."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    On failure ``path`` is unchanged and the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(beside)
-        with beside.open("rb") as file:
+        write(temporary)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

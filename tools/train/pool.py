@@ -1,4 +1,4 @@
-"""The views at hand: a window that slides over the numbered chunks as their views are used up."""
+"""A pool of views: a window that slides over the numbered chunks as their views are used up."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import torch
 from torch import Tensor
 
 from stream.frames import Size
-from tools.train.views import Recipe, ahead, chunks
+from tools.train.views import Recipe, chunks, chunks_ahead
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How many chunks are kept, and when the next one is due."""
+    """The number of chunks in the pool, and when the next one is due."""
 
     views_in_chunk: int
     reuse: float
-    """How often a view is used before as many fresh ones are due; a slow renderer makes the training wait."""
+    """Mean number of uses of a view before a fresh one is due; a slow renderer makes the training wait."""
     first: int = 6
-    """Chunks to begin with."""
-    most: int = 96
-    """Chunks kept."""
+    """Chunks before the first step."""
+    capacity: int = 96
+    """Chunks kept at most."""
 
-    def last(self, used: int) -> int:
-        """How many chunks have been needed after ``used`` views."""
+    def chunks_needed(self, used: int) -> int:
+        """Chunks that must have been rendered once ``used`` views have been used."""
         return self.first + int(used / (self.reuse * self.views_in_chunk))
 
 
 class Pool:
-    """Views to draw from, on the device; what it holds depends on how many have been used and nothing else.
+    """Views to draw from, on the device. Its content depends only on the number of views used so far.
 
-    Opened at ``used`` views it draws the chunks again that it would hold by then. They follow ``recipe``, and ``later``
-    after ``grow``.
+    A pool opened at ``used`` views renders the chunks again that it would hold by then. Chunks follow ``recipe``, and
+    after ``grow`` they follow ``later``.
     """
 
     def __init__(
@@ -52,12 +52,16 @@ class Pool:
         device: torch.device | str = "cpu",
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """``grown_at``: what an earlier ``grow`` gave. ``report`` is told how many of the first chunks are there."""
-        start = max(0, window.last(used) - window.most)
+        """``grown_at`` is the result of an earlier ``grow``.
+
+        ``report`` is called with the numbers of chunks rendered and due while the pool fills.
+        """
+        start = max(0, window.chunks_needed(used) - window.capacity)
         self._window, self._device, self._report = window, torch.device(device), report
-        self._recipe, self._later, self._grown_at, self._ahead = recipe, later or recipe, grown_at, ahead(workers)
+        self._recipe, self._later, self._grown_at = recipe, later or recipe, grown_at
+        self._chunks_ahead = chunks_ahead(workers)
         self._source = chunks(self._recipe_of, start, workers)
-        self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=window.most)
+        self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=window.capacity)
         self._next, self.used = start, used
 
     def __enter__(self) -> Self:
@@ -71,18 +75,18 @@ class Pool:
 
     @property
     def rendered(self) -> int:
-        """Views made so far, those before a resume included."""
+        """Views rendered so far, including those before a resume."""
         return self._next * self._window.views_in_chunk
 
     def grow(self) -> int:
-        """Draw chunks that have not been asked for yet by the later recipe; the number of the first of them."""
-        self._grown_at = self._next + self._ahead
+        """Switch chunks that are not requested yet to the later recipe; returns the number of the first one."""
+        self._grown_at = self._next + self._chunks_ahead
         return self._grown_at
 
     def pick(self, rng: np.random.Generator, count: int, at_least: Size) -> tuple[Tensor, Tensor]:
-        """``count`` views of one size: (count, 3, H, W) uint8 and (count, H, W) float16.
+        """Draw ``count`` views of one size: (count, 3, H, W) uint8 RGB and (count, H, W) float16 inverse depth.
 
-        Of a size that holds ``at_least`` if there is one, else of the largest.
+        The size covers ``at_least`` if any in the pool does, else it is the largest.
         """
         self.used += count
         self._fill()
@@ -90,16 +94,16 @@ class Pool:
         enough = sorted(s for s in sizes if s.height >= at_least.height and s.width >= at_least.width)
         size = enough[int(rng.integers(len(enough)))] if enough else max(sizes, key=lambda s: (s.height * s.width, s))
         held = [views for views in self._held if tuple(views[1].shape[1:]) == tuple(size)]
-        which = rng.integers(len(held) * self._window.views_in_chunk, size=count)
-        places = [divmod(int(i), self._window.views_in_chunk) for i in which]
-        return torch.stack([held[c][0][i] for c, i in places]), torch.stack([held[c][1][i] for c, i in places])
+        chosen = rng.integers(len(held) * self._window.views_in_chunk, size=count)
+        indices = [divmod(int(i), self._window.views_in_chunk) for i in chosen]
+        return torch.stack([held[c][0][i] for c, i in indices]), torch.stack([held[c][1][i] for c, i in indices])
 
     def _recipe_of(self, number: int) -> Recipe:
         return self._recipe if self._grown_at is None or number < self._grown_at else self._later
 
     def _fill(self) -> None:
-        """Wait for the chunks that are due."""
-        due = self._window.last(self.used)
+        """Wait until all chunks that are due have been rendered."""
+        due = self._window.chunks_needed(self.used)
         start = self._next
         while self._next < due:
             chunk = next(self._source)

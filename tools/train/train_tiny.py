@@ -5,7 +5,7 @@
     python -m tools.train.train_tiny --minutes 180 --out runs/a --resume # go on after Ctrl-C or a power cut
 
 OUT then holds tiny.safetensors (half precision, the running mean of the weights), checkpoint.pt, curves.json and
-curves.png. docs/training.md says what to expect.
+curves.png. docs/how-to/training.md says what to expect.
 """
 
 from __future__ import annotations
@@ -35,29 +35,31 @@ from tools.train.views import Recipe
 
 SMALL_VIEWS = (Size(128, 168),) * 3 + (Size(168, 128), Size(128, 208))
 LARGE_VIEWS = (Size(224, 296),) * 3 + (Size(296, 224),)
-"""Sizes of the rendered views, while images are small and then; what is cut from them and shrunk is up to 192x256."""
+"""Sizes of the rendered views while images are small, and later. Crops of them are shrunk to at most 192x256."""
 CPU_REUSE, CUDA_REUSE = 1.7, 8.0
-"""Keeps one core learning and one drawing all the time; a GPU learns faster than its renderer draws."""
+"""Uses of a view. On a CPU this keeps one core learning and one rendering; a GPU learns faster than it renders."""
 CUDA_CHUNK, CUDA_WORKERS = 128, 8
+"""Views per chunk, and render processes at most, on a GPU."""
 SAVE_EVERY_S = 60.0
+"""Seconds between checkpoints."""
 SMOOTHING, SHOW_EVERY = 0.9, 10
-"""Of the loss in the progress bar; steps between its updates."""
+"""Decay of the mean loss in the progress bar, and steps between its updates."""
 
 
 class Stop:
-    """Set by Ctrl-C: the step in progress is finished and saved; a second Ctrl-C ends at once."""
+    """Records the first Ctrl-C, so that the current step is finished and saved. A second Ctrl-C ends at once."""
 
     def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGINT, self._ask)
+        self.requested = False
+        signal.signal(signal.SIGINT, self._request)
 
-    def _ask(self, number: int, frame: object) -> None:
-        self.asked = True
+    def _request(self, number: int, frame: object) -> None:
+        self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main() -> int:
-    """Train until the budget is used or Ctrl-C; exit status 0, or 130 when there is more to do."""
+    """Train until the budget is used up or Ctrl-C. Returns the exit status: 0, or 130 when stopped early."""
     console = Console()
     try:
         return train(_arguments(), console)
@@ -70,28 +72,18 @@ def main() -> int:
 
 
 def train(arguments: argparse.Namespace, console: Console) -> int:
-    """Prepare, train, report."""
+    """Prepare, train and report. Returns the exit status."""
     device, cores = _device(arguments.device), probe().cores
     _claim(arguments.out, arguments.resume)
     stop = Stop()
     workers = arguments.workers if arguments.workers is not None else _workers(device, cores)
-    torch.set_num_threads(max(1, cores - workers))
-    trainer = Trainer(
-        arguments.seed,
-        Budget(60 * arguments.minutes, arguments.steps),
-        TINY.spec,
-        device=device,
-        rate=arguments.rate,
-        small_until=arguments.small,
-        init=read_state(arguments.init) if arguments.init else None,
-    )
-    if arguments.resume:
-        trainer.resume(arguments.out)
+    torch.set_num_threads(max(1, cores - workers))  # each render process takes a core of its own
+    trainer = _trainer(arguments, device)
     console.print(f"{device}, {cores} cores, {workers} render processes, seed {trainer.progress.seed}")
     with console.status(f"rendering {arguments.validation_views} held-out views"):
         views = held_out(arguments.validation_views, workers)
     if not trainer.progress.steps:
-        console.print(line("before", trainer.validate(views)))
+        console.print(summary("before", trainer.validate(views)))
     recipe, later, window = _views(device, trainer.progress.seed, arguments.reuse)
     recipe = recipe if arguments.small else later
     with (
@@ -115,17 +107,35 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
     return 130 if stopped else 0
 
 
+def _trainer(arguments: argparse.Namespace, device: str) -> Trainer:
+    trainer = Trainer(
+        arguments.seed,
+        Budget(60 * arguments.minutes, arguments.steps),
+        TINY.spec,
+        device=device,
+        rate=arguments.rate,
+        small_until=arguments.small,
+        init=read_state(arguments.init) if arguments.init else None,
+    )
+    if arguments.resume:
+        trainer.resume(arguments.out)
+    return trainer
+
+
 def _run(
     trainer: Trainer, pool: Pool, views: HeldOut, arguments: argparse.Namespace, console: Console, stop: Stop
 ) -> bool:
-    """Steps until the budget is used (False) or Ctrl-C (True); saves now and then, and at the end."""
+    """Step until the budget is used up (returns False) or Ctrl-C (returns True).
+
+    Saves every minute and at the end.
+    """
     clock = _Clock()
     due_save, due_validation = clock.seconds + SAVE_EVERY_S, clock.seconds + 60 * arguments.validate_every
     with _progress(console) as bar:
         task = bar.add_task("training", total=1.0, loss="", rate="", left="")
         first_views, first_used = trainer.progress.views, trainer.used
         loss: float | None = None
-        while trainer.used < 1 and not stop.asked:
+        while trainer.used < 1 and not stop.requested:
             result = trainer.step(pool)
             trainer.progress.seconds += clock.tick()
             if trainer.progress.steps % SHOW_EVERY == 0:
@@ -134,18 +144,18 @@ def _run(
                 left_s = clock.seconds * (1 - trainer.used) / max(trainer.used - first_used, 1e-9)
                 bar.update(task, completed=trainer.used, loss=f"{loss:.3f}", rate=f"{speed:.0f}", left=_minutes(left_s))
             if clock.seconds >= due_validation:
-                console.print(line(f"{trainer.progress.steps} steps", trainer.validate(views)))
+                console.print(summary(f"{trainer.progress.steps} steps", trainer.validate(views)))
                 due_validation += 60 * arguments.validate_every
             if clock.seconds >= due_save:
                 trainer.save(arguments.out)
                 due_save += SAVE_EVERY_S
-    console.print(line(f"after {trainer.progress.steps} steps", trainer.validate(views)))
+    console.print(summary(f"after {trainer.progress.steps} steps", trainer.validate(views)))
     trainer.save(arguments.out)
     return trainer.used < 1
 
 
 class _Clock:
-    """Monotonic seconds since it was made, and since the last tick."""
+    """Monotonic seconds since its creation and since the last tick."""
 
     def __init__(self) -> None:
         self._start = self._last = time.monotonic()
@@ -155,6 +165,7 @@ class _Clock:
         return time.monotonic() - self._start
 
     def tick(self) -> float:
+        """Seconds since the last tick."""
         before, self._last = self._last, time.monotonic()
         return self._last - before
 
@@ -179,29 +190,29 @@ def _smoothed(before: float | None, now: float) -> float:
 
 
 def _views(device: str, seed: int, reuse: float | None) -> tuple[Recipe, Recipe, Window]:
-    """What is drawn first, what later, and how often a view is used."""
+    """The recipes of the first and of the later views, and the window of the pool."""
     small = Recipe(seed, SMALL_VIEWS) if device == "cpu" else Recipe(seed, SMALL_VIEWS, CUDA_CHUNK, device=device)
     window = Window(small.views_in_chunk, reuse or (CPU_REUSE if device == "cpu" else CUDA_REUSE))
     return small, replace(small, sizes=LARGE_VIEWS), window
 
 
-def _device(asked: str) -> str:
-    """cpu or cuda. Raises UsageError for a GPU that torch cannot use."""
+def _device(requested: str) -> str:
+    """Choose "cpu" or "cuda". Raises UsageError when a GPU is requested that torch cannot use."""
     usable = torch.cuda.is_available()
-    if asked == "cuda" and not usable:
+    if requested == "cuda" and not usable:
         raise UsageError(
             f"--device cuda: torch {torch.__version__} finds no usable GPU; leave the option out to train on the CPU"
         )
-    return "cuda" if usable and asked != "cpu" else "cpu"
+    return "cuda" if usable and requested != "cpu" else "cpu"
 
 
 def _workers(device: str, cores: int) -> int:
-    """One core learns, the others draw; a GPU is fed by at most eight."""
+    """Render processes: one core learns and the others render; a GPU gets at most eight."""
     return min(CUDA_WORKERS, max(1, cores - 2)) if device == "cuda" else max(1, cores - 1)
 
 
 def _claim(out: Path, resume: bool) -> None:
-    """Make the folder. Raises UsageError rather than overwrite hours of work."""
+    """Create the output folder. Raises UsageError rather than overwrite an earlier training."""
     if not resume and (out / CHECKPOINT).exists():
         raise UsageError(f"{out} holds a training already: add --resume to go on with it, or choose another --out")
     try:
@@ -242,8 +253,8 @@ def _share(text: str) -> float:
     return value
 
 
-def line(when: str, result: Validation) -> str:
-    """One validation in words."""
+def summary(when: str, result: Validation) -> str:
+    """One validation as text."""
     families = ", ".join(f"{name} {value:.2f}" for name, value in result.by_family.items())
     return (
         f"{when}: held-out Spearman {result.spearman:.3f} (median {result.spearman_median:.3f}), "

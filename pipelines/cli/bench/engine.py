@@ -1,8 +1,8 @@
-"""`depthstream bench --engine`: what batches cost the engine of a network here, and which ``max_batch`` is right."""
+"""`depthstream bench --engine`: time and memory of one engine by batch size, and the ``max_batch`` they recommend."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,10 @@ from rich.table import Table
 from pipelines.benchmark.batch_curve import WARM_UP, Bench, CpuBench, DeviceBench, Point, measure, recommended
 from pipelines.benchmark.suite import machine_line
 from pipelines.cli.build import network_input
-from pipelines.cli.json_file import check_writable, console_beside, write_json
+from pipelines.cli.json_file import check_writable, table_console, write_json
 from stream.errors import SinkError
 from stream.frames import Size
-from stream.inference.estimator import Estimator
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.inference.open import choice_for
 from stream.models.cache import trace_folder
 from stream.models.catalog import find
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stream.engines.select import Choice
 
 CAMERA = Size(480, 640)
-"""Without --size: the network's input for such an image."""
+"""Image size that determines the network's input when --size is not given."""
 
 
 def bench_engine(
@@ -42,10 +42,10 @@ def bench_engine(
     seconds: float = 2.0,
     json_file: Path | None = None,
 ) -> int:
-    """Print latency and memory of batches 1 to ``batch``, and the ``max_batch`` that they speak for; 0.
+    """Print latency and memory of batches 1 to ``batch`` and the recommended ``max_batch``; returns 0.
 
-    ``size``: "WxH" of the network's input. ``seconds``: for each batch. The figures are kept beside the engine, too.
-    Raises UnknownModel, SettingsError, UsageError, WeightsError, EngineError.
+    ``size`` is "WxH" of the network's input; each batch size runs for ``seconds``. The results are also stored next to
+    the engine. Raises UnknownModel, SettingsError, UsageError, WeightsError and EngineError.
     """
     if json_file is not None:
         check_writable(json_file)
@@ -55,36 +55,36 @@ def bench_engine(
     choice, measured_size = choice_for(settings), _size(settings, size)
     err = Console(stderr=True)
     with err.status("loading") as status:
-        bench, engine_line, close = _opened(settings, choice, measured_size)
+        bench, engine_line, close = _open(settings, choice, measured_size)
         try:
             points = measure(bench, batch, seconds, lambda n: status.update(f"batches of {n}"))
         finally:
             close()
-    found = _facts(settings, engine_line, measured_size, bench, points)
-    console_beside(json_file).print(curve_table(found, points))
+    report = _report_json(settings, engine_line, measured_size, bench, points)
+    table_console(json_file).print(curve_table(report, points))
     if json_file is not None:
-        write_json(json_file, found)
-    kept = _kept_at(model, measured_size, choice)
+        write_json(json_file, report)
+    stored = _stored_at(model, measured_size, choice)
     try:
-        write_json(kept, found)
-        err.print(f"kept in {kept}", highlight=False, markup=False, soft_wrap=True)
-    except SinkError as error:  # a cache that others made; the figures have been told
-        err.print(f"not kept for later: {error}", highlight=False, markup=False, soft_wrap=True)
+        write_json(stored, report)
+        err.print(f"stored in {stored}", highlight=False, markup=False, soft_wrap=True)
+    except SinkError as error:  # such as a cache that belongs to another user; the results are printed already
+        err.print(f"not stored: {error}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def curve_table(found: dict[str, Any], points: Sequence[Point]) -> Table:
-    """One row a batch."""
-    title = f"{found['machine']}; {found['engine']}; {found['size']}; warm-up {WARM_UP} runs"
+def curve_table(report: dict[str, Any], points: Sequence[Point]) -> Table:
+    """The table with one row per batch size."""
+    title = f"{report['machine']}; {report['engine']}; {report['size']}; warm-up {WARM_UP} runs"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("batch", "p50 ms", "p95 ms", "ms an image", "images/s", "memory MiB", "runs"):
         table.add_column(heading, justify="right")
     for point in points:
         ms = (point.p50_ms, point.p95_ms, point.p50_ms / point.batch)
-        statistics = (*(f"{value:.2f}" for value in ms), f"{point.fps:.1f}", f"{point.memory_mib:.0f}", str(point.runs))
-        table.add_row(str(point.batch), *statistics)
-    random = " (random weights: speed only)" if found["weights"] == "random" else ""
-    table.caption = f"recommended: \\[model] max_batch = {found['recommended_max_batch']}{random}"
+        cells = (*(f"{value:.2f}" for value in ms), f"{point.fps:.1f}", f"{point.memory_mib:.0f}", str(point.runs))
+        table.add_row(str(point.batch), *cells)
+    random = " (random weights: speed only)" if report["weights"] == "random" else ""
+    table.caption = f"recommended: \\[model] max_batch = {report['recommended_max_batch']}{random}"
     table.caption_justify = "left"
     return table
 
@@ -92,25 +92,25 @@ def curve_table(found: dict[str, Any], points: Sequence[Point]) -> Table:
 def _size(settings: ModelSettings, text: str | None) -> Size:
     if text is not None:
         return network_input(text, find(settings.name))
-    return Estimator(settings.model_copy(update={"engine": "torchscript"})).network_size(CAMERA)
+    return CpuEstimator(settings.model_copy(update={"engine": "torchscript"})).network_size(CAMERA)
 
 
-def _opened(settings: ModelSettings, choice: Choice, size: Size) -> tuple[Bench, str, Any]:
-    """What is measured, a line that describes it, and what closes it."""
+def _open(settings: ModelSettings, choice: Choice, size: Size) -> tuple[Bench, str, Callable[[], object]]:
+    """The engine to measure, a line that describes it, and the function that closes it."""
     if choice.engine == "torchscript":
-        estimator = Estimator(settings, choice=choice).load()
+        estimator = CpuEstimator(settings, choice=choice).load()
         return CpuBench(estimator.infer_raw, size), estimator.describe(), estimator.close
     import torch
 
     from stream.inference.gpu_engines import open_on_gpu
 
-    free_bytes = torch.cuda.mem_get_info()[0]
+    free_bytes = torch.cuda.mem_get_info()[0]  # before the engine is opened, so that its own memory counts
     engine = open_on_gpu(find(settings.name), settings, choice)
     engine.prepare(size)
     return DeviceBench(engine, size, free_bytes=free_bytes), engine.describe(), engine.close
 
 
-def _facts(
+def _report_json(
     settings: ModelSettings, engine_line: str, size: Size, bench: Bench, points: Sequence[Point]
 ) -> dict[str, Any]:
     return {
@@ -120,7 +120,7 @@ def _facts(
         "engine": engine_line,
         "size": str(size),
         "scope": "engine only",
-        "waits": bench.waits,
+        "synchronised_by": bench.synchronised_by,
         "warm_up_runs": WARM_UP,
         "versions": {name: version(name) for name in ("torch", "numpy")},
         "points": [asdict(point) | {"images_per_s": point.fps} for point in points],
@@ -128,8 +128,8 @@ def _facts(
     }
 
 
-def _kept_at(model: str, size: Size, choice: Choice) -> Path:
-    """Beside the engine, or beside the traces."""
+def _stored_at(model: str, size: Size, choice: Choice) -> Path:
+    """The file for the results: in the folder of the TensorRT engines, or in that of the traces."""
     folder = trace_folder()
     if choice.engine == "tensorrt":
         from stream.inference.tensorrt_engines import engines_folder

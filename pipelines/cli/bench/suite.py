@@ -1,4 +1,4 @@
-"""`depthstream bench`: the questions of docs/benchmarks.md on this machine."""
+"""`depthstream bench`: the benchmarks of docs/reference/benchmarks/pipeline.md on this machine."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.benchmark.suite import QUESTIONS, Answer, ask, machine_line
-from pipelines.cli.json_file import check_writable, console_beside, write_json
+from pipelines.benchmark.suite import BENCHMARKS, Measurement, machine_line, run_suite
+from pipelines.cli.json_file import check_writable, table_console, write_json
 from stream.core.suggest import nearest
 from stream.errors import UsageError
 
 MIDAS = "MiDaS_small at 256x256 with random weights: speed only"
-RAN = {
+NETWORKS = {
     "file": MIDAS,
     "tutorial": MIDAS,
     "networks": "networks: tiny and MiDaS_small at 256x192 with random weights: speed only",
     "live": MIDAS,
     "start": "start: tiny",
 }
-"""Which network answers a question."""
+"""The network and input size that each benchmark runs."""
 
 
-def run_bench(only: list[str] | None, *, seconds: float, json_file: Path | None) -> int:
-    """Ask, print the table; the exit status is 1 when a goal is missed."""
+def run_bench_suite(only: Sequence[str] | None, *, seconds: float, json_file: Path | None) -> int:
+    """Run the benchmarks and print the table; the exit status is 1 if a goal is missed."""
     for name in only or ():
-        if name not in QUESTIONS:
-            raise UsageError(f'no question "{name}"{nearest(name, QUESTIONS)}')
+        if name not in BENCHMARKS:
+            raise UsageError(f'no benchmark "{name}"{nearest(name, BENCHMARKS)}')
     if json_file is not None:
         check_writable(json_file)
-    answers = answer(only or list(QUESTIONS), seconds)
-    console_beside(json_file).print(bench_table(answers, only or QUESTIONS))
+    measurements = measure(only or BENCHMARKS, seconds)
+    table_console(json_file).print(bench_table(measurements, only or BENCHMARKS))
     if json_file is not None:
-        write_json(json_file, {"machine": machine_line(), "answers": [asdict(a) for a in answers]})
-    return 0 if all(a.holds for a in answers) else 1
+        write_json(json_file, {"machine": machine_line(), "measurements": [asdict(each) for each in measurements]})
+    return 0 if all(each.met for each in measurements) else 1
 
 
-def answer(questions: list[str], live_s: float) -> list[Answer]:
-    """All answers, with a line on standard error that says what runs."""
+def measure(benchmarks: Sequence[str], live_s: float) -> list[Measurement]:
+    """Run the benchmarks, with the current step shown on standard error."""
     err = Console(stderr=True)
     with err.status("making the clip") as status:
-        return list(ask(questions, live_s, status.update))
+        return list(run_suite(benchmarks, live_s, status.update))
 
 
-def bench_table(answers: list[Answer], questions: Sequence[str]) -> Table:
-    """One row an answer, and what ran."""
+def bench_table(measurements: Sequence[Measurement], benchmarks: Sequence[str]) -> Table:
+    """The table with one row per measurement; the caption names the networks."""
     table = Table(title=machine_line(), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("question", "measured", "goal", "holds"):
+    for heading in ("benchmark", "measured", "goal", "met"):
         table.add_column(heading)
-    for a in answers:
-        table.add_row(a.question, a.measured, a.goal, "yes" if a.holds else "[bold red]no")
-    table.caption = "; ".join(dict.fromkeys(RAN[name] for name in QUESTIONS if name in questions))
+    for each in measurements:
+        table.add_row(each.name, each.measured, each.goal, "yes" if each.met else "[bold red]no")
+    table.caption = "; ".join(dict.fromkeys(NETWORKS[name] for name in BENCHMARKS if name in benchmarks))
     return table

@@ -1,4 +1,4 @@
-"""`depthstream watch`: what a robot would read, as a live table or as one JSON line a frame."""
+"""`depthstream watch`: read frames as a robot would, and show them as a live table or one JSON object per frame."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
-from pipelines.cli.watch.frame import frame_facts
+from pipelines.cli.watch.frame import frame_json
 from pipelines.cli.watch.table import Watched, summary, watch_table
 from pipelines.process.signals import status_of
 from stream.client.client_keys import ClientKeys
@@ -28,23 +28,23 @@ from stream.wire.message import Message
 out, err = Console(), Console(stderr=True)
 
 PATIENCE_S = 20.0
-"""A pipeline may be about to start; afterwards streams may be silent as long as they like."""
-SAY_SO_AFTER_S = 3.0
-WORTH_SAYING_S = 1.0
-"""Of waiting; when less is left, the end says it all."""
+"""Time to wait for a publisher that may be about to start; once one was heard, streams may be silent for any time."""
+WARN_AFTER_S = 3.0
+WARN_UNTIL_LEFT_S = 1.0
+"""With less time left no warning is printed, because the final error follows at once."""
 REFRESH_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """As given on the command line."""
+    """The key options of the command line."""
 
     folder: Path | None = None
     server: Path | None = None
     client: Path | None = None
 
     def load(self) -> ClientKeys | None:
-        """None if none were given. Raises UsageError for half a pair, and for files that are no keys."""
+        """The keys, or None if no option was given. Raises UsageError for half a pair and for files without keys."""
         if self.folder is not None:
             if self.server or self.client:
                 raise UsageError("give --keys DIR, or --server-key FILE and --client-key FILE, not both")
@@ -66,16 +66,15 @@ def run_watch(
     max_age_ms: float | None = None,
     seconds: float | None = None,
 ) -> int:
-    """Watch ``streams``, or all there are, until ``count`` frames, ``seconds``, or Ctrl-C; the exit status.
+    """Watch ``streams`` (all of the publisher's if empty) until ``count`` frames, ``seconds``, or Ctrl-C.
 
-    0: frames came; 1: none did, or none younger than ``max_age_ms``; 130: interrupted.
-
-    Raises UsageError for an endpoint, a stream or keys that cannot be, and StaleFrame if nothing is ever heard.
+    Returns the exit status: 0 if frames came, 1 if none did or none was younger than ``max_age_ms``, 130 if
+    interrupted. Raises UsageError for an invalid endpoint, stream or key, and StaleFrame if nothing is ever received.
     """
     patience_s = min(PATIENCE_S, seconds or PATIENCE_S)
     loaded, patience = keys.load(), Patience(endpoint, patience_s)
     names = list(dict.fromkeys(streams)) or find_streams(
-        endpoint, keys=loaded, patience_s=patience_s, while_waiting=patience.tell
+        endpoint, keys=loaded, patience_s=patience_s, while_waiting=patience.warn
     )
     with ExitStack() as stack:
         watched = [Watched(stack.enter_context(Subscriber(endpoint, name, keys=loaded)), max_age_ms) for name in names]
@@ -84,24 +83,25 @@ def run_watch(
 
 
 class Patience:
-    """Says once what lacks when nothing comes, and gives up after a while."""
+    """Warns once while nothing is received, and gives up after a time limit."""
 
     def __init__(self, endpoint: str, patience_s: float) -> None:
         self._endpoint = redact(endpoint)
-        self._speak, self._end = Deadline.after(SAY_SO_AFTER_S), Deadline.after(patience_s)
-        self._spoke = False
+        self._warn_at, self._end = Deadline.after(WARN_AFTER_S), Deadline.after(patience_s)
+        self._warned = False
 
-    def tell(self, trouble: str) -> None:
-        if self._speak.passed and not self._spoke and self._end.left_s >= WORTH_SAYING_S:
-            self._spoke = True
+    def warn(self, trouble: str) -> None:
+        """Print ``trouble`` once, when waiting has begun to take long."""
+        if self._warn_at.passed and not self._warned and self._end.left_s >= WARN_UNTIL_LEFT_S:
+            self._warned = True
             text = f"nothing from {self._endpoint} yet; {trouble}; waiting {self._end.left_s:.0f} s more (Ctrl-C ends)"
             err.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def check(self, watched: Sequence[Watched]) -> None:
-        """Raises StaleFrame when nothing was ever heard of any of the streams, and the time is up."""
-        if any(one.heard_of for one in watched):
+        """Raise StaleFrame when the time is up and nothing was ever received of any stream."""
+        if any(one.was_received for one in watched):
             return
-        self.tell(link_trouble(watched[0].health.link) or "connected, and nothing is said of this stream")
+        self.warn(link_trouble(watched[0].health.link) or "connected, but this stream is not announced")
         if self._end.passed:
             raise StaleFrame(
                 why_stale(f"{watched[0].reader.topic} at {self._endpoint}: nothing came", watched[0].health)
@@ -111,7 +111,7 @@ class Patience:
 def _frames(
     watched: Sequence[Watched], patience: Patience, end: Deadline | None, count: int | None
 ) -> Iterator[tuple[Watched, Message, float] | None]:
-    """Each frame with its age in ms when it was read; None now and then, so that the table lives."""
+    """Each frame with its age in ms when it was read; None at every tick, so that the table is refreshed."""
     import zmq
 
     poller, given = zmq.Poller(), 0
@@ -124,29 +124,29 @@ def _frames(
                 given += 1
                 yield (one, *read)
         patience.check(watched)
-        yield None
+        yield None  # a tick without a frame
 
 
 def _print_lines(frames: Iterator[tuple[Watched, Message, float] | None], watched: Sequence[Watched]) -> int:
-    """One JSON object a frame on standard output, at the end a summary on standard error."""
+    """Print one JSON object per frame on standard output, and a summary on standard error at the end."""
     status = 0
     try:
         for frame in frames:
             if frame is not None:
                 one, message, age_ms = frame
-                print(json.dumps({"stream": one.stream, **frame_facts(message, age_ms)}), flush=True)
+                print(json.dumps({"stream": one.stream, **frame_json(message, age_ms)}), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes standard output again at exit
         return 0
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)
     for one in watched:
         err.print(summary(one), markup=False, highlight=False, soft_wrap=True)
-    return status or _nothing(watched)
+    return status or _no_fresh_frame(watched)
 
 
 def _show_table(frames: Iterator[object], watched: Sequence[Watched], endpoint: str) -> int:
-    """On a terminal live; at the end the table and a summary on standard output."""
+    """Show the table live on a terminal; at the end print table and summary on standard output."""
     status, due = 0, Deadline.after(0)
     try:
         with _live_table() as show:
@@ -159,25 +159,19 @@ def _show_table(frames: Iterator[object], watched: Sequence[Watched], endpoint: 
     out.print(watch_table(watched, endpoint))
     for one in watched:
         out.print(summary(one), markup=False, highlight=False, soft_wrap=True)
-    return status or _nothing(watched)
+    return status or _no_fresh_frame(watched)
 
 
-def _nothing(watched: Sequence[Watched]) -> int:
+def _no_fresh_frame(watched: Sequence[Watched]) -> int:
     """The exit status: 1 if no frame came, or none that was young enough."""
     return int(not any(one.frames > one.too_old for one in watched))
 
 
-def _live_table() -> AbstractContextManager[Callable[[Sequence[Watched], str], None]]:
+@contextmanager
+def _live_table() -> Iterator[Callable[[Sequence[Watched], str], None]]:
+    """A table that is redrawn in place on a terminal; without a terminal nothing is shown."""
     if not err.is_terminal:
-        return nullcontext(lambda watched, endpoint: None)
-    live = Live(console=err, transient=True, auto_refresh=False)
-
-    class Shown(AbstractContextManager[Callable[[Sequence[Watched], str], None]]):
-        def __enter__(self) -> Callable[[Sequence[Watched], str], None]:
-            live.start()
-            return lambda watched, endpoint: live.update(watch_table(watched, endpoint), refresh=True)
-
-        def __exit__(self, *exc_info: object) -> None:
-            live.stop()
-
-    return Shown()
+        yield lambda watched, endpoint: None
+        return
+    with Live(console=err, transient=True, auto_refresh=False) as live:
+        yield lambda watched, endpoint: live.update(watch_table(watched, endpoint), refresh=True)

@@ -1,4 +1,4 @@
-"""One frame as plain JSON values."""
+"""One received frame as plain JSON values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from stream.wire.codes import Flags, WireKind
 from stream.wire.message import Message
 
 DIGITS = 6
+"""Significant digits of depth values."""
 
 
-def frame_facts(message: Message, age_ms: float) -> dict[str, Any]:
-    """``age_ms``: when it was read. Of a payload that cannot be read, the error in place of the values."""
+def frame_json(message: Message, age_ms: float) -> dict[str, Any]:
+    """Header, age and depth statistics of a frame; ``age_ms`` is its age when it was read.
+
+    A payload that cannot be decoded gives an "error" in place of the depth values.
+    """
     header = message.header
     return {
         "seq": header.seq,
@@ -41,11 +45,12 @@ def frame_facts(message: Message, age_ms: float) -> dict[str, Any]:
 
 
 def unit(kind: WireKind) -> str:
+    """The unit of the depth values: "m" for metric depth, else "none"."""
     return "m" if kind == WireKind.METRIC else "none"
 
 
 def _values(message: Message) -> dict[str, Any]:
-    """Least, greatest and median known depth; null where nothing is known."""
+    """Minimum, maximum and median of the known depth, and the share of known pixels; null where none is known."""
     try:
         depth = message.depth()
     except (WireError, MissingPackage) as error:
@@ -54,9 +59,9 @@ def _values(message: Message) -> dict[str, Any]:
     share = {"known": round(known.size / depth.size, DIGITS)}
     if not known.size:
         return {"min": None, "max": None, "median": None, **share}
-    least, greatest, median = (float(f(known)) for f in (np.min, np.max, np.median))
-    return {"min": _short(least), "max": _short(greatest), "median": _short(median), **share}
+    low, high, median = (float(f(known)) for f in (np.min, np.max, np.median))
+    return {"min": _rounded(low), "max": _rounded(high), "median": _rounded(median), **share}
 
 
-def _short(value: float) -> float:
+def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")

@@ -1,8 +1,9 @@
-"""The streams that are watched, a row each."""
+"""The table of `depthstream watch`: what was received of each stream, one row per stream."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from time import monotonic_ns
 
 from rich import box
@@ -17,13 +18,13 @@ from stream.client.subscriber import Subscriber
 from stream.core.clock import NS_PER_S
 from stream.core.log import one_line
 from stream.errors import StaleFrame
-from stream.runtime.stats import Durations
+from stream.runtime.meters import Durations
 from stream.wire.codes import Flags, WireKind
 from stream.wire.header import Header
 from stream.wire.message import Message
 
 HEADINGS = ("depth", "size,\nfps", "age, ms\nnow", "\np95", "gaps", "re-\nstarts", "state", "images", "clocks")
-RIGHT = HEADINGS[1:6]
+RIGHT_ALIGNED = HEADINGS[1:6]
 DEPTHS = {
     WireKind.METRIC: "metric\nm",
     WireKind.RELATIVE_INVERSE: "relative\ninverse",
@@ -35,7 +36,7 @@ LINKS: dict[LinkState, str] = {"connecting": "ABSENT", "refused": "REFUSED", "ha
 
 
 class Watched:
-    """One stream, and what was seen of it."""
+    """A reader of one stream, with counters of what it received."""
 
     def __init__(self, reader: Subscriber, max_age_ms: float | None) -> None:
         self.reader, self.stream = reader, reader.topic.partition("/")[2]
@@ -45,7 +46,7 @@ class Watched:
         self._ages, self._rate, self._began_ns = Durations(), RecentRate(), 0
 
     def read(self) -> tuple[Message, float] | None:
-        """The frame that has come since the last call, and its age in ms, if there is one and it is young enough."""
+        """A frame that arrived since the last call, and its age in ms; None without one, or if it is too old."""
         try:
             message = self.reader.read(0)
         except StaleFrame:
@@ -65,8 +66,8 @@ class Watched:
         return self.reader.health
 
     @property
-    def heard_of(self) -> bool:
-        """A frame came, or the publisher said something of the stream."""
+    def was_received(self) -> bool:
+        """True once a frame, an info or a status message of this stream was received."""
         health = self.health
         return bool(self.frames or health.info or health.status)
 
@@ -76,51 +77,53 @@ class Watched:
 
     @property
     def seconds(self) -> float:
-        """Since the first frame."""
+        """Time since the first frame."""
         return (monotonic_ns() - self._began_ns) / NS_PER_S if self._began_ns else 0.0
 
-    def age_ms(self, of: str) -> float:
-        spread = self._ages.spread()
-        return 1e3 * (spread.p50_s if of == "p50" else spread.p95_s)
+    def age_ms(self, percentile: str) -> float:
+        """``percentile``: "p50" or "p95"."""
+        summary = self._ages.summary()
+        return 1e3 * (summary.p50_s if percentile == "p50" else summary.p95_s)
 
 
 def watch_table(watched: Sequence[Watched], endpoint: str) -> Group:
-    """As narrow as can be: a terminal has 80 columns."""
+    """One row per stream and its remarks; as narrow as possible, because a terminal has 80 columns."""
     table = Table(title=Text(endpoint), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.padding = 0
     table.add_column("", overflow="fold")
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading in RIGHT else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if heading in RIGHT_ALIGNED else "left", no_wrap=True)
     health = [one.health for one in watched]
-    for one, how in zip(watched, health, strict=True):
-        table.add_row(*(Text(cell) for cell in _cells(one, how)))  # Text: a "[" is no markup
-    return Group(table, *(line for one, how in zip(watched, health, strict=True) for line in _remarks(one, how)))
+    for one, its_health in zip(watched, health, strict=True):
+        table.add_row(*(Text(cell) for cell in _cells(one, its_health)))  # Text: "[" in a name is no markup
+    remarks = (_remarks(one, its_health) for one, its_health in zip(watched, health, strict=True))
+    return Group(table, *chain.from_iterable(remarks))
 
 
 def summary(one: Watched) -> str:
-    """What was seen of a stream, in one line."""
+    """One line about what was received of a stream."""
     health = one.health
     if not one.frames:
         return why_stale(f"{one.stream}: 0 frames", health)
     parts = [f"{one.frames} frames in {one.seconds:.1f} s"]
     parts.append(f"age p50 {one.age_ms('p50'):.1f} ms, p95 {one.age_ms('p95'):.1f} ms")
-    parts += [f"{health.gaps} left out in between", f"{health.restarts} restarts"]
+    parts += [f"{health.gaps} missed in between", f"{health.restarts} restarts"]
     parts += [f"{one.too_old} too old"] if one.too_old else []
     parts += [f"{health.damaged} damaged"] if health.damaged else []
     return f"{one.stream}: {', '.join(parts)}"
 
 
 def state(health: ReaderHealth) -> str:
-    """In one word: the publisher's, or what keeps us from hearing it."""
-    told = one_line(str(health.status.get("state", "LIVE")), 12)
+    """One word: the state that the publisher reported, or why nothing is received from it."""
+    reported = one_line(str(health.status.get("state", "LIVE")), 12)
     if health.alive:
-        return told
+        return reported
     if health.link != "connected":
         return LINKS[health.link]
-    return "SILENT" if told == "LIVE" else told
+    return "SILENT" if reported == "LIVE" else reported
 
 
-def _depth_words(header: Header) -> str:
+def _depth_label(header: Header) -> str:
     return "metric\nm, a guess" if Flags.SCALE_GUESSED in header.flags else DEPTHS[header.kind]
 
 
@@ -128,7 +131,7 @@ def _cells(one: Watched, health: ReaderHealth) -> tuple[str, ...]:
     header, fps = one.last.header if one.last else None, one.fps
     return (
         one.stream,
-        _depth_words(header) if header else "-",
+        _depth_label(header) if header else "-",
         f"{header.width}x{header.height}\n{'-' if fps is None else f'{fps:.1f}'}" if header else "-",
         "-" if health.age_ms is None else f"{health.age_ms:.0f}",
         f"{one.age_ms('p95'):.0f}" if one.frames else "-",
@@ -141,16 +144,16 @@ def _cells(one: Watched, health: ReaderHealth) -> tuple[str, ...]:
 
 
 def _remarks(one: Watched, health: ReaderHealth) -> Iterator[Text]:
-    """What a word in the table cannot say."""
-    told: list[str] = []
+    """Lines below the table that explain its one-word states."""
+    remarks: list[str] = []
     if trouble := link_trouble(health.link):
-        told.append(trouble)
+        remarks.append(trouble)
     if reason := health.status.get("reason"):
-        told.append(one_line(str(reason)))
+        remarks.append(one_line(str(reason)))
     if health.rate_ok is False:
-        told.append(f"below nine tenths of the promised {number(health.info, 'fps'):g} fps")
+        remarks.append(f"below nine tenths of the promised {number(health.info, 'fps'):g} fps")
     if health.clocks not in ("same", "unknown", "camera") and health.clock_offset_ms is not None:
-        told.append(f"clocks differ by {health.clock_offset_ms:.0f} ms, the way here included")
-    told += [f"{one.too_old} frames were too old"] if one.too_old else []
-    told += [f"{health.damaged} messages could not be read"] if health.damaged else []
-    yield from (Text(f" {one.stream}: {text}", style="dim") for text in told)
+        remarks.append(f"clocks differ by {health.clock_offset_ms:.0f} ms, including the transfer time")
+    remarks += [f"{one.too_old} frames were too old"] if one.too_old else []
+    remarks += [f"{health.damaged} messages could not be read"] if health.damaged else []
+    yield from (Text(f" {one.stream}: {text}", style="dim") for text in remarks)

@@ -1,8 +1,9 @@
-"""What engines are judged by, and one answer of an engine against the float32 reference's.
+"""The golden inputs, and the comparison of one output of an engine with the float32 reference's.
 
-Networks answer in numbers of their own. For AbsRel and delta1, which want metres, the reference's answer is taken for
-inverse depth from ``NEAREST_M`` to ``FARTHEST_M``; the engine's may be scaled and shifted first, as relative depth
-always may (``stream.metrics.fit``). What that forgives is measured apart: the scale itself and the level.
+Networks have output units of their own. For AbsRel and delta1, which need metres, the reference's output is read as
+inverse depth from ``NEAREST_M`` to ``FARTHEST_M``. The engine's output may be scaled and shifted first, as relative
+depth always may (``stream.metrics.fit``); the errors which that hides, of the scale and of the mean, are measured
+separately.
 """
 
 from __future__ import annotations
@@ -14,68 +15,70 @@ import numpy as np
 from stream.errors import EngineError
 from stream.frames import Floats
 from stream.metrics.fit import Array, fit_scale_and_shift, fitted_inverse
-from stream.metrics.ratios import abs_rel, delta
+from stream.metrics.score import abs_rel, delta
 
 NEAREST_M, FARTHEST_M = 1.0, 10.0
-"""A room's or a street's depths. A wider range would weigh only the farthest pixels, a narrower one hide them."""
+"""A room's or a street's depths. With a wider range only the farthest pixels would count; a narrower one hides them."""
 FLAT = 1e-6
-"""A reference whose standard deviation is below this share of its largest value says nothing."""
+"""A reference output whose standard deviation is below this share of its largest value cannot be compared with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Golden:
-    """Network inputs, float32 and read-only, one array a network size."""
+class GoldenInputs:
+    """Network inputs, float32 and read-only, one array per network size."""
 
     images: tuple[Floats, ...]
-    """(N, 3, h, w) each: compared alone and in batches."""
+    """(N, 3, h, w) each: compared one by one and in batches."""
     clips: tuple[Floats, ...] = ()
     """(T, 3, h, w) each: consecutive frames of one camera."""
     extremes: tuple[Floats, ...] = ()
-    """(M, 3, h, w) each: inputs whose depth means nothing and must be finite all the same."""
+    """(M, 3, h, w) each: inputs whose depth is meaningless but must be finite."""
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One answer (h, w) against the reference's, over its finite pixels; NaN where there are none."""
+class Comparison:
+    """One output (h, w) against the reference's, over its finite pixels; NaN if it has none."""
 
     where: str
-    """Size, number and batch, for people."""
+    """Size, number and batch of the image, for people."""
     nan: int
-    """Pixels that are not a number."""
+    """Pixels that are NaN."""
     inf: int
+    """Pixels that are infinite."""
     correlation: float
-    """Pearson's, -1..1; 0 for a flat answer."""
+    """Pearson's, -1..1; 0 for a flat output."""
     abs_rel: float
-    """Mean |depth - truth| / truth after scale and shift."""
+    """Mean |depth - ground truth| / ground truth, after scale and shift."""
     delta1: float
-    """Share of pixels with max(depth / truth, truth / depth) < 1.25."""
+    """Share of pixels with max(depth / ground truth, ground truth / depth) < 1.25, after scale and shift."""
     scale: float
-    """The fitted one, >= 0; 1 for the same numbers."""
+    """The fitted scale, >= 0; 1 for identical outputs."""
     level: float
     """Difference of the means, in standard deviations of the reference."""
 
 
-def compare(answer: Floats, reference: Floats, where: str) -> Compared:
-    """Raises EngineError when the reference is flat or not finite: nothing can be judged by it."""
-    truth, guess = reference.astype(np.float64), answer.astype(np.float64)
-    deviation = float(truth.std())
-    if not deviation > FLAT * float(np.abs(truth).max()):
+def compare(output: Floats, reference: Floats, where: str) -> Comparison:
+    """Compare two outputs (h, w). Raises EngineError if the reference is flat or not finite."""
+    expected, actual = reference.astype(np.float64), output.astype(np.float64)
+    deviation = float(expected.std())
+    if not deviation > FLAT * float(np.abs(expected).max()):
         raise EngineError(f"{where}: the float32 reference's depth is flat or not finite, nothing can be judged by it")
-    nan, inf = not_finite(answer)
-    known = np.isfinite(guess)
-    if not known.any():
-        return Compared(where, nan, inf, *(float("nan"),) * 5)
-    metres = _as_metres(truth)[known]
-    guess, truth = guess[known], truth[known]
-    depth = 1 / fitted_inverse(guess, metres, "relative_inverse")
-    scale, _ = fit_scale_and_shift(guess, truth)
-    level = float(guess.mean() - truth.mean()) / deviation
-    return Compared(where, nan, inf, _pearson(guess, truth), abs_rel(depth, metres), delta(depth, metres), scale, level)
+    nan, inf = count_nonfinite(output)
+    finite = np.isfinite(actual)
+    if not finite.any():
+        return Comparison(where, nan, inf, *(float("nan"),) * 5)
+    metres = _as_metres(expected)[finite]
+    actual, expected = actual[finite], expected[finite]
+    depth = 1 / fitted_inverse(actual, metres, "relative_inverse")
+    scale, _ = fit_scale_and_shift(actual, expected)
+    level = float(actual.mean() - expected.mean()) / deviation
+    correlation = _pearson(actual, expected)
+    return Comparison(where, nan, inf, correlation, abs_rel(depth, metres), delta(depth, metres), scale, level)
 
 
-def not_finite(answer: Floats) -> tuple[int, int]:
-    """How many values are NaN, and how many infinite."""
-    return int(np.isnan(answer).sum()), int(np.isinf(answer).sum())
+def count_nonfinite(output: Floats) -> tuple[int, int]:
+    """The number of NaN values, and of infinite ones."""
+    return int(np.isnan(output).sum()), int(np.isinf(output).sum())
 
 
 def _as_metres(inverse: Array) -> Array:

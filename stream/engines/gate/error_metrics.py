@@ -1,4 +1,4 @@
-"""How far an engine is from the float32 reference on all golden images: one number a way to be wrong."""
+"""An engine's errors against the float32 reference over all golden inputs: one number for each kind of error."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream.engines.base import Engine
-from stream.engines.gate.comparison import Compared, Golden, compare, not_finite
+from stream.engines.gate.comparison import Comparison, GoldenInputs, compare, count_nonfinite
 from stream.errors import EngineError
 from stream.frames import Floats, Size
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The worst of each over all sizes, batches and clips, and some medians. NaN where no answer was finite."""
+    """The worst value of each metric over all sizes, batches and clips, and some medians.
+
+    Metrics of the difference are NaN if no output was finite.
+    """
 
     batches: tuple[int, ...]
-    """Numbers of images that were run at once."""
-    answers: int
-    """How many depth maps were compared."""
+    """Batch sizes that were run."""
+    outputs: int
+    """Number of depth maps that were compared."""
     nan: int
-    """Values that are not a number, in all answers, those to extreme inputs too."""
+    """NaN values in all outputs, those for extreme inputs included."""
     inf: int
+    """Infinite values in all outputs, those for extreme inputs included."""
     correlation: float
     """Pearson's, the lowest, -1..1."""
     correlation_median: float
     correlation_at: str
-    """Which answer has the lowest."""
+    """The output with the lowest correlation."""
     abs_rel: float
     """After scale and shift, the highest."""
     abs_rel_median: float
@@ -36,86 +40,86 @@ class Metrics:
     """After scale and shift, the lowest, 0..1."""
     delta1_median: float
     scale_off: float
-    """The fitted scale's largest distance from 1: the same network answers in the same unit."""
+    """The fitted scale's largest distance from 1: the same network must give the same unit."""
     level_off: float
-    """The largest distance of the means, in standard deviations of the reference."""
+    """The largest difference of the means, in standard deviations of the reference."""
     scale_drift: float
-    """In a clip: the largest fitted scale divided by the smallest, less 1."""
+    """Within a clip: the largest fitted scale divided by the smallest, minus 1."""
     level_drift: float
-    """In a clip: how far the distance of the means wanders, in standard deviations of the reference."""
+    """Within a clip: the range of the differences of the means, in standard deviations of the reference."""
     batch_difference: float
-    """The largest difference of a pixel between a batch and its image alone, in ranges of the reference."""
+    """The largest difference of a pixel between a batch and its image alone, as a share of the reference's range."""
 
     def __str__(self) -> str:
         return f"correlation {self.correlation:.6f}, AbsRel {self.abs_rel:.2g}, scale drift {self.scale_drift:.2g}"
 
 
-def measure(reference: Engine, candidate: Engine, golden: Golden) -> Metrics:
-    """Run both over all of ``golden``. Raises EngineError when one fails or the reference's depth is flat."""
+def measure(reference: Engine, candidate: Engine, golden: GoldenInputs) -> Metrics:
+    """Run both engines on all golden inputs. Raises EngineError if one fails or the reference's depth is flat."""
     batches = tuple(sorted({1, min(2, candidate.max_batch), candidate.max_batch}))
-    sittings = [_EvaluationSet(reference, candidate, pixels) for pixels in golden.images]
-    compared = [one for sitting in sittings for one in sitting.compared(batches)]
-    differences = [one for sitting in sittings for one in sitting.differences]
-    clips = [list(_EvaluationSet(reference, candidate, clip, "frame").compared((1,))) for clip in golden.clips]
-    extremes = [not_finite(answer) for pixels in golden.extremes for answer in _one_by_one(candidate, pixels)]
-    return _summary(batches, compared, clips, extremes, differences)
+    evaluations = [_Evaluation(reference, candidate, pixels) for pixels in golden.images]
+    images = [comparison for evaluation in evaluations for comparison in evaluation.compare(batches)]
+    differences = [difference for evaluation in evaluations for difference in evaluation.differences]
+    clips = [list(_Evaluation(reference, candidate, clip, "frame").compare((1,))) for clip in golden.clips]
+    extremes = [count_nonfinite(output) for pixels in golden.extremes for output in _one_by_one(candidate, pixels)]
+    return _summary(batches, images, clips, extremes, differences)
 
 
-class _EvaluationSet:
-    """Images of one size before both engines."""
+class _Evaluation:
+    """Both engines' outputs for images of one size."""
 
     def __init__(self, reference: Engine, candidate: Engine, pixels: Floats, noun: str = "image") -> None:
         self._candidate, self._pixels = candidate, pixels
-        self._truths = _one_by_one(reference, pixels)
+        self._expected = _one_by_one(reference, pixels)
         self._alone = _one_by_one(candidate, pixels)
         self._name = f"{Size(*pixels.shape[2:])}, {noun}"
         self.differences: list[float] = []
-        """Between answers in batches and those alone, in the order of ``compared``."""
+        """Differences between outputs in batches and outputs alone, filled by ``compare``."""
 
-    def compared(self, batches: Sequence[int]) -> Iterator[Compared]:
-        """Every image alone, and in each larger batch; a last batch that is not full is filled from the start."""
-        for number, (answer, truth) in enumerate(zip(self._alone, self._truths, strict=True)):
-            yield compare(answer, truth, f"{self._name} {number}")
+    def compare(self, batches: Sequence[int]) -> Iterator[Comparison]:
+        """Compare every image alone and in each larger batch; the last batch is filled up from the first images."""
+        for number, (output, expected) in enumerate(zip(self._alone, self._expected, strict=True)):
+            yield compare(output, expected, f"{self._name} {number}")
         for batch in batches:
             if batch > 1:
-                yield from self._in_batches(batch)
+                yield from self._compare_batches(batch)
 
-    def _in_batches(self, batch: int) -> Iterator[Compared]:
+    def _compare_batches(self, batch: int) -> Iterator[Comparison]:
         count = len(self._pixels)
         for start in range(0, count, batch):
             chosen = [(start + i) % count for i in range(batch)]
-            for number, answer in zip(chosen, _run(self._candidate, self._pixels[chosen]), strict=True):
-                truth = self._truths[number]
-                yield compare(answer, truth, f"{self._name} {number} in a batch of {batch}")
-                self.differences.append(_difference(answer, self._alone[number]) / float(np.ptp(truth)))
+            for number, output in zip(chosen, _run(self._candidate, self._pixels[chosen]), strict=True):
+                expected = self._expected[number]
+                yield compare(output, expected, f"{self._name} {number} in a batch of {batch}")
+                self.differences.append(_difference(output, self._alone[number]) / float(np.ptp(expected)))
 
 
 def _summary(
     batches: tuple[int, ...],
-    compared: Sequence[Compared],
-    clips: Sequence[Sequence[Compared]],
+    images: Sequence[Comparison],
+    clips: Sequence[Sequence[Comparison]],
     extremes: Sequence[tuple[int, int]],
     differences: Sequence[float],
 ) -> Metrics:
-    everything = [*compared, *(one for clip in clips for one in clip)]
-    seen = [one for one in everything if np.isfinite(one.correlation)]  # else counted as NaN and Inf
-    worst = min(seen, key=lambda one: one.correlation, default=None)
+    everything = [*images, *(comparison for clip in clips for comparison in clip)]
+    finite = [each for each in everything if np.isfinite(each.correlation)]  # the others count as NaN and Inf
+    worst = min(finite, key=lambda each: each.correlation, default=None)
     return Metrics(
         batches=batches,
-        answers=len(everything),
-        nan=sum(one.nan for one in everything) + sum(nan for nan, _ in extremes),
-        inf=sum(one.inf for one in everything) + sum(inf for _, inf in extremes),
+        outputs=len(everything),
+        nan=sum(each.nan for each in everything) + sum(nan for nan, _ in extremes),
+        inf=sum(each.inf for each in everything) + sum(inf for _, inf in extremes),
         correlation=worst.correlation if worst else float("nan"),
-        correlation_median=_median(one.correlation for one in seen),
+        correlation_median=_median(each.correlation for each in finite),
         correlation_at=worst.where if worst else "nowhere",
-        abs_rel=_largest(one.abs_rel for one in seen),
-        abs_rel_median=_median(one.abs_rel for one in seen),
-        delta1=-_largest(-one.delta1 for one in seen),
-        delta1_median=_median(one.delta1 for one in seen),
-        scale_off=_largest(abs(one.scale - 1) for one in seen),
-        level_off=_largest(abs(one.level) for one in seen),
-        scale_drift=max((_ratio(one.scale for one in clip) for clip in clips), default=0.0),
-        level_drift=max((_wander(one.level for one in clip) for clip in clips), default=0.0),
+        abs_rel=_largest(each.abs_rel for each in finite),
+        abs_rel_median=_median(each.abs_rel for each in finite),
+        delta1=-_largest(-each.delta1 for each in finite),
+        delta1_median=_median(each.delta1 for each in finite),
+        scale_off=_largest(abs(each.scale - 1) for each in finite),
+        level_off=_largest(abs(each.level) for each in finite),
+        scale_drift=max((_relative_range(each.scale for each in clip) for clip in clips), default=0.0),
+        level_drift=max((_range(each.level for each in clip) for clip in clips), default=0.0),
         batch_difference=max(differences, default=0.0),
     )
 
@@ -125,26 +129,26 @@ def _one_by_one(engine: Engine, pixels: Floats) -> list[Floats]:
 
 
 def _run(engine: Engine, pixels: Floats) -> Floats:
-    """(N, h, w), a copy: an engine's answer is valid until its next call."""
+    """Depth (N, h, w) as a copy, because an engine's output is valid only until its next call."""
     depth = np.array(engine.infer(pixels=pixels)["depth"], np.float32)
     if depth.shape != (len(pixels), *pixels.shape[2:]):
         raise EngineError(f"pixels {pixels.shape} were answered with depth {depth.shape}")
     return depth
 
 
-def _difference(answer: Floats, alone: Floats) -> float:
-    both = np.isfinite(answer) & np.isfinite(alone)  # others are counted as NaN and Inf
-    return float(np.abs(answer[both] - alone[both]).max(initial=0.0))
+def _difference(output: Floats, alone: Floats) -> float:
+    both = np.isfinite(output) & np.isfinite(alone)  # the others count as NaN and Inf
+    return float(np.abs(output[both] - alone[both]).max(initial=0.0))
 
 
-def _ratio(scales: Iterable[float]) -> float:
+def _relative_range(scales: Iterable[float]) -> float:
     finite = [scale for scale in scales if np.isfinite(scale)]
     if not finite:
         return 0.0
     return max(finite) / min(finite) - 1 if min(finite) > 0 else float("inf")
 
 
-def _wander(levels: Iterable[float]) -> float:
+def _range(levels: Iterable[float]) -> float:
     finite = [level for level in levels if np.isfinite(level)]
     return max(finite) - min(finite) if finite else 0.0
 

@@ -1,7 +1,8 @@
-"""The engine gate: may this engine stand in for float32 on the CPU? Engines that are wrong rarely say so.
+"""The engine gate: it decides whether an engine is close enough to float32 on the CPU to replace it.
 
-``judge`` runs both over golden images and holds every figure against its bound. docs/gate.md has the measurements
-behind the bounds and shows what a refusal looks like.
+``judge`` runs both on the golden inputs and compares every metric with its bound. A wrong engine rarely raises an
+error, so it has to be measured. docs/reference/engine-gate.md has the measurements behind the bounds and an example of
+a refusal.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from importlib.metadata import version
 from typing import Literal, TypeAlias
 
 from stream.engines.base import Engine
-from stream.engines.gate.comparison import Golden
+from stream.engines.gate.comparison import GoldenInputs
 from stream.engines.gate.error_metrics import Metrics, measure
 from stream.engines.gate.verdict import Verdict, processor
 
 VERSION = "1"
-"""Counts changes in how figures are computed; older verdicts are then not believed."""
+"""Increased whenever metrics are computed differently; older verdicts are then judged anew."""
 
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "mixed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is still good, under the names of ``Figures``: at least for the first three, at most for the others.
+    """Limits of the ``Metrics`` of the same names: lower limits for those in AT_LEAST, upper limits for the others.
 
-    There is none for NaN and Inf: a single one is too many.
+    NaN and Inf have no limit: a single one is too many.
     """
 
     correlation: float
@@ -42,6 +43,7 @@ class Bounds:
 
 
 AT_LEAST = ("correlation", "correlation_median", "delta1")
+"""Metrics whose bound is a lower limit."""
 
 FP32 = Bounds(
     correlation=0.999999,
@@ -55,10 +57,10 @@ FP32 = Bounds(
     level_drift=2e-4,
     batch_difference=1e-3,
 )
-"""Another order of the same sums, no more: about 30 times the worst that other float32 runtimes do to any network here
-(6e-6 in every figure but the correlation), and below what float16 does to the best-conditioned (6e-4 or more in
-scale_off and level_off): an engine that claims float32 and computes in TF32 or float16 is refused. batch_difference is
-about single pixels, hence looser."""
+"""Allows the same sums in another order, and no more. The bounds are about 30 times the largest errors of other float32
+runtimes with any network here (6e-6 in every metric but the correlation), and below the errors of float16 with the
+best-conditioned network (6e-4 or more in scale_off and level_off). An engine that claims float32 but computes in
+TF32 or float16 is refused. batch_difference is about single pixels and therefore looser."""
 
 REDUCED = Bounds(
     correlation=0.998,
@@ -72,22 +74,26 @@ REDUCED = Bounds(
     level_drift=0.03,
     batch_difference=0.03,
 )
-"""Twice the worst that float16 does to MiDaS small with random weights, the worst-conditioned network here (correlation
-0.9991 and 0.9998, AbsRel 0.009 and 0.006, scale 0.009 off, level 0.016 off, drifts 0.014 and 0.015), and 2.2 times or
-more what bfloat16 does to the trained tiny. A network's own error is ten times as large (AbsRel 0.1 to 0.2). Batches
-agreed to the bit here; a GPU takes other kernels for other batches, so batch_difference is a few steps of bfloat16
-(2^-8 of the value). delta1 was 1 in all of these: a share of 0.002 is one small object."""
+"""Twice the largest errors of float16 with MiDaS small and random weights, the worst-conditioned network here
+(correlation 0.9991 and 0.9998, AbsRel 0.009 and 0.006, scale_off 0.009, level_off 0.016, drifts 0.014 and 0.015), and
+at least 2.2 times the errors of bfloat16 with the trained tiny. A network's own error is ten times as large (AbsRel 0.1
+to 0.2). On the CPU, batches agreed to the bit; a GPU uses other kernels for other batch sizes, so batch_difference is a
+few steps of bfloat16 (2^-8 of the value). delta1 was 1 in all measurements; a share of 0.002 is one small object."""
 
 BOUNDS: Mapping[Precision, Bounds] = {"fp32": FP32, "fp16": REDUCED, "bf16": REDUCED, "mixed": REDUCED}
-"""What users can tolerate is the same for all reduced precisions; bfloat16 comes nearer to it."""
+"""Users tolerate the same errors whatever the reduced precision is; bfloat16 comes closer to the limits."""
 
 
 def judge(
-    reference: Engine, candidate: Engine, golden: Golden, bounds: Bounds, belongs_to: Mapping[str, str] | None = None
+    reference: Engine,
+    candidate: Engine,
+    golden: GoldenInputs,
+    bounds: Bounds,
+    belongs_to: Mapping[str, str] | None = None,
 ) -> Verdict:
-    """Run both over ``golden``; ``belongs_to`` goes into the verdict (``identity``).
+    """Run both engines on ``golden`` and compare; ``belongs_to`` is stored in the verdict (see ``identity``).
 
-    Raises EngineError when one of them fails, or when the reference's depth is flat or not finite.
+    Raises EngineError if one of them fails, or if the reference's depth is flat or not finite.
     """
     metrics = measure(reference, candidate, golden)
     reasons = tuple(_reasons(metrics, bounds))
@@ -95,13 +101,13 @@ def judge(
 
 
 def identity(engine: Engine, bounds: Bounds, made_from: Mapping[str, str]) -> dict[str, str]:
-    """All that a verdict depends on: with another value it would be another engine, or another judge."""
+    """Everything that a verdict depends on. With any other value the engine has to be judged anew."""
     about = {"engine": engine.describe(), "max_batch": str(engine.max_batch), "bounds": str(bounds), "gate": VERSION}
     return about | {"torch": version("torch"), "cpu": processor()} | dict(made_from)
 
 
 def _reasons(metrics: Metrics, bounds: Bounds) -> Iterator[str]:
-    """One line for every figure that is past its bound; NaN is past any."""
+    """One line for each metric beyond its bound; NaN is beyond any bound."""
     for name in ("nan", "inf"):
         if count := getattr(metrics, name):
             yield f"{name}: {count} values, and there must be none"

@@ -1,4 +1,4 @@
-"""Golden images: rendered scenes at the network's own sizes, always the same, that engines are judged by."""
+"""Golden inputs: rendered scenes at the network's own sizes, the same on every run, that engines are compared on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.engines.gate.comparison import Golden
+from stream.engines.gate.comparison import GoldenInputs
 from stream.frames import Floats, Image, Size
 from stream.models.spec import InputSpec
 from stream.preprocess.cpu import to_network
@@ -21,36 +21,37 @@ if TYPE_CHECKING:
     from stream.scenes.renderer.textures import Atlas
 
 VERSION = 1
-"""Counts changes of what is drawn here; older verdicts are then judged anew."""
+"""Increased whenever the rendered images change; older verdicts are then judged anew."""
 CAMERAS = (Size(480, 640), Size(720, 1280))
-"""4:3 and 16:9: the shapes that nearly all cameras have."""
+"""4:3 and 16:9, the aspect ratios of nearly all cameras."""
 SEED, TEXTURES = 20_170_612, 32
+"""Seed of all random choices; number of textures in the atlas of the still images."""
 FAMILIES = ("room", "outdoors", "table_top", "from_above", "thicket", "close_up", "backdrop", "wall_ahead")
-"""One image of each: near and far, with and without a floor, smooth and full of edges."""
+"""One image of each scene family: near and far, with and without a floor, smooth and full of edges."""
 FRAMES, STILL_S, MOVING_S = 6, 0.04, 0.4
-"""Frames of each clip and the time between them: a tripod at 25 frames a second, and a camera in quick motion."""
-FINER = 1.25
-"""Images are rendered this much larger than the network sees them, so that they are resized as a camera's are."""
+"""Frames per clip, and seconds between them: a tripod at 25 frames a second, and a camera in quick motion."""
+OVERSAMPLING = 1.25
+"""Images are rendered this much larger than the network's input, so that they are resized as a camera's are."""
 SOFTNESS, GRAIN = 0.08, 1.2
-"""The lens and the noise of the synthetic camera (``stream.sources.synthetic``)."""
+"""Lens blur and noise of the synthetic camera (``stream.sources.synthetic``)."""
 
 
-def at_size(spec: InputSpec, size: Size) -> tuple[InputSpec, tuple[Size, ...]]:
-    """What to judge an engine with that is for one network ``size``: such a spec, and a camera that leads to it."""
+def spec_for_size(spec: InputSpec, size: Size) -> tuple[InputSpec, tuple[Size, ...]]:
+    """The spec and the cameras to judge an engine with that takes only the network input ``size``."""
     bound = max(size) if spec.bound == "upper" else min(size)
     canvas = replace(spec.canvas, size=size) if spec.canvas else None
     return replace(spec, side=bound, canvas=canvas, keep_aspect=True), (Size(2 * size.height, 2 * size.width),)
 
 
-def golden(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> Golden:
-    """For each network size of ``cameras`` eight images and four extremes; for the first, a still and a moving clip.
+def golden_inputs(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> GoldenInputs:
+    """Eight images and four extremes for each network size of ``cameras``; for the first, a still and a moving clip.
 
-    The rendered images are kept for the next call.
+    The rendered images are cached for the next call.
     """
     shapes = {network_size(camera, spec): _rendered_size(camera, spec) for camera in cameras}
     first = next(iter(shapes.values()))
     with _one_thread():
-        return Golden(
+        return GoldenInputs(
             images=tuple(_to_network(_images(shape), spec) for shape in shapes.values()),
             clips=tuple(_to_network(_clip(first, still), spec) for still in (True, False)),
             extremes=tuple(_to_network(_extremes(shape), spec) for shape in shapes.values()),
@@ -59,7 +60,8 @@ def golden(spec: InputSpec, cameras: tuple[Size, ...] = CAMERAS) -> Golden:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A second thread gains nothing here; where threads spin (``stream.engines.cpu_setup``) it may cost a minute."""
+    """Let torch use one thread inside the block."""
+    # a second thread gains nothing here, and where threads spin (``stream.engines.cpu_setup``) it may cost a minute
     import torch
 
     before = torch.get_num_threads()
@@ -72,7 +74,7 @@ def _one_thread() -> Iterator[None]:
 
 def _rendered_size(camera: Size, spec: InputSpec) -> Size:
     size = network_size(camera, spec)
-    share = min(1.0, FINER * max(size.height / camera.height, size.width / camera.width))
+    share = min(1.0, OVERSAMPLING * max(size.height / camera.height, size.width / camera.width))
     return Size(round(share * camera.height), round(share * camera.width))
 
 
@@ -84,7 +86,7 @@ def _to_network(images: tuple[Image, ...], spec: InputSpec) -> Floats:
 
 @lru_cache(maxsize=4)
 def _images(size: Size) -> tuple[Image, ...]:
-    """One view of each family as everyday cameras take them: blurred, noisy, badly exposed, from JPEG files."""
+    """One view of each family as an everyday camera takes it: blurred, noisy, badly exposed, JPEG-compressed."""
     from stream.scenes.camera.film import random_shots, take
     from stream.scenes.renderer.textures import random_atlas
 
@@ -98,20 +100,19 @@ def _images(size: Size) -> tuple[Image, ...]:
 
 
 def _view(rng: np.random.Generator, family: str, atlas: Atlas, size: Size) -> Images:
-    """The first random scene of ``family`` that is not blocked by one surface."""
+    """The first random scene of ``family`` whose view is not blocked by one surface."""
     from stream.scenes.renderer.render import render
-    from stream.scenes.world.layouts import random_scene
-    from stream.scenes.world.staging import worth_keeping
+    from stream.scenes.world.layouts import random_scene, worth_keeping
 
-    while True:  # every family's own test has at least 5 of 12 views kept
+    while True:  # it ends soon: the tests of the families require that at least 5 of 12 views are kept
         images = render([random_scene(rng, atlas.count, family)], atlas, size)
-        if bool(worth_keeping(images.depth, images.ident)):
+        if bool(worth_keeping(images.depth, images.surface_id)):
             return images
 
 
 @lru_cache(maxsize=4)
 def _clip(size: Size, still: bool) -> tuple[Image, ...]:
-    """A square with people: from a tripod, or swaying and with most of a second between two frames."""
+    """A town square with people: from a tripod, or swaying and with MOVING_S between two frames."""
     from stream.scenes.camera.exposure import Grain, to_bgr
     from stream.scenes.renderer.render import render
     from stream.scenes.world.tours import tour
@@ -127,7 +128,7 @@ def _clip(size: Size, still: bool) -> tuple[Image, ...]:
 
 
 def _extremes(size: Size) -> tuple[Image, ...]:
-    """Black, white, noise of every value, and the finest checks: where small number formats overflow first."""
+    """Black, white, noise of every value, and a one-pixel checkerboard: where small number formats overflow first."""
     noise = np.random.default_rng(SEED).integers(0, 256, (*size, 3), np.uint8)
     checks = np.indices(size).sum(0) % 2 * 255
     flat = (np.full((*size, 3), level, np.uint8) for level in (0, 255))

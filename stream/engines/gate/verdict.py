@@ -1,4 +1,4 @@
-"""What the engine gate said about one engine: a JSON file beside it, believed only for exactly that engine."""
+"""The engine gate's verdict on one engine: a JSON file next to it, which is valid only for exactly that engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.core.atomic_write import write_whole
+from stream.core.atomic_write import atomic_write
 from stream.engines.gate.error_metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -21,42 +21,43 @@ FORMAT = "depthstream engine verdict 1"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an engine may be used, why not, and what was measured."""
+    """The result of judging one engine."""
 
     accepted: bool
+    """The engine may be used."""
     reasons: tuple[str, ...]
-    """One line each, the figure with its bound; empty when accepted."""
+    """One line each, a metric with its bound; empty if accepted."""
     metrics: Metrics
     belongs_to: Mapping[str, str]
-    """Everything that would make it another engine: a verdict holds for no other."""
+    """Everything that identifies the engine and the gate (``gate.identity``): a verdict holds for no other values."""
 
     def to_json(self) -> str:
-        """Indented, for people too; a figure that is not finite is written as a string."""
+        """Indented, for people too. A metric that is not finite is written as a string."""
         content = asdict(self) | {"format": FORMAT, "belongs_to": dict(self.belongs_to)}
-        content["metrics"] = {name: _written(value) for name, value in content["metrics"].items()}
+        content["metrics"] = {name: _encode(value) for name, value in content["metrics"].items()}
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Raises ValueError for anything that ``to_json`` did not write."""
+        """Parse what ``to_json`` wrote. Raises ValueError for anything else."""
         try:
-            return _verdict(json.loads(text))
+            return _from_dict(json.loads(text))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a verdict: {error!r}") from error
 
 
-def keep(verdict: Verdict, path: Path | None) -> None:
-    """Write it, in one step. A folder that cannot be written costs a line in the log and a judgement at every start."""
+def save_verdict(verdict: Verdict, path: Path | None) -> None:
+    """Write the verdict atomically. If that fails, a warning is logged and the next start judges again."""
     if path is None:
         return
     try:
-        write_whole(path, verdict.to_json().encode())
+        atomic_write(path, verdict.to_json().encode())
     except OSError as error:
         log.warning("%s: the verdict cannot be kept, the next start judges again: %s", path, error)
 
 
-def kept(path: Path | None, belongs_to: Mapping[str, str]) -> Verdict | None:
-    """What was written there, if it is whole and belongs to exactly that; else None."""
+def load_verdict(path: Path | None, belongs_to: Mapping[str, str]) -> Verdict | None:
+    """The verdict in the file, if it can be read and belongs to exactly these values; else None."""
     if path is None:
         return None
     try:
@@ -68,7 +69,7 @@ def kept(path: Path | None, belongs_to: Mapping[str, str]) -> Verdict | None:
 
 
 def processor(root: Path = Path("/")) -> str:
-    """The CPU's name, its numbers, and a hash of what it can do: other instructions, other arithmetic."""
+    """The CPU's name, model numbers, and a hash of its feature flags: with other instructions results differ."""
     try:
         lines = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n", maxsplit=1)[0]
     except OSError:
@@ -80,10 +81,10 @@ def processor(root: Path = Path("/")) -> str:
     return f"{name} {numbers} {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
 
 
-def _verdict(content: dict[str, Any]) -> Verdict:
+def _from_dict(content: dict[str, Any]) -> Verdict:
     if content["format"] != FORMAT:
         raise ValueError(f"another format: {content['format']}")
-    metrics = {name: _read(value) for name, value in content["metrics"].items()}
+    metrics = {name: _decode(value) for name, value in content["metrics"].items()}
     return Verdict(
         accepted=content["accepted"] is True and not content["reasons"],
         reasons=tuple(str(reason) for reason in content["reasons"]),
@@ -92,11 +93,11 @@ def _verdict(content: dict[str, Any]) -> Verdict:
     )
 
 
-def _written(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if value in ("nan", "inf", "-inf"):
         return float(value)
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""TensorRT by whichever name it is installed: ``tensorrt`` 10.16 and 11.x, or ``tensorrt_rtx``."""
+"""Loads the installed TensorRT package, ``tensorrt`` (10.16 and 11.x) or ``tensorrt_rtx``, and identifies the GPU."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from stream.core.optional import install_command
 from stream.engines.tensorrt.names import Flavour
 from stream.errors import MissingPackage
 
 log = logging.getLogger(__name__)
 
-OLDEST: Mapping[Flavour, tuple[int, int]] = {"tensorrt": (10, 16), "tensorrt_rtx": (1, 7)}
-"""10.3 to 10.7 give wrong depth for vision transformers without a word (NVIDIA/TensorRT#4723)."""
+MIN_VERSIONS: Mapping[Flavour, tuple[int, int]] = {"tensorrt": (10, 16), "tensorrt_rtx": (1, 7)}
+"""TensorRT 10.3 to 10.7 silently give wrong depth for vision transformers (NVIDIA/TensorRT#4723)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRT:
-    """An installed TensorRT."""
+    """An installed TensorRT package."""
 
     module: Any
+    """The imported package; untyped, because it may be absent when types are checked."""
     flavour: Flavour
     version: str
-    """As the package says it: "11.4.0.106"."""
+    """As the package states it, such as "11.4.0.106"."""
     logger: Any
-    """The ILogger for everything made with ``module``: TensorRT wants one in a process."""
-    errors: Errors
+    """The ILogger for everything made with ``module``: TensorRT expects one per process."""
+    errors: ErrorLog
+    """Collects the errors that the logger receives."""
 
     def __str__(self) -> str:
         return f"{'TensorRT' if self.flavour == 'tensorrt' else 'TensorRT-RTX'} {self.version}"
 
 
 @dataclass(slots=True)
-class Errors:
-    """What TensorRT complained of since the last question; its own calls answer only None or False."""
+class ErrorLog:
+    """TensorRT's error messages since the last ``take``: its calls only return None or False on failure."""
 
     _lines: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,7 +52,7 @@ class Errors:
             self._lines.append(line)
 
     def take(self) -> str:
-        """The first complaint, which is the cause of the others, in one line; then forget all."""
+        """The first message, which is the cause of the others, in one line; then clear all."""
         with self._lock:
             first, self._lines = (self._lines or ["it does not say why"])[0], []
         return " ".join(first.split())
@@ -57,35 +60,35 @@ class Errors:
 
 @cache
 def load() -> TensorRT:
-    """The TensorRT that is installed, the full one if both are. Raises MissingPackage: none, or too old a one."""
-    for flavour in OLDEST:
+    """The installed TensorRT; the full one if both are. Raises MissingPackage if none is installed or it is too old."""
+    for flavour in MIN_VERSIONS:
         try:
             module: Any = import_module(flavour)
         except ImportError as error:
-            if error.name != flavour:  # it is there, and something of its own is not
+            if error.name != flavour:  # the package exists, but one of its own imports is missing
                 log.warning("%s is installed but cannot be imported: %s", flavour, error)
             continue
         _check_version(flavour, module.__version__)
-        errors = Errors()
+        errors = ErrorLog()
         return TensorRT(module, flavour, module.__version__, _logger(module, errors), errors)
     raise MissingPackage(
-        'engine "tensorrt" needs the tensorrt package: pip install "depthstream[tensorrt]"; '
-        'or, for GeForce and RTX cards and for building without a GPU, "depthstream[tensorrt-rtx]"'
+        f'engine "tensorrt" needs the tensorrt package: {install_command("tensorrt")}; '
+        f"or, for GeForce and RTX cards and for building without a GPU: {install_command('tensorrt-rtx')}"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """What an engine's kernels are chosen for."""
+    """The properties of a GPU that an engine's kernels depend on."""
 
     compute_capability: str
-    """As "8.9"."""
+    """Such as "8.9"."""
     driver: str
-    """As "580.65.06"; "unknown" where the system does not tell."""
+    """Such as "580.65.06"; "unknown" if the system does not report it."""
 
 
-def gpu(root: Path = Path("/")) -> Gpu | None:
-    """The GPU that torch uses now; None: torch sees none."""
+def current_gpu(root: Path = Path("/")) -> Gpu | None:
+    """The GPU that torch uses now; None if torch finds none."""
     import torch
 
     if not torch.cuda.is_available():
@@ -95,7 +98,7 @@ def gpu(root: Path = Path("/")) -> Gpu | None:
 
 
 def driver_version(root: Path = Path("/")) -> str:
-    """Of NVIDIA's kernel module, read from the system files under ``root``."""
+    """The version of NVIDIA's kernel module, read from the system files under ``root``; "unknown" if absent."""
     try:
         line = (root / "proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace").splitlines()[0]
     except (OSError, IndexError):
@@ -106,12 +109,14 @@ def driver_version(root: Path = Path("/")) -> str:
 
 def _check_version(flavour: Flavour, version: str) -> None:
     numbers = tuple(int(part) for part in version.split(".")[:2])
-    if numbers < OLDEST[flavour]:
-        oldest, extra = ".".join(map(str, OLDEST[flavour])), flavour.replace("_", "-")
-        raise MissingPackage(f'{flavour} {version} is older than {oldest}: pip install -U "depthstream[{extra}]"')
+    if numbers < MIN_VERSIONS[flavour]:
+        oldest, extra = ".".join(map(str, MIN_VERSIONS[flavour])), flavour.replace("_", "-")
+        raise MissingPackage(
+            f"{flavour} {version} is older than {oldest}: {install_command(extra, extra, upgrade=True)}"
+        )
 
 
-def _logger(trt: Any, errors: Errors) -> Any:
+def _logger(trt: Any, errors: ErrorLog) -> Any:
     severity = trt.ILogger.Severity
     levels = {severity.WARNING: logging.INFO, severity.INFO: logging.DEBUG}
 
@@ -120,7 +125,7 @@ def _logger(trt: Any, errors: Errors) -> Any:
             trt.ILogger.__init__(self)
 
         def log(self, level: Any, message: str) -> None:
-            if level <= severity.ERROR:  # internal errors are below
+            if level <= severity.ERROR:  # INTERNAL_ERROR has the lower number
                 errors.add(message)
             log.log(levels.get(level, logging.DEBUG), "%s", message)
 

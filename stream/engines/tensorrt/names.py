@@ -1,6 +1,6 @@
-"""Every name of TensorRT's API that this package uses: the tests compare them with what each release has.
+"""Every name of TensorRT's API that this package uses; the tests compare them with the names in each release.
 
-TensorRT 10.16, 11.x and TensorRT-RTX share their classes; the few names that only one has are kept apart.
+TensorRT 10.16, 11.x and TensorRT-RTX share their classes. Names that only one of them has are listed separately.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
-"""The name of the package."""
+"""The name of the Python package."""
 
 NAMES: Mapping[str, Collection[str]] = {
     "Builder": ("build_serialized_network", "create_builder_config", "create_network", "create_optimization_profile"),
@@ -45,9 +45,9 @@ NAMES: Mapping[str, Collection[str]] = {
     "Runtime": ("deserialize_cuda_engine",),
     "TensorIOMode": ("INPUT", "OUTPUT"),
 }
-"""Class: its members that we use. In every flavour."""
+"""The members that we use, by class. Every flavour has them."""
 
-OWN_NAMES: Mapping[Flavour, Mapping[str, Collection[str]]] = {
+FLAVOUR_NAMES: Mapping[Flavour, Mapping[str, Collection[str]]] = {
     "tensorrt": {
         "IBuilderConfig": ("create_timing_cache", "get_timing_cache", "set_timing_cache"),
         "ITimingCache": ("serialize",),
@@ -66,10 +66,10 @@ OWN_NAMES: Mapping[Flavour, Mapping[str, Collection[str]]] = {
         ),
     },
 }
-"""What only one flavour has, or only one still means."""
+"""Members, by class, that exist or still have an effect in only one flavour."""
 
 
 def missing_names(members: Mapping[str, Collection[str]], flavour: Flavour) -> list[str]:
-    """Which of the names that we use are not among a TensorRT's ``members`` by class."""
-    used = [*NAMES.items(), *OWN_NAMES[flavour].items()]
+    """The names that we use and that are missing from ``members``, a release's members by class."""
+    used = [*NAMES.items(), *FLAVOUR_NAMES[flavour].items()]
     return sorted(f"{owner}.{name}" for owner, names in used for name in names if name not in members.get(owner, ()))

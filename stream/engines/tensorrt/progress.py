@@ -1,4 +1,4 @@
-"""How far TensorRT's build is, as one number that only grows, and a way to end it early."""
+"""Progress of a TensorRT build as one number that never decreases, and cancellation of the build."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-"""(step, total, phase): ``step`` of ``total`` of the whole build is done, and what it is at. From the build's thread.
-What it raises ends the build and reaches its caller."""
+"""Called with (step, total, phase): ``step`` of ``total`` of the whole build is done, and ``phase`` is running. It is
+called on the build's thread. An exception from it ends the build and is raised to the caller of the build."""
 
 TOTAL = 1000
-"""``total`` of Progress. TensorRT says of how many steps a phase consists, not how long these take."""
+"""The ``total`` of Progress. TensorRT reports the number of steps of a phase, but not how long they take."""
 
 
 @dataclass(slots=True)
 class Phase:
-    """A part of the build; it is itself a step of its parent."""
+    """A part of the build; it counts as one step of its parent."""
 
     name: str
     parent: str | None
@@ -28,7 +28,7 @@ class Phase:
 
 
 class Phases:
-    """The phases that are under way, outermost first, as TensorRT tells of them; it may repeat a name."""
+    """The running phases, outermost first, as TensorRT reports them. Names may repeat."""
 
     def __init__(self) -> None:
         self._open: list[Phase] = []
@@ -45,14 +45,14 @@ class Phases:
                 return
 
     def finish(self, name: str) -> None:
-        """Phase ``name`` and all within it are over."""
+        """Phase ``name`` and all phases inside it are over."""
         for i in range(len(self._open) - 1, -1, -1):
             if self._open[i].name == name:
                 del self._open[i:]
                 return
 
     def fraction(self) -> float:
-        """0 to 1; never less than before."""
+        """Share of the build that is done, 0 to 1; it never decreases."""
         share, total = 1.0, 0.0
         for phase in self._open:
             total += share * phase.done / phase.steps
@@ -65,15 +65,15 @@ class Phases:
         return self._open[-1].name if self._open else ""
 
 
-def logged(name: str) -> Progress:
-    """Tells the log of every tenth of the build."""
-    told = 0
+def log_progress(name: str) -> Progress:
+    """A Progress that logs every tenth of the build of ``name``."""
+    logged = 0
 
     def progress(step: int, total: int, phase: str) -> None:
-        nonlocal told
+        nonlocal logged
         tenth = 10 * step // total
-        if tenth > told:
-            told = tenth
+        if tenth > logged:
+            logged = tenth
             log.info("building %s: %d %%, %s", name, 10 * tenth, phase)
 
     return progress
@@ -82,8 +82,8 @@ def logged(name: str) -> Progress:
 def progress_monitor(trt: Any, progress: Progress) -> Any:
     """An IProgressMonitor of the module ``trt`` that calls ``progress``.
 
-    Its attribute ``cancelled`` ends the build at the next step when set; ``failure`` is what ``progress`` raised. An
-    exception must not leave a monitor's methods: TensorRT prints it, and goes on.
+    Setting its attribute ``cancelled`` ends the build at the next step; ``failure`` is the exception that ``progress``
+    raised. No exception may leave a monitor's methods, because TensorRT only prints it and continues.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # a class that is only known once the package is loaded
@@ -99,16 +99,16 @@ def progress_monitor(trt: Any, progress: Progress) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             if not self.cancelled:
                 self._phases.step(phase_name, step)
-                self._tell()
+                self._report()
             return not self.cancelled
 
         def phase_finish(self, phase_name: str) -> None:
             self._phases.finish(phase_name)
 
-        def _tell(self) -> None:
+        def _report(self) -> None:
             try:
                 progress(round(TOTAL * self._phases.fraction()), TOTAL, self._phases.innermost)
-            except BaseException as error:  # noqa: BLE001  # raised again by whoever waits for the build
+            except BaseException as error:  # noqa: BLE001  # the thread that waits for the build raises it again
                 self.failure, self.cancelled = error, True
 
     return Monitor()

@@ -1,4 +1,4 @@
-"""An engine that is wanted for this machine: found in the store, or exported, built and kept there."""
+"""Requests for a TensorRT engine: find it in the store, or export, build and store it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from stream.core.optional import install_command
 from stream.engines.onnx_export import EXPORT_VERSION, OPSET, OUTPUTS, export_onnx
 from stream.engines.precision import Precision
 from stream.engines.tensorrt.api import Gpu, TensorRT
 from stream.engines.tensorrt.build import PORTABLE, Profile, Targets, build, rtx_targets
-from stream.engines.tensorrt.store import ANY, EngineStore, Recipe, StoredEngine
+from stream.engines.tensorrt.store import ANY_ONNX, EngineStore, Recipe, StoredEngine
 from stream.errors import EngineError
 
 if TYPE_CHECKING:
@@ -25,31 +26,33 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PARTS = "float32_parts"
-"""The entry of an engine's source that says which parts were left in float32 by hand."""
+"""The key in an engine's source of the parts that the user left in float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What is wanted."""
+    """The network, inputs and precision of an engine."""
 
     network: str
+    """The model's name."""
     source: Mapping[str, str]
-    """What decides which numbers the network gives: hash of its weights, version of its code."""
+    """What determines the network's outputs: the hash of its weights, the version of its code."""
     profile: Profile
     precision: Precision
     float32_parts: tuple[str, ...] = ()
     """See ``export_onnx``."""
     outputs: tuple[str, ...] = OUTPUTS
-    """Names of what the network returns."""
+    """Names of the network's outputs."""
 
     def full_source(self) -> dict[str, str]:
-        """``source`` and all else that decides the ONNX file."""
-        torch_version = version("torch").partition("+")[0]  # whether it is torch for a GPU does not matter
+        """``source`` and everything else that determines the ONNX file."""
+        torch_version = version("torch").partition("+")[0]  # CPU and GPU builds of torch export the same
         exporter = f"torch {torch_version}, opset {OPSET}, {EXPORT_VERSION}"
-        words = {PARTS: " ".join(self.float32_parts), "outputs": " ".join(self.outputs)}
-        return {**self.source, "exporter": exporter, **words}
+        details = {PARTS: " ".join(self.float32_parts), "outputs": " ".join(self.outputs)}
+        return {**self.source, "exporter": exporter, **details}
 
-    def recipe(self, trt: TensorRT, gpu: Gpu | None, targets: Targets, onnx_sha256: str = ANY) -> Recipe:
+    def recipe(self, trt: TensorRT, gpu: Gpu | None, targets: Targets, onnx_sha256: str = ANY_ONNX) -> Recipe:
+        """The store's key of the engine that ``trt`` builds on this GPU for ``targets``."""
         portable = gpu is None or (trt.flavour == "tensorrt_rtx" and not targets)
         capability, driver = (PORTABLE, "any") if portable or gpu is None else (gpu.compute_capability, gpu.driver)
         made_for = (trt.flavour, trt.version, capability, driver)
@@ -57,81 +60,81 @@ class BuildRequest:
         return Recipe(self.network, onnx_sha256, *made_for, self.precision, size, best, most)
 
 
-def find(order: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
-    """An engine that was built before and fits this machine; one that is for this very GPU goes first."""
-    source = order.full_source()
-    for targets in dict.fromkeys((*_choices(trt, gpu), ())):
-        if (engine := store.find(order.recipe(trt, gpu, targets), source)) is not None:
+def find_exact(request: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
+    """A stored engine for exactly this request that runs on this machine; one for this very GPU is preferred."""
+    source = request.full_source()
+    for targets in dict.fromkeys((*_target_choices(trt, gpu), ())):
+        if (engine := store.find(request.recipe(trt, gpu, targets), source)) is not None:
             return engine
     return None
 
 
-def serving(order: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
-    """As ``find``, and an engine for more images, or with other parts in float32, does as well: the smallest one."""
-    source = _without_parts(order.full_source())
-    alike = [engine for engine in store.engines() if _without_parts(engine.source) == source]
-    for targets in dict.fromkeys((*_choices(trt, gpu), ())):
-        wanted = order.recipe(trt, gpu, targets)
+def find_compatible(request: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
+    """The smallest stored engine that can serve the request: it may take more images or have other parts in float32."""
+    source = _without_float32_parts(request.full_source())
+    alike = [engine for engine in store.engines() if _without_float32_parts(engine.source) == source]
+    for targets in dict.fromkeys((*_target_choices(trt, gpu), ())):
+        wanted = request.recipe(trt, gpu, targets)
         fits = [engine for engine in alike if _serves(engine.recipe, wanted)]
         if fits:
             return min(fits, key=lambda engine: engine.recipe.max_batch)
     return None
 
 
-def make(
-    order: BuildRequest,
+def build_and_store(
+    request: BuildRequest,
     network: nn.Module,
     store: EngineStore,
     trt: TensorRT,
     gpu: Gpu | None,
     progress: Progress | None = None,
 ) -> StoredEngine:
-    """Export and build it and keep it in ``store``. Raises EngineError, MissingPackage, OSError."""
-    choices = _choices(trt, gpu)
+    """Export the network, build the engine and store it. Raises EngineError, MissingPackage, OSError."""
+    choices = _target_choices(trt, gpu)
     if not choices:
         raise EngineError(
             f"{trt} builds an engine on the GPU that it is for, and torch sees none here; TensorRT-RTX needs none "
-            'to build: pip install "depthstream[tensorrt-rtx]", without tensorrt'
+            f"to build: without tensorrt, {install_command('tensorrt-rtx')}"
         )
-    onnx = _exported(order, network)
+    onnx = _export(request, network)
     for targets in choices:
-        recipe = order.recipe(trt, gpu, targets, sha256(onnx).hexdigest())
+        recipe = request.recipe(trt, gpu, targets, sha256(onnx).hexdigest())
         timing = store.timing_cache(trt.flavour, trt.version, recipe.compute_capability)
-        begun = monotonic()
+        started = monotonic()
         try:
             plan = build(
                 trt,
                 onnx,
-                order.profile,
+                request.profile,
                 targets=targets,
                 timing_cache=timing,
                 progress=progress,
-                outputs=order.outputs,
+                outputs=request.outputs,
             )
         except EngineError as error:
             if targets == choices[-1]:
                 raise
             log.warning("%s, for %s; trying a portable engine", error, " ".join(targets))
             continue
-        return store.write(recipe, order.full_source(), plan, monotonic() - begun)
+        return store.write(recipe, request.full_source(), plan, monotonic() - started)
     raise AssertionError("the last choice returns or raises")
 
 
-def _exported(order: BuildRequest, network: nn.Module) -> bytes:
-    parts, outputs = order.float32_parts, order.outputs
-    return export_onnx(network, order.profile.size, precision=order.precision, float32_parts=parts, outputs=outputs)
+def _export(request: BuildRequest, network: nn.Module) -> bytes:
+    parts, outputs = request.float32_parts, request.outputs
+    return export_onnx(network, request.profile.size, precision=request.precision, float32_parts=parts, outputs=outputs)
 
 
 def _serves(recipe: Recipe, wanted: Recipe) -> bool:
     best, most = wanted.best_batch, wanted.max_batch
-    return recipe.max_batch >= most and replace(recipe, onnx_sha256=ANY, best_batch=best, max_batch=most) == wanted
+    return recipe.max_batch >= most and replace(recipe, onnx_sha256=ANY_ONNX, best_batch=best, max_batch=most) == wanted
 
 
-def _without_parts(source: Mapping[str, str]) -> dict[str, str]:
+def _without_float32_parts(source: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in source.items() if name != PARTS}
 
 
-def _choices(trt: TensorRT, gpu: Gpu | None) -> tuple[Targets, ...]:
+def _target_choices(trt: TensorRT, gpu: Gpu | None) -> tuple[Targets, ...]:
     if trt.flavour == "tensorrt_rtx":
         return rtx_targets(gpu)
     return () if gpu is None else ((),)

@@ -1,6 +1,7 @@
-"""Built engines on disk. Beside each is a JSON that says what it was made from; without a true one it is not used.
+"""Built engines on disk, each with a JSON record of what it was made from. Without a valid record it is not used.
 
-An engine is of use only on what it was built for, and does not say so itself in time: its name is a hash of all that.
+An engine runs only on the hardware and software that it was built for, and reports a mismatch too late. So its file
+name contains a hash of everything that it depends on.
 """
 
 from __future__ import annotations
@@ -13,32 +14,32 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stream.core.atomic_write import write_whole
+from stream.core.atomic_write import atomic_write
 from stream.frames import Size
 
 log = logging.getLogger(__name__)
 
 FORMAT = "depthstream engine 1"
 
-ANY = ""
-"""For ``Recipe.onnx_sha256``: whatever the same network was exported to."""
+ANY_ONNX = ""
+"""For ``Recipe.onnx_sha256``: any ONNX file of the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that an engine depends on: engines with equal recipes are equal."""
+    """Everything that an engine depends on: engines with equal recipes are equal."""
 
     network: str
     onnx_sha256: str
-    """64 hexadecimal digits of the exported network, weights included."""
+    """Hash of the exported network with its weights, 64 hexadecimal digits."""
     flavour: str
-    """The package: "tensorrt" or "tensorrt_rtx"."""
+    """The package, "tensorrt" or "tensorrt_rtx"."""
     version: str
-    """Of that package."""
+    """Version of that package."""
     compute_capability: str
-    """As "8.9"; "portable" where an engine is for more than one."""
+    """Such as "8.9"; "portable" for an engine that serves several."""
     driver: str
-    """As "580.65.06"; "any" for a portable engine."""
+    """Such as "580.65.06"; "any" for a portable engine."""
     precision: str
     size: Size
     best_batch: int
@@ -46,7 +47,7 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """64 hexadecimal digits."""
+        """Hash of the recipe, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -62,71 +63,75 @@ class StoredEngine:
     path: Path
     recipe: Recipe
     source: Mapping[str, str]
-    """What the ONNX file was exported from: hash of the weights, version of the code, ..."""
+    """What the ONNX file was exported from: the hash of the weights, the version of the code, and so on."""
     sha256: str
-    """Of the engine's file."""
+    """Hash of the engine's file, 64 hexadecimal digits."""
     size_bytes: int
     build_s: float
 
     @property
     def verdict_path(self) -> Path:
-        """Where what the engine gate says of it belongs."""
+        """Path of the engine gate's verdict."""
         return self.path.with_suffix(".verdict.json")
 
     @property
     def runtime_cache_path(self) -> Path:
-        """Where what TensorRT-RTX compiles when it loads the engine is kept."""
+        """Path of the kernels that TensorRT-RTX compiles when it loads the engine."""
         return self.path.with_suffix(".runtime")
 
     def read(self) -> bytes | None:
-        """The engine; None, with a line in the log, if the file is not what was written."""
+        """The engine's bytes; None, with a warning in the log, if the file has changed since it was written."""
         try:
             content = self.path.read_bytes()
         except OSError as error:
             _report(self.path, error)
             return None
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            _report(self.path, "its check sum is wrong")
+            _report(self.path, "its checksum is wrong")
             return None
         return content
 
 
 class EngineStore:
-    """Engines in a folder, which need not exist."""
+    """The engines in a folder, which need not exist."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find(self, recipe: Recipe, source: Mapping[str, str] | None = None) -> StoredEngine | None:
-        """The engine of that recipe.
+        """The engine of that recipe; None if there is none.
 
-        With ``onnx_sha256`` ANY, the one exported from ``source``: exporting only to find out takes seconds.
+        With ``onnx_sha256`` ANY_ONNX, it must have been exported from ``source`` instead. That avoids an export, which
+        takes seconds, only to look up the hash.
         """
-        if recipe.onnx_sha256 != ANY:
+        if recipe.onnx_sha256 != ANY_ONNX:
             return _stored(self._record(recipe))
         for engine in self.engines():
-            if engine.source == source and replace(engine.recipe, onnx_sha256=ANY) == recipe:
+            if engine.source == source and replace(engine.recipe, onnx_sha256=ANY_ONNX) == recipe:
                 return engine
         return None
 
     def write(self, recipe: Recipe, source: Mapping[str, str], plan: bytes, build_s: float) -> StoredEngine:
-        """Keep ``plan``, instead of one of the same recipe. Raises OSError."""
+        """Store ``plan``, replacing one of the same recipe. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / recipe.file_name
         engine = StoredEngine(path, recipe, dict(source), hashlib.sha256(plan).hexdigest(), len(plan), build_s)
+        # verdict and runtime cache belong to the bytes that were judged and compiled
         for outdated in (engine.verdict_path, engine.runtime_cache_path):
             outdated.unlink(missing_ok=True)
-        write_whole(path, plan)
-        write_whole(self._record(recipe), _record_of(engine).encode())  # last: it is what makes the engine one of ours
+        atomic_write(path, plan)
+        atomic_write(
+            self._record(recipe), _record_of(engine).encode()
+        )  # last, because only an engine with a record is used
         return engine
 
     def engines(self) -> list[StoredEngine]:
-        """All that are of use, by name; one line in the log for each that is not."""
+        """All usable engines, sorted by name; a warning is logged for each unusable one."""
         found = (_stored(record) for record in sorted(self.folder.glob("*.engine.json")))
         return [engine for engine in found if engine is not None]
 
     def timing_cache(self, flavour: str, version: str, compute_capability: str) -> Path:
-        """Where what TensorRT measured of its kernels on such a card is kept, for the next build."""
+        """Path of TensorRT's kernel timings on such a GPU, which speed up the next build."""
         return self.folder / f"{flavour}-{version}-{compute_capability}.timing"
 
     def _record(self, recipe: Recipe) -> Path:
@@ -134,7 +139,7 @@ class EngineStore:
 
 
 def _stored(record: Path) -> StoredEngine | None:
-    """The engine that ``record`` tells of; None if there is none, and if it tells nonsense, with a line in the log."""
+    """The engine that ``record`` describes; None if it is missing, or, with a warning in the log, invalid."""
     if not record.is_file():
         return None
     try:
@@ -160,7 +165,7 @@ def _read_record(record: Path, content: dict[str, Any]) -> StoredEngine:
     recipe = Recipe(**content["recipe"] | {"size": Size(*content["recipe"]["size"])})
     path = record.with_suffix("")
     if path.name != recipe.file_name:
-        raise ValueError(f"it tells of {recipe.file_name}")
+        raise ValueError(f"it describes {recipe.file_name}")
     source = {str(name): str(value) for name, value in content["source"].items()}
     return StoredEngine(path, recipe, source, content["sha256"], int(content["size_bytes"]), float(content["build_s"]))
 

@@ -1,8 +1,8 @@
-"""A copy of a weights file in safetensors, which is mapped into memory at once and holds nothing but numbers.
+"""A safetensors copy of a weights file: it is memory-mapped, so it loads at once, and it holds nothing but numbers.
 
-It has the same values, types and names as the file it was made from and says which file that was (its SHA-256), so a
-copy of another file is never used. It is a convenience: where it cannot be written, the log says so and the original
-is read.
+The copy has the same values, types and names as its original and records the original's SHA-256, so a copy of another
+file is never used. It is only an optimisation: where it cannot be written, a warning is logged and the original is
+read.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream.core.atomic_write import in_one_step
+from stream.core.atomic_write import atomic_replace
 from stream.errors import WeightsError
-from stream.models.checkpoint.reader import check_sums, is_safetensors, read_stored
+from stream.models.checkpoint.reader import is_safetensors, read_stored, verify_checksums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def read_through(original: Path, sha256: str, entry: str | None, copy: Path) -> dict[str, Tensor]:
+def read_via_copy(original: Path, sha256: str, entry: str | None, copy: Path) -> dict[str, Tensor]:
     """The tensors of ``original`` as stored, read from its ``copy``, which is made first if there is none.
 
-    Raises WeightsError if the original is damaged; its check sums are looked at before it is copied.
+    Raises WeightsError if the original is damaged; its checksums are verified before it is copied.
     """
     if is_safetensors(original):
         return read_stored(original, entry)
     state = read_copy(copy, sha256, entry)
     if state is None:
-        check_sums(original)
+        verify_checksums(original)
         state = read_stored(original, entry)
         write_copy(copy, state, sha256, entry)
     return state
 
 
 def read_copy(copy: Path, sha256: str, entry: str | None) -> dict[str, Tensor] | None:
-    """What is in the copy; None if it is missing, damaged or of another original."""
+    """The tensors in the copy; None if it is missing, damaged or was made from another original."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -53,26 +53,26 @@ def read_copy(copy: Path, sha256: str, entry: str | None) -> dict[str, Tensor] |
 
 
 def write_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str | None) -> None:
-    """Put a copy of ``state`` in its place in one step; a failure costs a line in the log and nothing else."""
+    """Write a copy of ``state`` atomically. A failure is only logged."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
-        with in_one_step(copy) as unfinished:
+        with atomic_replace(copy) as unfinished:
             unfinished.touch()
-            mode = unfinished.stat().st_mode  # what this user's new files may be; safetensors makes it nobody else's
-            save_file(_each_by_itself(state), unfinished, metadata=_made_from(sha256, entry))
+            mode = unfinished.stat().st_mode  # the umask's permissions; safetensors makes the file private to its owner
+            save_file(_without_shared_memory(state), unfinished, metadata=_made_from(sha256, entry))
             unfinished.chmod(mode)
     except (OSError, SafetensorError) as error:
         log.warning("%s cannot be written, so these weights are read from the original each time: %s", copy, error)
 
 
 def check_copy(copy: Path, state: Mapping[str, Tensor], sha256: str, entry: str | None) -> None:
-    """Raises WeightsError if there is a copy of the original and it does not hold ``state``, bit by bit."""
+    """Raises WeightsError if a copy of the original exists and does not equal ``state`` bit by bit."""
     copied = read_copy(copy, sha256, entry)
     if copied is None:
         return
-    differing = [name for name in state if name not in copied or not _same(copied[name], state[name])]
+    differing = [name for name in state if name not in copied or not _identical(copied[name], state[name])]
     if differing or len(copied) != len(state):
         first = f', first "{differing[0]}"' if differing else ""
         raise WeightsError(f"{copy}: {len(differing)} tensors differ from the original's{first}: delete this copy")
@@ -82,21 +82,21 @@ def _made_from(sha256: str, entry: str | None) -> dict[str, str]:
     return {"format": "pt", "made_from_sha256": sha256, "entry": entry or ""}
 
 
-def _each_by_itself(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors takes no two tensors that share memory, and none with gaps: these become tensors of their own."""
+def _without_shared_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Clone tensors that share memory or have gaps: safetensors refuses both."""
     import torch
 
     seen: set[int] = set()
     result = {}
     for name, tensor in state.items():
         memory = tensor.untyped_storage()
-        alone = memory.data_ptr() not in seen and tensor.is_contiguous() and memory.nbytes() == tensor.nbytes
+        exclusive = memory.data_ptr() not in seen and tensor.is_contiguous() and memory.nbytes() == tensor.nbytes
         seen.add(memory.data_ptr())
-        result[name] = tensor if alone else tensor.clone(memory_format=torch.contiguous_format)
+        result[name] = tensor if exclusive else tensor.clone(memory_format=torch.contiguous_format)
     return result
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def _identical(one: Tensor, other: Tensor) -> bool:
     import torch
 
     if one.dtype != other.dtype or one.shape != other.shape:

@@ -1,37 +1,37 @@
-"""Fetching weights: under a licence that somebody accepted where it must be, checked before anybody can see them."""
+"""Downloading a model's weights: the licence is accepted first where it must be, and the file is checked before use."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from stream.errors import DownloadError, WeightsError
-from stream.models.base import Trained
+from stream.models.base import HasWeights
 from stream.models.cache import converted_path, weights_path
 from stream.models.checkpoint.reader import is_safetensors, read_stored
 from stream.models.checkpoint.safetensors_copy import write_copy
 from stream.models.checkpoint.verification import Verification, verify_file
-from stream.models.download.http import OnProgress, by_hand, fetch, in_words
+from stream.models.download.http import OnProgress, describe_error, fetch, manual_download
 from stream.models.download.licences import accept, check_accepted
-from stream.models.download.partial_file import Partial
+from stream.models.download.partial_file import PartialFile
 from stream.models.weights import locate
 
 TIMEOUT_S = 30.0
-"""For the connection, and for every silence after it."""
+"""Limit for the connection, and for every pause in the transfer."""
 
 
 def pull(
-    model: Trained,
+    model: HasWeights,
     on_progress: OnProgress = lambda done, total: None,
     timeout_s: float = TIMEOUT_S,
     *,
     accept_licence: bool = False,
 ) -> Path:
-    """The model's weights, fetched if they are not there yet; the file is put in place only after it was checked.
+    """The path of the model's weights, which are downloaded if they are missing.
 
-    Checked means: the hash where it is known, and a strict load into the network. Raises DownloadError with the
-    address and with the way by hand; UsageError, and nothing is asked of the server, if the licence must be accepted
-    and was not, neither now (``accept_licence``) nor earlier. Bytes that arrived before a failure are kept and
-    continued next time.
+    The file gets its name only after it was checked: its hash where that is known, and a strict load into the network.
+    Bytes that arrived before a failure are kept, and the next call continues from them. Raises DownloadError, which
+    gives the address and how to download by hand; and UsageError, without contacting the server, if the licence must
+    be accepted and was accepted neither now (``accept_licence``) nor earlier.
     """
     target = weights_path(model)
     if model.weights.url is None or target.is_file():
@@ -39,34 +39,35 @@ def pull(
     if not accept_licence:
         check_accepted(model)
     try:
-        if accept_licence and model.weights.must_accept:
+        if accept_licence and model.weights.requires_acceptance:
             accept(model)
         _fetch_checked(model, model.weights.url, target, on_progress, timeout_s)
     except OSError as error:
         raise DownloadError(
-            f"{model.name}: cannot write {target}: {in_words(error)}: make room, or set DEPTHSTREAM_CACHE to a folder "
-            f"that can be written"
+            f"{model.name}: cannot write {target}: {describe_error(error)}: make room, or set DEPTHSTREAM_CACHE to a "
+            f"folder that can be written"
         ) from error
     return target
 
 
-def _fetch_checked(model: Trained, url: str, target: Path, on_progress: OnProgress, timeout_s: float) -> None:
-    with Partial.open(target) as partial:
+def _fetch_checked(model: HasWeights, url: str, target: Path, on_progress: OnProgress, timeout_s: float) -> None:
+    with PartialFile.open(target) as partial:
         if target.is_file():  # another process has just finished
             return
         fetch(model, url, partial, on_progress, timeout_s)
-        found = _check(model, partial)
-        partial.become(target)
+        verification = _check(model, partial)
+        partial.move_to(target)
     if not is_safetensors(target):
         entry = model.weights.entry
-        write_copy(converted_path(model), read_stored(target, entry), found.sha256, entry)
+        write_copy(converted_path(model), read_stored(target, entry), verification.sha256, entry)
 
 
-def _check(model: Trained, partial: Partial) -> Verification:
+def _check(model: HasWeights, partial: PartialFile) -> Verification:
     try:
         return verify_file(model, partial.path)
     except WeightsError as error:
         partial.discard()
         raise DownloadError(
-            f"{model.name}: what came from {model.weights.url} is useless and was deleted: {error}; {by_hand(model)}"
+            f"{model.name}: the file from {model.weights.url} is unusable and was deleted: {error}; "
+            f"{manual_download(model)}"
         ) from error

@@ -1,6 +1,6 @@
-"""A file over HTTP, continued where it stopped (ranges: RFC 9110, 14).
+"""Downloading a file over HTTP, continued where an earlier run stopped (range requests: RFC 9110, section 14).
 
-Nothing that a server does puts the beginning of one file before the end of another.
+Whatever a server answers, the result never joins the beginning of one file to the end of another.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from email.message import Message
 from typing import Protocol
 
 from stream.errors import DownloadError
-from stream.models.base import Trained
+from stream.models.base import HasWeights
 from stream.models.cache import weights_path
-from stream.models.download.partial_file import Origin, Partial
+from stream.models.download.partial_file import Origin, PartialFile
 
 OnProgress = Callable[[int, int | None], object]
-"""Called with the bytes that are there and the bytes there will be, None while unknown."""
+"""Called with the bytes so far and the total, which is None while unknown."""
 
 CHUNK_BYTES = 1 << 18
 
@@ -39,14 +39,17 @@ class _Response(Protocol):
     def close(self) -> None: ...
 
 
-def fetch(model: Trained, url: str, partial: Partial, on_progress: OnProgress, timeout_s: float) -> None:
-    """Add to ``partial`` what is missing of the file at ``url``. Raises DownloadError, and OSError of our own disk."""
+def fetch(model: HasWeights, url: str, partial: PartialFile, on_progress: OnProgress, timeout_s: float) -> None:
+    """Append to ``partial`` what it lacks of the file at ``url``.
+
+    Raises DownloadError, and OSError where the local disk fails.
+    """
     if partial.size_bytes and _finished(partial, url):
         return
-    response = _ask(model, url, partial, timeout_s)
+    response = _request(model, url, partial, timeout_s)
     try:
         total = _begin(response, url, partial)
-        _check_room(model, partial, total)
+        _check_free_space(model, partial, total)
         on_progress(partial.size_bytes, total)
         for chunk in _chunks(model, response, partial, total):
             partial.file.write(chunk)
@@ -56,46 +59,47 @@ def fetch(model: Trained, url: str, partial: Partial, on_progress: OnProgress, t
         response.close()
 
 
-def _finished(partial: Partial, url: str) -> bool:
+def _finished(partial: PartialFile, url: str) -> bool:
     origin = partial.origin
     return origin is not None and origin.url == url and origin.total_bytes == partial.size_bytes
 
 
-def _ask(model: Trained, url: str, partial: Partial, timeout_s: float) -> _Response:
-    """The server's answer: 206 with the bytes that are missing, or 200 with all of them."""
-    asked = _range(url, partial)
-    response = _send(model, url, asked, timeout_s)
-    if asked and not _fits(response, partial):
+def _request(model: HasWeights, url: str, partial: PartialFile, timeout_s: float) -> _Response:
+    """The server's response: 206 with the missing bytes, or 200 with the whole file."""
+    range_headers = _range_headers(url, partial)
+    response = _send(model, url, range_headers, timeout_s)
+    if range_headers and not _can_use(response, partial):
         response.close()
-        asked, response = {}, _send(model, url, {}, timeout_s)
+        range_headers, response = {}, _send(model, url, {}, timeout_s)
     status = response.status or 0
-    if status == http.HTTPStatus.OK or (asked and status == http.HTTPStatus.PARTIAL_CONTENT):
+    # 206 without our having sent a range would be part of a file that we know nothing about
+    if status == http.HTTPStatus.OK or (range_headers and status == http.HTTPStatus.PARTIAL_CONTENT):
         return response
     response.close()
     raise _failure(model, f"the server answered {status} {http.client.responses.get(status, '')}")
 
 
-def _send(model: Trained, url: str, headers: dict[str, str], timeout_s: float) -> _Response:
+def _send(model: HasWeights, url: str, headers: dict[str, str], timeout_s: float) -> _Response:
     request = urllib.request.Request(url, headers={"User-Agent": "depthstream", **headers})
     try:
         response: _Response = urllib.request.urlopen(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
-        return error  # an answer too; its status says no
+        return error  # it is a response, too; the caller looks at its status
     except (OSError, http.client.HTTPException) as error:
-        raise _failure(model, in_words(error)) from error
+        raise _failure(model, describe_error(error)) from error
     return response
 
 
-def _range(url: str, partial: Partial) -> dict[str, str]:
-    """Asks for the rest, unless nothing tells whether the rest belongs to what we have."""
-    origin, have = partial.origin, partial.size_bytes
-    if origin is None or origin.url != url or not have or origin.total_bytes is None:
+def _range_headers(url: str, partial: PartialFile) -> dict[str, str]:
+    """Headers that request the rest; empty if it is unknown whether the rest belongs to the bytes so far."""
+    origin, size_bytes = partial.origin, partial.size_bytes
+    if origin is None or origin.url != url or not size_bytes or origin.total_bytes is None:
         return {}
-    return {"Range": f"bytes={have}-"} | ({"If-Range": origin.validator} if origin.validator else {})
+    return {"Range": f"bytes={size_bytes}-"} | ({"If-Range": origin.validator} if origin.validator else {})
 
 
-def _fits(response: _Response, partial: Partial) -> bool:
-    """Whether the answer to our request for the rest can be used: not if the file has changed on the server."""
+def _can_use(response: _Response, partial: PartialFile) -> bool:
+    """False if the response to a range request does not continue ``partial``: the file has changed on the server."""
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return response.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -105,67 +109,67 @@ def _fits(response: _Response, partial: Partial) -> bool:
     return (int(match[1]), int(match[2])) == (partial.size_bytes, origin.total_bytes)
 
 
-def _begin(response: _Response, url: str, partial: Partial) -> int | None:
-    """The size of the whole file; ``partial`` then holds what comes before the response's first byte."""
+def _begin(response: _Response, url: str, partial: PartialFile) -> int | None:
+    """The size of the whole file in bytes; afterwards ``partial`` ends where the response's body starts."""
     if response.status == http.HTTPStatus.OK:
         length = response.headers.get("Content-Length", "")
-        partial.begin(Origin(url, int(length) if length.isdigit() else None, _validator(response.headers)))
+        partial.restart(Origin(url, int(length) if length.isdigit() else None, _validator(response.headers)))
     return partial.origin.total_bytes if partial.origin else None
 
 
 def _validator(headers: Message) -> str | None:
-    """What ``If-Range`` may carry: a strong ETag, else the date (RFC 9110, 13.1.5 forbids weak ones)."""
+    """A value for ``If-Range``: a strong ETag, else the date (RFC 9110, section 13.1.5, forbids weak ETags)."""
     etag = headers.get("ETag", "")
     return etag if etag.startswith('"') else headers.get("Last-Modified")
 
 
-def _chunks(model: Trained, response: _Response, partial: Partial, total: int | None) -> Iterator[bytes]:
+def _chunks(model: HasWeights, response: _Response, partial: PartialFile, total: int | None) -> Iterator[bytes]:
     while chunk := _read(model, response, partial, total):
         yield chunk
     if total is not None and partial.size_bytes != total:
         raise _interrupted(model, "the connection was closed", partial, total)
 
 
-def _read(model: Trained, response: _Response, partial: Partial, total: int | None) -> bytes:
+def _read(model: HasWeights, response: _Response, partial: PartialFile, total: int | None) -> bytes:
     try:
         return response.read(CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise _interrupted(model, in_words(error), partial, total) from error
+        raise _interrupted(model, describe_error(error), partial, total) from error
 
 
-def _check_room(model: Trained, partial: Partial, total: int | None) -> None:
+def _check_free_space(model: HasWeights, partial: PartialFile, total: int | None) -> None:
     free = shutil.disk_usage(partial.path.parent).free
     if total is not None and total - partial.size_bytes > free:
         raise DownloadError(
-            f"{model.name}: {partial.path.parent} has {mb(free)} free, the weights need {mb(total)}: make room, "
-            f"or set DEPTHSTREAM_CACHE to a folder on another disk"
+            f"{model.name}: {partial.path.parent} has {format_mb(free)} free, the weights need {format_mb(total)}: "
+            f"make room, or set DEPTHSTREAM_CACHE to a folder on another disk"
         )
 
 
-def _failure(model: Trained, reason: str) -> DownloadError:
-    return DownloadError(f"{model.name}: cannot fetch {model.weights.url}: {reason.strip()}; {by_hand(model)}")
+def _failure(model: HasWeights, reason: str) -> DownloadError:
+    return DownloadError(f"{model.name}: cannot fetch {model.weights.url}: {reason.strip()}; {manual_download(model)}")
 
 
-def _interrupted(model: Trained, reason: str, partial: Partial, total: int | None) -> DownloadError:
-    of_total = "" if total is None else f" of {mb(total)}"
+def _interrupted(model: HasWeights, reason: str, partial: PartialFile, total: int | None) -> DownloadError:
+    of_total = "" if total is None else f" of {format_mb(total)}"
     return DownloadError(
-        f"{model.name}: {model.weights.url} stopped after {mb(partial.size_bytes)}{of_total}: {reason}; what arrived "
-        f"is kept in {partial.path}: run the same command again to continue; {by_hand(model)}"
+        f"{model.name}: {model.weights.url} stopped after {format_mb(partial.size_bytes)}{of_total}: {reason}; what "
+        f"arrived is kept in {partial.path}: run the same command again to continue; {manual_download(model)}"
     )
 
 
-def by_hand(model: Trained) -> str:
-    """How to do without us."""
+def manual_download(model: HasWeights) -> str:
+    """The instruction that ends every error message: how to get the file without this program."""
     return f"or by hand: download {model.weights.url} and save it as {weights_path(model)}"
 
 
-def mb(size_bytes: int) -> str:
-    """For people."""
+def format_mb(size_bytes: int) -> str:
+    """A size for people, in units of 1e6 bytes."""
     return f"{size_bytes / 1e6:.1f} MB"
 
 
-def in_words(error: BaseException) -> str:
-    """One line: urllib wraps the cause, and time-outs have no words of their own."""
+def describe_error(error: BaseException) -> str:
+    """One line. urllib wraps the cause, and time-outs have no message of their own."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "no answer in time"

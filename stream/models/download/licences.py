@@ -1,6 +1,6 @@
-"""Licences that forbid something: what they forbid, who accepted them, and when.
+"""Licences with restrictions: what they forbid, and when the user of this machine accepted them.
 
-The table is a reading aid for the person who decides; what holds is the licence's own text.
+The table is only a summary for the person who decides; the licence's own text is binding.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from stream.errors import UsageError
-from stream.models.base import Trained
+from stream.models.base import HasWeights
 from stream.models.cache import acceptance_path
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What somebody must know of a licence before it binds them."""
+    """What a user must know about a licence before accepting it."""
 
     forbids: str
-    """In a few words, to follow "which forbids"."""
+    """A few words that complete the phrase "which forbids ..."."""
     url: str | None
-    """Its text."""
+    """Address of the licence's text."""
     commercial: bool = True
     """False: no commercial use."""
 
@@ -34,41 +34,42 @@ TERMS: Mapping[str, Terms] = {
         "https://github.com/apple/ml-depth-pro/blob/main/LICENSE",
     ),
 }
-"""By the beginning of the licence's name."""
-UNKNOWN = Terms("some uses", None)
+"""By the first letters of the licence's name."""
+UNKNOWN_TERMS = Terms("some uses", None)
+"""Assumed for a licence that is not in the table."""
 
 
 def terms_of(licence: str) -> Terms:
-    """What the licence of that name forbids; of one that we do not know, that it forbids something."""
-    return next((terms for name, terms in TERMS.items() if licence.lower().startswith(name.lower())), UNKNOWN)
+    """What the licence of that name forbids; UNKNOWN_TERMS if it is not in the table."""
+    return next((terms for name, terms in TERMS.items() if licence.lower().startswith(name.lower())), UNKNOWN_TERMS)
 
 
-def for_commerce(model: Trained) -> bool:
-    """Whether the model's weights may be used commercially, as far as we know."""
+def allows_commercial_use(model: HasWeights) -> bool:
+    """True unless the licence of the model's weights is known to forbid commercial use."""
     return terms_of(model.weights.licence).commercial
 
 
-def accepted_at(model: Trained) -> str | None:
-    """When the licence of the model's weights was accepted on this machine (ISO 8601, UTC); None: it was not."""
+def accepted_at(model: HasWeights) -> str | None:
+    """When the licence of the model's weights was accepted on this machine (ISO 8601, UTC); None: not accepted."""
     try:
-        note = json.loads(acceptance_path(model).read_text(encoding="utf-8"))
-        return str(note["accepted"]) if note["licence"] == model.weights.licence else None
+        record = json.loads(acceptance_path(model).read_text(encoding="utf-8"))
+        return str(record["accepted"]) if record["licence"] == model.weights.licence else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def accept(model: Trained) -> None:
-    """Remember, beside the weights, that their licence was accepted. Raises OSError."""
+def accept(model: HasWeights) -> None:
+    """Record, next to the weights, that their licence was accepted. Raises OSError."""
     path = acceptance_path(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    note = {"licence": model.weights.licence, "accepted": datetime.now(UTC).isoformat(timespec="seconds")}
-    path.write_text(json.dumps(note), encoding="utf-8")
+    record = {"licence": model.weights.licence, "accepted": datetime.now(UTC).isoformat(timespec="seconds")}
+    path.write_text(json.dumps(record), encoding="utf-8")
 
 
-def check_accepted(model: Trained) -> None:
-    """Raises UsageError naming the licence and what it forbids, if it must be accepted and nobody did."""
+def check_accepted(model: HasWeights) -> None:
+    """Raises UsageError, which names the licence and what it forbids, if it must be accepted and was not."""
     licence = model.weights.licence
-    if not model.weights.must_accept or accepted_at(model):
+    if not model.weights.requires_acceptance or accepted_at(model):
         return
     terms = terms_of(licence)
     where = f" ({terms.url})" if terms.url else ""

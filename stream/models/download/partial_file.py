@@ -1,7 +1,7 @@
-"""A download that is not complete yet: its bytes in ``<file>.part`` and what the server said of them beside it.
+"""An unfinished download: its bytes in ``<file>.part``, and the server's description of the file in a JSON next to it.
 
-Only one process may add to it. What is kept lets a later run continue, and tells when the file on the server is
-another one by then.
+Only one process may append to it. With the description a later run can continue, and notices when the file on the
+server has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ class Origin:
 
 
 @dataclass
-class Partial:
-    """The bytes that are there so far, open for more."""
+class PartialFile:
+    """An unfinished download, locked and open for appending."""
 
     path: Path
     file: BinaryIO
     origin: Origin | None
-    """Of the bytes that are there; None: nothing is known of them, so they are not continued."""
+    """Origin of the bytes so far; None: unknown, so that the download starts over."""
 
     @classmethod
     @contextmanager
     def open(cls, target: Path) -> Iterator[Self]:
-        """The download that will become ``target``. Raises DownloadError while another process has it."""
+        """The download that will become ``target``. Raises DownloadError while another process holds its lock."""
         path = target.with_name(f"{target.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             _lock(file, path)
-            yield cls(path, file, _read_note(_note(path)))
+            yield cls(path, file, _read_origin(_origin_path(path)))
 
     @property
     def size_bytes(self) -> int:
         return os.fstat(self.file.fileno()).st_size
 
-    def begin(self, origin: Origin) -> None:
-        """Start over: what comes next is the beginning of ``origin``."""
+    def restart(self, origin: Origin) -> None:
+        """Discard the bytes so far; the next byte written is the first of ``origin``."""
         self.file.truncate(0)
         self.origin = origin
-        _note(self.path).write_text(json.dumps(asdict(origin)), encoding="utf-8")
+        _origin_path(self.path).write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
-    def become(self, target: Path) -> None:
-        """Put the finished file in its place in one step."""
+    def move_to(self, target: Path) -> None:
+        """Rename the finished file to ``target``, atomically."""
         self.file.flush()
         os.fsync(self.file.fileno())
         os.replace(self.path, target)
-        _note(self.path).unlink(missing_ok=True)
+        _origin_path(self.path).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Forget it: continuing would give the same bad file again."""
-        _note(self.path).unlink(missing_ok=True)
+        """Delete it, because continuing would give the same bad file again."""
+        _origin_path(self.path).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 
@@ -80,11 +80,11 @@ def _lock(file: BinaryIO, path: Path) -> None:
         raise DownloadError(f"{path}: another process has just downloaded this file; try again")
 
 
-def _note(path: Path) -> Path:
+def _origin_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _read_note(path: Path) -> Origin | None:
+def _read_origin(path: Path) -> Origin | None:
     try:
         return Origin(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Networks as torch-only modules. ``build`` loads torch; importing this package does not."""
+"""Networks as torch modules, by name. ``build`` loads torch; importing this package does not."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Where a network's code is, and what its class is called with."""
+    """The source files of a network, its class, and the arguments of that class."""
 
     class_name: str
     modules: tuple[str, ...]
-    """Beside this one: the one with the class first, then those that it is built from."""
+    """Relative to this package: the module with the class first, then those that it is built from."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ("depth",)
-    """What it returns: one tensor, or a tuple of as many as there are names."""
+    """Names of the returned tensors: one name for a tensor, several for a tuple."""
 
 
-VITS = {"small": "vits", "base": "vitb", "large": "vitl"}
-"""Our names for sizes, and the official ones."""
-_FOLDER = Path(__file__).parent
+ENCODERS = {"small": "vits", "base": "vitb", "large": "vitl"}
+"""Our names of Depth Anything's sizes, and the official ones."""
+MAX_DEPTH_M = {"indoor": 20.0, "outdoor": 80.0}
+"""The largest distance that Depth Anything's metric networks can give."""
 _SAM_PARTS = ("network", "image_encoder", "blocks", "mask_decoder", "two_way_attention")
-METRES = {"indoor": 20.0, "outdoor": 80.0}
-"""The farthest that Depth Anything's metric networks tell."""
 
 
 def _depth_anything(size: str, version: int, max_depth: float | None = None) -> Architecture:
-    arguments = {"encoder": VITS[size], "version": version, "max_depth": max_depth}
+    arguments = {"encoder": ENCODERS[size], "version": version, "max_depth": max_depth}
     return Architecture(
         "DepthAnything", ("depth_anything", "layers.dpt", "layers.refinenet", "layers.vit", "layers.padding"), arguments
     )
@@ -52,11 +51,11 @@ def _metric3d(variant: str) -> Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "midas_small": Architecture("MidasSmall", ("midas", "layers.refinenet", "layers.padding")),
     "tiny": Architecture("TinyDepth", ("tiny", "layers.padding")),
-    **{f"depth_anything_v{v}_{size}": _depth_anything(size, v) for v in (1, 2) for size in VITS},
+    **{f"depth_anything_v{v}_{size}": _depth_anything(size, v) for v in (1, 2) for size in ENCODERS},
     **{
-        f"depth_anything_v2_{place}_{size}": _depth_anything(size, 2, metres)
-        for place, metres in METRES.items()
-        for size in VITS
+        f"depth_anything_v2_{place}_{size}": _depth_anything(size, 2, max_depth)
+        for place, max_depth in MAX_DEPTH_M.items()
+        for size in ENCODERS
     },
     "metric3d_v2_small": _metric3d("vit_small"),
     "metric3d_v2_large": _metric3d("vit_large"),
@@ -80,23 +79,26 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def build(name: str) -> nn.Module:
     """A network of that architecture in eval mode, with torch's initial values. Raises UnknownModel."""
-    wanted = _lookup(name)
-    module = import_module(f"{__name__}.{wanted.modules[0]}")
-    network: nn.Module = getattr(module, wanted.class_name)(**wanted.arguments)
+    architecture = _lookup(name)
+    module = import_module(f"{__name__}.{architecture.modules[0]}")
+    network: nn.Module = getattr(module, architecture.class_name)(**architecture.arguments)
     return network.eval()
 
 
 def outputs_of(name: str) -> tuple[str, ...]:
-    """Names of what the network returns, in order."""
+    """Names of the network's outputs, in order."""
     return _lookup(name).outputs
 
 
 def code_version(name: str) -> str:
-    """Changes whenever the network's source does: what was traced from older code is not used again."""
-    wanted, digest = _lookup(name), hashlib.sha256()
-    digest.update(repr(sorted(wanted.arguments.items())).encode())
-    for module in wanted.modules:
-        digest.update(_FOLDER.joinpath(*module.split(".")).with_suffix(".py").read_bytes())
+    """A hash of the network's source files and arguments, 12 hexadecimal digits.
+
+    Caches use it as a part of their keys, so that nothing traced or exported from older code is used again.
+    """
+    architecture, digest = _lookup(name), hashlib.sha256()
+    digest.update(repr(sorted(architecture.arguments.items())).encode())
+    for module in architecture.modules:
+        digest.update(Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py").read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -1,8 +1,8 @@
 """Depth Anything V1 and V2, relative and metric: a DINOv2 transformer and a DPT head, written with torch alone.
 
-The names of parameters are those of the official checkpoints, so that they load strictly. What the output depends on
-and is easily got wrong (sources: LiheYoung/Depth-Anything, DepthAnything/Depth-Anything-V2): which layers the head
-looks at, that each of them is normalised, and how positions are resized (``vit.resized_positions``).
+Parameters have the names of the official checkpoints, so that these load strictly. The output depends on three details
+that are easy to get wrong (sources: LiheYoung/Depth-Anything, DepthAnything/Depth-Anything-V2): which layers feed the
+head, that each of them is normalised, and how positions are resized (``layers.vit.resized_positions``).
 """
 
 from __future__ import annotations
@@ -27,23 +27,25 @@ from stream.models.networks.layers.vit import (
 )
 
 PATCH = 14
-"""Pixels along each side of a patch."""
+"""Side of a patch, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How large a network is."""
+    """The proportions of one network."""
 
     width: int
-    """Of a token."""
+    """Channels of a token."""
     layers: int
+    """Transformer blocks."""
     heads: int
+    """Attention heads of each block."""
     features: int
     """Channels in the decoder."""
     channels: tuple[int, int, int, int]
-    """Of the four levels that go into the decoder, shallow first."""
+    """Channels of the four levels that go into the decoder, shallow first."""
     taps: tuple[int, int, int, int]
-    """Layers, counted from 0, whose output the head looks at (V2)."""
+    """Layers, counted from 0, whose outputs feed the head (V2)."""
 
 
 CONFIGS = {
@@ -57,8 +59,8 @@ CONFIGS = {
 class DepthAnything(nn.Module):
     """(N, 3, h, w) normalised RGB -> (N, h, w) float32.
 
-    Inverse relative depth, >= 0, larger is nearer; or, with ``max_depth``, metres below it. h and w must be multiples
-    of 14, else ValueError.
+    The output is inverse relative depth, >= 0, larger is nearer; or, with ``max_depth``, metres from 0 to that. Raises
+    ValueError unless h and w are multiples of 14.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class DepthAnything(nn.Module):
     ) -> None:
         super().__init__()
         config = CONFIGS[encoder] if isinstance(encoder, str) else encoder
-        # V1's head looks at the last four layers: by mistake, say its authors (V2's README), but it was trained so
+        # V1's head takes the last four layers: a mistake, as its authors say in V2's README, but it was trained so
         self.taps = config.taps if version == 2 else tuple(range(config.layers - 4, config.layers))
         self.max_depth = max_depth
         self.pretrained = DinoV2(config.width, config.layers, config.heads)
@@ -74,19 +76,19 @@ class DepthAnything(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         require_multiples(pixels, PATCH)
-        # float32: in half precision metres would come in steps of 3 cm from 32 m on
-        answer = cast(Tensor, self.depth_head(self.pretrained(pixels, self.taps))).float()
-        return functional.relu(answer) if self.max_depth is None else torch.sigmoid(answer) * self.max_depth
+        # float32, because float16 has steps of 3 cm beyond 32 m
+        output = cast(Tensor, self.depth_head(self.pretrained(pixels, self.taps))).float()
+        return functional.relu(output) if self.max_depth is None else torch.sigmoid(output) * self.max_depth
 
 
 class DinoV2(nn.Module):
-    """The encoder: (N, 3, h, w) -> normalised output of some layers, each (N, width, h / 14, w / 14)."""
+    """The encoder: (N, 3, h, w) -> normalised outputs of the layers ``taps``, each (N, width, h / 14, w / 14)."""
 
     def __init__(self, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TRAINED_GRID**2, width))
-        self.mask_token = nn.Parameter(torch.zeros(1, width))  # in the checkpoint, but only training uses it
+        self.mask_token = nn.Parameter(torch.zeros(1, width))  # part of the checkpoint; only training uses it
         self.patch_embed = PatchEmbed(width, PATCH)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
@@ -96,8 +98,8 @@ class DinoV2(nn.Module):
         x = torch.cat((self.cls_token.expand(pixels.shape[0], -1, -1), self.patch_embed(pixels)), 1)
         x = x + resized_positions(self.pos_embed, h, w)
         outputs = []
-        for number, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             x = block(x)
-            if number in taps:
+            if index in taps:
                 outputs.append(as_grid(self.norm(x)[:, 1:], h, w))
         return outputs

@@ -1,9 +1,9 @@
 """MiDaS v2.1 small: an EfficientNet-Lite3 encoder and a RefineNet-like decoder, written with torch alone.
 
-The names of parameters and buffers are those of the official checkpoint, so that it loads strictly. What the output
-depends on and is easily got wrong (sources: isl-org/MiDaS, rwightman/gen-efficientnet-pytorch): batch normalisation
-with TensorFlow's epsilon; TensorFlow's "SAME" padding, which puts the odd pixel after the image; ReLU6 in the
-encoder, ReLU in the decoder; corners aligned when features are upsampled, but not in the head.
+Parameters and buffers have the names of the official checkpoint, so that it loads strictly. The output depends on these
+details, which are easy to get wrong (sources: isl-org/MiDaS, rwightman/gen-efficientnet-pytorch): batch normalisation
+has TensorFlow's epsilon; TensorFlow's "SAME" padding puts the odd pixel after the image; the encoder has ReLU6 and the
+decoder ReLU; corners are aligned when features are upsampled, but not in the head.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from stream.models.networks.layers.padding import require_multiples
 from stream.models.networks.layers.refinenet import Fusion
 
 BN_EPS = 1e-3
-"""TensorFlow's; torch's own default is 1e-5."""
+"""TensorFlow's epsilon; torch's default is 1e-5."""
 
 STEM = 32
 """Channels after the first convolution."""
 
 STAGES = (
-    # (repeats, kernel, stride of the first block, expansion, channels): EfficientNet-B0 at width 1.2 and depth 1.4
     (1, 3, 1, 1, 24),
     (3, 3, 2, 6, 32),
     (3, 5, 2, 6, 48),
@@ -32,9 +31,10 @@ STAGES = (
     (6, 5, 2, 6, 232),
     (1, 3, 1, 6, 384),
 )
+"""(repeats, kernel, stride of the first block, expansion, channels): EfficientNet-B0 at width 1.2 and depth 1.4."""
 
 LEVELS = ((0, 2), (2, 3), (3, 5), (5, 7))
-"""Which stages make up layer1..layer4; the decoder taps each, at strides 4, 8, 16 and 32."""
+"""Ranges of STAGES that form layer1..layer4, whose outputs, at strides 4, 8, 16 and 32, feed the decoder."""
 
 TAPS = (32, 48, 136, 384)
 """Channels at the end of each level."""
@@ -46,7 +46,7 @@ FEATURES = (64, 128, 256, 512)
 class MidasSmall(nn.Module):
     """(N, 3, h, w) normalised RGB -> (N, h, w) inverse relative depth, >= 0, larger is nearer.
 
-    h and w must be multiples of 32, else ValueError. Follows MidasNet_small of isl-org/MiDaS.
+    Raises ValueError unless h and w are multiples of 32. Follows MidasNet_small of isl-org/MiDaS.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From the deepest level upwards: bring in the next level's features, refine, double the size."""
+    """Fuses four levels from the deepest upwards (add the next level, refine, double the size) and applies the head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Decoder(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """The block of the first stage: no expansion, no identity, no activation after the projection."""
+    """The block of the first stage: no expansion, no shortcut, no activation after the projection."""
 
     def __init__(self, channels: int, out: int, kernel: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; beside an identity where size and channels stay the same."""
+    """Expand, filter each channel, project; plus a shortcut where size and channels stay the same."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -141,8 +141,9 @@ class InvertedResidual(nn.Module):
 class HalvingConv(nn.Conv2d):
     """A stride-2 convolution with TensorFlow's "SAME" padding for even sizes: kernel - 2 pixels, the odd one after.
 
-    That is (0, 1) for 3x3 kernels and (1, 2) for 5x5; torch's ``padding=kernel // 2`` shifts the image by one pixel.
-    Multiples of 32 keep every size even, so the padding is a constant and a trace holds for all of them.
+    That is (0, 1) for 3x3 kernels and (1, 2) for 5x5; torch's ``padding=kernel // 2`` would shift the image by one
+    pixel. With inputs in multiples of 32 every size is even, so the padding is a constant and a trace holds for all of
+    them.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, groups: int) -> None:
@@ -155,7 +156,7 @@ class HalvingConv(nn.Conv2d):
 
 
 def conv(channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps the size, or halves it (``stride`` 2)."""
+    """A convolution without bias that keeps the size (``stride`` 1) or halves it (``stride`` 2)."""
     if stride == 2:
         return HalvingConv(channels, out, kernel, groups)
     return nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)

@@ -1,6 +1,6 @@
-"""Tiny: our small depth network, an inverted-residual encoder and a depthwise decoder (902,505 parameters).
+"""Tiny: our small depth network of 902,505 parameters, an inverted-residual encoder and a depthwise decoder.
 
-Trained on rendered scenes only; see docs/models/tiny.md.
+It was trained on rendered scenes only; see docs/reference/models/tiny.md.
 """
 
 from __future__ import annotations
@@ -17,13 +17,8 @@ from stream.models.networks.layers.padding import require_multiples
 CHANNELS = (16, 24, 40, 80, 160)
 """Encoder channels at strides 2, 4, 8, 16 and 32."""
 
-STAGES = (
-    # (repeats, kernel, expansion) of the stages at strides 4, 8, 16 and 32
-    (2, 3, 3),
-    (3, 5, 4),
-    (4, 5, 4),
-    (3, 5, 4),
-)
+STAGES = ((2, 3, 3), (3, 5, 4), (4, 5, 4), (3, 5, 4))
+"""(repeats, kernel, expansion) of the encoder's stages at strides 4, 8, 16 and 32."""
 
 DECODER = (16, 32, 56, 96)
 """Decoder channels at strides 2, 4, 8 and 16."""
@@ -32,7 +27,7 @@ DECODER = (16, 32, 56, 96)
 class TinyDepth(nn.Module):
     """(N, 3, h, w) normalised RGB -> (N, h, w) inverse depth, larger is nearer, scale and shift arbitrary.
 
-    h and w must be multiples of 32, else ValueError.
+    Raises ValueError unless h and w are multiples of 32.
     """
 
     def __init__(self) -> None:
@@ -58,11 +53,11 @@ class TinyDepth(nn.Module):
         x = self.context(self.stride32(stride16))
         x = self.up8(self.up16(x, stride16), stride8)
         x = self.up2(self.up4(x, stride4), stride2)
-        return double(self.head(x)).squeeze(1)
+        return upsample_2x(self.head(x)).squeeze(1)
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; beside an identity where size and channels stay the same."""
+    """Expand, filter each channel, project; plus a shortcut where size and channels stay the same."""
 
     def __init__(self, channels: int, out: int, kernel: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -80,7 +75,7 @@ class InvertedResidual(nn.Module):
 
 
 class Context(nn.Module):
-    """Scales and shifts every channel by what the whole image shows."""
+    """Scales and shifts every channel by factors that depend on the mean over the whole image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,11 +84,12 @@ class Context(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, shift = self.excite(functional.relu(self.squeeze(x.mean((2, 3))))).chunk(2, 1)
+        # twice the sigmoid: a gate of 0 leaves the channel unscaled
         return cast(Tensor, x * (2 * torch.sigmoid(gate))[..., None, None] + shift[..., None, None])
 
 
 class Up(nn.Module):
-    """Doubles the size, adds the encoder's features of that size and refines the sum twice, depthwise."""
+    """Doubles the size, adds the encoder's features of that size and refines the sum twice with depthwise filters."""
 
     def __init__(self, channels: int, level: int, out: int) -> None:
         super().__init__()
@@ -101,13 +97,13 @@ class Up(nn.Module):
         self.refine, self.finish = _refinement(out, 5), _refinement(out, 3)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        x = double(functional.relu(self.project(x))) + functional.relu(self.level(level))
+        x = upsample_2x(functional.relu(self.project(x))) + functional.relu(self.level(level))
         x = x + self.refine(x)
         return functional.relu(x + self.finish(x))
 
 
 class LightUp(nn.Module):
-    """The last doubling: few channels, so one dense convolution refines."""
+    """The last upsampling step. It has few channels, so that one dense convolution can refine them."""
 
     def __init__(self, channels: int, level: int, out: int) -> None:
         super().__init__()
@@ -115,16 +111,16 @@ class LightUp(nn.Module):
         self.refine = conv_norm(out, out, 3)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        return functional.relu(self.refine(double(functional.relu(self.project(x))) + self.level(level)))
+        return functional.relu(self.refine(upsample_2x(functional.relu(self.project(x))) + self.level(level)))
 
 
 def conv_norm(channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution without bias and its batch normalisation."""
+    """A convolution without bias, then batch normalisation."""
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out))
 
 
-def double(x: Tensor) -> Tensor:
+def upsample_2x(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 

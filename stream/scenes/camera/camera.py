@@ -1,4 +1,4 @@
-"""The pinhole camera of a scene: exact intrinsics, exact pose."""
+"""The pinhole camera of a scene, with exact intrinsics and an exact pose."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import Intrinsics, Size
-from stream.scenes.renderer.rotations import Matrix
+from stream.scenes.renderer.vectors import Matrix
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Looks along the world's x when all angles are 0."""
+    """A camera that looks along the world's x when all angles are 0."""
 
     position: tuple[float, float, float] = (0.0, 0.0, 1.5)
-    """Metres in the world: ahead, left, up."""
+    """x (ahead), y (left), z (up) in the world, metres."""
     yaw_rad: float = 0.0
-    """Positive: to the left."""
+    """Positive angles look to the left."""
     pitch_rad: float = 0.0
-    """Positive: up."""
+    """Positive angles look up."""
     roll_rad: float = 0.0
-    """Positive: clockwise, seen from behind the camera."""
+    """Positive angles turn the camera clockwise, seen from behind."""
     field_of_view_rad: float = math.radians(60)
     """Horizontal, from the left edge of the leftmost pixel to the right edge of the rightmost."""
 
@@ -38,12 +38,12 @@ class Camera:
         return np.stack([right, np.cross(ahead, right), ahead], axis=1)
 
     def pose(self) -> NDArray[np.float64]:
-        """(4, 4) float64: from the optical frame (x right, y down, z ahead, metres) to the world."""
+        """(4, 4) float64: transform from the optical frame (x right, y down, z ahead, metres) to the world."""
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = self.axes(), self.position
         return pose
 
     def intrinsics(self, size: Size) -> Intrinsics:
-        """Square pixels, principal point in the middle of the image."""
+        """Intrinsics for images of ``size``: square pixels, principal point in the middle."""
         focal_px = size.width / 2 / math.tan(self.field_of_view_rad / 2)
         return Intrinsics(focal_px, focal_px, (size.width - 1) / 2, (size.height - 1) / 2, size, calibrated=True)

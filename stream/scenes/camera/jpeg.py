@@ -1,8 +1,8 @@
-"""What JPEG does to an image, without a file: blocks of 8 x 8, their cosine transform, rounded to a table's steps.
+"""JPEG's loss without a file: 8 x 8 blocks, their cosine transform, coefficients rounded to the steps of a table.
 
-ITU-T T.81: the transform in A.3.3, the example tables in annex K.1; the meaning of ``quality`` is libjpeg's
-(jcparam.c, jpeg_quality_scaling); colours by JFIF 1.02, with halved colour resolution (4:2:0). The lossless half of the
-format changes no pixel and is left out.
+The transform is ITU-T T.81 A.3.3 and the tables are its examples in annex K.1; ``quality`` has libjpeg's meaning
+(jcparam.c, jpeg_quality_scaling); colours follow JFIF 1.02 at half resolution (4:2:0). The entropy coding is lossless,
+so it is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 BLOCK = 8
+"""Pixels per side of a block."""
 
 LUMINANCE = (
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55),
@@ -33,27 +34,28 @@ TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
 def compressed(image: Tensor, quality: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in 0..1 as it comes back from files of ``quality`` (B,) 1..100; not rounded to 8 bits."""
+    """(B, 3, H, W) RGB in 0..1 after JPEG of ``quality`` (B,) 1..100 and back; not rounded to 8 bits."""
     H, W = image.shape[-2:]
+    # twice the block, so that the halved colour planes consist of whole blocks as well
     padded = pad(image, (0, -W % (2 * BLOCK), 0, -H % (2 * BLOCK)), mode="replicate")
-    colours = _recoloured(padded * 255, TO_YCC)
+    colours = _converted(padded * 255, TO_YCC)
     luminance, chrominance = colours[:, :1], colours[:, 1:]
-    luminance = _rounded(luminance - 128, _table(LUMINANCE, quality)) + 128
-    chrominance = _rounded(avg_pool2d(chrominance, 2), _table(CHROMINANCE, quality))
+    luminance = _quantised(luminance - 128, _quantisation_steps(LUMINANCE, quality)) + 128
+    chrominance = _quantised(avg_pool2d(chrominance, 2), _quantisation_steps(CHROMINANCE, quality))
     chrominance = interpolate(chrominance, scale_factor=2.0, mode="bilinear", align_corners=False)
-    restored = _recoloured(torch.cat([luminance, chrominance], dim=1), TO_RGB)
+    restored = _converted(torch.cat([luminance, chrominance], dim=1), TO_RGB)
     return (restored[..., :H, :W] / 255).clamp(0, 1)
 
 
-def _table(base: tuple[int, ...], quality: Tensor) -> Tensor:
-    """(B, 8, 8) steps, 1..255."""
+def _quantisation_steps(base: tuple[int, ...], quality: Tensor) -> Tensor:
+    """(B, 8, 8) quantisation steps, 1..255, for ``quality`` (B,)."""
     scale = torch.where(quality < 50, 5000 / quality.clamp_min(1), 200 - 2 * quality)
     steps = torch.tensor(base, dtype=torch.float32, device=quality.device).view(BLOCK, BLOCK)
     return ((steps * scale[:, None, None] + 50) / 100).floor().clamp(1, 255)
 
 
-def _rounded(planes: Tensor, steps: Tensor) -> Tensor:
-    """(B, C, H, W), sides multiples of 8: each block's coefficients rounded to multiples of ``steps`` (B, 8, 8)."""
+def _quantised(planes: Tensor, steps: Tensor) -> Tensor:
+    """Round each block's coefficients to multiples of ``steps`` (B, 8, 8); planes (B, C, H, W) have sides of 8 * n."""
     B, C, H, W = planes.shape
     cosines = _cosines(planes.device)
     blocks = planes.view(B, C, H // BLOCK, BLOCK, W // BLOCK, BLOCK).transpose(3, 4)
@@ -63,12 +65,12 @@ def _rounded(planes: Tensor, steps: Tensor) -> Tensor:
 
 
 def _cosines(device: torch.device) -> Tensor:
-    """(8, 8): orthonormal; row k is the cosine of k half periods."""
-    place = torch.arange(BLOCK, dtype=torch.float32, device=device)
-    waves = torch.cos(math.pi / BLOCK * (place + 0.5) * place[:, None]) * math.sqrt(2 / BLOCK)
+    """(8, 8): the orthonormal cosine basis; row k has k half periods."""
+    index = torch.arange(BLOCK, dtype=torch.float32, device=device)
+    waves = torch.cos(math.pi / BLOCK * (index + 0.5) * index[:, None]) * math.sqrt(2 / BLOCK)
     waves[0] /= math.sqrt(2)
     return waves
 
 
-def _recoloured(image: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+def _converted(image: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
     return torch.einsum("ij,bjhw->bihw", image.new_tensor(matrix), image)

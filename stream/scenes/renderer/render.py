@@ -1,4 +1,4 @@
-"""Scenes in, images with exact depth out."""
+"""Render scenes to images with exact depth."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from stream.frames import Size
 from stream.scenes.camera.exposure import develop
-from stream.scenes.renderer.packing import Packed, pack
-from stream.scenes.renderer.raycast import Hits, cast
+from stream.scenes.renderer.packing import PackedScenes, pack
+from stream.scenes.renderer.raycast import Hits, cast_rays
 from stream.scenes.renderer.shading import lights, shade
 from stream.scenes.renderer.textures import Atlas
 from stream.scenes.scene import Scene
@@ -19,22 +19,22 @@ from stream.scenes.scene import Scene
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """B images and what is known of every pixel, on the atlas's device."""
+    """B images with per-pixel ground truth, on the atlas's device."""
 
     rgb: Tensor
-    """(B, 3, H, W) float32, displayed red, green, blue in 0..1; ``exposure.to_bgr`` makes 8-bit images."""
+    """(B, 3, H, W) float32, displayed red, green, blue in 0..1; ``exposure.to_bgr`` converts them to 8 bits."""
     depth: Tensor
     """(B, H, W) float32, metres along the optical axis; +inf for sky."""
-    ident: Tensor
-    """(B, H, W) int64: primitives by their slot (boxes, ellipsoids, cylinders), then 6 faces; -1 for sky."""
+    surface_id: Tensor
+    """(B, H, W) int64: slot of the primitive (boxes, ellipsoids, cylinders), then the 6 faces; -1 for sky."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outlines:
-    """B scenes and what each pixel of their cameras sees, not yet coloured."""
+class TracedScenes:
+    """B scenes and the surface that each pixel sees, before shading."""
 
     scenes: Sequence[Scene]
-    packed: Packed
+    packed: PackedScenes
     hits: Hits
 
 
@@ -47,21 +47,26 @@ def render(
     occlusion: bool = True,
     softness: float = 0.0,
 ) -> Images:
-    """Render scenes of any kind together, on the device of ``atlas``; nothing is drawn by chance in here."""
+    """Render a batch of scenes on the device of ``atlas``. Deterministic: nothing random happens here.
+
+    ``softness`` is explained in ``exposure.develop``.
+    """
     with torch.inference_mode():
-        return colour(outlines(scenes, size, atlas.texels.device), atlas, shadows, occlusion, softness)
+        return colour(trace(scenes, size, atlas.texels.device), atlas, shadows, occlusion, softness)
 
 
-def outlines(scenes: Sequence[Scene], size: Size, device: torch.device | str) -> Outlines:
-    """The first part of ``render``, a third of its time: enough to tell which views are worth the second."""
+def trace(scenes: Sequence[Scene], size: Size, device: torch.device | str) -> TracedScenes:
+    """The first pass of ``render``, a third of its time; its result suffices to decide which views to shade."""
     with torch.inference_mode():
         packed = pack(scenes, size, device)
-        return Outlines(scenes, packed, cast(packed))
+        return TracedScenes(scenes, packed, cast_rays(packed))
 
 
-def colour(seen: Outlines, atlas: Atlas, shadows: bool = True, occlusion: bool = True, softness: float = 0.0) -> Images:
-    """The second part: light and materials."""
+def colour(
+    traced: TracedScenes, atlas: Atlas, shadows: bool = True, occlusion: bool = True, softness: float = 0.0
+) -> Images:
+    """The second pass of ``render``: light, materials and exposure."""
     with torch.inference_mode():
-        light = lights(seen.scenes, atlas.texels.device)
-        linear = shade(seen.packed, seen.hits, light, atlas, shadows=shadows, occlusion=occlusion)
-        return Images(develop(linear, seen.scenes, softness), seen.hits.depth, seen.hits.ident)
+        light = lights(traced.scenes, atlas.texels.device)
+        linear = shade(traced.packed, traced.hits, light, atlas, shadows=shadows, occlusion=occlusion)
+        return Images(develop(linear, traced.scenes, softness), traced.hits.depth, traced.hits.surface_id)

@@ -1,105 +1,114 @@
-"""Families of scenes that one thing fills from edge to edge: nothing in them comes nearer towards the lower edge."""
+"""Scene families that one object fills from edge to edge: depth does not shrink towards the lower edge of the image."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid, placed
-from stream.scenes.renderer.rotations import Vector, about_x, about_y, about_z, vector
+from stream.scenes.renderer.primitives import Material, Primitive, box, cylinder, ellipsoid, placed
+from stream.scenes.renderer.vectors import Vector, about_x, about_y, about_z, vector
 from stream.scenes.scene import FAR_M, Environment, Scene
+from stream.scenes.world.sampler import Sampler
 from stream.scenes.world.staging import View, random_light, surroundings
-from stream.scenes.world.things import Chance
 
 
-def close_up(chance: Chance) -> Scene:
-    """A head, or a heap of round and flat shapes of few materials, before a wall or a far background."""
-    view = _level_view(chance)
-    distance = chance.between(0.35, 1.6)
-    fill = distance * view.half_width * chance.between(0.5, 1.4)
+def close_up(sampler: Sampler) -> Scene:
+    """A head, or a heap of round and flat shapes of few materials, in front of a wall or a far background."""
+    view = _level_view(sampler)
+    distance = sampler.uniform(0.35, 1.6)
+    fill = distance * view.half_width * sampler.uniform(0.5, 1.4)
     middle = vector(
-        distance + fill, chance.between(-0.35, 0.35) * fill, view.height_m + chance.between(-0.4, 0.3) * fill
+        distance + fill, sampler.uniform(-0.35, 0.35) * fill, view.height_m + sampler.uniform(-0.4, 0.3) * fill
     )
-    build = _head if chance.often(0.6) else _heap
-    tilt = about_z(chance.between(-0.7, 0.7)) @ about_x(chance.between(-0.3, 0.3)) @ about_y(chance.between(-0.3, 0.3))
-    parts = [part.moved(middle, tilt) for part in build(chance, fill)]
-    return _before(chance, view, parts, distance + 2 * fill)
+    build = _head if sampler.chance(0.6) else _heap
+    tilt = (
+        about_z(sampler.uniform(-0.7, 0.7)) @ about_x(sampler.uniform(-0.3, 0.3)) @ about_y(sampler.uniform(-0.3, 0.3))
+    )
+    parts = [part.moved(middle, tilt) for part in build(sampler, fill)]
+    return _with_background(sampler, view, parts, distance + 2 * fill)
 
 
-def curve(chance: Chance) -> Scene:
-    """A large ball, egg or column so near that the image shows a part of it, and small things around it."""
-    view = _level_view(chance)
-    distance, radius = chance.between(0.25, 1.2), chance.between(0.25, 1.2)
-    seen = distance * view.half_width
-    off = vector(
-        0, chance.between(-1, 1) * (0.5 * radius + 0.5 * seen), chance.between(-1, 0.6) * (0.4 * radius + 0.5 * seen)
+def curve(sampler: Sampler) -> Scene:
+    """A ball, egg or column so near that the image shows only a part of it, and small objects around it."""
+    view = _level_view(sampler)
+    distance, radius = sampler.uniform(0.25, 1.2), sampler.uniform(0.25, 1.2)
+    visible_half_width = distance * view.half_width
+    offset = vector(
+        0,
+        sampler.uniform(-1, 1) * (0.5 * radius + 0.5 * visible_half_width),
+        sampler.uniform(-1, 0.6) * (0.4 * radius + 0.5 * visible_half_width),
     )
-    middle = vector(distance + radius, 0, view.height_m) + off
-    half = radius * chance.rng.uniform((0.9, 0.7, 0.6), (1.1, 1.4, 1.6))
-    turn = about_x(chance.between(-1.6, 1.6)) @ about_z(chance.between(-1, 1))
-    if chance.often(0.6):
-        parts = [ellipsoid(middle, half, finer(chance, chance.material(), distance), turn)]
+    middle = vector(distance + radius, 0, view.height_m) + offset
+    half = radius * sampler.rng.uniform((0.9, 0.7, 0.6), (1.1, 1.4, 1.6))
+    turn = about_x(sampler.uniform(-1.6, 1.6)) @ about_z(sampler.uniform(-1, 1))
+    if sampler.chance(0.6):
+        parts = [ellipsoid(middle, half, _with_finer_texture(sampler, sampler.material(), distance), turn)]
     else:
         parts = [
-            cylinder(middle, radius, radius * chance.between(0.6, 4), finer(chance, chance.material(), distance), turn)
+            cylinder(
+                middle,
+                radius,
+                radius * sampler.uniform(0.6, 4),
+                _with_finer_texture(sampler, sampler.material(), distance),
+                turn,
+            )
         ]
-    for _ in range(int(chance.rng.integers(3, 10))):
-        ahead = distance * 5 ** chance.between(0, 1)
-        place = _anywhere(chance, view, ahead)
-        parts += placed(chance.thing(vector(0, 0, 0), ahead * chance.between(0.1, 0.5)), place, chance.heading())
-    return _before(chance, view, parts, distance + 2 * radius)
+    for _ in range(int(sampler.rng.integers(3, 10))):
+        ahead = distance * 5 ** sampler.uniform(0, 1)
+        base = _point_in_view(sampler, view, ahead)
+        parts += placed(sampler.object(vector(0, 0, 0), ahead * sampler.uniform(0.1, 0.5)), base, sampler.heading())
+    return _with_background(sampler, view, parts, distance + 2 * radius)
 
 
-def finer(chance: Chance, material: Material, distance: float) -> Material:
-    """The material with its texture as small as it must be to show ``distance`` metres away."""
-    return replace(material, repeats_per_m=material.repeats_per_m * max(1.0, chance.between(0.5, 2.5) / distance))
+def _with_finer_texture(sampler: Sampler, material: Material, distance: float) -> Material:
+    """The material with its texture repeated often enough to be visible at ``distance`` metres."""
+    return replace(material, repeats_per_m=material.repeats_per_m * max(1.0, sampler.uniform(0.5, 2.5) / distance))
 
 
-def _level_view(chance: Chance) -> View:
-    """A lens of 28 to 65 degrees, 1.2 to 2.5 m high: the floor begins metres away, where the subject hides it."""
-    roll = float(chance.rng.normal(0, 0.08))
+def _level_view(sampler: Sampler) -> View:
+    """A view of 28 to 65 degrees from 1.2 to 2.5 m: the floor begins metres away, where the subject hides it."""
+    roll = float(sampler.rng.normal(0, 0.08))
     return View(
-        chance.between(1.2, 2.5), math.radians(chance.between(-4, 10)), roll, math.radians(chance.between(28, 65))
+        sampler.uniform(1.2, 2.5), math.radians(sampler.uniform(-4, 10)), roll, math.radians(sampler.uniform(28, 65))
     )
 
 
-def _anywhere(chance: Chance, view: View, ahead: float) -> Vector:
-    """A place in the view at that distance, at any height."""
+def _point_in_view(sampler: Sampler, view: View, ahead: float) -> Vector:
+    """A point in the view ``ahead`` metres away, at any height."""
     reach = ahead * view.half_width
-    return vector(ahead, chance.between(-1, 1) * reach, view.height_m + chance.between(-0.8, 0.5) * reach)
+    return vector(ahead, sampler.uniform(-1, 1) * reach, view.height_m + sampler.uniform(-0.8, 0.5) * reach)
 
 
-def _before(chance: Chance, view: View, parts: list[Primitive], nearest_m: float) -> Scene:
-    """The subject before a wall (one in two), or in the open; a few things between the two."""
-    indoors = chance.often(0.6)
-    depth = nearest_m * chance.between(1.05, 3) if indoors else FAR_M
-    for _ in range(int(chance.rng.integers(0, 6))):
-        ahead = nearest_m + (min(depth, 12 * nearest_m) - nearest_m) * chance.between(0, 1)
-        parts = parts + chance.thing(_anywhere(chance, view, ahead), ahead * chance.between(0.15, 0.7))
+def _with_background(sampler: Sampler, view: View, parts: list[Primitive], nearest_m: float) -> Scene:
+    """Put the subject in front of a wall (six in ten) or in the open, with a few objects between the two."""
+    indoors = sampler.chance(0.6)
+    depth = nearest_m * sampler.uniform(1.05, 3) if indoors else FAR_M
+    for _ in range(int(sampler.rng.integers(0, 6))):
+        ahead = nearest_m + (min(depth, 12 * nearest_m) - nearest_m) * sampler.uniform(0, 1)
+        parts = parts + sampler.object(_point_in_view(sampler, view, ahead), ahead * sampler.uniform(0.15, 0.7))
     return Scene(
         tuple(parts),
-        _around(chance, view, depth, indoors),
-        random_light(chance, view, outdoors=not indoors),
+        _environment(sampler, view, depth, indoors),
+        random_light(sampler, view, outdoors=not indoors),
         view.camera(),
     )
 
 
-def _around(chance: Chance, view: View, depth: float, indoors: bool) -> Environment:
+def _environment(sampler: Sampler, view: View, depth: float, indoors: bool) -> Environment:
     if not indoors:
-        return surroundings(chance, (-FAR_M, -FAR_M, 0), (FAR_M, FAR_M, FAR_M), sky=True)
-    width = depth * chance.between(0.9, 3)
-    return surroundings(chance, (-1, -width, 0), (depth, width, view.height_m + chance.between(0.8, 4)), sky=False)
+        return surroundings(sampler, (-FAR_M, -FAR_M, 0), (FAR_M, FAR_M, FAR_M), sky=True)
+    width = depth * sampler.uniform(0.9, 3)
+    return surroundings(sampler, (-1, -width, 0), (depth, width, view.height_m + sampler.uniform(0.8, 4)), sky=False)
 
 
-def _head(chance: Chance, size: float) -> list[Primitive]:
-    """A face that looks at the camera (-x), round the origin: skull, muzzle or nose, eyes, ears, hair, neck, shoulders.
+def _head(sampler: Sampler, size: float) -> list[Primitive]:
+    """A head at the origin that faces the camera (-x), with muzzle or nose, eyes, ears, hair, neck and shoulders.
 
-    Half of the faces are all of one material, so that only shading tells the nose from the cheek.
+    In half of them the eyes have the material of the skin, so that only shading separates the features.
     """
-    skin, hair, coat = (finer(chance, chance.material(), size) for _ in range(3))
-    eye = skin if chance.often(0.5) else chance.material()
-    wide, high, snout = chance.between(0.62, 0.95), chance.between(0.75, 1.05), chance.between(0.1, 0.55)
+    skin, hair, coat = (_with_finer_texture(sampler, sampler.material(), size) for _ in range(3))
+    eye = skin if sampler.chance(0.5) else sampler.material()
+    wide, high, snout = sampler.uniform(0.62, 0.95), sampler.uniform(0.75, 1.05), sampler.uniform(0.1, 0.55)
     parts = [
         ellipsoid(vector(0, 0, 0), vector(0.8, wide, high) * size, skin),
         ellipsoid(vector(-0.72, 0, -0.15) * size, vector(snout, 0.16 + 0.4 * snout, 0.22 + 0.2 * snout) * size, skin),
@@ -107,25 +116,25 @@ def _head(chance: Chance, size: float) -> list[Primitive]:
         cylinder(vector(0.25, 0, -1.1) * size, 0.45 * size, 0.7 * size, skin),
         ellipsoid(vector(0.45, 0, -2.0) * size, vector(0.8, 1.7, 0.9) * size, coat),
     ]
-    pointed = chance.often(0.5)  # an animal's ears stand up
+    pointed = sampler.chance(0.5)  # an animal's ears stand up
     for side in (-1, 1):
         parts.append(ellipsoid(vector(-0.62, side * 0.36 * wide, 0.18) * size, vector(0.12, 0.15, 0.1) * size, eye))
         ear = vector(0.1, 0.25, 0.42) if pointed else vector(0.15, 0.08, 0.25)
-        at = vector(0.05, side * (0.6 if pointed else 1.05) * wide, high if pointed else 0.0)
+        center = vector(0.05, side * (0.6 if pointed else 1.05) * wide, high if pointed else 0.0)
         parts.append(
-            ellipsoid(at * size, ear * size, skin if chance.often(0.7) else hair, about_x(side * -0.3 * pointed))
+            ellipsoid(center * size, ear * size, skin if sampler.chance(0.7) else hair, about_x(side * -0.3 * pointed))
         )
     return parts
 
 
-def _heap(chance: Chance, size: float) -> list[Primitive]:
-    """Six to fourteen shapes that overlap, of two or three materials."""
-    materials = [finer(chance, chance.material(), size) for _ in range(int(chance.rng.integers(2, 4)))]
+def _heap(sampler: Sampler, size: float) -> list[Primitive]:
+    """Six to fourteen overlapping shapes of two or three materials."""
+    materials = [_with_finer_texture(sampler, sampler.material(), size) for _ in range(int(sampler.rng.integers(2, 4)))]
     parts = []
-    for _ in range(int(chance.rng.integers(6, 15))):
-        material = materials[int(chance.rng.integers(len(materials)))]
-        turn = about_z(chance.heading()) @ about_x(chance.heading())
-        center, half = size * chance.rng.uniform(-1.1, 1.1, 3), size * chance.rng.uniform(0.12, 0.7, 3)
-        shape = box if chance.often(0.35) else ellipsoid
+    for _ in range(int(sampler.rng.integers(6, 15))):
+        material = materials[int(sampler.rng.integers(len(materials)))]
+        turn = about_z(sampler.heading()) @ about_x(sampler.heading())
+        center, half = size * sampler.rng.uniform(-1.1, 1.1, 3), size * sampler.rng.uniform(0.12, 0.7, 3)
+        shape = box if sampler.chance(0.35) else ellipsoid
         parts.append(shape(center, half, material, turn))
     return parts

@@ -1,19 +1,18 @@
-"""Furniture built from primitives, resting on z = 0 at the origin and facing x; sizes in metres."""
+"""Furniture built from primitives. It stands on z = 0 at the origin and faces x; sizes are in metres."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.renderer.rotations import about_y, vector
+from stream.scenes.renderer.primitives import Material, Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.vectors import about_y, vector
 
 BOARD_M = 0.03
-"""Thickness of a board."""
+"""Thickness of a board, metres."""
 
 
 def table(length: float, width: float, height: float, wood: Material) -> list[Primitive]:
-    """A top on four legs; things stand on it at z = height."""
+    """A top on four legs; its upper side is at z = ``height``."""
     legs = [
         box(vector(x * (length / 2 - 0.06), y * (width / 2 - 0.06), height / 2), vector(0.03, 0.03, height / 2), wood)
         for x in (-1, 1)
@@ -23,7 +22,7 @@ def table(length: float, width: float, height: float, wood: Material) -> list[Pr
 
 
 def chair(seat_height: float, wood: Material, cloth: Material) -> list[Primitive]:
-    """The back is behind (-x)."""
+    """A seat on four legs; the back is at -x."""
     legs = [
         cylinder(vector(x * 0.19, y * 0.19, seat_height / 2), 0.02, seat_height / 2, wood)
         for x in (-1, 1)
@@ -49,7 +48,7 @@ def sofa(width: float, cloth: Material, cushion: Material) -> list[Primitive]:
 def shelf(
     width: float, height: float, depth: float, boards: int, *, wood: Material, back: Material | None = None
 ) -> list[Primitive]:
-    """Two sides, ``boards`` boards (``board_heights``) and a back; open ahead."""
+    """Two sides, ``boards`` boards at ``board_heights`` and optionally a back; open at +x."""
     half = vector(depth / 2 - 0.005, width / 2, BOARD_M / 2)
     sides = [
         box(vector(0, y * width / 2, height / 2), vector(depth / 2, BOARD_M / 2, height / 2), wood) for y in (-1, 1)
@@ -60,12 +59,12 @@ def shelf(
 
 
 def board_heights(height: float, boards: int) -> list[float]:
-    """Upper sides of a shelf's boards: things stand there."""
+    """z of the upper sides of a shelf's boards, metres."""
     return [0.08 + i * (height - 0.08) / (boards - 1) for i in range(boards)]
 
 
 def books(width: float, height: float, covers: Sequence[Material]) -> list[Primitive]:
-    """A row along y of books of different heights, their backs ahead."""
+    """A row of books of different heights along y, spines towards +x."""
     step = width / len(covers)
     return [
         box(
@@ -77,8 +76,8 @@ def books(width: float, height: float, covers: Sequence[Material]) -> list[Primi
     ]
 
 
-def image(width: float, height: float, frame: Material, canvas: Material) -> list[Primitive]:
-    """Hangs with its middle at the origin and looks along x."""
+def painting(width: float, height: float, frame: Material, canvas: Material) -> list[Primitive]:
+    """A framed painting centred at the origin, facing x."""
     return [
         box(vector(0, 0, 0), vector(0.015, width / 2, height / 2), frame),
         box(vector(0.01, 0, 0), vector(0.015, width / 2 - 0.04, height / 2 - 0.04), canvas),
@@ -94,13 +93,13 @@ def floor_lamp(height: float, metal: Material, shade: Material) -> list[Primitiv
 
 
 def board(width: float, height: float, material: Material, lean_rad: float = 0.0) -> list[Primitive]:
-    """A sheet that stands upright, or leans back."""
+    """A sheet that stands upright or leans back by ``lean_rad``."""
     turn = about_y(-lean_rad)
     return [box(turn @ vector(0, 0, height / 2), vector(0.015, width / 2, height / 2), material, turn)]
 
 
 def awning(width: float, height: float, post: Material, cloth: Material) -> list[Primitive]:
-    """A market stall: four posts, a counter, a sloping cloth."""
+    """A market stall: four posts, a counter and a sloping cloth."""
     posts = [
         cylinder(vector(x * 0.55, y * (width / 2 - 0.05), height / 2), 0.03, height / 2, post)
         for x in (-1, 1)

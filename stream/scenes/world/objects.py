@@ -1,18 +1,18 @@
-"""Things built from primitives, resting on z = 0 at the origin and facing x; ``placed`` puts them into a scene.
+"""Objects, people and animals built from primitives. They rest on z = 0 at the origin and face x.
 
-Sizes in metres. ``stride`` is the phase of a walk in radians; 0 stands still with the legs together.
+``placed`` puts them into a scene. Sizes are in metres. ``stride`` is the phase of a walk in radians; at 0 the legs are
+together.
 """
 
 from __future__ import annotations
 
 import math
 
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.renderer.rotations import about_x, about_y, about_z, vector
+from stream.scenes.renderer.primitives import Material, Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.vectors import about_x, about_y, about_z, vector
 
 SWING_RAD = 0.5
-"""How far a leg swings."""
+"""Largest angle of a leg from the vertical."""
 
 
 def crate(length: float, width: float, height: float, material: Material) -> list[Primitive]:
@@ -20,7 +20,7 @@ def crate(length: float, width: float, height: float, material: Material) -> lis
 
 
 def stack(side: float, materials: tuple[Material, ...], shrink: float = 0.75) -> list[Primitive]:
-    """Boxes on each other, each a little turned and smaller."""
+    """Boxes on top of each other, each a little turned and ``shrink`` times as large as the one below."""
     parts, z = [], 0.0
     for level, material in enumerate(materials):
         half = side * shrink**level / 2
@@ -32,12 +32,12 @@ def stack(side: float, materials: tuple[Material, ...], shrink: float = 0.75) ->
 
 
 def ball(radius: float, material: Material, rolled_rad: float = 0.0) -> list[Primitive]:
-    """``rolled_rad``: how far it has rolled ahead."""
+    """A ball that has rolled ahead by ``rolled_rad``."""
     return [ellipsoid(vector(0, 0, radius), vector(radius, radius, radius), material, about_y(rolled_rad))]
 
 
 def drum(radius: float, height: float, material: Material, lid: Material | None = None) -> list[Primitive]:
-    """A barrel, a tin, a column; with a rounded lid if one is given."""
+    """A barrel, tin or column, with a rounded lid if one is given."""
     parts = [cylinder(vector(0, 0, height / 2), radius, height / 2, material)]
     if lid is not None:
         parts.append(ellipsoid(vector(0, 0, height), vector(radius, radius, radius * 0.5), lid))
@@ -75,7 +75,7 @@ def tree(height: float, bark: Material, leaf: Material, crowns: int = 3, twist_r
 
 
 def person(height: float, coat: Material, trousers: Material, skin: Material, stride: float = 0.0) -> list[Primitive]:
-    """Two legs, a body, two arms, a head."""
+    """A person with two legs, a body, two arms and a head."""
     h, swing = height / 1.75, SWING_RAD * math.sin(stride)
     hip, shoulder = 0.88 * h, 1.38 * h
     parts = [
@@ -100,7 +100,7 @@ def person(height: float, coat: Material, trousers: Material, skin: Material, st
 
 
 def animal(length: float, fur: Material, stride: float = 0.0) -> list[Primitive]:
-    """Four legs, a body, a head, a tail."""
+    """A four-legged animal with a body, a head and a tail."""
     leg = 0.45 * length
     parts = [
         ellipsoid(vector(0, 0, 1.25 * leg), vector(0.5, 0.19, 0.21) * length, fur),
@@ -115,14 +115,14 @@ def animal(length: float, fur: Material, stride: float = 0.0) -> list[Primitive]
     return parts
 
 
-def van(length: float, paint: Material, glass: Material, rubber: Material) -> list[Primitive]:
-    """A body, a cabin, four wheels."""
+def van(length: float, body: Material, glass: Material, rubber: Material) -> list[Primitive]:
+    """A van with a body, a cabin and four wheels."""
     x, wheel = length / 2, 0.085 * length
     axle = about_x(math.pi / 2)
     parts = [
-        box(vector(0, 0, 0.22 * length), vector(x, 0.2 * length, 0.1 * length), paint),
+        box(vector(0, 0, 0.22 * length), vector(x, 0.2 * length, 0.1 * length), body),
         box(vector(-0.08 * length, 0, 0.38 * length), vector(0.7 * x, 0.18 * length, 0.09 * length), glass),
-        box(vector(-0.08 * length, 0, 0.475 * length), vector(0.7 * x, 0.185 * length, 0.012 * length), paint),
+        box(vector(-0.08 * length, 0, 0.475 * length), vector(0.7 * x, 0.185 * length, 0.012 * length), body),
     ]
     for end in (-0.6, 0.6):
         for side in (-1, 1):
@@ -130,15 +130,15 @@ def van(length: float, paint: Material, glass: Material, rubber: Material) -> li
     return parts
 
 
-def two_wheeler(length: float, paint: Material, rubber: Material) -> list[Primitive]:
-    """Wheels, a body, a saddle, a handlebar."""
+def two_wheeler(length: float, body: Material, rubber: Material) -> list[Primitive]:
+    """A scooter with two wheels, a body, a saddle and a handlebar."""
     wheel, axle = 0.2 * length, about_x(math.pi / 2)
     return [
         cylinder(vector(-0.36 * length, 0, wheel), wheel, 0.03 * length, rubber, axle),
         cylinder(vector(0.36 * length, 0, wheel), wheel, 0.03 * length, rubber, axle),
-        box(vector(0, 0, 0.32 * length), vector(0.36, 0.05, 0.06) * length, paint),
+        box(vector(0, 0, 0.32 * length), vector(0.36, 0.05, 0.06) * length, body),
         box(vector(-0.15 * length, 0, 0.45 * length), vector(0.12, 0.06, 0.03) * length, rubber),
-        cylinder(vector(0.3 * length, 0, 0.42 * length), 0.02 * length, 0.2 * length, paint, about_y(-0.3)),
+        cylinder(vector(0.3 * length, 0, 0.42 * length), 0.02 * length, 0.2 * length, body, about_y(-0.3)),
         cylinder(vector(0.26 * length, 0, 0.6 * length), 0.015 * length, 0.22 * length, rubber, axle),
     ]
 
@@ -152,7 +152,7 @@ def lamp_post(height: float, metal: Material, glass: Material) -> list[Primitive
 
 
 def fountain(radius: float, stone: Material, water: Material) -> list[Primitive]:
-    """A basin, water, a column and a ball."""
+    """A basin with water, a column and a ball."""
     return [
         cylinder(vector(0, 0, 0.16 * radius), radius, 0.16 * radius, stone),
         cylinder(vector(0, 0, 0.165 * radius), 0.88 * radius, 0.165 * radius, water),

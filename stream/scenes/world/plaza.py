@@ -1,7 +1,8 @@
-"""A tour of a small town square: houses on both sides, things at every distance, people and a ball passing.
+"""A tour of a small town square: houses on both sides, objects at every distance, people and a ball that pass by.
 
-Depth is organised in lanes, so that nothing ever meets: the camera keeps to x < 1, things stand at 2.8..3.8, a ball
-rolls at 4.3, somebody walks at 5.2, things stand at 6.4..9, somebody walks at 10, the rest is further away.
+Depth is organised in lanes of x, so that nothing ever collides: the camera stays below 1 m, objects stand at 2.8..3.8,
+a ball rolls at 4.3, a person walks at 5.2, objects stand at 6.4..9, a second person walks at 10, and the rest is
+further away.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ import math
 
 import numpy as np
 
-from stream.scenes.camera.motion import Round, Sway
-from stream.scenes.renderer.materials import Colour, Material
-from stream.scenes.renderer.primitives import Primitive, box, ellipsoid, placed
-from stream.scenes.renderer.rotations import vector
+from stream.scenes.camera.motion import EllipticPath, Sway
+from stream.scenes.renderer.primitives import Colour, Material, Primitive, box, ellipsoid, placed
+from stream.scenes.renderer.vectors import vector
 from stream.scenes.scene import FAR_M, Environment, Light
 from stream.scenes.world.furniture import awning, chair
 from stream.scenes.world.objects import bush, crate, drum, fountain, lamp_post, stack, tree, van
-from stream.scenes.world.tour import Mover, Tour, paint, paint_box, pet, rolling_ball, together, walker
+from stream.scenes.world.tour import Mover, Tour, joined, pet, rolling_ball, textured, tour_atlas, walker
 
 HOUSE_COLOURS: tuple[Colour, ...] = (
     *((0.93, 0.84, 0.66), (0.86, 0.62, 0.5), (0.8, 0.83, 0.84), (0.9, 0.75, 0.55)),
@@ -27,14 +27,16 @@ COAT_COLOURS: tuple[Colour, ...] = ((0.85, 0.2, 0.18), (0.95, 0.75, 0.2), (0.2, 
 HOUSE_FRONT_M = 6.6
 """From the middle of the square to the houses."""
 STREET_ENDS = ((-4.0, 7.0), (7.0, 15.0), (15.0, 25.0), (25.0, 38.0))
+"""x at which the houses on each side begin and end, metres."""
 
 
 def plaza(seed: int) -> Tour:
+    """Build the square; the seed decides its colours, its mirror image and where everything is at time 0."""
     rng = np.random.default_rng((seed, 1))
     mirror = 1 if seed == 0 or rng.random() < 0.5 else -1
     return Tour(
-        atlas=paint_box(rng),
-        still=together(_houses(rng), _near(rng, mirror), _middle(rng, mirror), _far(rng, mirror)),
+        atlas=tour_atlas(rng),
+        still=joined(_houses(rng), _near(rng, mirror), _middle(rng, mirror), _far(rng, mirror)),
         movers=_movers(rng),
         environment=_ground(rng),
         light=_daylight(rng, mirror),
@@ -46,13 +48,13 @@ def plaza(seed: int) -> Tour:
 
 def _ground(rng: np.random.Generator) -> Environment:
     warm = rng.uniform(0.0, 0.08)
-    floor = paint("paving", (0.74 + warm, 0.7 + warm / 2, 0.66), 0.35)
-    air = paint("clouds", (1, 1, 1))
+    floor = textured("paving", (0.74 + warm, 0.7 + warm / 2, 0.66), 0.35)
+    air = textured("clouds", (1, 1, 1))
     return Environment((-FAR_M, -FAR_M, 0), (FAR_M, FAR_M, FAR_M), (air, air, air, air, floor, air), sky=True)
 
 
 def _daylight(rng: np.random.Generator, mirror: int) -> Light:
-    """The sun stands behind the camera and to one side, high enough to look into the square."""
+    """A sun behind and to one side of the camera, high enough to light the square."""
     toward = np.array([-rng.uniform(0.55, 0.8), mirror * rng.uniform(0.25, 0.45), rng.uniform(0.65, 0.85)])
     x, y, z = toward / np.linalg.norm(toward)
     return Light(
@@ -60,7 +62,7 @@ def _daylight(rng: np.random.Generator, mirror: int) -> Light:
         sun=(1.5, 1.38, 1.18),
         ambient=(0.36, 0.42, 0.52),
         clouds=0.85,
-        cloud_texture=paint("clouds", (1, 1, 1)).texture,
+        cloud_texture=textured("clouds", (1, 1, 1)).texture,
         haze_per_m=0.004,
         exposure=0.85,
     )
@@ -75,7 +77,9 @@ def _houses(rng: np.random.Generator) -> list[Primitive]:
             middle = vector((near + far) / 2, side * (front + 2.5), height / 2)
             parts.append(box(middle, half, _pick(rng, "front", HOUSE_COLOURS, 0.36)))
             roof = vector(half[0] + 0.05, half[1] + 0.25, 0.18)
-            parts.append(box(middle + vector(0, 0, height / 2 + 0.18), roof, paint("planks", (0.55, 0.33, 0.27), 0.6)))
+            parts.append(
+                box(middle + vector(0, 0, height / 2 + 0.18), roof, textured("planks", (0.55, 0.33, 0.27), 0.6))
+            )
     hall = _pick(rng, "front", HOUSE_COLOURS, 0.3)
     tower = vector(45.0, rng.uniform(-3, 3), 0)
     return [
@@ -83,16 +87,16 @@ def _houses(rng: np.random.Generator) -> list[Primitive]:
         *placed(crate(5, 26, 8.5, hall), vector(44.0, 0, 0)),
         *placed(crate(3.2, 3.2, 15, hall), tower),
         ellipsoid(
-            tower + vector(0, 0, 15), vector(1.55, 1.55, 2.6), paint("planks", (0.3, 0.55, 0.48), 0.5, gloss=0.3)
+            tower + vector(0, 0, 15), vector(1.55, 1.55, 2.6), textured("planks", (0.3, 0.55, 0.48), 0.5, gloss=0.3)
         ),
     ]
 
 
 def _near(rng: np.random.Generator, mirror: int) -> list[Primitive]:
-    wood = paint("planks", (0.78, 0.58, 0.38), 1.1)
-    barrel = paint("planks", (0.5, 0.33, 0.22), 1.0)
-    pot = paint("bricks", (0.8, 0.45, 0.35), 0.8)
-    leaf = paint("leaves", (0.5, 0.72, 0.3), 1.2)
+    wood = textured("planks", (0.78, 0.58, 0.38), 1.1)
+    barrel = textured("planks", (0.5, 0.33, 0.22), 1.0)
+    pot = textured("bricks", (0.8, 0.45, 0.35), 0.8)
+    leaf = textured("leaves", (0.5, 0.72, 0.3), 1.2)
     return _all(
         placed(stack(0.72, (wood, wood), 0.7), vector(3.3, -mirror * 1.75, 0), rng.uniform(-0.5, 0.5)),
         placed(drum(0.27, 0.75, barrel), vector(3.55, -mirror * 2.55, 0)),
@@ -101,9 +105,9 @@ def _near(rng: np.random.Generator, mirror: int) -> list[Primitive]:
 
 
 def _middle(rng: np.random.Generator, mirror: int) -> list[Primitive]:
-    iron, glass = paint("plaster", (0.22, 0.25, 0.27), gloss=0.4), paint("plaster", (1.0, 0.96, 0.85), gloss=0.6)
-    post, cloth = paint("grain", (0.6, 0.42, 0.28)), paint("stripes", (1, 1, 1), 0.9)
-    top, seat = paint("plaster", (0.92, 0.92, 0.9), gloss=0.3), _pick(rng, "cloth", COAT_COLOURS, 2.0)
+    iron, glass = textured("plaster", (0.22, 0.25, 0.27), gloss=0.4), textured("plaster", (1.0, 0.96, 0.85), gloss=0.6)
+    post, cloth = textured("grain", (0.6, 0.42, 0.28)), textured("stripes", (1, 1, 1), 0.9)
+    top, seat = textured("plaster", (0.92, 0.92, 0.9), gloss=0.3), _pick(rng, "cloth", COAT_COLOURS, 2.0)
     stall = vector(8.2, -mirror * 4.7, 0)
     cafe = vector(7.4, mirror * 3.0, 0)
     chairs = [
@@ -121,11 +125,14 @@ def _middle(rng: np.random.Generator, mirror: int) -> list[Primitive]:
 
 
 def _far(rng: np.random.Generator, mirror: int) -> list[Primitive]:
-    stone, water = paint("stone", (0.82, 0.8, 0.76)), paint("clouds", (0.45, 0.65, 0.75), 0.4, contrast=0.5, gloss=0.8)
-    bark = paint("bark", (0.42, 0.31, 0.24), 1.5)
-    iron, glass = paint("plaster", (0.22, 0.25, 0.27), gloss=0.4), paint("plaster", (1.0, 0.96, 0.85), gloss=0.6)
+    stone, water = (
+        textured("stone", (0.82, 0.8, 0.76)),
+        textured("clouds", (0.45, 0.65, 0.75), 0.4, contrast=0.5, gloss=0.8),
+    )
+    bark = textured("bark", (0.42, 0.31, 0.24), 1.5)
+    iron, glass = textured("plaster", (0.22, 0.25, 0.27), gloss=0.4), textured("plaster", (1.0, 0.96, 0.85), gloss=0.6)
     body = _pick(rng, "plaster", ((0.95, 0.95, 0.93), (0.3, 0.5, 0.7), (0.75, 0.25, 0.2), (0.9, 0.7, 0.25)), 0.4)
-    window, rubber = paint("plaster", (0.18, 0.22, 0.27), gloss=0.8), paint("plaster", (0.1, 0.1, 0.1))
+    window, rubber = textured("plaster", (0.18, 0.22, 0.27), gloss=0.8), textured("plaster", (0.1, 0.1, 0.1))
     trees = [
         placed(tree(rng.uniform(4.4, 5.6), bark, _leaves(rng), 3, rng.uniform(0, 6)), vector(x, mirror * y, 0))
         for x, y in ((11.8, 4.4), (17.0, -4.6), (21.5, 4.3), (27.0, -4.4), (31.0, 4.0))
@@ -140,35 +147,35 @@ def _far(rng: np.random.Generator, mirror: int) -> list[Primitive]:
 
 
 def _movers(rng: np.random.Generator) -> tuple[Mover, ...]:
-    skin = paint("plaster", (0.86, 0.66, 0.53))
-    jeans, dark = paint("cloth", (0.25, 0.32, 0.5), 2.0), paint("cloth", (0.25, 0.24, 0.26), 2.0)
+    skin = textured("plaster", (0.86, 0.66, 0.53))
+    jeans, dark = textured("cloth", (0.25, 0.32, 0.5), 2.0), textured("cloth", (0.25, 0.24, 0.26), 2.0)
     first, second = rng.permutation(len(COAT_COLOURS))[:2]
     start = rng.uniform(0, 2 * math.pi)
-    near = Round((5.35, 0, 0), 0.3, 4.0, 15.0, start)
-    follower = Round((5.35, 0, 0), 0.3, 4.0, 15.0, start - 0.3)
+    near = EllipticPath((5.35, 0, 0), 0.3, 4.0, 15.0, start)
+    follower = EllipticPath((5.35, 0, 0), 0.3, 4.0, 15.0, start - 0.3)
     return (
-        walker(near, rng.uniform(1.65, 1.85), paint("cloth", COAT_COLOURS[first], 2.0), jeans, skin),
-        pet(follower, 0.55, paint("leaves", (0.62, 0.45, 0.3), 2.5, contrast=0.6)),
+        walker(near, rng.uniform(1.65, 1.85), textured("cloth", COAT_COLOURS[first], 2.0), jeans, skin),
+        pet(follower, 0.55, textured("leaves", (0.62, 0.45, 0.3), 2.5, contrast=0.6)),
         walker(
-            Round((10.0, 0, 0), 0.5, 3.6, 17.0, start + 2.2),
+            EllipticPath((10.0, 0, 0), 0.5, 3.6, 17.0, start + 2.2),
             1.75,
-            paint("cloth", COAT_COLOURS[second], 2.0),
+            textured("cloth", COAT_COLOURS[second], 2.0),
             dark,
             skin,
         ),
         rolling_ball(
-            Round((4.3, 0, 0), 0.08, 2.4, 9.0, start + 4.0), 0.19, paint("stripes", (1, 1, 1), 1.7, gloss=0.4)
+            EllipticPath((4.3, 0, 0), 0.08, 2.4, 9.0, start + 4.0), 0.19, textured("stripes", (1, 1, 1), 1.7, gloss=0.4)
         ),
     )
 
 
 def _leaves(rng: np.random.Generator) -> Material:
-    return paint("leaves", (rng.uniform(0.4, 0.65), rng.uniform(0.62, 0.75), rng.uniform(0.22, 0.36)), 0.6)
+    return textured("leaves", (rng.uniform(0.4, 0.65), rng.uniform(0.62, 0.75), rng.uniform(0.22, 0.36)), 0.6)
 
 
 def _pick(rng: np.random.Generator, name: str, colours: tuple[Colour, ...], repeats_per_m: float) -> Material:
-    return paint(name, colours[rng.integers(len(colours))], repeats_per_m)
+    return textured(name, colours[rng.integers(len(colours))], repeats_per_m)
 
 
-def _all(*things: list[Primitive]) -> list[Primitive]:
-    return list(together(*things))
+def _all(*objects: list[Primitive]) -> list[Primitive]:
+    return list(joined(*objects))

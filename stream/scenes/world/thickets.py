@@ -1,4 +1,4 @@
-"""Families of scenes with thin things of their background's colour, and with people in the open."""
+"""Scene families with thin objects in the colour of their background, and with people in the open."""
 
 from __future__ import annotations
 
@@ -6,102 +6,103 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive, placed
-from stream.scenes.renderer.rotations import Vector, about_x, vector
+from stream.scenes.renderer.primitives import Material, Primitive, placed
+from stream.scenes.renderer.vectors import Vector, about_x, vector
 from stream.scenes.scene import FAR_M, Scene
 from stream.scenes.world.objects import animal, person
+from stream.scenes.world.sampler import Sampler, random_tree
 from stream.scenes.world.staging import View, random_light, random_view, spot, surroundings
 from stream.scenes.world.thin import bicycle, lattice, leaves, ring, twigs
-from stream.scenes.world.things import Chance, random_tree
 
-Thin = Callable[[Chance, float, Material], list[Primitive]]
+Thin = Callable[[Sampler, float, Material], list[Primitive]]
 
 
-def thicket(chance: Chance) -> Scene:
-    """Leaves, twigs, rings and lattices, most in the material of the wall behind them; the floor is out of sight."""
+def thicket(sampler: Sampler) -> Scene:
+    """Leaves, twigs, rings and lattices, most of them in the material of the wall behind; the floor is out of sight."""
     view = View(
-        chance.between(1.0, 2.2),
-        math.radians(chance.between(-8, 8)),
-        float(chance.rng.normal(0, 0.08)),
-        math.radians(chance.between(30, 60)),
+        sampler.uniform(1.0, 2.2),
+        math.radians(sampler.uniform(-8, 8)),
+        float(sampler.rng.normal(0, 0.08)),
+        math.radians(sampler.uniform(30, 60)),
     )
-    depth = chance.between(0.9, 4.0)
-    environment = surroundings(chance, (-1, -3 * depth, 0), (depth, 3 * depth, view.height_m + 3 * depth), sky=False)
+    depth = sampler.uniform(0.9, 4.0)
+    environment = surroundings(sampler, (-1, -3 * depth, 0), (depth, 3 * depth, view.height_m + 3 * depth), sky=False)
     wall = environment.faces[1]
     parts: list[Primitive] = []
-    for _ in range(int(chance.rng.integers(2, 6))):
-        ahead = depth * chance.between(0.3, 0.95)
-        own = wall if chance.often(0.6) else chance.material()
-        parts += _thin(chance, _low_in_view(chance, view, ahead), ahead * chance.between(0.3, 1.1), own)
-    for _ in range(int(chance.rng.integers(0, 4))):
-        ahead = depth * chance.between(0.4, 0.9)
-        parts += chance.thing(_low_in_view(chance, view, ahead), ahead * chance.between(0.2, 0.6))
-    return Scene(tuple(parts), environment, random_light(chance, view), view.camera())
+    for _ in range(int(sampler.rng.integers(2, 6))):
+        ahead = depth * sampler.uniform(0.3, 0.95)
+        material = wall if sampler.chance(0.6) else sampler.material()
+        parts += _thin(sampler, _low_in_view(sampler, view, ahead), ahead * sampler.uniform(0.3, 1.1), material)
+    for _ in range(int(sampler.rng.integers(0, 4))):
+        ahead = depth * sampler.uniform(0.4, 0.9)
+        parts += sampler.object(_low_in_view(sampler, view, ahead), ahead * sampler.uniform(0.2, 0.6))
+    return Scene(tuple(parts), environment, random_light(sampler, view), view.camera())
 
 
-def meadow(chance: Chance) -> Scene:
-    """People and animals at 5 to 15 m, and bicycles, on grass under trees; the eye is at a person's height or above."""
-    view = random_view(chance, chance.between(1.2, 2.2) if chance.often(0.7) else chance.between(2.5, 7), (-18, 4))
+def meadow(sampler: Sampler) -> Scene:
+    """People at 5 to 15 m, animals and bicycles on grass under trees, seen from a person's height or above."""
+    view = random_view(sampler, sampler.uniform(1.2, 2.2) if sampler.chance(0.7) else sampler.uniform(2.5, 7), (-18, 4))
     parts: list[Primitive] = []
-    for _ in range(int(chance.rng.integers(1, 7))):
-        coat, trousers, skin = (chance.material() for _ in range(3))
-        walker = person(chance.between(1.1, 1.95), coat, trousers, skin, chance.heading())
-        parts += placed(walker, spot(chance, view, 5, 15, 0.95), chance.heading())
-    if chance.often(0.3):
+    for _ in range(int(sampler.rng.integers(1, 7))):
+        coat, trousers, skin = (sampler.material() for _ in range(3))
+        walker = person(sampler.uniform(1.1, 1.95), coat, trousers, skin, sampler.heading())
+        parts += placed(walker, spot(sampler, view, 5, 15, 0.95), sampler.heading())
+    if sampler.chance(0.3):
         parts += placed(
-            animal(chance.between(0.4, 1.2), chance.material(), chance.heading()),
-            spot(chance, view, 3, 12),
-            chance.heading(),
+            animal(sampler.uniform(0.4, 1.2), sampler.material(), sampler.heading()),
+            spot(sampler, view, 3, 12),
+            sampler.heading(),
         )
-    if chance.often(0.3):
+    if sampler.chance(0.3):
         parts += placed(
-            bicycle(chance.between(1.5, 1.9), chance.material(), chance.material()),
-            spot(chance, view, 3, 10),
-            chance.heading(),
+            bicycle(sampler.uniform(1.5, 1.9), sampler.material(), sampler.material()),
+            spot(sampler, view, 3, 10),
+            sampler.heading(),
         )
-    for _ in range(int(chance.rng.integers(0, 6))):
-        parts += placed(random_tree(chance, chance.between(3, 11)), spot(chance, view, 7, 50, 1.3))
-    environment = surroundings(chance, (-FAR_M, -FAR_M, 0), (FAR_M, FAR_M, FAR_M), sky=True)
-    if chance.often(0.7):
+    for _ in range(int(sampler.rng.integers(0, 6))):
+        parts += placed(random_tree(sampler, sampler.uniform(3, 11)), spot(sampler, view, 7, 50, 1.3))
+    environment = surroundings(sampler, (-FAR_M, -FAR_M, 0), (FAR_M, FAR_M, FAR_M), sky=True)
+    if sampler.chance(0.7):
         behind, ahead, right, left, floor, ceiling = environment.faces
-        environment = replace(environment, faces=(behind, ahead, right, left, _grass(chance, floor), ceiling))
-    return Scene(tuple(parts), environment, random_light(chance, view, outdoors=True), view.camera())
+        environment = replace(environment, faces=(behind, ahead, right, left, _grass(sampler, floor), ceiling))
+    return Scene(tuple(parts), environment, random_light(sampler, view, outdoors=True), view.camera())
 
 
-def _grass(chance: Chance, floor: Material) -> Material:
-    """Any fine texture in a green between straw and moss."""
-    green = (chance.between(0.25, 0.7), chance.between(0.5, 0.8), chance.between(0.1, 0.3))
-    return replace(floor, tint=green, repeats_per_m=chance.between(0.3, 3), contrast=chance.between(0.3, 1), gloss=0.0)
+def _grass(sampler: Sampler, floor: Material) -> Material:
+    """The floor's texture in a green between straw and moss."""
+    green = (sampler.uniform(0.25, 0.7), sampler.uniform(0.5, 0.8), sampler.uniform(0.1, 0.3))
+    return replace(
+        floor, tint=green, repeats_per_m=sampler.uniform(0.3, 3), contrast=sampler.uniform(0.3, 1), gloss=0.0
+    )
 
 
-def _low_in_view(chance: Chance, view: View, ahead: float) -> Vector:
-    """Where a thing's foot may be: from below the lower edge to the middle."""
+def _low_in_view(sampler: Sampler, view: View, ahead: float) -> Vector:
+    """A point for an object's foot in the view, from below the lower edge to the middle."""
     reach = ahead * view.half_width
-    return vector(ahead, chance.between(-0.9, 0.9) * reach, view.height_m - chance.between(0.1, 1.0) * reach)
+    return vector(ahead, sampler.uniform(-0.9, 0.9) * reach, view.height_m - sampler.uniform(0.1, 1.0) * reach)
 
 
-def _thin(chance: Chance, foot: Vector, size: float, material: Material) -> list[Primitive]:
-    draw = THIN[int(chance.rng.integers(len(THIN)))]
-    lean = about_x(chance.between(-0.25, 0.25))
-    parts = draw(chance, size, replace(material, repeats_per_m=material.repeats_per_m * chance.between(0.8, 1.3)))
-    return placed([part.moved(vector(0, 0, 0), lean) for part in parts], foot, chance.heading())
+def _thin(sampler: Sampler, foot: Vector, size: float, material: Material) -> list[Primitive]:
+    draw = THIN[int(sampler.rng.integers(len(THIN)))]
+    lean = about_x(sampler.uniform(-0.25, 0.25))
+    parts = draw(sampler, size, replace(material, repeats_per_m=material.repeats_per_m * sampler.uniform(0.8, 1.3)))
+    return placed([part.moved(vector(0, 0, 0), lean) for part in parts], foot, sampler.heading())
 
 
-def _lattice(chance: Chance, size: float, wood: Material) -> list[Primitive]:
-    upright, level = (int(n) for n in chance.rng.integers((4, 2), (11, 6)))
-    return lattice(1.4 * size, size, upright, level, thickness=size * chance.between(0.006, 0.025), wood=wood)
+def _lattice(sampler: Sampler, size: float, wood: Material) -> list[Primitive]:
+    upright, level = (int(n) for n in sampler.rng.integers((4, 2), (11, 6)))
+    return lattice(1.4 * size, size, upright, level, thickness=size * sampler.uniform(0.006, 0.025), wood=wood)
 
 
-def _ring(chance: Chance, size: float, rubber: Material) -> list[Primitive]:
-    return ring(0.45 * size, size * chance.between(0.008, 0.04), rubber, rubber, int(chance.rng.integers(0, 6)))
+def _ring(sampler: Sampler, size: float, rubber: Material) -> list[Primitive]:
+    return ring(0.45 * size, size * sampler.uniform(0.008, 0.04), rubber, rubber, int(sampler.rng.integers(0, 6)))
 
 
 THIN: tuple[Thin, ...] = (
-    lambda chance, size, leaf: leaves(chance.rng, size, int(chance.rng.integers(6, 16)), leaf),
-    lambda chance, size, leaf: leaves(chance.rng, size, int(chance.rng.integers(6, 16)), leaf),
-    lambda chance, size, bark: twigs(chance.rng, size, int(chance.rng.integers(4, 12)), bark),
+    lambda sampler, size, leaf: leaves(sampler.rng, size, int(sampler.rng.integers(6, 16)), leaf),
+    lambda sampler, size, leaf: leaves(sampler.rng, size, int(sampler.rng.integers(6, 16)), leaf),
+    lambda sampler, size, bark: twigs(sampler.rng, size, int(sampler.rng.integers(4, 12)), bark),
     _ring,
     _lattice,
 )
-"""What grows or stands in a thicket, leaves most often."""
+"""Builders of the thin objects in a thicket; leaves are listed twice so that they are drawn most often."""

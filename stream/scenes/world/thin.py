@@ -1,6 +1,6 @@
-"""Thin things that a coarse eye fills in or loses: rings, spokes, lattices, leaves, twigs.
+"""Thin objects that a coarse network fills in or loses: rings, spokes, lattices, leaves and twigs.
 
-They rest on z = 0 at the origin and face x; sizes in metres.
+They rest on z = 0 at the origin and face x; sizes are in metres.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from stream.scenes.renderer.materials import Material
-from stream.scenes.renderer.primitives import Primitive, box, cylinder, ellipsoid
-from stream.scenes.renderer.rotations import Vector, about_x, about_y, about_z, vector
+from stream.scenes.renderer.primitives import Material, Primitive, box, cylinder, ellipsoid
+from stream.scenes.renderer.vectors import Vector, about_x, about_y, about_z, vector
 
 RING_PIECES = 14
-"""Straight pieces that make a ring: at this number its corners no longer show in small images."""
+"""Straight pieces of a ring; with this many its corners are invisible in small images."""
 
 
 def rod(start: Vector, end: Vector, radius: float, material: Material) -> Primitive:
-    """A round bar from one point to another."""
+    """A round bar from ``start`` to ``end``."""
     way = end - start
     length = float(np.linalg.norm(way))
     x, y, z = way / length
@@ -28,7 +27,7 @@ def rod(start: Vector, end: Vector, radius: float, material: Material) -> Primit
 
 
 def ring(radius: float, thickness: float, rubber: Material, metal: Material, spokes: int = 3) -> list[Primitive]:
-    """A wheel one can see through, upright in the plane of x and z; ``spokes`` reach from rim to rim."""
+    """An open wheel, upright in the plane of x and z; ``spokes`` reach from rim to rim."""
     middle = vector(0, 0, radius)
     angles = np.linspace(0, 2 * math.pi, RING_PIECES + 1)
     points = [middle + radius * vector(math.cos(a), 0, math.sin(a)) for a in angles]
@@ -40,7 +39,7 @@ def ring(radius: float, thickness: float, rubber: Material, metal: Material, spo
 
 
 def bicycle(length: float, paint: Material, rubber: Material) -> list[Primitive]:
-    """Two open wheels and a frame of rods."""
+    """Two open wheels, a frame of rods, a saddle and a handlebar."""
     radius, thin = 0.2 * length, 0.013 * length
     rear, front = vector(-0.3 * length, 0, 0), vector(0.3 * length, 0, 0)
     axle, fork = rear + vector(0, 0, radius), front + vector(0, 0, radius)
@@ -61,7 +60,7 @@ def bicycle(length: float, paint: Material, rubber: Material) -> list[Primitive]
 def lattice(
     width: float, height: float, upright: int, level: int, *, thickness: float, wood: Material
 ) -> list[Primitive]:
-    """A fence, a grille, a trellis: ``upright`` bars along z and ``level`` bars along y."""
+    """A fence, grille or trellis of ``upright`` bars along z and ``level`` bars along y."""
     bars = [
         box(vector(0, y, height / 2), vector(thickness, thickness, height / 2), wood)
         for y in np.linspace(-width / 2, width / 2, upright)
@@ -74,7 +73,7 @@ def lattice(
 
 
 def leaves(rng: np.random.Generator, size: float, count: int, leaf: Material) -> list[Primitive]:
-    """Long flat leaves that grow from one place in all directions, each bent another way."""
+    """Long flat leaves that grow from one spot in all directions, each turned differently."""
     parts = []
     for _ in range(count):
         length, width = size * rng.uniform(0.25, 0.55), size * rng.uniform(0.015, 0.09)
@@ -85,7 +84,7 @@ def leaves(rng: np.random.Generator, size: float, count: int, leaf: Material) ->
 
 
 def twigs(rng: np.random.Generator, size: float, count: int, bark: Material) -> list[Primitive]:
-    """Thin rods that fork from a stem and lean outwards."""
+    """Thin rods that branch off a stem and lean outwards."""
     stem = rod(vector(0, 0, 0), vector(0, 0, size), 0.014 * size, bark)
     parts = [stem]
     for _ in range(count):

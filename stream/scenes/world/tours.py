@@ -1,4 +1,4 @@
-"""The tours there are, chosen by a seed: even seeds are a town square, odd ones a living room."""
+"""The built-in tours: even seeds give a town square, odd ones a living room."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ TOURS = (plaza, lounge)
 
 
 def tour(seed: int) -> Tour:
-    """The same seed gives the same tour; seeds are not negative."""
+    """The tour of a seed, which must not be negative; the same seed always gives the same tour."""
     return TOURS[seed % len(TOURS)](seed)

@@ -1,7 +1,7 @@
-"""One MCAP file of ROS messages; what is on the disk can be read at every moment.
+"""One MCAP file of ROS messages; its content on the disk can be read at every moment.
 
-A file is written as ``name.part.mcap`` in chunks that are whole by themselves (after a crash, ``mcap recover`` makes an
-ordinary file of them) and is given its name when its index is written.
+A file is written as ``name.part.mcap`` in self-contained chunks (after a crash, ``mcap recover`` makes an ordinary file
+of them) and gets its final name when its index is written.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from stream.frames import DepthMap
 from stream.ros.definitions import Definition
 
 CHUNK_S = 1.0
-"""A chunk ends after so long, or after 1 MiB: no more than this is lost in a crash."""
+"""A chunk ends after this time, or after 1 MiB; a crash loses no more than one chunk."""
 UINT32 = 0xFFFF_FFFF
 
 _log = logging.getLogger(__name__)
 
 
 class Recorded(NamedTuple):
-    """A message on its way into a file."""
+    """A serialised message to be written."""
 
     topic: str
     definition: Definition
     data: bytes
-    """CDR."""
+    """The message in CDR."""
 
 
 class McapFile:
-    """One file: opened with its first depth map, under its ``.part.mcap`` name until it is finished."""
+    """One file: opened with its first depth map, named ``.part.mcap`` until it is finished."""
 
     def __init__(self, path: Path, compression: str, now_ns: NowNs = monotonic_ns) -> None:
         from mcap.writer import CompressionType, Writer
@@ -60,34 +60,34 @@ class McapFile:
         if self._ended:
             raise SinkError(f"{self.path}: the recording has already ended after an error; start a new one")
         with self._writing():
-            self._know_camera(item, messages[0].topic)
-            before = self._reach_disk()
+            self._describe_camera(item, messages[0].topic)
+            before = self._flush()
             for message in messages:
-                self._put(message, item)
+                self._add_message(message, item)
             if self._chunk_ends.passed:
                 self._writer.flush()
                 self._chunk_ends = Deadline.after(CHUNK_S, self._now_ns)
-            self._holds_messages |= self._reach_disk() > before
+            self._holds_messages |= self._flush() > before
 
     def finish(self) -> None:
-        """Write the index and give the file its name; nothing happens the second time."""
+        """Write the index and give the file its final name. Idempotent."""
         if self._ended:
             return
         with self._writing():
             self._writer.finish()
-            self._reach_disk()
+            self._flush()
             self._holds_messages = True
             self._file.close()
             os.replace(self._part, self.path)
         self._ended = True
 
-    def _know_camera(self, item: DepthMap, topic: str) -> None:
-        """A camera is described before its first depth."""
+    def _describe_camera(self, item: DepthMap, topic: str) -> None:
+        """Write the metadata of a camera before its first depth map; two cameras must not share a topic."""
         frame = item.frame
         if topic not in self._cameras:
-            about = {"camera": frame.camera, "model": item.model, "weights": item.weights, "unit": item.unit}
-            about |= {"metres": "a guess"} if item.scale_guessed else {}
-            self._writer.add_metadata("depthstream", about | {"depthstream": version("depthstream")})
+            metadata = {"camera": frame.camera, "model": item.model, "weights": item.weights, "unit": item.unit}
+            metadata |= {"metres": "a guess"} if item.scale_guessed else {}
+            self._writer.add_metadata("depthstream", metadata | {"depthstream": version("depthstream")})
             self._cameras[topic] = frame.camera
             if frame.intrinsics is None:
                 _log.warning('%s: camera "%s" has no intrinsics: recording no camera_info', self.path, frame.camera)
@@ -95,7 +95,7 @@ class McapFile:
         if other != frame.camera:
             raise SinkError(f'{self.path}: cameras "{other}" and "{frame.camera}" would share {topic}; rename one')
 
-    def _put(self, message: Recorded, item: DepthMap) -> None:
+    def _add_message(self, message: Recorded, item: DepthMap) -> None:
         topic, definition, data = message
         if definition not in self._schemas:
             self._schemas[definition] = self._writer.register_schema(
@@ -103,18 +103,18 @@ class McapFile:
             )
         if topic not in self._channels:
             self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[definition])
-        taken_ns, seq = item.frame.stamp.unix_ns, item.frame.seq & UINT32
-        self._writer.add_message(self._channels[topic], taken_ns, data, taken_ns, seq)
+        capture_ns, seq = item.frame.stamp.unix_ns, item.frame.seq & UINT32  # MCAP has 32 bits for it
+        self._writer.add_message(self._channels[topic], capture_ns, data, capture_ns, seq)
 
-    def _reach_disk(self) -> int:
-        """Bytes up to here are whole records, out of this process's hands."""
+    def _flush(self) -> int:
+        """Flush to the system and return the file's size in bytes, all of them whole records."""
         self._file.flush()
         self._whole_bytes = self._file.tell()
         return self._whole_bytes
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """What the disk refuses ends the file: whole chunks are kept, half a chunk is not."""
+        """Turn a disk error into SinkError and end the file: whole chunks are kept, a partial one is cut off."""
         try:
             yield
         except OSError as error:
@@ -122,7 +122,7 @@ class McapFile:
             raise disk_failure(self.path, error, self._leave_part()) from error
 
     def _leave_part(self) -> str:
-        """What is left, in words."""
+        """Close the part and cut it to whole records; returns what is left of the recording, for the message."""
         with suppress(OSError, AttributeError):  # not even opened
             self._file.close()
         with suppress(OSError):
@@ -134,7 +134,7 @@ class McapFile:
 
 
 def disk_failure(path: Path, error: OSError, left: str) -> SinkError:
-    """What the disk said, what is left of the recording, and what to do."""
+    """An error that states the disk's reason, what is left of the recording, and what to do."""
     full = error.errno in {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}
     advice = "free some space and record again" if full else "choose a folder that you may write to"
     return SinkError(f"{path}: cannot be written: {error.strerror}; {left}; {advice}")

@@ -1,4 +1,4 @@
-"""A recording of metric depth that ROS 2 tools and Foxglove open: sensor_msgs/Image and CameraInfo in MCAP files."""
+"""Records metric depth as sensor_msgs/Image and CameraInfo in MCAP files, for ROS 2 tools and Foxglove."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from stream.sinks.video_file import recording_path
 class McapRecorder:
     """Writes ``/<camera>/depth/image_rect_raw`` and, where the camera has intrinsics, ``/<camera>/depth/camera_info``.
 
-    ``{camera}`` in the path stands for the camera's name; without it all cameras share one file. Both messages bear the
-    time of capture, as their stamp and in the recording. What network made the depth stands in the metadata records,
-    one a camera. Leaving the ``with`` block finishes the files, also after an error; without frames there is no file.
-    Raises MissingPackage if the extra ``robots`` is not installed.
+    ``{camera}`` in the path stands for the camera's name; without it all cameras share one file. Both messages have the
+    time of capture, as their stamp and as their time in the recording. One metadata record per camera names the network
+    that made the depth. Leaving the ``with`` block finishes the files, also after an error; without frames no file is
+    made. Raises MissingPackage if the extra ``robots`` is not installed.
     """
 
     def __init__(self, settings: McapSettings, *, now_ns: NowNs = monotonic_ns) -> None:
@@ -38,7 +38,7 @@ class McapRecorder:
         self._files: dict[Path, McapFile] = {}
 
     def __enter__(self) -> Self:
-        """Raises SinkError if the folder cannot be made or written."""
+        """Create the folder. Raises SinkError if that fails or if it cannot be written."""
         path = Path(self._settings.path).expanduser()
         folder = Path(str(path).partition("{camera}")[0] + "x").parent
         try:
@@ -51,11 +51,14 @@ class McapRecorder:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Raises the first SinkError of finishing, unless an error is already on its way; that one is more telling."""
+        """Finish all files. Raises the first SinkError, unless an exception is already propagating."""
         finish_all(self._files.values(), exc_info[0])
 
     def write(self, item: DepthMap) -> None:
-        """Raises SinkError for relative depth, a full disk, two cameras whose topics would have one name."""
+        """Record one depth map.
+
+        Raises SinkError for relative depth, a full disk, and for two cameras whose topics would have the same name.
+        """
         path = recording_path(self._settings.path, item.frame.camera)
         if item.kind != "metric":
             raise SinkError(

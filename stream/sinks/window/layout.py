@@ -1,4 +1,4 @@
-"""Where tiles go in the preview window, and how large images get in them: arithmetic and pixels, no state."""
+"""Layout of the preview window: position of the tiles and size of the images in them. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ import numpy as np
 from stream.frames import Image, Size
 
 STRIP_SHARE, MIN_STRIP_PX = 1 / 14, 20
-"""Room for the captions above a tile's images: of their height, and pixels."""
+"""Height of the captions above a tile's images: as a share of their height, and at least this many pixels."""
 GAP_PX = 4
 NO_SIZE = Size(0, 0)
 
 
 class Layout(NamedTuple):
-    """How large the whole may and must be."""
+    """Bounds on the size of the whole image."""
 
     limit: Size
-    least: Size = NO_SIZE
-    """Black around the tiles fills what they leave of this."""
+    """Largest size, pixels."""
+    minimum: Size = NO_SIZE
+    """Smallest size, pixels; black around the tiles fills the rest."""
     enlargement: float = 2.0
-    """Small images are enlarged up to so many times."""
+    """Small images are enlarged up to this factor."""
 
 
 def best_grid(count: int, aspect: float, limit: Size) -> tuple[int, Size]:
-    """Columns, and the room of each tile, that give ``count`` tiles of ``aspect`` (width / height) the most height."""
+    """The number of columns, and the space for each tile, that give ``count`` tiles of ``aspect`` the most height.
 
-    def room(columns: int) -> Size:
+    ``aspect`` is width / height of a tile's images.
+    """
+
+    def space(columns: int) -> Size:
         rows = -(-count // columns)
         return Size((limit.height + GAP_PX) // rows - GAP_PX, (limit.width + GAP_PX) // columns - GAP_PX)
 
-    columns = max(range(1, count + 1), key=lambda columns: panel_height(room(columns), aspect))
-    return columns, room(columns)
+    columns = max(range(1, count + 1), key=lambda columns: panel_height(space(columns), aspect))
+    return columns, space(columns)
 
 
-def panel_height(room: Size, aspect: float) -> int:
-    """Height of images that are ``aspect`` times as wide together, so that they and their captions fit."""
-    height = min(room.height / (1 + STRIP_SHARE), room.height - MIN_STRIP_PX, room.width / aspect)
-    return max(1, int(height) - 1)  # one less: the row rounds its sides
+def panel_height(space: Size, aspect: float) -> int:
+    """Height of images that together have ``aspect``, so that they and their captions fit into ``space``."""
+    height = min(space.height / (1 + STRIP_SHARE), space.height - MIN_STRIP_PX, space.width / aspect)
+    return max(1, int(height) - 1)  # one less, because the row rounds its sides
 
 
 def scaled(image: Image, height: int) -> Image:
-    """The image at another height, its aspect kept.
+    """Scale an image to a height, keeping its aspect.
 
-    Shrinks by the whole factor first (INTER_AREA: averages of all pixels), then by what is left, less than 2: 1.1 ms
-    for 1080p to 448 lines where INTER_AREA alone takes 9.3.
+    Shrinks by the integer factor first (INTER_AREA: averages of all pixels), then by the rest, which is less than 2:
+    1.1 ms for 1080p to 448 lines, where INTER_AREA alone takes 9.3.
     """
     import cv2
 
@@ -59,11 +63,11 @@ def scaled(image: Image, height: int) -> Image:
     return image if image.shape[:2] == size[::-1] else cast(Image, cv2.resize(image, size))
 
 
-def arrange(tiles: Sequence[Image], columns: int, least: Size = NO_SIZE) -> Image:
-    """Tiles row by row, each in the middle of its cell, cells as large as the largest tile; black around them."""
+def arrange(tiles: Sequence[Image], columns: int, minimum: Size = NO_SIZE) -> Image:
+    """Place tiles row by row, each centred in its cell on black; cells are as large as the largest tile."""
     rows = -(-len(tiles) // columns)
     height, width = (max(tile.shape[side] for tile in tiles) + GAP_PX for side in (0, 1))
-    size = Size(max(least.height, rows * height - GAP_PX), max(least.width, columns * width - GAP_PX))
+    size = Size(max(minimum.height, rows * height - GAP_PX), max(minimum.width, columns * width - GAP_PX))
     image = np.zeros((*size, 3), np.uint8)
     top = (size.height - rows * height + GAP_PX) // 2
     left = (size.width - columns * width + GAP_PX) // 2

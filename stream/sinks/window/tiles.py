@@ -1,4 +1,4 @@
-"""One image out of many cameras: a tile each, the image beside its depth, what it is called above."""
+"""Composes one image from many cameras: one tile each, with the camera's image, its depth, and captions above."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from stream.frames import Image, Size, View
 from stream.sinks.window.layout import Layout, arrange, best_grid, panel_height, scaled
 
 Row: TypeAlias = Callable[[Sequence[tuple[str, Image]]], Image]
-"""Puts captioned images of one height beside each other: ``stream.render.panels.side_by_side``."""
+"""Joins captioned images of one height side by side: ``stream.render.panels.side_by_side``."""
 
 EMPTY_ASPECT, EMPTY_PX = 8 / 3, 360
-"""A tile without image: as two 4:3 images beside each other, and no higher than this."""
+"""Shape of a tile without an image: as two 4:3 images side by side, and no higher than this."""
 EMPTY_BGR = (48, 48, 48)
 STALE_S = 2.0
-"""After so long without a new image, its caption says that it is old."""
+"""After this long without a new image, the caption says so."""
 
 
 class Mosaic:
-    """The newest view of each camera, drawn as tiles of one grid; what has not changed is not drawn again.
+    """Draws the newest view of each camera as tiles of one grid; unchanged tiles are not drawn again.
 
-    ``cameras`` have their places from the start, others take one when their first view comes. A view whose image is
-    not the size of its depth has been put together already (the demo's row with the true depth): it is shown alone.
+    ``cameras`` have their places from the start, others get one with their first view. A view whose image does not have
+    the size of its depth is already composed (the demo's row with the ground truth) and is shown alone.
     """
 
     def __init__(self, row: Row, cameras: Sequence[str] = ()) -> None:
@@ -38,34 +38,34 @@ class Mosaic:
         self._drawn: tuple[Layout, dict[str, _Tile], Image] | None = None
 
     def add(self, views: Mapping[str, View], now_ns: int) -> None:
-        """Show these from now on."""
+        """Show these views from now on; ``now_ns`` is monotonic."""
         self._views.update(views)
         self._since_ns.update(dict.fromkeys(views, now_ns))
 
     @property
     def ranges(self) -> dict[str, Range]:
-        """By camera, the range of the view that is shown."""
+        """Colour range of the view that is shown, by camera."""
         return {camera: (view.low, view.high) for camera, view in self._views.items() if view is not None}
 
     @property
     def shapes(self) -> tuple[object, ...]:
-        """What the best size of the window depends on: the cameras, and the shapes of their images."""
+        """The inputs of the window's best size: the cameras, and the shapes of their images."""
         return tuple((camera, *(panel.shape for panel in _panels(view))) for camera, view in self._views.items())
 
     def draw(self, now_ns: int, layout: Layout, fixed: Container[str] = ()) -> Image:
         """(H, W, 3) uint8 BGR; the same object as before if nothing changed.
 
-        ``fixed`` are the cameras whose colour range is held: their captions say so.
+        ``fixed`` are the cameras whose colour range is frozen; their captions say so.
         """
         views = self._views or {"": None}
-        columns, room = best_grid(len(views), max(map(_aspect, views.values())), layout.limit)
+        columns, space = best_grid(len(views), max(map(_aspect, views.values())), layout.limit)
         for camera, view in views.items():
-            look = view, self._captions(camera, view, now_ns, fixed), _height(view, room, layout.enlargement)
-            if camera not in self._tiles or not self._tiles[camera].looks(*look):
-                self._tiles[camera] = _Tile(*look, self._draw(*look))
+            content = view, self._captions(camera, view, now_ns, fixed), _height(view, space, layout.enlargement)
+            if camera not in self._tiles or not self._tiles[camera].shows(*content):
+                self._tiles[camera] = _Tile(*content, self._draw(*content))
         tiles = {camera: self._tiles[camera] for camera in views}
         if self._drawn is None or self._drawn[:2] != (layout, tiles):
-            image = arrange([tile.image for tile in tiles.values()], columns, layout.least)
+            image = arrange([tile.image for tile in tiles.values()], columns, layout.minimum)
             self._drawn = layout, tiles, image
         return self._drawn[2]
 
@@ -89,32 +89,33 @@ class Mosaic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tile:
-    """One camera's part of the mosaic, and all that its look depends on; equal only to itself."""
+    """One camera's part of the mosaic, with the inputs from which it was drawn; equal only to itself."""
 
     view: View | None
     captions: tuple[str, ...]
     height: int
-    """Of the images, pixels."""
+    """Height of the images, pixels."""
     image: Image
+    """(H, W, 3) uint8 BGR, captions included."""
 
-    def looks(self, view: View | None, captions: tuple[str, ...], height: int) -> bool:
-        """Whether it shows this already."""
+    def shows(self, view: View | None, captions: tuple[str, ...], height: int) -> bool:
+        """True if it was drawn from these inputs."""
         return self.view is view and (self.captions, self.height) == (captions, height)
 
 
 def _panels(view: View | None) -> list[Image]:
     if view is None:
         return []
-    is_put_together = view.image.shape[:2] != view.depth_map.depth.shape
-    return [view.image] if is_put_together else [view.depth_map.frame.image, view.image]
+    is_composed = view.image.shape[:2] != view.depth_map.depth.shape
+    return [view.image] if is_composed else [view.depth_map.frame.image, view.image]
 
 
 def _aspect(view: View | None) -> float:
-    """Width of all panels together at height 1."""
+    """Width of all panels together, divided by their height."""
     return float(sum(panel.shape[1] / panel.shape[0] for panel in _panels(view))) or EMPTY_ASPECT
 
 
-def _height(view: View | None, room: Size, enlargement: float) -> int:
-    """Of the camera's images, in the room of one tile."""
-    most = EMPTY_PX if view is None else enlargement * _panels(view)[0].shape[0]
-    return int(min(panel_height(room, _aspect(view)), most))
+def _height(view: View | None, space: Size, enlargement: float) -> int:
+    """Height of the camera's images in the space of one tile, pixels."""
+    max_height = EMPTY_PX if view is None else enlargement * _panels(view)[0].shape[0]
+    return int(min(panel_height(space, _aspect(view)), max_height))

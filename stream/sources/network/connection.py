@@ -1,4 +1,4 @@
-"""Opening a live stream: FFmpeg's options with the reason for each, and the second try that belongs to one opening."""
+"""Opens a live stream: FFmpeg's options with the reason for each, and the second try over UDP."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ log = logging.getLogger(__name__)
 
 RTSP_SCHEMES = ("rtsp", "rtsps")
 RTP_SCHEMES = (*RTSP_SCHEMES, "rtp", "srtp", "")
-"""Whose time stamps are a camera's clock; the empty one is the path of a session description (SDP)."""
+"""Schemes whose time stamps are a camera's clock; the empty one is the path of a session description (SDP)."""
 ANALYZE_US = 1_500_000
-"""Of the stream's time, before the first image: MPEG-TS repeats what it holds every second or so."""
+"""Media time that FFmpeg analyses before the first image: MPEG-TS lists its streams only every second or so."""
 ANALYZE_RTSP_US = 500_000
-"""The session description has said most of it already."""
+"""RTSP needs less, because the session description has most of the information."""
 REORDERED_PACKETS = 2
-"""The least with which FFmpeg's RTP reader looks at the order of packets over TCP, and so notices lost ones: cameras
-drop packets over TCP, too, when the line is slow."""
+"""The smallest queue with which FFmpeg checks the order of RTP packets over TCP, and so notices lost ones: cameras drop
+packets over TCP, too, when the network is slow."""
 
 
-def connect(settings: NetworkCamera, url: CameraUrl, said: FfmpegLog) -> InputContainer:
-    """An open container. With ``prefer_tcp`` a camera that refuses TCP is asked for UDP.
+def connect(settings: NetworkCamera, url: CameraUrl, ffmpeg_log: FfmpegLog) -> InputContainer:
+    """Open the stream as a container. With ``prefer_tcp``, UDP is tried if the camera refuses TCP.
 
-    Raises AccessDenied or SourceError; at the latest after ``open_s``, twice that for a camera that answers and then
-    sends nothing.
+    Raises AccessDenied or SourceError, after ``open_s`` at the latest, or twice that if a camera answers and then sends
+    nothing.
     """
     transports = ("tcp", "udp") if settings.transport == "prefer_tcp" else (settings.transport,)
-    opened = _try(settings, url, transports[0], said)
+    opened = _try(settings, url, transports[0], ffmpeg_log)
     if isinstance(opened, TransportRefused) and len(transports) > 1:
-        opened = _try(settings, url, transports[1], said)
+        opened = _try(settings, url, transports[1], ffmpeg_log)
     if isinstance(opened, SourceError):
-        raise opened  # here, where no exception of FFmpeg is around to become its context: they hold the password
+        raise opened  # outside of any handler: an exception of FFmpeg as its context would hold the password
     return opened
 
 
 def video_stream(container: InputContainer, url: CameraUrl) -> VideoStream:
-    """The first stream with images. Raises SourceError where there is none, or no decoder for it."""
+    """The first video stream. Raises SourceError if the container has none, or FFmpeg has no decoder for it."""
     for stream in container.streams.video:
         if stream.codec_context is None:
             raise errors.no_decoder(url)
@@ -57,12 +57,14 @@ def video_stream(container: InputContainer, url: CameraUrl) -> VideoStream:
     raise errors.no_video(url, ", ".join(sorted({stream.type for stream in container.streams})))
 
 
-def _try(settings: NetworkCamera, url: CameraUrl, transport: str, said: FfmpegLog) -> InputContainer | SourceError:
+def _try(
+    settings: NetworkCamera, url: CameraUrl, transport: str, ffmpeg_log: FfmpegLog
+) -> InputContainer | SourceError:
     import av
 
     started = monotonic()
     try:
-        with said.heard():
+        with ffmpeg_log.capture():
             return _open(settings, url, transport)
     except (av.error.FFmpegError, OSError) as error:
         return errors.on_opening(error, url, monotonic() - started, settings.open_s)
@@ -82,11 +84,12 @@ def _open(settings: NetworkCamera, url: CameraUrl, transport: str) -> InputConta
 
 
 def _options(settings: NetworkCamera, scheme: str, transport: str) -> dict[str, str]:
-    """FFmpeg ignores an option that it does not know, and one that it knows by another name, without a word."""
+    """FFmpeg's options for ``scheme``. It silently ignores unknown options and misspelt names."""
     options = {
-        "fpsprobesize": "0",  # not 20 images to guess a rate from: they would pile up
+        "fpsprobesize": "0",  # by default FFmpeg buffers 20 images to guess the rate
         "analyzeduration": str(ANALYZE_RTSP_US if scheme in RTSP_SCHEMES else ANALYZE_US),
-        "timeout": str(round(1e6 * max(settings.open_s, settings.stall_s))),  # of the socket; ours are never longer
+        # The socket's, in microseconds; our own time-outs are never longer.
+        "timeout": str(round(1e6 * max(settings.open_s, settings.stall_s))),
     }
     if scheme in RTSP_SCHEMES:
         options |= {"rtsp_transport": transport, "allowed_media_types": "video"}
@@ -102,22 +105,22 @@ def _hardware(decode: str) -> HWAccel | None:
 
     if decode == "cpu" or not _has_cuda_decoder():
         return None
-    return HWAccel("cuda", is_hw_owned=_torch_sees_cuda())  # images stay on the card only if torch can take them there
+    # Decoded images may stay on the GPU only if torch can read them from GPU memory.
+    return HWAccel("cuda", is_hw_owned=_torch_sees_cuda())
 
 
 def _torch_sees_cuda() -> bool:
-    """Only then can images stay on the card: a CPU build of torch may stand on a machine that has one."""
-    import torch
+    import torch  # may be a CPU build, on a machine with a GPU
 
     return torch.cuda.is_available()
 
 
 @lru_cache(maxsize=1)
 def _has_cuda_decoder() -> bool:
-    """Asked before opening, because PyAV would find out after it, and raise even where it may fall back."""
     import av
     from av.codec.hwaccel import HWAccel
 
+    # Checked before opening: PyAV would find out later, and raise even where it could fall back to the CPU.
     try:
         HWAccel("cuda").create(av.Codec("h264", "r"))
     except (av.error.FFmpegError, OSError, NotImplementedError) as error:

@@ -1,7 +1,7 @@
-"""FFmpeg's exceptions as ours: what went wrong, in one line, and what to do next; never a password.
+"""Translates FFmpeg's exceptions into ours: one line with what went wrong and what to do next, never a password.
 
-PyAV's exceptions carry the whole URL, in ``str``, ``args`` and ``filename``, and with it whatever another camera's log
-said last. So nothing of them is shown but the system's own words, and they must not become a ``__cause__``.
+PyAV's exceptions contain the whole URL, in ``str``, ``args`` and ``filename``, and the last line of the log, even if
+another camera caused it. So only the system's error text is shown, and they must not become a ``__cause__``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from stream.errors import AccessDenied, SourceError, SourceStalled
 from stream.sources.network.url import CameraUrl
 
 ALMOST = 0.9
-"""Of a time-out: FFmpeg may give up a little early, and says so with any of several errors."""
+"""Share of a time-out that counts as all of it: FFmpeg may give up a little early, with any of several errors."""
 
 
 class TransportRefused(SourceError):
-    """The camera is there, but does not send over TCP, or over UDP."""
+    """The camera answers, but does not send over the requested transport (TCP or UDP)."""
 
 
 _OPENING = {
@@ -27,9 +27,9 @@ _OPENING = {
     "HTTPServerError": "the camera reports a fault of its own (5xx); restart it, or close other viewers",
     "ConnectionRefusedError": "connection refused; is the camera on, and is the port right?",
     "ConnectionResetError": "the camera cut the connection; is the port right?",
-    "EOFError": "the camera ended the connection without a word; is the port right?",
-    "BrokenPipeError": "the camera ended the connection without a word; is the port right?",
-    "InvalidDataError": "what comes from there is no video stream; check the address, the port and the path",
+    "EOFError": "the camera ended the connection without an answer; is the port right?",
+    "BrokenPipeError": "the camera ended the connection without an answer; is the port right?",
+    "InvalidDataError": "the address sends no video stream; check the address, the port and the path",
     "ProtocolNotFoundError": "no such kind of address; use rtsp://, http://, https://, udp://, rtp:// or lavfi:",
     "DemuxerNotFoundError": "no such kind of stream",
     "FilterNotFoundError": "FFmpeg has no filter of this name; see ffmpeg.org/ffmpeg-filters.html",
@@ -43,7 +43,7 @@ _SYSTEM = {
     ENETUNREACH: "the network is unreachable; check this machine's connection",
     EHOSTUNREACH: "no way to the host; is the camera on, and is the address right?",
 }
-"""By errno, where PyAV has no class of its own."""
+"""By errno, for errors without a PyAV class of their own."""
 _READING = {
     "ConnectionResetError": "the camera cut the connection",
     "HTTPUnauthorizedError": "the camera no longer accepts the password",
@@ -52,12 +52,14 @@ _READING = {
 }
 _INTERRUPTED = ("ExitError", "TimeoutError")
 _HUNG_UP = (*_INTERRUPTED, "InvalidDataError", "EOFError", "OSError")
-"""What opening ends with when its time is over."""
-ENCODE = "write special characters of a password percent-encoded (@ is %40, / is %2F, : is %3A, # is %23, % is %25)"
+"""Exceptions with which opening may end when its time is over."""
+ENCODING_ADVICE = (
+    "write special characters of a password percent-encoded (@ is %40, / is %2F, : is %3A, # is %23, % is %25)"
+)
 
 
 def on_opening(error: Exception, url: CameraUrl, waited_s: float, open_s: float) -> SourceError:
-    """For whatever ``av.open`` raised after ``waited_s`` seconds."""
+    """The error for the exception that ``av.open`` raised after ``waited_s`` seconds."""
     kind = type(error).__name__
     if kind in ("HTTPUnauthorizedError", "HTTPForbiddenError"):
         return _denied(url, "401" if kind == "HTTPUnauthorizedError" else "403")
@@ -66,34 +68,34 @@ def on_opening(error: Exception, url: CameraUrl, waited_s: float, open_s: float)
     if kind in _INTERRUPTED or (kind in _HUNG_UP and waited_s >= ALMOST * open_s):
         reason = f"no answer in {waited_s:.1f} s; is the camera on? If it is only slow, raise open_s ({open_s:g} s)"
     else:
-        reason = _OPENING.get(kind) or _SYSTEM.get(_errno(error)) or _words(error)
+        reason = _OPENING.get(kind) or _SYSTEM.get(_errno(error)) or _system_text(error)
     return SourceError(f"{url.label}: cannot be opened: {reason}{_hint(url)}")
 
 
 def on_reading(error: Exception, url: CameraUrl, waited_s: float, stall_s: float) -> SourceError:
-    """For whatever reading the next packet raised after ``waited_s`` seconds."""
+    """The error for the exception that reading the next packet raised after ``waited_s`` seconds."""
     kind = type(error).__name__
     if kind in _INTERRUPTED or waited_s >= ALMOST * stall_s:
         return stalled(url, waited_s, stall_s)
     if kind in ("HTTPUnauthorizedError", "HTTPForbiddenError"):
         return _denied(url, "401" if kind == "HTTPUnauthorizedError" else "403")
-    reason = _READING.get(kind) or ("it ended in the middle" if _errno(error) == EIO else _words(error))
+    reason = _READING.get(kind) or ("it ended in the middle" if _errno(error) == EIO else _system_text(error))
     return SourceError(f"{url.label}: the connection broke: {reason}; check the network and the camera")
 
 
 def ended(url: CameraUrl) -> SourceError:
-    """A live stream has no end."""
+    """The error for a live stream that ended: it should go on for ever."""
     return SourceError(f"{url.label}: the camera ended the stream; it may have restarted: connect again")
 
 
 def stalled(url: CameraUrl, waited_s: float, stall_s: float) -> SourceStalled:
-    """Nothing came for longer than allowed."""
+    """The error for a stream without packets for longer than allowed."""
     advice = f"check the camera and the network, or raise stall_s ({stall_s:g} s) if it is slow by nature"
     return SourceStalled(f"{url.label}: no image for {waited_s:.1f} s; {advice}")
 
 
 def undecodable(url: CameraUrl, waited_s: float, limit_s: float) -> SourceStalled:
-    """Packets came for longer than allowed, but no image could be decoded."""
+    """The error for packets that came for longer than allowed without a decodable image."""
     return SourceStalled(
         f"{url.label}: data comes, but no image could be decoded for {waited_s:.1f} s (allowed: {limit_s:g} s); "
         "set the camera to send key frames more often, once a second say"
@@ -101,26 +103,26 @@ def undecodable(url: CameraUrl, waited_s: float, limit_s: float) -> SourceStalle
 
 
 def no_video(url: CameraUrl, kinds: str) -> SourceError:
-    """``kinds``: what is there instead."""
+    """``kinds``: the kinds of streams that the camera sends instead."""
     return SourceError(f"{url.label}: sends no video ({kinds or 'nothing at all'}); check the path and the camera")
 
 
 def no_decoder(url: CameraUrl) -> SourceError:
-    """FFmpeg was built without one, or nobody has it."""
+    """The error for a codec that this build of FFmpeg cannot decode."""
     return SourceError(f"{url.label}: no decoder for its codec; set the camera to H.264, H.265 or MJPEG")
 
 
 def _denied(url: CameraUrl, status: str) -> AccessDenied:
     if not url.has_credentials:
         wanted = "asks for a user name and a password; write them into the URL, user:password@host"
-        return AccessDenied(f"{url.label}: the camera {wanted}; {ENCODE}")
+        return AccessDenied(f"{url.label}: the camera {wanted}; {ENCODING_ADVICE}")
     return AccessDenied(
-        f"{url.label}: the camera refused the user name or the password ({status}); check both; {ENCODE}"
+        f"{url.label}: the camera refused the user name or the password ({status}); check both; {ENCODING_ADVICE}"
     )
 
 
 def _hint(url: CameraUrl) -> str:
-    return f"; {ENCODE}" if url.is_ambiguous else ""
+    return f"; {ENCODING_ADVICE}" if url.is_ambiguous else ""
 
 
 def _errno(error: Exception) -> int:
@@ -128,5 +130,5 @@ def _errno(error: Exception) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _words(error: Exception) -> str:
+def _system_text(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or type(error).__name__).lower()

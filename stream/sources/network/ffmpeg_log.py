@@ -1,7 +1,7 @@
-"""What FFmpeg says while we call it, told apart by camera.
+"""FFmpeg's log lines, separated by camera.
 
-FFmpeg has one log for the whole process. PyAV hands each line to the thread that caused it, so a camera hears its own
-lines only where it calls FFmpeg inside ``heard()`` and decodes in that thread (``thread_count = 1``).
+FFmpeg has one log for the whole process. PyAV passes each line to the thread that caused it, so a camera gets its own
+lines only if it calls FFmpeg inside ``capture()`` and decodes in that thread (``thread_count = 1``).
 """
 
 from __future__ import annotations
@@ -13,40 +13,46 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 KEPT_LINES = 10
+"""Lines kept per camera."""
+AV_LOG_ERROR = 16
+"""FFmpeg's level of an error; lower levels are worse."""
 
 
 class LogLine(NamedTuple):
-    """One line."""
+    """One line of FFmpeg's log."""
 
     level: int
-    """FFmpeg's: 16 is an error, 24 a warning; lower is worse."""
+    """FFmpeg's level: 16 is an error, 24 a warning; lower is worse."""
     origin: str
-    """The part of FFmpeg that speaks: ``rtsp``, ``h264``, ..."""
+    """The part of FFmpeg that logged it: ``rtsp``, ``h264``, ..."""
     text: str
 
 
 class FfmpegLog:
-    """The last lines of one camera, without passwords. To be used by one thread at a time; reading ``kept`` is free."""
+    """The last log lines of one camera, without passwords.
+
+    It may be used by one thread at a time, except for ``last_lines``, which any thread may read.
+    """
 
     def __init__(self, scrub: Callable[[str], str]) -> None:
-        """``scrub`` takes the secrets out of a line."""
+        """``scrub`` removes the secrets from a line."""
         self._scrub = scrub
-        self._kept: deque[str] = deque(maxlen=KEPT_LINES)
+        self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     @property
-    def kept(self) -> tuple[str, ...]:
-        """At most ten lines, the newest last; a line that repeats itself is kept once."""
-        return tuple(self._kept)
+    def last_lines(self) -> tuple[str, ...]:
+        """At most ten lines, the newest last; consecutive repeats are kept once."""
+        return tuple(self._last_lines)
 
-    def forget(self) -> None:
-        self._kept.clear()
+    def clear(self) -> None:
+        self._last_lines.clear()
 
     @contextmanager
-    def heard(self) -> Iterator[list[LogLine]]:
-        """Errors and warnings of this thread's FFmpeg calls inside ``with``; the list is filled at its end."""
+    def capture(self) -> Iterator[list[LogLine]]:
+        """Errors and warnings of this thread's FFmpeg calls inside ``with``; the list is filled when the block ends."""
         from av.logging import Capture
 
-        _switch_on()
+        _enable_log()
         lines: list[LogLine] = []
         with Capture(local=True) as captured:
             try:
@@ -58,16 +64,16 @@ class FfmpegLog:
     def _keep(self, lines: list[LogLine]) -> None:
         for line in lines:
             text = f"{line.origin}: {line.text}" if line.origin else line.text
-            if line.text and (not self._kept or self._kept[-1] != text):
-                self._kept.append(text)
+            if line.text and (not self._last_lines or self._last_lines[-1] != text):
+                self._last_lines.append(text)
 
 
-def _switch_on() -> None:
-    """PyAV is silent unless told otherwise, and by default leaves out a line that equals another camera's last one."""
+def _enable_log() -> None:
+    """Turn FFmpeg's log on: PyAV is silent by default, and skips a line that equals another camera's last one."""
     import av.logging
 
     if av.logging.get_level() is None:
-        # Whoever has not asked for FFmpeg's log shall not find its other lines on the terminal now.
+        # A user who has not enabled FFmpeg's log must not find its other lines on the terminal now.
         logger = logging.getLogger("libav")
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""The packets of an open live stream as they arrive; what ends them has a name."""
+"""The packets of an open live stream as they arrive; whatever ends them is raised as one of our errors."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 BAD_READS = 10
-"""So many reads in a row may fail on garbage before the connection counts as broken."""
+"""Consecutive reads that may fail on garbage before the connection counts as broken."""
 
 
 class Arrival(NamedTuple):
-    """One packet."""
+    """One packet as it was read."""
 
     packet: Packet[VideoStream]
-    said: list[LogLine]
-    """What FFmpeg said while it read it."""
+    log_lines: list[LogLine]
+    """FFmpeg's log lines from reading it."""
     waited_ns: int
-    """How long this side waited for it; next to nothing for a packet that lay in a buffer."""
+    """Time spent waiting for it, nanoseconds; nearly 0 for a packet that was already in a buffer."""
 
 
 class LivePackets:
@@ -44,34 +44,34 @@ class LivePackets:
         self._bad_reads = 0
 
     def arrivals(self, stopping: threading.Event) -> Iterator[Arrival]:
-        """Ends within ``stall_s`` after ``stopping`` is set, and where the stream ends.
+        """Yield packets until the stream ends, or at most ``stall_s`` after ``stopping`` was set.
 
-        Raises SourceStalled when nothing came for ``stall_s``, AccessDenied or SourceError when the connection broke.
+        Raises SourceStalled when no packet came for ``stall_s``, AccessDenied or SourceError when the connection broke.
         """
         while not stopping.is_set():
             started_ns = monotonic_ns()
-            packet, said = self._next()
+            packet, log_lines = self._next()
             waited_ns = monotonic_ns() - started_ns
             if stopping.is_set():
                 return
-            # FFmpeg hands out the image that it held back when the time-out strikes, and only then says so
+            # On a time-out FFmpeg first returns the image that it held back, and reports the time-out only after that
             if waited_ns >= self._stall_s * NS_PER_S:
                 raise errors.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
             if isinstance(packet, SourceError):
-                raise packet  # here, where no exception of FFmpeg is around to become its context: they hold the URL
+                raise packet  # outside of any handler: an exception of FFmpeg as its context would hold the URL
             if packet is None:
                 return
             if packet.size:  # the decoder would take an empty packet for the end of the stream
-                yield Arrival(packet, said, waited_ns)
+                yield Arrival(packet, log_lines, waited_ns)
 
     def _next(self) -> tuple[Packet[VideoStream] | SourceError | None, list[LogLine]]:
-        """The next packet, None at the end, or why there is none, and FFmpeg's words; garbage is passed over."""
+        """The next packet, None at the end, or the error that ended the stream, with FFmpeg's lines; skips garbage."""
         import av
 
         started_ns = monotonic_ns()
         while True:
             try:
-                with self._log.heard() as said:
+                with self._log.capture() as log_lines:
                     packet = next(self._packets, None)
             except (av.error.FFmpegError, OSError) as error:
                 self._bad_reads += 1
@@ -81,11 +81,11 @@ class LivePackets:
                 self._packets = self._container.demux(self._stream)
             else:
                 self._bad_reads = 0
-                return packet, said
+                return packet, log_lines
 
 
 def camera_time_us(packet: Packet[VideoStream]) -> int | None:
-    """The camera's own clock for this image, us since 1970, once it has sent an RTCP sender report; else None."""
+    """The camera's own clock for this image, microseconds since 1970; None before its first RTCP sender report."""
     for data in packet.iter_sidedata():
         if data.data_type == "prft":
             microseconds: int = unpack("<qi", bytes(data)[:12])[0]

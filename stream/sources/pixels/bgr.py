@@ -1,4 +1,4 @@
-"""FFmpeg's images as BGR arrays."""
+"""Converts FFmpeg's frames to BGR arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class BgrConverter:
-    """Converts the images of one stream, whose size and pixel format may change at any time."""
+    """Converts the frames of one stream, whose size and pixel format may change at any time."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._reformatter = VideoReformatter()  # one for all images: PyAV 18 otherwise makes, and leaks, one each
+        self._reformatter = VideoReformatter()  # one for all: PyAV 18 otherwise creates, and leaks, one per frame
 
     def __call__(self, frame: VideoFrame) -> Image:
         """(H, W, 3) uint8 BGR, contiguous, read-only; shares no memory with the decoder.
 
-        An image that its decoder left on a graphics card is converted there; SourceError if the card fails.
+        A frame in GPU memory is converted on the GPU. Raises SourceError if the GPU fails.
         """
         image = self._from_device(frame) if _is_on_device(frame) else self._from_memory(frame)
         image.flags.writeable = False
@@ -40,7 +40,7 @@ class BgrConverter:
 
         try:
             return cast(Image, frame_to_bgr(frame).cpu().numpy())
-        except RuntimeError as error:  # torch's, of a card that is lost or has no room
+        except RuntimeError as error:  # torch raises it if the GPU is lost or out of memory
             why = first_line(error)
             raise SourceError(
                 f'the card that decodes this camera gives no image: {why}; decode = "cpu" needs no card'
@@ -48,7 +48,7 @@ class BgrConverter:
 
 
 def _is_on_device(frame: VideoFrame) -> bool:
-    """And of a kind that we convert there; FFmpeg fetches and converts all others."""
+    """Whether the frame is in GPU memory in a format that nv12 converts; FFmpeg copies and converts all others."""
     from stream.sources.pixels.nv12 import FORMATS
 
     return frame.format.name == "cuda" and frame.sw_format is not None and frame.sw_format.name in FORMATS

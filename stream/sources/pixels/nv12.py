@@ -1,6 +1,6 @@
-"""Images as video decoders leave them on a graphics card (NV12, P010, P016) to BGR, in torch, where they are.
+"""Converts the GPU frames of video decoders (NV12, P010, P016) to BGR with torch, without leaving the GPU.
 
-The same code runs on the CPU's memory, which is how it is tested without a card.
+The same code runs on CPU memory, which is how it is tested without a GPU.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("nv12", "p010le", "p016le")
-"""All of 4:2:0: full-size luma, and half-size chroma with Cb and Cr side by side; P010 and P016 have 16-bit samples,
-their bits at the upper end."""
+"""FFmpeg's names. All are 4:2:0: full-size luma, and half-size chroma with interleaved Cb and Cr. P010 and P016 have
+16-bit samples with the significant bits at the top."""
 BT709, BT2020 = "ITU709", "BT2020"
 LUMA_WEIGHTS = {BT709: (0.2126, 0.0722), BT2020: (0.2627, 0.0593)}
-"""Of red and blue in luma, by PyAV's name of the matrix (ITU-T H.273, table 4: K_R and K_B)."""
+"""K_R and K_B, the weights of red and blue in luma, by PyAV's name of the matrix (ITU-T H.273, table 4)."""
 BT601_WEIGHTS = (0.299, 0.114)
-"""For all others, and where a stream does not say: FFmpeg's own choice."""
+"""K_R and K_B for all others, and for streams that name no matrix, as FFmpeg does."""
 FULL_RANGE = 2
 """FFmpeg's AVCOL_RANGE_JPEG: luma from 0 to 255 rather than 16 to 235."""
 
 
 def frame_to_bgr(frame: VideoFrame) -> Tensor:
-    """(H, W, 3) uint8 BGR in memory of its own, on the frame's device; its format (``sw_format``) one of FORMATS.
+    """(H, W, 3) uint8 BGR on the frame's device, for a frame whose ``sw_format`` is one of FORMATS.
 
-    Shares nothing with the decoder, which has few surfaces and stops when all are held.
+    The result shares no memory with the decoder, which has few surfaces and stops when all of them are held.
     """
     from av.video.reformatter import Colorspace
 
@@ -38,12 +38,12 @@ def frame_to_bgr(frame: VideoFrame) -> Tensor:
 def planes(frame: VideoFrame) -> tuple[Tensor, Tensor]:
     """Luma (H, W) and chroma (H // 2, W // 2, 2: Cb, Cr), uint8 or uint16, without a copy: valid as long as ``frame``.
 
-    On a card, what torch's current stream does next comes after the decoder's work, which is on the default stream.
+    On a GPU, torch's current stream waits for the decoder's work, which runs on the default stream.
     """
     import torch
     from torch.utils.dlpack import from_dlpack
 
-    # the capsule, not the plane: torch would hand its stream to PyAV, which takes none
+    # the capsule, not the plane: torch would pass its stream to PyAV, which accepts none
     luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in frame.planes[:2])
     if luma.is_cuda:
         torch.cuda.current_stream(luma.device).wait_stream(torch.cuda.default_stream(luma.device))
@@ -53,31 +53,31 @@ def planes(frame: VideoFrame) -> tuple[Tensor, Tensor]:
 def to_bgr(luma: Tensor, chroma: Tensor, weights: tuple[float, float], *, full_range: bool) -> Tensor:
     """(H, W) and (H // 2, W // 2, 2), 8-bit or 16-bit -> (H, W, 3) uint8 BGR (ITU-T H.273, equations 22 to 34).
 
-    ``weights``: K_R and K_B of the matrix. A chroma sample counts for the four pixels that it stands for.
+    ``weights``: K_R and K_B of the matrix. Each chroma sample is repeated for its four pixels, not interpolated.
     """
     import torch
 
     red, blue = weights
     green = 1 - red - blue
     black, luma_steps, chroma_steps = (0, 255, 255) if full_range else (16, 219, 224)
-    y = (_in_8_bits(luma) - black) * (255 / luma_steps)
-    u, v = ((_spread(_in_8_bits(chroma), y.shape) - 128) * (255 / chroma_steps)).unbind(-1)
+    y = (_to_8_bit_scale(luma) - black) * (255 / luma_steps)
+    u, v = ((_upsampled(_to_8_bit_scale(chroma), y.shape) - 128) * (255 / chroma_steps)).unbind(-1)
     r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
     g = (y - red * r - blue * b) / green
     return torch.stack((b, g, r), dim=-1).round_().clamp_(0, 255).byte()
 
 
-def _in_8_bits(samples: Tensor) -> Tensor:
-    """Float on the scale of 0 to 255."""
+def _to_8_bit_scale(samples: Tensor) -> Tensor:
+    """float32 on the scale of 0 to 255."""
     return samples.float() if samples.element_size() == 1 else samples.float() / 256
 
 
-def _spread(chroma: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(h, w, 2) -> (H, W, 2); the last row or column of an odd size takes its neighbour's."""
+def _upsampled(chroma: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(h, w, 2) -> (H, W, 2); the last row or column of an odd size repeats its neighbour's."""
     import torch
 
     rows, columns = (
-        (torch.arange(length, device=chroma.device) // 2).clamp_max(have - 1)
-        for length, have in zip(size, chroma.shape[:2], strict=True)
+        (torch.arange(length, device=chroma.device) // 2).clamp_max(chroma_length - 1)
+        for length, chroma_length in zip(size, chroma.shape[:2], strict=True)
     )
     return chroma[rows][:, columns]

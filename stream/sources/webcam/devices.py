@@ -1,4 +1,4 @@
-"""The cameras at this machine, and what each of them offers."""
+"""Lists the cameras of this machine with the pixel formats, sizes and rates that each one offers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from stream.sources.webcam.v4l2_device import VideoNode
 
 FLUENT_FPS = 24.0
+"""Frames per second from which video looks fluent."""
 AV_FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
+"""FFmpeg's input devices by platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """An image size, and the rates at which it may be had."""
+    """An image size and the rates at which the camera offers it."""
 
     size: Size
     fps: tuple[float, ...]
-    """The highest first; empty where the driver does not say."""
+    """Frames per second, the highest first; empty if the driver does not list them."""
 
     @property
     def best_fps(self) -> float:
-        """0: unknown."""
+        """Frames per second; 0: unknown."""
         return max(self.fps, default=0.0)
 
     def __str__(self) -> str:
@@ -37,19 +39,19 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """One way in which the camera sends images."""
+    """A pixel format that the camera offers."""
 
     fourcc: str
-    """The driver's four letters."""
+    """The driver's code of four letters."""
     name: str
-    """As ``pixel_format`` in settings; empty: we cannot read it."""
+    """The name for ``pixel_format`` in settings; empty: this program cannot read the format."""
     modes: tuple[Mode, ...]
-    """The largest first."""
+    """Sizes with their rates, the largest first."""
     any_size: bool = False
-    """The modes are the largest and the smallest, and any size between them may be had."""
+    """Any size is available between the two in ``modes``, the largest and the smallest."""
 
     def best_fps(self, size: Size) -> float | None:
-        """The highest rate at this size, 0 if unknown; None if the size is not offered."""
+        """The highest rate at this size, frames per second, 0 if unknown; None if the size is not offered."""
         for mode in self.modes:
             fits = mode.size.width >= size.width and mode.size.height >= size.height
             if mode.size == size or (self.any_size and fits):
@@ -57,7 +59,7 @@ class PixelFormat:
         return None
 
     def best(self) -> tuple[Mode, ...]:
-        """The largest mode, and the largest fluent one if that is another."""
+        """The largest mode, and the largest fluent one if they differ."""
         fluent = [mode for mode in self.modes if mode.best_fps >= FLUENT_FPS]
         return tuple(dict.fromkeys([*self.modes[:1], *fluent[:1]]))
 
@@ -67,53 +69,53 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A camera."""
+    """A camera of this machine."""
 
     path: str
-    """For ``device`` in settings."""
+    """The value for ``device`` in settings."""
     name: str
     driver: str = ""
     formats: tuple[PixelFormat, ...] = ()
-    """In the driver's order."""
+    """Pixel formats in the driver's order."""
     trouble: str = ""
-    """Why nothing more is known of it."""
+    """Why its formats could not be listed; empty if they could."""
 
 
 class DeviceInfo(Protocol):
-    """What PyAV tells of a device."""
+    """The part of PyAV's device description that is used here."""
 
     description: str
     media_types: list[str]
 
 
 def list_devices(platform: str = sys.platform) -> tuple[Device, ...]:
-    """The cameras of this machine. Opens each for a moment, which disturbs no program that uses it.
+    """The cameras of this machine. Opens each one briefly, which does not disturb a program that uses it.
 
-    On Linux with all formats, sizes and rates; on other systems, names only, as far as FFmpeg can tell.
+    On Linux with all formats, sizes and rates; on other systems only the names that FFmpeg can list.
     """
     if platform == "linux":
         nodes = sorted((str(path) for path in Path("/dev").glob("video[0-9]*")), key=_number)
-        return tuple(device for path in nodes if (device := look(path)) is not None)
-    return numbered(_ask_ffmpeg(AV_FORMATS.get(platform, "")))
+        return tuple(device for path in nodes if (device := probe(path)) is not None)
+    return numbered_devices(_ffmpeg_devices(AV_FORMATS.get(platform, "")))
 
 
-def look(path: str) -> Device | None:
-    """The camera behind a Linux device node; None for a node that gives no images (metadata, output, a codec)."""
+def probe(path: str) -> Device | None:
+    """The camera behind a Linux device node; None for a node that captures no images (metadata, output, a codec)."""
     from stream.sources.webcam import v4l2_abi as abi
     from stream.sources.webcam.v4l2_device import VideoNode
 
     try:
         node = VideoNode(path)
     except OSError as error:
-        return Device(path, _kernel_name(path), trouble=_trouble(error))
+        return Device(path, _kernel_name(path), trouble=_reason(error))
     try:
         capability = node.capability()
-        if not capability.of_node & abi.CAP_VIDEO_CAPTURE:
+        if not capability.node_capabilities & abi.CAP_VIDEO_CAPTURE:
             return None
         name, driver = (text.decode(errors="replace") for text in (capability.card, capability.driver))
         return Device(path, name, driver, formats_of(node))
     except OSError as error:
-        return Device(path, _kernel_name(path), trouble=_trouble(error))
+        return Device(path, _kernel_name(path), trouble=_reason(error))
     finally:
         node.close()
 
@@ -133,18 +135,18 @@ def formats_of(node: VideoNode) -> tuple[PixelFormat, ...]:
     return tuple(formats)
 
 
-def numbered(infos: Iterable[DeviceInfo]) -> tuple[Device, ...]:
-    """Cameras by their number, which is what OpenCV opens."""
+def numbered_devices(infos: Iterable[DeviceInfo]) -> tuple[Device, ...]:
+    """Cameras by number, which is what OpenCV opens; screens are left out."""
     cameras = [info for info in infos if "video" in info.media_types and "screen" not in info.description.lower()]
     return tuple(Device(str(number), info.description) for number, info in enumerate(cameras))
 
 
-def names_of(devices: Sequence[Device]) -> str:
+def device_names(devices: Sequence[Device]) -> str:
     """``/dev/video0 (Integrated Camera), ...`` for messages."""
     return ", ".join(f"{device.path} ({device.name})" if device.name else device.path for device in devices)
 
 
-def _ask_ffmpeg(av_format: str) -> Sequence[DeviceInfo]:
+def _ffmpeg_devices(av_format: str) -> Sequence[DeviceInfo]:
     import av
     from av.device import enumerate_input_devices
 
@@ -154,7 +156,7 @@ def _ask_ffmpeg(av_format: str) -> Sequence[DeviceInfo]:
         return []
 
 
-def _trouble(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "no permission: sudo usermod -aG video $USER, and log in again"
     return (error.strerror or type(error).__name__).lower()

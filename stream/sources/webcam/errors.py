@@ -1,4 +1,4 @@
-"""What the driver's error numbers mean for the person at the camera: one line each, with what to do next."""
+"""Translates the driver's error numbers into SourceErrors: one line each, with what to do next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from stream.errors import SourceError, SourceStalled
-from stream.sources.webcam.devices import Device, PixelFormat, list_devices, names_of
+from stream.sources.webcam.devices import Device, PixelFormat, device_names, list_devices
 
 _NO_DEVICE = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 _OPENING = {
@@ -26,43 +26,46 @@ _READING = {
 
 
 def on_opening(error: OSError, path: str) -> SourceError:
-    """For whatever opening the device or starting its images raised."""
+    """The error for an exception from opening the device or starting its stream."""
     if error.errno in _NO_DEVICE:
-        return SourceError(f"webcam {path}: no such camera; {cameras_here(list_devices())}")
+        return SourceError(f"webcam {path}: no such camera; {available_cameras(list_devices())}")
     advice = _OPENING.get(error.errno or 0)
-    reason = advice.format(path=path) if advice else f"it does not start ({_words(error)}); {REPLUG}"
+    reason = advice.format(path=path) if advice else f"it does not start ({_system_text(error)}); {REPLUG}"
     return SourceError(f"webcam {path}: cannot be opened: {reason}")
 
 
 def on_reading(error: OSError, path: str) -> SourceError:
-    """For whatever reading the next image raised."""
-    reason = _READING.get(error.errno or 0) or f"reading broke ({_words(error)}); {REPLUG}"
+    """The error for an exception from reading the next image."""
+    reason = _READING.get(error.errno or 0) or f"reading broke ({_system_text(error)}); {REPLUG}"
     return SourceError(f"webcam {path}: {reason}")
 
 
 def stalled(path: str, limit_s: float, setting: str) -> SourceStalled:
-    """``setting``: the one that says how long an image may take, ``stall_s`` or ``open_s``."""
+    """The error for no image within ``limit_s``; ``setting`` is the name of that limit, ``stall_s`` or ``open_s``."""
     advice = f"check its cable and port, or raise {setting} if it is slow by nature"
     return SourceStalled(f"webcam {path}: no image for {limit_s:g} s; {advice}")
 
 
-def not_readable(path: str, asked: str | None, formats: Sequence[PixelFormat]) -> SourceError:
-    """For a pixel format that the camera does not offer or that we cannot read; None: it has none that we can."""
-    if asked is None:
+def unsupported_format(path: str, requested: str | None, formats: Sequence[PixelFormat]) -> SourceError:
+    """The error for a pixel format that the camera does not offer or that cannot be read.
+
+    ``requested``: None if no format was set and the camera offers none that can be read.
+    """
+    if requested is None:
         letters = ", ".join(offered.fourcc.strip() for offered in formats)
         return SourceError(f"webcam {path}: none of its pixel formats can be read here ({letters or 'it names none'})")
     names = ", ".join(dict.fromkeys(offered.name for offered in formats if offered.name))
     return SourceError(
-        f'webcam {path}: does not offer pixel_format = "{asked}"; it offers {names or "none we can read"}'
+        f'webcam {path}: does not offer pixel_format = "{requested}"; it offers {names or "none that can be read here"}'
     )
 
 
-def cameras_here(devices: Sequence[Device]) -> str:
-    """What there is instead."""
+def available_cameras(devices: Sequence[Device]) -> str:
+    """The cameras of this machine, for the end of a message."""
     if not devices:
         return "there is none at this machine; plug one in, or pass it into the container (--device /dev/video0)"
-    return f"cameras here: {names_of(devices)}"
+    return f"cameras here: {device_names(devices)}"
 
 
-def _words(error: OSError) -> str:
+def _system_text(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()

@@ -1,7 +1,7 @@
-"""A webcam where there is no Video4Linux: OpenCV, which asks the system (Media Foundation, AVFoundation).
+"""Reads a webcam with OpenCV on systems without Video4Linux (Media Foundation, AVFoundation).
 
-What it cannot do: wait with a time-out (a camera that hangs is left only when OpenCV gives up, some systems never do),
-say why a camera does not open, or tell when an image was taken, so frames carry their time of arrival.
+OpenCV cannot wait with a time-out (a camera that hangs is noticed only when OpenCV gives up, on some systems never),
+cannot report why a camera does not open, and gives no time of capture, so frames carry their time of arrival.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from stream.errors import SourceError
 from stream.frames import Image, Size
 from stream.settings import WebcamCamera
 from stream.sources.webcam.devices import list_devices
-from stream.sources.webcam.errors import REPLUG, cameras_here
+from stream.sources.webcam.errors import REPLUG, available_cameras
 from stream.sources.webcam.pixel_formats import NAMES, ffmpeg_name
-from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat
 from stream.sources.webcam.v4l2_abi import fourcc, fourcc_code
 
-_LETTERS = {name: letters for letters, name in reversed(NAMES.items())}
+_FOURCCS = {name: letters for letters, name in reversed(NAMES.items())}
 
 
 class Cv2Webcam:
@@ -34,33 +34,33 @@ class Cv2Webcam:
         self._capture = cv2.VideoCapture(int(device) if device.isdigit() else device)
         if not self._capture.isOpened():
             self._capture.release()
-            there = cameras_here(list_devices())
             raise SourceError(
-                f"webcam {device}: cannot be opened: absent, in use, or not permitted by the system; {there}"
+                f"webcam {device}: cannot be opened: absent, in use, or not permitted by the system; "
+                f"{available_cameras(list_devices())}"
             )
-        self._ask(settings)
-        self.given = self._given()
+        self._request(settings)
+        self.negotiated = self._negotiated()
 
-    def skip_waiting(self) -> None:
-        """OpenCV does not tell which images waited."""
+    def discard_buffered(self) -> None:
+        """Do nothing: OpenCV does not report which images are buffered."""
 
-    def read(self, timeout_s: float) -> Taken | None:
-        """The next image, however long it takes. Raises SourceError."""
-        there, image = self._capture.read()
-        if not there:
+    def read(self, timeout_s: float) -> CapturedImage | None:
+        """The next image, however long it takes: OpenCV has no time-out. Raises SourceError."""
+        ok, image = self._capture.read()
+        if not ok:
             raise SourceError(f"webcam {self.path}: gives no image any more; {REPLUG}")
         image.flags.writeable = False
-        return Taken(cast(Image, image), Stamp.now(), "clean")
+        return CapturedImage(cast(Image, image), Stamp.now(), "clean")
 
     def close(self) -> None:
-        """For the reading thread only."""
+        """Call it from the reading thread only."""
         self._capture.release()
 
-    def _ask(self, settings: WebcamCamera) -> None:
+    def _request(self, settings: WebcamCamera) -> None:
         import cv2
 
-        if settings.pixel_format is not None:  # first: with another format, sizes and rates are others
-            letters = _LETTERS.get(ffmpeg_name(settings.pixel_format), settings.pixel_format.upper())
+        if settings.pixel_format is not None:  # first, because the sizes and rates depend on it
+            letters = _FOURCCS.get(ffmpeg_name(settings.pixel_format), settings.pixel_format.upper())
             self._capture.set(cv2.CAP_PROP_FOURCC, fourcc_code(letters[:4]))
         if settings.width is not None and settings.height is not None:
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.width)
@@ -68,10 +68,10 @@ class Cv2Webcam:
         if settings.fps is not None:
             self._capture.set(cv2.CAP_PROP_FPS, settings.fps)
 
-    def _given(self) -> Given:
+    def _negotiated(self) -> NegotiatedFormat:
         import cv2
 
         get = self._capture.get
         size = Size(round(get(cv2.CAP_PROP_FRAME_HEIGHT)), round(get(cv2.CAP_PROP_FRAME_WIDTH)))
         letters = fourcc(max(0, round(get(cv2.CAP_PROP_FOURCC))))
-        return Given(size, max(0.0, get(cv2.CAP_PROP_FPS)), NAMES.get(letters, ""))
+        return NegotiatedFormat(size, max(0.0, get(cv2.CAP_PROP_FPS)), NAMES.get(letters, ""))

@@ -1,4 +1,4 @@
-"""The pixel formats of webcams that we can read: their four letters, FFmpeg's names, and their way to BGR."""
+"""The pixel formats of webcams that can be read: their FourCC, FFmpeg's name, and the decoder to BGR."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ import numpy as np
 from stream.core.log import redact
 from stream.errors import SourceError
 from stream.frames import Image, Integrity, Size
-from stream.sources.network.ffmpeg_log import FfmpegLog
+from stream.sources.network.ffmpeg_log import AV_LOG_ERROR, FfmpegLog
 from stream.sources.pixels.bgr import BgrConverter
+from stream.sources.pixels.nv12 import FULL_RANGE
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
 
-ERROR = 16
-"""FFmpeg's AV_LOG_ERROR."""
 HARMLESS = re.compile(r"\bAPP\b|EXIF", re.I)
-"""Many webcams write data of their own into JPEG images that no decoder understands; the image is whole."""
-FULL_RANGE = 2
-"""FFmpeg's AVCOL_RANGE_JPEG."""
+"""Log lines about data that many webcams add to their JPEG images; the image itself is whole."""
 
 
 class Raw(NamedTuple):
     """An uncompressed pixel format."""
 
     name: str
-    """FFmpeg's."""
+    """FFmpeg's name."""
     bytes_per_pixel: int
-    """In a line of the image, or of its first plane."""
+    """Bytes per pixel in a line of the image, or of its first plane."""
 
 
 RAW = {
@@ -59,16 +56,16 @@ UNCOMPRESSED = RAW | GREY | BAYER
 MJPEG = "mjpeg"
 NAMES = {fourcc: raw.name for fourcc, raw in RAW.items()} | {"MJPG": MJPEG, "JPEG": MJPEG}
 NAMES |= {fourcc: raw.name for fourcc, raw in (GREY | BAYER).items()}
-"""Four letters -> the name in settings, the formats to be preferred first."""
+"""FourCC -> the name in settings, preferred formats first."""
 
 
-def ffmpeg_name(asked: str) -> str:
-    """The name in ``NAMES`` for what a user may write: ``MJPG``, ``yuyv``, ``YUYV422``."""
-    return NAMES.get(asked.upper().ljust(4), asked.lower())
+def ffmpeg_name(name: str) -> str:
+    """FFmpeg's name for a user's spelling of a format: ``MJPG``, ``yuyv``, ``YUYV422``."""
+    return NAMES.get(name.upper().ljust(4), name.lower())
 
 
 class Converted(NamedTuple):
-    """An image, and whether it is what the camera saw."""
+    """A converted image with its integrity."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
@@ -76,12 +73,12 @@ class Converted(NamedTuple):
 
 
 class ImageDecoder:
-    """Images of one pixel format and size as BGR; the bytes are copied, so they may go away afterwards."""
+    """Decodes images of one pixel format and size to BGR; the bytes are copied, so the caller may free them."""
 
     def __init__(self, fourcc: str, size: Size, bytes_per_line: int = 0, *, full_range: bool = False) -> None:
-        """``bytes_per_line``: of the (first) plane, padding included; 0: without padding or compressed.
+        """``bytes_per_line``: of the (first) plane, padding included; 0 for compressed images or no padding.
 
-        Raises SourceError for padding that is no whole number of pixels.
+        Raises SourceError for lines that are not a whole number of pixels.
         """
         raw = UNCOMPRESSED.get(fourcc)
         self._codec = _raw_decoder(raw, size, bytes_per_line) if raw else _mjpeg_decoder()
@@ -93,23 +90,23 @@ class ImageDecoder:
 
     @property
     def log_lines(self) -> tuple[str, ...]:
-        """FFmpeg's last complaints."""
-        return self._log.kept
+        """FFmpeg's last errors and warnings, at most ten."""
+        return self._log.last_lines
 
     def __call__(self, data: memoryview) -> Converted | None:
-        """None for bytes that are no image: too few of them, or no JPEG."""
+        """Decode one image; None for bytes that are no image: too few, or no JPEG."""
         import av
 
         packet = av.Packet(len(data))
         packet.update(data)  # type: ignore[arg-type]  # it takes any buffer
-        with self._log.heard() as said:
+        with self._log.capture() as log_lines:
             try:
                 frames = self._codec.decode(packet) if len(data) else []
             except (av.error.FFmpegError, OSError):
                 return None
         if not frames:
             return None
-        damaged = any(line.level <= ERROR and not HARMLESS.search(line.text) for line in said)
+        damaged = any(line.level <= AV_LOG_ERROR and not HARMLESS.search(line.text) for line in log_lines)
         return Converted(self._cropped(frames[0]), "tainted" if damaged or frames[0].is_corrupt else "clean")
 
     def _cropped(self, frame: VideoFrame) -> Image:
@@ -124,7 +121,7 @@ def _mjpeg_decoder() -> VideoCodecContext:
     import av
 
     codec = cast("VideoCodecContext", av.CodecContext.create(MJPEG, "r"))
-    codec.thread_count = 1  # other threads' log lines could not be told apart by camera
+    codec.thread_count = 1  # log lines of helper threads could not be assigned to a camera
     return codec
 
 
@@ -134,7 +131,7 @@ def _raw_decoder(raw: Raw, size: Size, bytes_per_line: int) -> VideoCodecContext
     if bytes_per_line % raw.bytes_per_pixel:
         raise SourceError(f"lines of {bytes_per_line} bytes in {raw.name} cannot be read; set another pixel_format")
     codec = av.CodecContext.create("rawvideo", "r")
-    # lines that the driver pads are decoded as pixels and cut off afterwards
+    # the padding of a line is decoded as pixels and cropped afterwards
     codec.width = max(size.width, bytes_per_line // raw.bytes_per_pixel)
     codec.height = size.height
     codec.pix_fmt = raw.name

@@ -1,4 +1,4 @@
-"""What a system's own interface to a camera gives: the same for Video4Linux and for OpenCV."""
+"""The interface that the Video4Linux and the OpenCV reader of webcams share."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from stream.core.clock import Stamp
 from stream.frames import Image, Integrity, Size
 
 
-class Given(NamedTuple):
-    """What the camera really gives."""
+class NegotiatedFormat(NamedTuple):
+    """The size, rate and pixel format that the camera really delivers."""
 
     size: Size
     fps: float
-    """0: it does not say."""
+    """Frames per second; 0: the camera does not report it."""
     pixel_format: str
-    """FFmpeg's name; empty: it does not say."""
+    """FFmpeg's name; empty: the camera does not report it."""
 
     def __str__(self) -> str:
         rate = f"{self.fps:.3g} fps" if self.fps else "an unknown rate"
         return ", ".join(fact for fact in (str(self.size), rate, self.pixel_format) if fact)
 
 
-class Taken(NamedTuple):
-    """An image."""
+class CapturedImage(NamedTuple):
+    """One image with its time and integrity."""
 
     image: Image
     """(H, W, 3) uint8 BGR, contiguous, read-only."""
@@ -32,23 +32,23 @@ class Taken(NamedTuple):
 
 
 class WebcamReader(Protocol):
-    """An open camera, for one thread at a time."""
+    """An open webcam, for one thread at a time."""
 
     path: str
     name: str
-    """Its own; empty where the system does not say."""
-    given: Given
+    """The camera's own name; empty if the system does not report it."""
+    negotiated: NegotiatedFormat
 
     @property
     def log_lines(self) -> tuple[str, ...]:
-        """The last complaints of driver and decoder, at most ten."""
+        """The last errors and warnings of driver and decoder, at most ten."""
         ...
 
-    def skip_waiting(self) -> None:
-        """Leave out the images that were taken while nobody read. Raises SourceError."""
+    def discard_buffered(self) -> None:
+        """Discard the images that the driver captured before the first read. Raises SourceError."""
 
-    def read(self, timeout_s: float) -> Taken | None:
-        """The next image; None if there was none in time, or one that cannot be shown. Raises SourceError."""
+    def read(self, timeout_s: float) -> CapturedImage | None:
+        """The next image; None if none came in time or it cannot be decoded. Raises SourceError."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Webcams: a camera at this machine, by the system's own interface."""
+"""Webcams: cameras of this machine, read through Video4Linux or OpenCV."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Self
 from stream.core.clock import Deadline
 from stream.frames import Frame, Size
 from stream.settings import WebcamCamera
-from stream.sources.webcam import errors as failures
+from stream.sources.webcam import errors
 from stream.sources.webcam.opencv_reader import Cv2Webcam
 from stream.sources.webcam.pixel_formats import ffmpeg_name
-from stream.sources.webcam.reader import Given, Taken, WebcamReader
+from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat, WebcamReader
 from stream.sources.webcam.v4l2_reader import V4l2Webcam
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
-"""How soon a reader that waits for an image hears that it shall stop."""
+"""How often a reader that waits for an image checks ``stopping``."""
 SAME_FPS = 0.01
-"""30 and 29.97 are the same."""
-
+"""Relative difference that counts as the same rate: 30 and 29.97 do."""
 
 OpenWebcam = Callable[[WebcamCamera], WebcamReader]
 
 
 class WebcamSource:
-    """One opening of a camera; read and closed by one thread, never tried again by itself; another may open it.
+    """One connection to a webcam; it never reconnects by itself (``stream.sources.reconnect`` does).
 
-    Entering raises SourceError. What the settings leave open is the camera's own choice, except the pixel format, which
-    is the one that serves the size and the rate best. What the camera gives otherwise than asked is warned of, once.
+    One thread reads and closes it; another may open it. Entering raises SourceError. The camera chooses whatever the
+    settings leave open, except the pixel format: that is the one that suits the size and the rate best. If the camera
+    delivers something else than requested, one warning is logged.
     """
 
     def __init__(self, settings: WebcamCamera, open_webcam: OpenWebcam | None = None) -> None:
-        """``open_webcam``: the interface; unset: the one of this system."""
+        """``open_webcam``: opens the reader; None: the one for this system."""
         self._settings = settings
         self._open = open_webcam or (V4l2Webcam if sys.platform == "linux" else Cv2Webcam)
         self._webcam: WebcamReader | None = None
@@ -45,13 +45,13 @@ class WebcamSource:
 
     def __enter__(self) -> Self:
         self._webcam = webcam = self._open(self._settings)
-        self._about = f"webcam {webcam.path}{f' ({webcam.name})' if webcam.name else ''}: {webcam.given}"
-        if differs(self._settings, webcam.given):
+        self._about = f"webcam {webcam.path}{f' ({webcam.name})' if webcam.name else ''}: {webcam.negotiated}"
+        if differs(self._settings, webcam.negotiated):
             log.warning(
                 "camera %s: asked for %s, it gives %s; depthstream devices lists what it can",
                 self._settings.name,
-                _asked(self._settings),
-                webcam.given,
+                _request_text(self._settings),
+                webcam.negotiated,
             )
         return self
 
@@ -63,46 +63,50 @@ class WebcamSource:
 
     @property
     def log_lines(self) -> tuple[str, ...]:
-        """The last complaints of driver and decoder, at most ten; kept after the end."""
+        """The last errors and warnings of driver and decoder, at most ten; kept after closing."""
         return self._log_lines if self._webcam is None else self._webcam.log_lines
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
-        """Ends soon after ``stopping`` is set; the first frame is fresh.
+        """Frames until soon after ``stopping`` is set; the first one is fresh.
 
         Raises SourceStalled after ``stall_s`` without an image (before the first: ``open_s``), SourceError when the
         camera was unplugged or its driver gave up.
         """
         webcam, settings = self._webcam, self._settings
         assert webcam is not None, "frames() outside of the with block"
-        webcam.skip_waiting()
+        webcam.discard_buffered()
         seq, limit = 0, (settings.open_s, "open_s")
-        while (taken := self._next(webcam, stopping, *limit)) is not None:
-            yield Frame(taken.image, settings.name, seq, taken.stamp, integrity=taken.integrity)
+        while (captured := self._next(webcam, stopping, *limit)) is not None:
+            yield Frame(captured.image, settings.name, seq, captured.stamp, integrity=captured.integrity)
             seq, limit = seq + 1, (settings.stall_s, "stall_s")
 
     def describe(self) -> str:
         return self._about
 
-    def _next(self, webcam: WebcamReader, stopping: threading.Event, limit_s: float, setting: str) -> Taken | None:
-        """None when ``stopping`` is set."""
+    def _next(
+        self, webcam: WebcamReader, stopping: threading.Event, limit_s: float, setting: str
+    ) -> CapturedImage | None:
+        """The next image; None when ``stopping`` is set."""
         deadline = Deadline.after(limit_s)
         while not stopping.is_set():
-            if (taken := webcam.read(TICK_S)) is not None:
-                return taken
+            if (captured := webcam.read(TICK_S)) is not None:
+                return captured
             if deadline.passed:
-                raise failures.stalled(webcam.path, limit_s, setting)
+                raise errors.stalled(webcam.path, limit_s, setting)
         return None
 
 
-def differs(asked: WebcamCamera, given: Given) -> bool:
-    """Whether the camera gives another size, rate or pixel format than was asked for, as far as it says."""
-    other_size = asked.height and asked.width and Size(asked.height, asked.width) != given.size
-    other_rate = asked.fps and given.fps and abs(given.fps / asked.fps - 1) > SAME_FPS
-    other_format = asked.pixel_format and given.pixel_format and ffmpeg_name(asked.pixel_format) != given.pixel_format
+def differs(requested: WebcamCamera, negotiated: NegotiatedFormat) -> bool:
+    """Whether size, rate or pixel format differ from those requested, as far as the camera reports them."""
+    size = Size(requested.height, requested.width) if requested.height and requested.width else None
+    name = ffmpeg_name(requested.pixel_format) if requested.pixel_format else ""
+    other_size = size and size != negotiated.size
+    other_rate = requested.fps and negotiated.fps and abs(negotiated.fps / requested.fps - 1) > SAME_FPS
+    other_format = name and negotiated.pixel_format and name != negotiated.pixel_format
     return bool(other_size or other_rate or other_format)
 
 
-def _asked(settings: WebcamCamera) -> str:
+def _request_text(settings: WebcamCamera) -> str:
     size = f"{settings.width}x{settings.height}" if settings.width else ""
     rate = f"{settings.fps:.3g} fps" if settings.fps else ""
     return ", ".join(fact for fact in (size, rate, settings.pixel_format or "") if fact)

@@ -1,4 +1,4 @@
-"""What Linux's header <linux/videodev2.h> says of cameras: structures, request numbers, flags. Knows no device.
+"""The camera part of Linux's header <linux/videodev2.h>: structures, request numbers and flags.
 
 The layout is the C compiler's on every platform, 64-bit or 32-bit. The numbers are those of the generic ioctl encoding
 (x86, ARM, RISC-V, s390); Alpha, MIPS, PowerPC and SPARC have their own and are not supported.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from ctypes import Structure, Union, c_char, c_int, c_long, c_uint8, c_uint32, c_ulong, c_void_p, sizeof
 
 CAPTURE = 1
-"""Buffer type: images from a camera whose planes lie in one piece of memory."""
+"""Buffer type: images of a camera whose planes share one piece of memory."""
 MMAP = 1
-"""Memory that the driver owns and we map."""
+"""Memory type: the driver owns the buffers and the program maps them."""
 CAP_VIDEO_CAPTURE = 0x0000_0001
 CAP_DEVICE_CAPS = 0x8000_0000
 CAP_TIME_PER_FRAME = 0x1000
@@ -19,7 +19,7 @@ BUFFER_ERROR = 0x40
 TIMESTAMP_MASK = 0xE000
 TIMESTAMP_MONOTONIC = 0x2000
 DISCRETE = 1
-"""Of sizes and intervals: one by one; other types are ranges."""
+"""Type of sizes and intervals that are listed one by one; the other types are ranges."""
 FULL_RANGE = 1
 """Quantization: luma from 0 to 255 instead of 16 to 235."""
 
@@ -40,8 +40,8 @@ class Capability(Structure):
     ]
 
     @property
-    def of_node(self) -> int:
-        """What this node can do, where the driver tells it apart from its other nodes."""
+    def node_capabilities(self) -> int:
+        """The flags of this node, if the driver reports them apart from those of the whole device."""
         return self.device_caps if self.capabilities & CAP_DEVICE_CAPS else self.capabilities
 
 
@@ -65,7 +65,7 @@ class Fraction(Structure):
 
     @property
     def inverse(self) -> float:
-        """Frames a second of a time per frame; 0: unknown."""
+        """Frames per second from a time per frame; 0: unknown."""
         return self.denominator / self.numerator if self.numerator else 0.0
 
 
@@ -102,7 +102,7 @@ class FrameSize(Structure):
 
 
 class FrameInterval(Structure):
-    """A discrete interval is ``shortest``."""
+    """A time per frame, or a range of them; a discrete interval is in ``shortest``."""
 
     type: int
     shortest: Fraction
@@ -230,10 +230,10 @@ ENUM_FRAMEINTERVALS = _request(_READ | _WRITE, 75, sizeof(FrameInterval))
 
 
 def fourcc(code: int) -> str:
-    """``YUYV``, ``MJPG``, ``Y16 ``: a pixel format's four letters; ``Y16 -BE`` if it is the big-endian variant."""
+    """The four letters of a pixel format: ``YUYV``, ``MJPG``, ``Y16 ``; ``Y16 -BE`` for the big-endian variant."""
     return "".join(chr(code >> shift & 0x7F) for shift in (0, 8, 16, 24)) + ("-BE" if code >> 31 else "")
 
 
 def fourcc_code(letters: str) -> int:
-    """The other way round."""
+    """The code of four letters: the inverse of ``fourcc``."""
     return sum(ord(letter) << 8 * place for place, letter in enumerate(letters))

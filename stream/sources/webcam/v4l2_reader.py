@@ -1,4 +1,4 @@
-"""A webcam under Linux: chooses among what it offers, reads images, and tells when the driver took them."""
+"""Reads a webcam on Linux: selects a pixel format, decodes its images, and uses the driver's time stamps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from stream.core.clock import NS_PER_S, Stamp
 from stream.frames import Size
 from stream.settings import WebcamCamera
 from stream.sources.network.ffmpeg_log import KEPT_LINES
-from stream.sources.webcam import errors as failures
+from stream.sources.webcam import errors
 from stream.sources.webcam import v4l2_abi as abi
 from stream.sources.webcam.devices import PixelFormat, formats_of
 from stream.sources.webcam.pixel_formats import NAMES, ImageDecoder, ffmpeg_name
-from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat
 from stream.sources.webcam.v4l2_device import VideoNode
 
 PLAUSIBLE_S = 5.0
-"""A driver's time stamp older than this, or from the future, is none."""
+"""A driver's time stamp that is older than this, or in the future, is ignored."""
 ENOUGH_FPS = 30.0
-"""Where no rate is asked for, a pixel format with a higher one is not better."""
+"""Without a requested rate, a pixel format with a higher rate than this is not better."""
 _PREFERRED = tuple(dict.fromkeys(NAMES.values()))
 
 
 class V4l2Webcam:
-    """An open camera that sends images, for one thread at a time. Raises SourceError on opening."""
+    """An open and streaming camera, for one thread at a time. Opening raises SourceError."""
 
     def __init__(self, settings: WebcamCamera) -> None:
         self.path = path = device_path(settings.device)
@@ -34,68 +34,66 @@ class V4l2Webcam:
         try:
             self._node = VideoNode(path)
         except OSError as error:
-            raise failures.on_opening(error, path) from error
+            raise errors.on_opening(error, path) from error
         try:
             self._start(settings)
         except OSError as error:
             self._node.close()
-            raise failures.on_opening(error, path) from error
+            raise errors.on_opening(error, path) from error
         except BaseException:
             self._node.close()
             raise
 
     @property
     def log_lines(self) -> tuple[str, ...]:
-        """The last complaints of the decoder and the driver, at most ten."""
+        """The last errors and warnings of the decoder and the driver, at most ten."""
         return (*self._decoder.log_lines, *self._lines)[-KEPT_LINES:]
 
-    def skip_waiting(self) -> None:
-        """Leave out the images that were taken while nobody read. Raises SourceError."""
+    def discard_buffered(self) -> None:
+        """Discard the images that the driver captured before the first read. Raises SourceError."""
         try:
             while self._node.wait(0):
-                with self._node.taken():
+                with self._node.dequeued():
                     pass
         except OSError as error:
-            raise failures.on_reading(error, self.path) from error
+            raise errors.on_reading(error, self.path) from error
 
-    def read(self, timeout_s: float) -> Taken | None:
-        """The next image; None if there was none in time, or one that cannot be shown. Raises SourceError."""
+    def read(self, timeout_s: float) -> CapturedImage | None:
+        """The next image; None if none came in time or it cannot be decoded. Raises SourceError."""
         try:
-            return self._take() if self._node.wait(timeout_s) else None
+            return self._read() if self._node.wait(timeout_s) else None
         except OSError as error:
-            raise failures.on_reading(error, self.path) from error
+            raise errors.on_reading(error, self.path) from error
 
     def close(self) -> None:
-        """For the reading thread only."""
+        """Call it from the reading thread only."""
         self._node.close()
 
     def _start(self, settings: WebcamCamera) -> None:
         capability = self._node.capability()
         self.name, self.driver = (text.decode(errors="replace") for text in (capability.card, capability.driver))
-        if not capability.of_node & abi.CAP_VIDEO_CAPTURE:
+        if not capability.node_capabilities & abi.CAP_VIDEO_CAPTURE:
             raise OSError(errno.ENOTTY, "not a video capture device")
-        layout = self._agree(settings)
+        layout = self._negotiate(settings)
         letters = abi.fourcc(layout.pixelformat)
-        self.given = Given(_size_of(layout), self._node.rate(settings.fps), NAMES[letters])
+        self.negotiated = NegotiatedFormat(_size_of(layout), self._node.set_rate(settings.fps), NAMES[letters])
         full_range = layout.quantization == abi.FULL_RANGE
-        self._decoder = ImageDecoder(letters, self.given.size, layout.bytesperline, full_range=full_range)
+        self._decoder = ImageDecoder(letters, self.negotiated.size, layout.bytesperline, full_range=full_range)
         self._node.start()
 
-    def _agree(self, settings: WebcamCamera) -> abi.PixelLayout:
-        size = Size(settings.height, settings.width) if settings.height and settings.width else self._size()
+    def _negotiate(self, settings: WebcamCamera) -> abi.PixelLayout:
+        width, height = settings.width, settings.height
+        size = Size(height, width) if height and width else _size_of(self._node.layout())
         formats = formats_of(self._node)
-        chosen = select(formats, settings.pixel_format, size, settings.fps)
-        if chosen is not None:
-            layout = self._node.set_layout(abi.fourcc_code(chosen.fourcc), size)
-            if abi.fourcc(layout.pixelformat) == chosen.fourcc:
+        selected = select_format(formats, settings.pixel_format, size, settings.fps)
+        if selected is not None:
+            layout = self._node.set_layout(abi.fourcc_code(selected.fourcc), size)
+            if abi.fourcc(layout.pixelformat) == selected.fourcc:
                 return layout
-        raise failures.not_readable(self.path, settings.pixel_format, formats)
+        raise errors.unsupported_format(self.path, settings.pixel_format, formats)
 
-    def _size(self) -> Size:
-        return _size_of(self._node.layout())
-
-    def _take(self) -> Taken | None:
-        with self._node.taken() as filled:
+    def _read(self) -> CapturedImage | None:
+        with self._node.dequeued() as filled:
             if filled is None:
                 return None
             stamp, is_bad = stamp_of(filled.mono_ns), filled.is_bad
@@ -104,38 +102,40 @@ class V4l2Webcam:
             self._lines.append(f"{self.driver}: bad image, {'shown as tainted' if converted else 'not shown'}")
         if converted is None:
             return None
-        return Taken(converted.image, stamp, "tainted" if is_bad else converted.integrity)
+        return CapturedImage(converted.image, stamp, "tainted" if is_bad else converted.integrity)
 
 
 def device_path(device: str) -> str:
-    """``0`` is ``/dev/video0``; a path is a path."""
+    """The path of a device node: ``0`` means ``/dev/video0``; a path stays as it is."""
     return f"/dev/video{device}" if device.isdigit() else device
 
 
-def select(formats: Sequence[PixelFormat], asked: str | None, size: Size, fps: float | None) -> PixelFormat | None:
-    """The pixel format asked for, by FFmpeg's name or the four letters; None if it is not offered or not readable.
+def select_format(
+    formats: Sequence[PixelFormat], requested: str | None, size: Size, fps: float | None
+) -> PixelFormat | None:
+    """The requested pixel format, by FFmpeg's name or the FourCC; None if it is not offered or cannot be read.
 
-    Without one: what offers the size, then what offers the rate there (USB 2 has room for 1280x720 at 10 fps
-    uncompressed, and at 30 fps as MJPEG), then colour without compression, then MJPEG, then grey.
+    Without a request, formats that offer the size come first, then those with the rate at this size (USB 2 has room for
+    1280x720 at 10 fps uncompressed, and at 30 fps as MJPEG), then uncompressed colour, then MJPEG, then grey.
     """
     readable = [offered for offered in formats if offered.name]
-    if asked is not None:
-        wanted = ffmpeg_name(asked)
-        return next((offered for offered in readable if offered.name == wanted), None)
+    if requested is not None:
+        name = ffmpeg_name(requested)
+        return next((offered for offered in readable if offered.name == name), None)
 
-    def merit(offered: PixelFormat) -> tuple[bool, float, int]:
+    def rank(offered: PixelFormat) -> tuple[bool, float, int]:
         best = offered.best_fps(size)
         return best is not None, min(best or 0.0, fps or ENOUGH_FPS), -_PREFERRED.index(offered.name)
 
-    return max(readable, key=merit, default=None)
+    return max(readable, key=rank, default=None)
 
 
-def stamp_of(taken_ns: int | None) -> Stamp:
-    """The driver's time, if it gave a plausible one, else the time of arrival, which is now."""
+def stamp_of(captured_ns: int | None) -> Stamp:
+    """The driver's time (CLOCK_MONOTONIC, nanoseconds) if it is plausible, else the time of arrival: now."""
     now_ns = monotonic_ns()
-    if taken_ns is None or not 0 <= now_ns - taken_ns < PLAUSIBLE_S * NS_PER_S:
+    if captured_ns is None or not 0 <= now_ns - captured_ns < PLAUSIBLE_S * NS_PER_S:
         return Stamp.now()
-    return Stamp(taken_ns, time_ns() - (now_ns - taken_ns), "device")
+    return Stamp(captured_ns, time_ns() - (now_ns - captured_ns), "device")
 
 
 def _size_of(layout: abi.PixelLayout) -> Size:

@@ -1,10 +1,10 @@
-"""The token that lets somebody in from another machine, and where a request may carry it.
+"""The token that admits clients from other machines, and the places where a request may carry it.
 
-A browser brings it once in the address; from then on it is in a cookie, and the address bar is clean. Programs send it
-as ``Authorization: Bearer``. What cannot do that, and cannot keep a cookie, may leave it in the address.
+A browser sends it once in the address; from then on it is in a cookie, and the address bar is clean. Programs send it
+as ``Authorization: Bearer``. A program that can neither set a header nor keep a cookie may leave it in the address.
 
-Browsers send the cookies of all of a machine's ports to each of them (RFC 6265, 8.5), so the cookie's name has the port
-in it: two servers on one machine do not throw out each other's viewers.
+Browsers send the cookies of all ports of a machine to each of them (RFC 6265, 8.5), so the cookie's name contains the
+port: two servers on one machine do not log out each other's viewers.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from stream.web.address import Address
 
 PARAMETER = "token"
 TOKEN_BYTES = 24
-"""192 bits of chance: nobody guesses it."""
+"""192 random bits, too many to guess."""
 
 
 def token_for(settings: WebSettings) -> str | None:
-    """The token that a server with these settings asks for; None: it lets anybody in.
+    """The token that a server with these settings requires, or None if it admits every client.
 
-    On a loopback address one is asked for only where the settings name it: whoever set one behind a proxy means it.
+    On a loopback address a token is required only if the settings contain one, as they do behind a proxy.
     """
     if settings.open:
         return None
@@ -36,25 +36,26 @@ def token_for(settings: WebSettings) -> str | None:
     return None if Address.parse(settings.address).is_loopback else secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def carries(token: str, headers: Mapping[str, str], query: str, cookie: str) -> bool:
-    """Whether the cookie of that name, Authorization or ``query`` hold the token; compared in constant time."""
-    kind, _, bearer = headers.get("authorization", "").partition(" ")
-    kept = unquote(cookie_parser(headers.get("cookie", "")).get(cookie, ""))  # other programs' may look like anything
-    offered = (kept, bearer.strip() if kind.lower() == "bearer" else "", in_query(query))
-    return any(compare_digest(one.encode(errors="replace"), token.encode()) for one in offered)
+def has_token(token: str, headers: Mapping[str, str], query: str, cookie: str) -> bool:
+    """True if the cookie of that name, Authorization or ``query`` holds the token; compared in constant time."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    # Starlette's parser also copes with malformed cookies that other programs on this host have set.
+    in_cookie = unquote(cookie_parser(headers.get("cookie", "")).get(cookie, ""))
+    candidates = (in_cookie, bearer.strip() if scheme.lower() == "bearer" else "", token_in_query(query))
+    return any(compare_digest(candidate.encode(errors="replace"), token.encode()) for candidate in candidates)
 
 
 def cookie_name(host: str, local_port: int) -> str:
-    """Of the cookie for who calls the server ``host``: its port as the browser sees it, through a tunnel say.
+    """Name of the cookie for a client that calls the server ``host``, with the port as the browser sees it.
 
-    Where the Host has none (a proxy at port 80 or 443) it is the port that the server listens at. Raises ValueError
-    for a Host that is none.
+    Behind a tunnel that port differs from ``local_port``, which serves for a Host without a port (a proxy at port 80 or
+    443). Raises ValueError for an invalid Host.
     """
     return f"depthstream-{urlsplit(f'//{host}').port or local_port}"
 
 
-def in_query(query: str) -> str:
-    """The first token in a query string; empty for none."""
+def token_in_query(query: str) -> str:
+    """The first token in a query string; empty if there is none."""
     return next((value for name, value in parse_qsl(query) if name == PARAMETER), "")
 
 
@@ -65,5 +66,5 @@ def without_token(query: str) -> str:
 
 
 def cookie_header(name: str, token: str) -> str:
-    """For Set-Cookie: out of reach of scripts and of other sites' requests; gone when the browser is closed."""
+    """Set-Cookie value: hidden from scripts and from other sites' requests, deleted when the browser is closed."""
     return f"{name}={quote(token, safe='')}; HttpOnly; SameSite=Strict; Path=/"

@@ -1,4 +1,4 @@
-"""Work that is shared by those who ask for the same: some of it at a time, some of it waiting, no more.
+"""Deduplicated jobs: requests with the same key share one job; a limited number run, and a limited number wait.
 
 Everything here happens on one event loop; the work itself may wait for threads.
 """
@@ -13,81 +13,84 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Full(Exception):
-    """As many jobs run and wait as may."""
+class QueueFull(Exception):
+    """Raised when the running and waiting jobs have reached the limit."""
 
 
 class Job(Generic[T]):
-    """What somebody asked for, and others since."""
+    """One piece of work and the number of requests that wait for its result."""
 
     def __init__(self) -> None:
-        self.askers, self.runs = 0, False
+        self.requests, self.is_running = 0, False
         self.task: asyncio.Task[T] | None = None
 
 
 class SharedJobs(Generic[T]):
-    """``running`` jobs at a time and ``waiting`` behind them, in the order in which they came."""
+    """Runs up to ``running`` jobs at a time; up to ``waiting`` more wait in the order of their arrival."""
 
     def __init__(self, running: int, waiting: int) -> None:
-        self._places, self._most = asyncio.Semaphore(running), running + waiting
+        self._slots, self._max_jobs = asyncio.Semaphore(running), running + waiting
         self._jobs: dict[Hashable, Job[T]] = {}
 
     @property
     def running(self) -> int:
-        return sum(job.runs for job in tuple(self._jobs.values()))
+        """Number of jobs being worked on."""
+        return sum(job.is_running for job in tuple(self._jobs.values()))
 
     @property
     def waiting(self) -> int:
-        return sum(not job.runs for job in tuple(self._jobs.values()))
+        """Number of jobs waiting for a slot."""
+        return sum(not job.is_running for job in tuple(self._jobs.values()))
 
     @property
-    def askers(self) -> int:
-        """Who waits for all of them."""
-        return sum(job.askers for job in tuple(self._jobs.values()))
+    def pending_requests(self) -> int:
+        """Number of requests that wait for any of the jobs."""
+        return sum(job.requests for job in tuple(self._jobs.values()))
 
     def find(self, key: Hashable) -> Job[T] | None:
-        """The job of that key that is under way."""
+        """The running or waiting job with this key."""
         return self._jobs.get(key)
 
     def start(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> Job[T]:
-        """A job of a key that has none under way. Raises Full."""
-        if len(self._jobs) >= self._most:
-            raise Full
+        """Start a job under a key that has none. Raises QueueFull."""
+        if len(self._jobs) >= self._max_jobs:
+            raise QueueFull
         job = self._jobs[key] = Job[T]()
         job.task = asyncio.create_task(self._run(key, job, work))
-        job.task.add_done_callback(_heed)
+        job.task.add_done_callback(_retrieve_exception)
         return job
 
     @contextmanager
-    def asking(self, key: Hashable, job: Job[T]) -> Iterator[asyncio.Future[T]]:
-        """What the job will come to, for somebody who waits for it; entered without any wait after ``find``, ``start``.
+    def joined(self, key: Hashable, job: Job[T]) -> Iterator[asyncio.Future[T]]:
+        """Count one more request for ``job`` inside the block, and give its future result.
 
-        When all who asked have left, a waiting job gives its place up; one that runs goes on to its end.
+        Enter it without awaiting anything after ``find`` or ``start``, or the job may have gone. When all requests have
+        left, a waiting job is cancelled and frees its place; a running one goes on to its end.
         """
         assert job.task is not None
-        job.askers += 1
+        job.requests += 1
         try:
             yield job.task
         finally:
-            job.askers -= 1
-            if not job.askers and not job.runs:
+            job.requests -= 1
+            if not job.requests and not job.is_running:
                 job.task.cancel()
-                self._leave(key, job)
+                self._remove(key, job)
 
     async def _run(self, key: Hashable, job: Job[T], work: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with self._places:
-                job.runs = True
+            async with self._slots:
+                job.is_running = True
                 return await work()
         finally:
-            self._leave(key, job)
+            self._remove(key, job)
 
-    def _leave(self, key: Hashable, job: Job[T]) -> None:
-        if self._jobs.get(key) is job:
+    def _remove(self, key: Hashable, job: Job[T]) -> None:
+        if self._jobs.get(key) is job:  # a cancelled job's key may already belong to a new one
             del self._jobs[key]
 
 
-def _heed(task: asyncio.Task[T]) -> None:
-    """An error that nobody waits for any more is nobody's: asyncio would log it otherwise."""
+def _retrieve_exception(task: asyncio.Task[T]) -> None:
+    """Mark the exception as retrieved: asyncio would log it when no request waits for the result any more."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""A depth map as the answer to a request: colours, 16-bit PNG, NPY, or what can be said of it in JSON."""
+"""Encode a depth map as a response: a colour PNG, a 16-bit PNG, NPY, or a summary in JSON."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Output: TypeAlias = Literal["color", "png16", "npy", "json"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 Paint: TypeAlias = Callable[[DepthMap, str], View]
-"""A depth map painted with the colour map of that name, over the whole range of this one image."""
+"""Paints a depth map with the colour map of that name, over the whole range of this one image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
-    """What the network made of an image."""
+class DepthResult:
+    """A network's result for one image."""
 
     depth_map: DepthMap = field(repr=False)
     ms: float
-    """How long that took, milliseconds: resizing, network, and back to the image's size; no decoding, no waiting."""
+    """Milliseconds for resizing, the network, and resizing back to the image's size; without decoding and waiting."""
 
     @property
     def nbytes(self) -> int:
-        """The depth and the image it was made from."""
+        """Bytes of the depth, of the image that it was computed from, and of the raw output if kept."""
         arrays = (self.depth_map.depth, self.depth_map.frame.image, self.depth_map.raw)
         return sum(array.nbytes for array in arrays if array is not None)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Bytes, and what they mean."""
+class EncodedDepth:
+    """The body of a response, and the headers that say what it means."""
 
     body: bytes = field(repr=False)
     media_type: str
@@ -44,22 +44,22 @@ class Answer:
     """All ASCII."""
 
 
-def answer_with(depth: Depth, output: Output, colormap: str, paint: Paint) -> Answer:
-    """``depth`` in the form that was asked for; ``colormap`` matters for colours only."""
-    depth_map = depth.depth_map
+def encode_depth(result: DepthResult, output: Output, colormap: str, paint: Paint) -> EncodedDepth:
+    """Encode ``result`` in the format ``output``; only "color" uses ``colormap`` and ``paint``."""
+    depth_map = result.depth_map
     if output == "json":
-        return _json(depth)
+        return _json(result)
     if output == "npy":
-        return Answer(npy_bytes(depth_map.depth), "application/octet-stream", _headers(depth_map, "depth.npy"))
+        return EncodedDepth(npy_bytes(depth_map.depth), "application/octet-stream", _headers(depth_map, "depth.npy"))
     if output == "png16":
         return _png16(depth_map)
     view = paint(depth_map, colormap)
     ends = {"X-Depth-Low": repr(float(view.low)), "X-Depth-High": repr(float(view.high))}
-    return Answer(png_bytes(view.image), "image/png", _headers(depth_map, "color.png") | ends)
+    return EncodedDepth(png_bytes(view.image), "image/png", _headers(depth_map, "color.png") | ends)
 
 
-def _png16(depth_map: DepthMap) -> Answer:
-    """The same numbers that ``sinks.depth_files`` writes beside its PNG, in headers."""
+def _png16(depth_map: DepthMap) -> EncodedDepth:
+    """The headers carry the same numbers that ``sinks.depth_files`` writes next to its PNG."""
     values, scale, offset, clipped = encode_png16(depth_map)
     numbers = {
         "X-Depth-Formula": FORMULA,
@@ -68,12 +68,12 @@ def _png16(depth_map: DepthMap) -> Answer:
         "X-Depth-Invalid": "0",
         "X-Depth-Clipped": str(clipped),
     }
-    return Answer(png_bytes(values), "image/png", _headers(depth_map, "depth.png") | numbers)
+    return EncodedDepth(png_bytes(values), "image/png", _headers(depth_map, "depth.png") | numbers)
 
 
-def _json(depth: Depth) -> Answer:
-    depth_map = depth.depth_map
-    about = {
+def _json(result: DepthResult) -> EncodedDepth:
+    depth_map = result.depth_map
+    summary = {
         "kind": depth_map.kind,
         "unit": depth_map.unit,
         "meaning": MEANING[depth_map.kind],
@@ -83,13 +83,17 @@ def _json(depth: Depth) -> Answer:
         "width": depth_map.size.width,
         "height": depth_map.size.height,
         **_statistics(depth_map),
-        "ms": round(depth.ms, 1),
+        "ms": round(result.ms, 1),
     }
-    return Answer(json.dumps(about, indent=2).encode() + b"\n", "application/json", _headers(depth_map, "depth.json"))
+    body = json.dumps(summary, indent=2).encode() + b"\n"
+    return EncodedDepth(body, "application/json", _headers(depth_map, "depth.json"))
 
 
 def _statistics(depth_map: DepthMap) -> dict[str, float | None]:
-    """Of what is finite; ``known`` is the share of pixels that have a depth, infinitely far ones among them."""
+    """Minimum, median and maximum of the finite depths; ``known`` is the fraction of pixels that are not NaN.
+
+    Infinitely far pixels are known, although they enter none of the three numbers.
+    """
     depth = depth_map.depth
     finite = depth[np.isfinite(depth)]
     known = float(1 - np.isnan(depth).mean())
@@ -97,15 +101,15 @@ def _statistics(depth_map: DepthMap) -> dict[str, float | None]:
         return {"min": None, "median": None, "max": None, "known": known}
     return {
         "min": float(finite.min()),
-        "median": float(np.median(finite, overwrite_input=True)),  # finite is ours: no copy
+        "median": float(np.median(finite, overwrite_input=True)),  # ``finite`` is a copy already: save another one
         "max": float(finite.max()),
         "known": known,
     }
 
 
-def _headers(depth_map: DepthMap, name: str) -> dict[str, str]:
+def _headers(depth_map: DepthMap, filename: str) -> dict[str, str]:
     return {
-        "Content-Disposition": f'inline; filename="{name}"',
+        "Content-Disposition": f'inline; filename="{filename}"',
         "X-Depth-Kind": depth_map.kind,
         "X-Depth-Unit": depth_map.unit,
         "X-Depth-Model": depth_map.model,

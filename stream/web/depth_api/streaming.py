@@ -1,4 +1,4 @@
-"""A sender who may hang up while he waits, and a reader who may be slow, or stand still."""
+"""Copes with slow and disconnecting clients: a response in chunks with a time limit, and waiting while connected."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stream.web.depth_api.work import Hold
-from stream.web.http_errors import CLIENT_GONE, Refusal
+from stream.web.depth_api.memory import Reservation
+from stream.web.http_errors import CLIENT_CLOSED_REQUEST, RequestError
 
 T = TypeVar("T")
 
-PIECE_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18
 STALL_S = 20.0
-"""A reader who takes no piece for so long is given up."""
+"""A client that accepts no chunk for this long is disconnected."""
 
 
 class ImageResponse(Response):
-    """Sent piece by piece, so that the server never holds a copy of it all; ``hold`` is free when it is sent."""
+    """Sends its body in chunks, so that the server never buffers a copy; frees ``reservation`` when it is done."""
 
-    def __init__(self, body: bytes, media_type: str, headers: dict[str, str], hold: Hold) -> None:
+    def __init__(self, body: bytes, media_type: str, headers: dict[str, str], reservation: Reservation) -> None:
         super().__init__(body, media_type=media_type, headers=headers)
-        self._hold = hold
+        self._reservation = reservation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._hold:
+        with self._reservation:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             body = memoryview(self.body)
             try:
-                for start in range(0, len(body), PIECE_BYTES):
-                    piece = bytes(body[start : start + PIECE_BYTES])
+                for start in range(0, len(body), CHUNK_BYTES):
+                    chunk = bytes(body[start : start + CHUNK_BYTES])
                     async with asyncio.timeout(STALL_S):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 async with asyncio.timeout(STALL_S):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             except TimeoutError:
-                return  # the server closes a connection whose answer is not complete
+                return  # uvicorn closes a connection whose response is incomplete
 
 
-async def while_connected(request: Request, made: asyncio.Future[T]) -> T:
-    """What ``made`` comes to, unless the sender of ``request``, whose body is read, hangs up before: Refusal 499."""
-    connected = asyncio.ensure_future(_until_gone(request))
+async def while_connected(request: Request, result: asyncio.Future[T]) -> T:
+    """Wait for ``result`` while the client of ``request``, whose body has been read, stays connected.
+
+    Raises RequestError 499 when it disconnects first.
+    """
+    disconnect = asyncio.ensure_future(_disconnected(request))
     try:
-        either: set[asyncio.Future[Any]] = {made, connected}
+        either: set[asyncio.Future[Any]] = {result, disconnect}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not made.done():
-            raise Refusal(CLIENT_GONE, "the sender is gone")
-        return made.result()
+        if not result.done():
+            raise RequestError(CLIENT_CLOSED_REQUEST, "the client has disconnected")
+        return result.result()
     finally:
-        connected.cancel()
-        await asyncio.wait({connected})
+        disconnect.cancel()
+        await asyncio.wait({disconnect})
 
 
-async def _until_gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

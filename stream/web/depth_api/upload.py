@@ -1,4 +1,4 @@
-"""The image that a request brings: as its body, or as a part of a form."""
+"""Reads the image of a request, sent as the body or as a field of a form, with limits on its size and its duration."""
 
 from __future__ import annotations
 
@@ -10,112 +10,114 @@ from time import monotonic
 from starlette.requests import Request
 from starlette.types import Message
 
-from stream.web.depth_api.multipart import AROUND_BYTES, PART, Form
-from stream.web.depth_api.work import Hold
-from stream.web.http_errors import CLIENT_GONE, Refusal
+from stream.web.depth_api.memory import Reservation
+from stream.web.depth_api.multipart import FORM_OVERHEAD_BYTES, IMAGE_FIELD, Form
+from stream.web.http_errors import CLIENT_CLOSED_REQUEST, RequestError
 
-LEAST_BYTES_PER_S = 8_000
-"""Slower than any phone's network; what comes more slowly than this, after some patience, is no upload."""
-
-
-class Body:
-    """Pieces of at most ``most`` bytes in all, whose bytes ``hold`` grows by.
-
-    A sender has ``patience_s``, and a second more for every ``LEAST_BYTES_PER_S`` bytes that came.
-    """
-
-    def __init__(self, request: Request, hold: Hold, most: int, patience_s: float) -> None:
-        self._request, self._hold, self._most = request, hold, most
-        self._start_s, self._patience_s = monotonic(), patience_s
-        self._received, self._ended = 0, False
-
-    async def piece(self) -> bytes | None:
-        """The next bytes; None at the end.
-
-        Raises Refusal: 408 for a sender who is too slow, 413 for too many bytes (by what the request claims, before any
-        is read), 429 when all uploads together hold too much.
-        """
-        if self._claimed() > self._most:
-            raise too_large(self._most)
-        if self._ended:
-            return None
-        message = await self._message()
-        if message["type"] == "http.disconnect":
-            raise Refusal(CLIENT_GONE, "the sender is gone")
-        piece: bytes = message.get("body", b"")
-        self._ended = not message.get("more_body", False)
-        self._received += len(piece)
-        if self._received > self._most:
-            raise too_large(self._most)
-        self._hold.grow(len(piece))
-        return piece
-
-    def _claimed(self) -> int:
-        """Its length as the request has it; the server has seen that it is a number. 0: not said."""
-        return int(self._request.headers.get("content-length", "0"))
-
-    async def _message(self) -> Message:
-        left_s = self._start_s + self._patience_s + self._received / LEAST_BYTES_PER_S - monotonic()
-        try:
-            async with asyncio.timeout(max(0.0, left_s)):
-                return await self._request.receive()
-        except TimeoutError as error:
-            raise Refusal(408, "the image came too slowly: send it again, or a smaller one") from error
-
-
-def too_large(most: int) -> Refusal:
-    return Refusal(413, f"the upload has more than {most / 1e6:.3g} MB: scale the image down, or save it as JPEG")
-
-
-PATIENCE_S = 20.0
-HASHED_AT_ONCE = 1 << 20
-"""Bytes, about a millisecond."""
+MIN_BYTES_PER_S = 8_000
+"""Slower than any phone's network; an upload that stays below this rate is cut off after its grace period."""
+GRACE_S = 20.0
+"""Every sender has this long, however slow."""
+HASH_CHUNK_BYTES = 1 << 20
+"""Hashed at a time, which takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An image that came whole, and what a form said besides."""
+    """A complete image, and the other fields of its form."""
 
     data: bytes = field(repr=False)
     fields: dict[str, str]
 
     async def digest(self) -> str:
-        """SHA-256 of the image's bytes, in hexadecimal; others on the event loop have their turn meanwhile."""
+        """SHA-256 of the image's bytes, in hexadecimal; yields to the event loop between chunks."""
         content = sha256()
-        for start in range(0, len(self.data), HASHED_AT_ONCE):
-            content.update(memoryview(self.data)[start : start + HASHED_AT_ONCE])
+        for start in range(0, len(self.data), HASH_CHUNK_BYTES):
+            content.update(memoryview(self.data)[start : start + HASH_CHUNK_BYTES])
             await asyncio.sleep(0)
         return content.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class UploadReader:
-    """Reads images of at most ``max_bytes``; ``patience_s``: see ``Body``."""
+    """Reads images of at most ``max_bytes``; see ``UploadBody`` for ``grace_s``."""
 
     max_bytes: int
-    patience_s: float = PATIENCE_S
+    grace_s: float = GRACE_S
 
-    async def read(self, request: Request, hold: Hold) -> Upload:
-        """The image of ``request``, whose bytes ``hold`` grows by.
+    async def read(self, request: Request, reservation: Reservation) -> Upload:
+        """Read the image of ``request``, adding its bytes to ``reservation``.
 
-        Raises Refusal: 415 for another content type, 400 for a form that is none, and what ``Body`` raises.
+        Raises RequestError: 415 for an unsupported content type, 400 for an invalid form, and see ``UploadBody``.
         """
-        said = request.headers.get("content-type", "")
-        kind = said.partition(";")[0].strip().lower()
-        if kind == "multipart/form-data":
-            return await self._form(said, Body(request, hold, self.max_bytes + AROUND_BYTES, self.patience_s))
-        if not kind.startswith("image/") and kind != "application/octet-stream":
-            raise Refusal(415, f'send an image as image/jpeg or the like, or a form with the file "{PART}"')
-        body, whole = Body(request, hold, self.max_bytes, self.patience_s), bytearray()
-        while (piece := await body.piece()) is not None:
-            whole += piece
-        return Upload(bytes(whole), {})
+        content_type = request.headers.get("content-type", "")
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data":
+            max_bytes = self.max_bytes + FORM_OVERHEAD_BYTES
+            return await self._read_form(content_type, UploadBody(request, reservation, max_bytes, self.grace_s))
+        if not media_type.startswith("image/") and media_type != "application/octet-stream":
+            message = f'send an image as image/jpeg or the like, or a form with the file "{IMAGE_FIELD}"'
+            raise RequestError(415, message)
+        body, data = UploadBody(request, reservation, self.max_bytes, self.grace_s), bytearray()
+        while (chunk := await body.read_chunk()) is not None:
+            data += chunk
+        return Upload(bytes(data), {})
 
-    async def _form(self, content_type: str, body: Body) -> Upload:
+    async def _read_form(self, content_type: str, body: UploadBody) -> Upload:
         form = Form(content_type)
-        while (piece := await body.piece()) is not None:
-            form.write(piece)
+        while (chunk := await body.read_chunk()) is not None:
+            form.write(chunk)
         image = form.finish()
         if len(image) > self.max_bytes:
-            raise too_large(self.max_bytes)
+            raise _too_large(self.max_bytes)
         return Upload(image, form.fields)
+
+
+class UploadBody:
+    """A streamed request body of at most ``max_bytes``, each chunk of which is added to ``reservation``.
+
+    The sender has ``grace_s``, and one second more for every ``MIN_BYTES_PER_S`` bytes that have arrived.
+    """
+
+    def __init__(self, request: Request, reservation: Reservation, max_bytes: int, grace_s: float) -> None:
+        self._request, self._reservation, self._max_bytes = request, reservation, max_bytes
+        self._start_s, self._grace_s = monotonic(), grace_s
+        self._received, self._ended = 0, False
+
+    async def read_chunk(self) -> bytes | None:
+        """The next bytes; None at the end.
+
+        Raises RequestError: 408 for a sender that is too slow, 413 for too many bytes (by Content-Length before any are
+        read), 429 when all uploads together hold too much memory, 499 when the client disconnects.
+        """
+        if self._content_length() > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        if self._ended:
+            return None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(CLIENT_CLOSED_REQUEST, "the client has disconnected")
+        chunk: bytes = message.get("body", b"")
+        self._ended = not message.get("more_body", False)
+        self._received += len(chunk)
+        if self._received > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        self._reservation.grow(len(chunk))
+        return chunk
+
+    def _content_length(self) -> int:
+        """0 if the header is missing; h11 has already rejected a value that is not a number."""
+        return int(self._request.headers.get("content-length", "0"))
+
+    async def _receive(self) -> Message:
+        left_s = self._start_s + self._grace_s + self._received / MIN_BYTES_PER_S - monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left_s)):
+                return await self._request.receive()
+        except TimeoutError as error:
+            raise RequestError(408, "the image came too slowly: send it again, or a smaller one") from error
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    message = f"the upload has more than {max_bytes / 1e6:.3g} MB: scale the image down, or save it as JPEG"
+    return RequestError(413, message)

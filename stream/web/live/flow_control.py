@@ -1,7 +1,7 @@
-"""What one viewer watches, and how much of it is under way: the pace of a slow one, without sockets.
+"""Flow control for one viewer: which cameras it watches and how many frames it has not drawn yet. No sockets here.
 
-A frame counts as under way until the viewer says that it was drawn; of each camera two may be. What is newer waits in
-the hub, where it is replaced by what is newer still: a slow viewer skips frames and holds up nobody.
+A frame is in flight until the viewer acknowledges that it was drawn; at most two frames per camera may be. Newer views
+wait in the hub, where each replaces the one before, so a slow viewer skips frames and delays nobody else.
 """
 
 from __future__ import annotations
@@ -11,90 +11,92 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stream.web.live.hub import ImageName, Shown, WebSink
+from stream.web.live.hub import ImageName, SharedView, WebSink
 from stream.web.live.messages import IMAGES, Mode
-from stream.web.live.probe import Probe, Readable
+from stream.web.live.probe import Probe, ProbeableDepth
 
-UNDER_WAY = 2
-HELD_BYTES = 32 << 20
-"""Depth of images that a viewer has frozen, for its probes."""
+MAX_IN_FLIGHT = 2
+MAX_FROZEN_BYTES = 32 << 20
+"""Depth maps kept for one viewer's frozen images, so that these can still be probed."""
 
 
-class Due(NamedTuple):
-    """What is to be sent next."""
+class NextFrame(NamedTuple):
+    """The frame to send next."""
 
-    shown: Shown
+    shared: SharedView
     images: tuple[ImageName, ...]
+    """The images of it that the viewer watches."""
 
 
 @dataclass(slots=True)
-class _Watched:
+class _WatchedCamera:
     """One camera as this viewer follows it."""
 
     images: tuple[ImageName, ...] = ()
     sent: int = 0
-    """``Shown.number`` of the last one sent."""
-    under_way: deque[int] = field(default_factory=deque)
+    """``SharedView.number`` of the last view sent."""
+    in_flight: deque[int] = field(default_factory=deque)
     """``seq`` of the frames sent and not acknowledged, in order."""
     drawn: int | None = None
-    """``seq`` of the last acknowledged one."""
-    held: Readable | None = None
-    """The image that stays on the viewer's screen while it wants no others."""
+    """``seq`` of the last acknowledged frame."""
+    frozen: ProbeableDepth | None = None
+    """Depth of the image that stays on the viewer's screen while it watches no images of this camera."""
 
 
-class Watching:
-    """Of one viewer."""
+class FlowControl:
+    """The state of one viewer; used on the event loop's thread only."""
 
     def __init__(self, sink: WebSink) -> None:
         self._sink = sink
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _WatchedCamera] = {}
+        """Cameras in the order of their turns: the one that has waited longest comes first."""
 
     def watch(self, cameras: Mapping[str, Mode]) -> None:
-        """From now on these and no others; what is under way stays so."""
+        """Send these cameras from now on, and no others; frames in flight stay so."""
         before, self._watched = self._watched, {}
         for camera, mode in cameras.items():
-            watched = before.get(camera) or _Watched()
+            watched = before.get(camera) or _WatchedCamera()
             watched.images = IMAGES[mode]
-            watched.held = None if watched.images else watched.held or self._hold(camera, watched.drawn)
+            watched.frozen = None if watched.images else watched.frozen or self._freeze(camera, watched.drawn)
             self._watched[camera] = watched
 
     def acknowledge(self, camera: str, seq: int) -> bool:
-        """Frame ``seq`` and those sent before it have arrived; False when it was not under way."""
+        """Record that frame ``seq``, and those sent before it, were drawn. Returns False if it was not in flight."""
         watched = self._watched.get(camera)
-        if watched is None or seq not in watched.under_way:
+        if watched is None or seq not in watched.in_flight:
             return False
-        while watched.under_way.popleft() != seq:
+        while watched.in_flight.popleft() != seq:
             pass
         watched.drawn = seq
         return True
 
-    def due(self) -> Due | None:
-        """Of the cameras with a new image and room for it, the one that has waited for the longest."""
+    def next_frame(self) -> NextFrame | None:
+        """Of the cameras with a new view and fewer than two frames in flight, the one that has waited longest."""
         for camera, watched in self._watched.items():
-            if watched.images and len(watched.under_way) < UNDER_WAY:
-                shown = self._sink.newest(camera)
-                if shown is not None and shown.number != watched.sent:
-                    return Due(shown, watched.images)
+            if watched.images and len(watched.in_flight) < MAX_IN_FLIGHT:
+                newest = self._sink.newest(camera)
+                if newest is not None and newest.number != watched.sent:
+                    return NextFrame(newest, watched.images)
         return None
 
-    def sending(self, shown: Shown) -> None:
-        """It is under way from now on, and the camera is the last to have its turn again."""
-        frame = shown.view.depth_map.frame
+    def mark_sent(self, shared: SharedView) -> None:
+        """Count the view as in flight, and let all other cameras go before its camera."""
+        frame = shared.view.depth_map.frame
         watched = self._watched.pop(frame.camera, None)
-        if watched is not None:  # else it has been given up meanwhile
+        if watched is not None:  # None if the viewer has stopped watching the camera meanwhile
             self._watched[frame.camera] = watched
-            watched.sent = shown.number
-            watched.under_way.append(frame.seq)
+            watched.sent = shared.number
+            watched.in_flight.append(frame.seq)
 
     def probe(self, camera: str, seq: int | None, x: float, y: float) -> Probe | None:
-        """As ``WebSink.depth_at``, and of a frozen image for as long as it is frozen."""
+        """Like ``WebSink.depth_at``; a frozen image can be probed for as long as it is frozen."""
         watched = self._watched.get(camera)
-        if watched and watched.held and watched.held.seq == seq:
-            return watched.held.at(x, y)
+        if watched and watched.frozen and watched.frozen.seq == seq:
+            return watched.frozen.at(x, y)
         return self._sink.depth_at(camera, seq, x, y)
 
-    def _hold(self, camera: str, drawn: int | None) -> Readable | None:
-        """The depth of the image that stays on the screen, while there is room for it."""
-        readable = None if drawn is None else self._sink.readable(camera, drawn)
-        others = sum(other.held.depth.nbytes for other in self._watched.values() if other.held)
-        return readable if readable and others + readable.depth.nbytes <= HELD_BYTES else None
+    def _freeze(self, camera: str, drawn: int | None) -> ProbeableDepth | None:
+        """The depth of the image that stays on the screen, if it fits into ``MAX_FROZEN_BYTES``."""
+        depth = None if drawn is None else self._sink.probeable(camera, drawn)
+        others = sum(other.frozen.depth.nbytes for other in self._watched.values() if other.frozen)
+        return depth if depth and others + depth.depth.nbytes <= MAX_FROZEN_BYTES else None

@@ -1,4 +1,4 @@
-"""JPEGs of what is shown: each image is encoded once, on threads of its own, however many viewers want it."""
+"""JPEG encoding of views: each image is encoded once, on threads of its own, however many viewers want it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Self
 
 from stream.errors import SinkError
 from stream.frames import Image
-from stream.web.live.hub import ImageName, Shown, WebSink
+from stream.web.live.hub import ImageName, SharedView, WebSink
 
 THREADS = 2
 
 
-class Encoder:
-    """Two threads between ``__enter__`` and ``__exit__``, for one event loop; what they do is counted in the sink."""
+class JpegEncoder:
+    """Encodes for one event loop on two threads, inside ``with``; counts its work in the sink."""
 
     def __init__(self, sink: WebSink, quality: int) -> None:
         self._sink, self._quality = sink, quality
         self._pool = ThreadPoolExecutor(THREADS, "web-encode")
-        self._under_way: dict[tuple[str, int, ImageName], asyncio.Future[None]] = {}
+        self._in_progress: dict[tuple[str, int, ImageName], asyncio.Future[None]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -30,31 +30,34 @@ class Encoder:
         """Waits for the image that is being encoded: some milliseconds."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    async def jpegs(self, shown: Shown, names: Sequence[ImageName]) -> list[bytes]:
-        """The camera's image, or its depth in colours; a viewer that leaves meanwhile disturbs no other."""
-        for encoding in [self._encoding(shown, name) for name in names if name not in shown.jpegs]:
-            await asyncio.shield(encoding)
-        return [shown.jpegs[name] for name in names]
+    async def jpegs(self, shared: SharedView, names: Sequence[ImageName]) -> list[bytes]:
+        """JPEGs of the camera's image ("image") or of its colourised depth ("depth"), in the order of ``names``."""
+        for encoding in [self._encoding(shared, name) for name in names if name not in shared.jpegs]:
+            await asyncio.shield(encoding)  # a viewer that leaves must not cancel what others wait for
+        return [shared.jpegs[name] for name in names]
 
-    def _encoding(self, shown: Shown, name: ImageName) -> asyncio.Future[None]:
-        """On the loop's thread, so that nobody else begins the same."""
-        key = (shown.view.depth_map.frame.camera, shown.number, name)
-        if key not in self._under_way:
+    def _encoding(self, shared: SharedView, name: ImageName) -> asyncio.Future[None]:
+        """The running encoding of this image, or a new one. Runs on the loop's thread only, so none starts twice."""
+        key = (shared.view.depth_map.frame.camera, shared.number, name)
+        if key not in self._in_progress:
             loop = asyncio.get_running_loop()
-            self._under_way[key] = loop.run_in_executor(self._pool, self._encode, shown, name)
-            self._under_way[key].add_done_callback(lambda _: self._under_way.pop(key))
-        return self._under_way[key]
+            self._in_progress[key] = loop.run_in_executor(self._pool, self._encode, shared, name)
+            self._in_progress[key].add_done_callback(lambda _: self._in_progress.pop(key))
+        return self._in_progress[key]
 
-    def _encode(self, shown: Shown, name: ImageName) -> None:
+    def _encode(self, shared: SharedView, name: ImageName) -> None:
         start = perf_counter()
-        image = shown.view.image if name == "depth" else shown.view.depth_map.frame.image
-        shown.jpegs[name] = encode_jpeg(image, self._quality)
+        image = shared.view.image if name == "depth" else shared.view.depth_map.frame.image
+        shared.jpegs[name] = encode_jpeg(image, self._quality)
         self._sink.count("encodes")
         self._sink.count("encode_seconds", perf_counter() - start)
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:
-    """(H, W, 3) uint8 BGR -> JPEG; ``quality`` 1..100. Raises SinkError for an image that is no JPEG's (65535 px)."""
+    """Encode (H, W, 3) uint8 BGR; ``quality`` is 1..100.
+
+    Raises SinkError for an image that JPEG cannot hold (sides above 65535 px).
+    """
     import cv2
 
     try:

@@ -1,7 +1,7 @@
-"""The WebSocket's law: what a viewer may say, and what it is told (docs/web.md).
+"""The WebSocket protocol: everything that knows the messages' layout lives here (docs/reference/web-protocol.md).
 
-A viewer sends JSON text. It is sent JSON text, and images as binary: u32 little endian n, n bytes of JSON, then the
-JPEGs back to back as ``parts`` lists them.
+A viewer sends JSON text. The server sends JSON text, and images as binary messages: u32 little endian n, n bytes of
+JSON, then the JPEGs back to back in the order of ``parts`` in that JSON.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from stream.web.live.probe import Probe
 
 Mode: TypeAlias = Literal["both", "image", "depth", "none"]
 Name: TypeAlias = Annotated[str, Field(max_length=200)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
-MOST_CAMERAS = 256
+MAX_CAMERAS = 256
 """Names in one message."""
 IMAGES: Mapping[Mode, tuple[ImageName, ...]] = {
     "both": ("image", "depth"),
@@ -39,44 +39,46 @@ class _Message(BaseModel):
 
 
 class Watch(_Message):
-    """What to send of which camera; nothing of those that are not named."""
+    """The cameras to send, and which images of each; cameras that are not named are not sent."""
 
     type: Literal["watch"]
-    cameras: Annotated[dict[Name, Mode], Field(max_length=MOST_CAMERAS)]
+    cameras: Annotated[dict[Name, Mode], Field(max_length=MAX_CAMERAS)]
 
 
-class Seen(_Message):
-    """Frame ``seq`` has been drawn, or given up for a newer one; so have all that were sent before it."""
+class Acknowledgement(_Message):
+    """Frame ``seq``, and every frame sent before it, has been drawn or skipped for a newer one."""
 
     type: Literal["shown"]
     camera: Name
     seq: int
 
 
-class Question(_Message):
-    """The depth at a point of a frame, 0..1 from the top left; without ``seq`` of the newest."""
+class ProbeRequest(_Message):
+    """Asks for the depth at a point of frame ``seq``, or of the newest frame without it."""
 
     type: Literal["probe"]
     camera: Name
     seq: int | None = None
-    x: Share
-    y: Share
+    x: Fraction
+    """0..1 from the left edge."""
+    y: Fraction
+    """0..1 from the top edge."""
 
 
-class Choice(_Message):
-    """Colours and range, for all viewers."""
+class ControlsRequest(_Message):
+    """Changes the colour map, the depth range, or both, for all viewers."""
 
     type: Literal["controls"]
     colormap: Name | None = None
     range: Literal["hold", "follow"] | None = None
 
 
-ClientMessage: TypeAlias = Watch | Seen | Question | Choice
+ClientMessage: TypeAlias = Watch | Acknowledgement | ProbeRequest | ControlsRequest
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
-def read_message(text: str) -> ClientMessage:
+def parse_message(text: str) -> ClientMessage:
     """Raises WireError, in one line, for anything that is not one of the four messages."""
     try:
         return _CLIENT.validate_json(text)
@@ -86,23 +88,23 @@ def read_message(text: str) -> ClientMessage:
         raise WireError(f"not understood{f' ({where})' if where else ''}: {first['msg'][:200]}") from error
 
 
-def controls_now(controls: ViewControls) -> dict[str, str]:
-    """What everybody's images are painted with."""
-    return {"colormap": controls.colormap, "range": "hold" if controls.frozen_range else "follow"}
+def controls_fields(controls: ViewControls) -> dict[str, str]:
+    """The colour map and depth range that all viewers' images are painted with."""
+    return {"colormap": controls.colormap, "range": "hold" if controls.frozen_ranges else "follow"}
 
 
-def probe_message(question: Question, probe: Probe | None) -> dict[str, Any]:
-    """The answer to ``question``; ``probe`` None: that frame, or camera, is not known any more."""
-    asked = {"type": "probe", "camera": question.camera, "seq": question.seq, "x": question.x, "y": question.y}
+def probe_reply(request: ProbeRequest, probe: Probe | None) -> dict[str, Any]:
+    """The reply to ``request``; ``probe`` is None when its frame or camera is not available any more."""
+    point = {"type": "probe", "camera": request.camera, "seq": request.seq, "x": request.x, "y": request.y}
     if probe is None:
-        return {**asked, "depth": None, "kind": None, "unit": None, "words": "not known any more"}
-    return {**asked, "depth": probe.depth, "kind": probe.kind, "unit": probe.unit, "words": probe.words}
+        return {**point, "depth": None, "kind": None, "unit": None, "text": "no longer available"}
+    return {**point, "depth": probe.depth, "kind": probe.kind, "unit": probe.unit, "text": probe.text}
 
 
 def frame_message(view: View, jpegs: Sequence[tuple[ImageName, bytes]]) -> bytes:
-    """One frame with its JPEGs; its age is taken now."""
+    """A binary message with one frame and its JPEGs; ``age_ms`` is the frame's age at this moment."""
     depth_map, frame = view.depth_map, view.depth_map.frame
-    head = {
+    header = {
         "camera": frame.camera,
         "seq": frame.seq,
         "unix_ms": frame.stamp.unix_ns / 1e6,
@@ -119,12 +121,12 @@ def frame_message(view: View, jpegs: Sequence[tuple[ImageName, bytes]]) -> bytes
         "integrity": frame.integrity,
         "parts": [{"name": name, "bytes": len(data)} for name, data in jpegs],
     }
-    packed = to_json(head).encode()
+    packed = to_json(header).encode()
     return b"".join([struct.pack("<I", len(packed)), packed, *(data for _, data in jpegs)])
 
 
 def to_json(message: Mapping[str, Any]) -> str:
-    """Strict JSON: a browser refuses NaN, and so does this (ValueError)."""
+    """Strict JSON, as browsers parse it. Raises ValueError for NaN and infinity."""
     return _JSON.encode(message)
 
 

@@ -1,7 +1,7 @@
-"""Motion JPEG for anything that shows an <img>: the newest image of one camera as often as the reader takes it.
+"""Motion JPEG for anything that shows an <img>: the newest image of one camera, as fast as the client reads it.
 
-/stream/front.mjpg?show=depth      depth in colours (the default)
-/stream/front.mjpg?show=image    what the camera sees
+/stream/front.mjpg?show=depth      colourised depth (the default)
+/stream/front.mjpg?show=image      the camera's image
 """
 
 from __future__ import annotations
@@ -15,48 +15,49 @@ from starlette.routing import Route
 
 from stream.core.clock import Deadline
 from stream.web.live.hub import ImageName
-from stream.web.live.session import Live
+from stream.web.live.session import VIEWER_LIMIT_REACHED, LiveSession
 
 BOUNDARY = "depthstream-next-image"
 REPEAT_S = 5.0
-"""A camera that is silent: its last image again, so that whoever is between us and the reader stays awake."""
+"""A silent camera's last image is sent again after this time, so that proxies do not drop an idle connection."""
 
 
-def mjpeg_routes(live: Live) -> list[Route]:
-    """/stream/<camera>.mjpg; 404 for a camera that is not there, 400 for anything else to show, 503 when full."""
+def mjpeg_routes(live: LiveSession) -> list[Route]:
+    """/stream/<camera>.mjpg: 404 for an unknown camera, 400 for another value of ``show``, 503 at the viewer limit."""
 
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         camera, show = request.path_params["camera"], request.query_params.get("show", "depth")
         if camera not in live.sink.cameras:
-            return _refusal(404, "there is no such camera; /api/cameras lists them")
+            return _error(404, "there is no such camera; /api/cameras lists them")
         if show not in get_args(ImageName):
-            return _refusal(400, "show=image or show=depth")
+            return _error(400, "show=image or show=depth")
         if live.is_full:
-            return _refusal(503, "as many look as may; try again later")
+            return _error(503, VIEWER_LIMIT_REACHED)
         name: ImageName = "image" if show == "image" else "depth"
-        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-        headers = {"Cache-Control": "no-store", "Connection": "close"}  # it has no end that a next request could follow
+        media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        # The body has no end, so no further request can follow on the same connection.
+        headers = {"Cache-Control": "no-store", "Connection": "close"}
         if request.method == "HEAD":
-            return Response(media_type=kind, headers=headers)
-        return StreamingResponse(_parts(live, camera, name), media_type=kind, headers=headers)
+            return Response(media_type=media_type, headers=headers)
+        return StreamingResponse(_parts(live, camera, name), media_type=media_type, headers=headers)
 
-    return [Route("/stream/{camera:path}.mjpg", answer)]
+    return [Route("/stream/{camera:path}.mjpg", respond)]
 
 
-async def _parts(live: Live, camera: str, name: ImageName) -> AsyncIterator[bytes]:
-    """A boundary goes with the image before it: browsers show a part when they see its end."""
+async def _parts(live: LiveSession, camera: str, name: ImageName) -> AsyncIterator[bytes]:
+    """The multipart body. Each boundary follows its image at once: browsers show a part when they see its end."""
     with live.viewer() as news:
         yield f"--{BOUNDARY}\r\n".encode()
         number, repeat = 0, Deadline.after(0)
         while not live.is_closing:
             news.clear()
-            shown = live.sink.newest(camera)
-            if shown is None or (shown.number == number and not repeat.passed):
+            newest = live.sink.newest(camera)
+            if newest is None or (newest.number == number and not repeat.passed):
                 await news.wait()
                 continue
-            number, repeat = shown.number, Deadline.after(REPEAT_S)
-            (jpeg,) = await live.jpegs(shown, (name,))
-            del shown  # a reader that is slow must not keep an image from being freed
+            number, repeat = newest.number, Deadline.after(REPEAT_S)
+            (jpeg,) = await live.jpegs(newest, (name,))
+            del newest  # a slow client must not keep an image from being freed
             part = _part(jpeg)
             yield part
             live.sink.count("frames_sent")
@@ -68,5 +69,5 @@ def _part(jpeg: bytes) -> bytes:
     return b"".join([head.encode(), jpeg, f"\r\n--{BOUNDARY}\r\n".encode()])
 
 
-def _refusal(status: int, line: str) -> Response:
+def _error(status: int, line: str) -> Response:
     return PlainTextResponse(f"{line}\n", status)

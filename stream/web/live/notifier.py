@@ -1,4 +1,4 @@
-"""A bell that any thread rings, for coroutines of one event loop that wait for news."""
+"""Thread-safe notifier: any thread wakes the coroutines of one event loop that wait for something new."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
-class Bell:
-    """Rings before the loop has woken its listeners count once, so that a busy loop gathers no backlog."""
+class Notifier:
+    """Notifications that arrive before the loop has woken its listeners count once.
+
+    A busy loop therefore accumulates no backlog of callbacks.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._listeners: set[asyncio.Event] = set()
-        self._is_ringing = False
+        self._is_pending = False
 
-    def ring(self) -> None:
-        """From any thread; never waits. Without effect once the loop is closed."""
-        if not self._is_ringing:
-            self._is_ringing = True
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+    def notify(self) -> None:
+        """Wake all listeners. Any thread may call it; it never blocks and does nothing once the loop is closed."""
+        if not self._is_pending:
+            self._is_pending = True
+            with suppress(RuntimeError):  # the loop is closed and has no listeners left
                 self._loop.call_soon_threadsafe(self._wake)
 
     @contextmanager
     def listener(self) -> Iterator[asyncio.Event]:
-        """An event of its own that every ring sets; whoever waits for it clears it before it looks for news."""
+        """An event of the caller's own that every notification sets.
+
+        Clear it before looking for something new, not after: otherwise a notification in between is lost.
+        """
         event = asyncio.Event()
         self._listeners.add(event)
         try:
@@ -33,6 +39,6 @@ class Bell:
             self._listeners.discard(event)
 
     def _wake(self) -> None:
-        self._is_ringing = False  # first: what is written from here on rings again
+        self._is_pending = False  # first, so that anything written from here on notifies again
         for event in self._listeners:
             event.set()

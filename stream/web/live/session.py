@@ -1,4 +1,4 @@
-"""What the viewers of one server share: news, the encoder, the cameras' figures, and how many may look at a time."""
+"""What all viewers of one server share: notifications, the encoder, the cameras' statistics, and the viewer limit."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from time import monotonic_ns
 
 from stream.core.clock import NS_PER_S
 from stream.web.camera_status import camera_lines
-from stream.web.live.hub import ImageName, Shown
-from stream.web.live.jpeg_encoder import Encoder
+from stream.web.live.hub import ImageName, SharedView
+from stream.web.live.jpeg_encoder import JpegEncoder
 from stream.web.live.messages import to_json
-from stream.web.live.notifier import Bell
-from stream.web.services import Parts
+from stream.web.live.notifier import Notifier
+from stream.web.services import Services
 
-MOST_VIEWERS = 64
-"""Pages and MJPEG readers together; each may hold some MB in the kernel's buffers."""
-STATISTICS_EVERY_S = 0.5
+MAX_VIEWERS = 64
+"""WebSockets and Motion JPEG clients together; each may hold some MB in the kernel's buffers."""
+VIEWER_LIMIT_REACHED = "the server has reached its limit of viewers; try again later"
+STATISTICS_INTERVAL_S = 0.5
 
 
-class Live:
-    """Belongs to one event loop between ``opened``'s two ends."""
+class LiveSession:
+    """The viewers of one server. It belongs to one event loop, inside ``running``."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.sink, self.controls = parts.sink, parts.controls
-        self.takes_images = parts.images is not None
-        """Whether there is an image service beside the video."""
-        self._parts = parts
+    def __init__(self, services: Services) -> None:
+        self.sink, self.controls = services.sink, services.controls
+        self.has_image_service = services.images is not None
+        self._services = services
         self._viewers = 0
         self._statistics, self._statistics_ns = "", 0
-        self._bell: Bell | None = None
-        self._encoder: Encoder | None = None
+        self._notifier: Notifier | None = None
+        self._encoder: JpegEncoder | None = None
         self.is_closing = False
-        """Viewers end by themselves when they see it."""
+        """True when the server is about to end; each viewer checks it and ends by itself."""
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """Listen to the sink, and keep the viewers awake, inside the block."""
+    async def running(self) -> AsyncIterator[None]:
+        """Inside the block, listen to the sink and wake the viewers twice a second for new statistics."""
         self.is_closing = False
-        self._bell = Bell(asyncio.get_running_loop())
+        self._notifier = Notifier(asyncio.get_running_loop())
         with (
-            Encoder(self.sink, self._parts.settings.jpeg_quality) as self._encoder,
-            self.sink.heard_by(self._bell.ring),
+            JpegEncoder(self.sink, self._services.settings.jpeg_quality) as self._encoder,
+            self.sink.notifying(self._notifier.notify),
         ):
-            ticking = asyncio.create_task(self._tick(self._bell), name="web-figures")
+            ticking = asyncio.create_task(self._tick(self._notifier), name="web-statistics")
             try:
                 yield
             finally:
@@ -53,19 +53,18 @@ class Live:
                     await ticking
 
     def close(self) -> None:
-        """Let every viewer end; from any thread."""
+        """Ask every viewer to end. Any thread may call it."""
         self.is_closing = True
-        if self._bell:
-            self._bell.ring()
+        self.notify_all()
 
     @contextmanager
     def viewer(self) -> Iterator[asyncio.Event]:
-        """Somebody who looks; the event is set whenever there may be news (see ``Bell.listener``)."""
-        assert self._bell, "there are viewers only while the server runs"
+        """Count one viewer inside the block; the event is set when something may be new (``Notifier.listener``)."""
+        assert self._notifier, "there are viewers only while the server runs"
         self._viewers += 1
         self.sink.count("viewers")
         try:
-            with self._bell.listener() as news:
+            with self._notifier.listener() as news:
                 yield news
         finally:
             self._viewers -= 1
@@ -73,30 +72,29 @@ class Live:
 
     @property
     def is_full(self) -> bool:
-        """No further viewer finds a place."""
-        return self._viewers >= MOST_VIEWERS
+        """True if the viewer limit is reached."""
+        return self._viewers >= MAX_VIEWERS
 
-    def tell_all(self) -> None:
-        """Wake every viewer."""
-        if self._bell:
-            self._bell.ring()
+    def notify_all(self) -> None:
+        """Wake every viewer. Any thread may call it."""
+        if self._notifier:
+            self._notifier.notify()
 
-    async def jpegs(self, shown: Shown, names: Sequence[ImageName]) -> list[bytes]:
-        """See ``Encoder.jpegs``."""
+    async def jpegs(self, shared: SharedView, names: Sequence[ImageName]) -> list[bytes]:
+        """See ``JpegEncoder.jpegs``."""
         assert self._encoder, "there are viewers only while the server runs"
-        return await self._encoder.jpegs(shown, names)
+        return await self._encoder.jpegs(shared, names)
 
     def statistics(self) -> str:
-        """The message "stats", made anew twice a second for all viewers together; the same object until then."""
+        """The message "stats", rebuilt at most twice a second for all viewers; the same object in between."""
         now = monotonic_ns()
-        if (
-            not self._statistics or now - self._statistics_ns >= 0.9 * STATISTICS_EVERY_S * NS_PER_S
-        ):  # the clock ticks unevenly
-            lines = camera_lines(self._parts.stats(), self.sink)
+        # 0.9: the timer ticks unevenly, and a tick that comes early must not skip an update.
+        if not self._statistics or now - self._statistics_ns >= 0.9 * STATISTICS_INTERVAL_S * NS_PER_S:
+            lines = camera_lines(self._services.stats(), self.sink)
             self._statistics, self._statistics_ns = to_json({"type": "stats", "cameras": lines}), now
         return self._statistics
 
-    async def _tick(self, bell: Bell) -> None:
+    async def _tick(self, notifier: Notifier) -> None:
         while True:
-            bell.ring()
-            await asyncio.sleep(STATISTICS_EVERY_S)
+            notifier.notify()
+            await asyncio.sleep(STATISTICS_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""One browser at the WebSocket: newest images at the pace that it can follow, and answers to what it asks."""
+"""One browser at the WebSocket: the newest images at the pace that it can follow, and replies to its requests."""
 
 from __future__ import annotations
 
@@ -17,136 +17,117 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from stream.core.clock import NS_PER_S, NowNs
 from stream.core.view_controls import COLORMAPS
 from stream.errors import WireError
-from stream.web.live.flow_control import Due, Watching
+from stream.web.live.flow_control import FlowControl, NextFrame
 from stream.web.live.messages import (
-    Choice,
+    Acknowledgement,
     ClientMessage,
-    Question,
-    Seen,
+    ControlsRequest,
+    ProbeRequest,
     Watch,
-    controls_now,
+    controls_fields,
     frame_message,
-    probe_message,
-    read_message,
+    parse_message,
+    probe_reply,
     to_json,
 )
-from stream.web.live.session import Live
-
-
-class Allowance:
-    """``burst`` things at once, ``per_s`` a second in the long run."""
-
-    def __init__(self, per_s: float, burst: float, now_ns: NowNs = monotonic_ns) -> None:
-        self._per_s, self._burst, self._now_ns = per_s, burst, now_ns
-        self._left, self._at_ns = burst, now_ns()
-
-    def take(self) -> bool:
-        """False when it is used up."""
-        now = self._now_ns()
-        self._left = min(self._burst, self._left + (now - self._at_ns) / NS_PER_S * self._per_s)
-        self._at_ns = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
+from stream.web.live.session import VIEWER_LIMIT_REACHED, LiveSession
 
 MESSAGES_PER_S, MESSAGES_AT_ONCE = 200.0, 400.0
-"""Besides acknowledgements of frames that are under way, which our own sending bounds."""
-MOST_ANSWERS = 64
-"""Answers that wait to be sent; the oldest gives way."""
-GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
-"""Close codes, RFC 6455 and its registry."""
+"""Limits for a viewer's messages. Acknowledgements of frames in flight do not count: our own sending bounds them."""
+MAX_PENDING_REPLIES = 64
+"""Replies waiting to be sent; when there are more, the oldest is dropped."""
+GOING_AWAY, POLICY_VIOLATION, TRY_AGAIN_LATER = 1001, 1008, 1013
+"""Close codes (RFC 6455, 7.4.1, and its registry)."""
 
 
-def viewer_routes(live: Live) -> list[WebSocketRoute]:
-    """/ws."""
+def viewer_routes(live: LiveSession) -> list[WebSocketRoute]:
+    """The WebSocket at /ws."""
 
-    async def look(websocket: WebSocket) -> None:
+    async def connect(websocket: WebSocket) -> None:
         await websocket.accept()
         if live.is_full:
-            await websocket.close(TRY_LATER, "as many look as may")
+            await websocket.close(TRY_AGAIN_LATER, VIEWER_LIMIT_REACHED)
             return
         with live.viewer() as news:
             await Viewer(websocket, live, news).run()
 
-    return [WebSocketRoute("/ws", look)]
+    return [WebSocketRoute("/ws", connect)]
 
 
 class Viewer:
-    """One connection, from its first message to its last; ``news`` is set when there may be something to send."""
+    """One connection from its first message to its last; ``news`` is set when there may be something to send."""
 
-    def __init__(self, websocket: WebSocket, live: Live, news: asyncio.Event) -> None:
+    def __init__(self, websocket: WebSocket, live: LiveSession, news: asyncio.Event) -> None:
         self._websocket, self._live, self._news = websocket, live, news
-        self._watching = Watching(live.sink)
-        self._answers: deque[str] = deque(maxlen=MOST_ANSWERS)
-        self._allowance = Allowance(MESSAGES_PER_S, MESSAGES_AT_ONCE)
-        self._cameras: tuple[str, ...] | None = None
-        self._controls: Mapping[str, str] = {}
-        self._statistics = ""
+        self._flow = FlowControl(live.sink)
+        self._replies: deque[str] = deque(maxlen=MAX_PENDING_REPLIES)
+        self._rate_limit = RateLimit(MESSAGES_PER_S, MESSAGES_AT_ONCE)
+        self._sent_cameras: tuple[str, ...] | None = None
+        self._sent_controls: Mapping[str, str] = {}
+        self._sent_statistics = ""
 
     async def run(self) -> None:
         """Returns when either side has ended the connection."""
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send_news())
-            await self._listen()
+            await self._receive()
             sending.cancel()
         if self._websocket.client_state is WebSocketState.CONNECTED is self._websocket.application_state:
-            await self._websocket.close(POLICY, f"more than {MESSAGES_PER_S:g} messages a second")
+            await self._websocket.close(POLICY_VIOLATION, f"more than {MESSAGES_PER_S:g} messages a second")
 
-    async def _listen(self) -> None:
-        """Do what the viewer says; returns when it is gone, or floods us. A mistake is only answered."""
+    async def _receive(self) -> None:
+        """Handle messages until the viewer disconnects or exceeds the rate limit. An invalid message gets a reply."""
         while (text := await self._next_text()) is not None:
-            message = self._understood(text)
-            if isinstance(message, Seen) and self._watching.acknowledge(message.camera, message.seq):
+            message = self._parse(text)
+            if isinstance(message, Acknowledgement) and self._flow.acknowledge(message.camera, message.seq):
                 self._news.set()
                 continue
-            if not self._allowance.take():
+            if not self._rate_limit.take():
                 return
             if message is not None:
-                self._do(message)
+                self._handle(message)
             self._news.set()
 
     async def _next_text(self) -> str | None:
-        """None at the end; a binary message reads as no text, which is a mistake like others."""
+        """None at the end; a binary message counts as empty text, which is invalid like any other."""
         message = await self._websocket.receive()
         return None if message["type"] == "websocket.disconnect" else message.get("text") or ""
 
-    def _understood(self, text: str) -> ClientMessage | None:
+    def _parse(self, text: str) -> ClientMessage | None:
         try:
-            return read_message(text)
+            return parse_message(text)
         except WireError as error:
-            self._answer({"type": "error", "message": str(error)})
+            self._reply({"type": "error", "message": str(error)})
             return None
 
-    def _do(self, message: ClientMessage) -> None:
+    def _handle(self, message: ClientMessage) -> None:
         if isinstance(message, Watch):
-            self._watching.watch(message.cameras)
-        elif isinstance(message, Question):
-            probe = self._watching.probe(message.camera, message.seq, message.x, message.y)
-            self._answer(probe_message(message, probe))
-        elif isinstance(message, Choice):
-            self._choose(message)
+            self._flow.watch(message.cameras)
+        elif isinstance(message, ProbeRequest):
+            probe = self._flow.probe(message.camera, message.seq, message.x, message.y)
+            self._reply(probe_reply(message, probe))
+        elif isinstance(message, ControlsRequest):
+            self._change_controls(message)
 
-    def _choose(self, choice: Choice) -> None:
-        """For everybody: all viewers are told as soon as it is done."""
-        if choice.colormap is not None and choice.colormap not in COLORMAPS:
-            self._answer({"type": "error", "message": f"there is no such colour map: {', '.join(COLORMAPS)}"})
-        elif choice.colormap is not None:
-            self._live.controls.choose_colormap(choice.colormap)
-        if choice.range is not None:
-            self._live.controls.hold_range(self._ranges() if choice.range == "hold" else {})
-        self._live.tell_all()
+    def _change_controls(self, request: ControlsRequest) -> None:
+        """Apply the change and wake all viewers, so that each of them reports it to its page."""
+        if request.colormap is not None and request.colormap not in COLORMAPS:
+            self._reply({"type": "error", "message": f"there is no such colour map: {', '.join(COLORMAPS)}"})
+        elif request.colormap is not None:
+            self._live.controls.choose_colormap(request.colormap)
+        if request.range is not None:
+            self._live.controls.freeze_ranges(self._current_ranges() if request.range == "hold" else {})
+        self._live.notify_all()
 
-    def _ranges(self) -> dict[str, tuple[float, float]]:
+    def _current_ranges(self) -> dict[str, tuple[float, float]]:
         newest = {camera: self._live.sink.newest(camera) for camera in self._live.sink.cameras}
-        return {camera: (shown.view.low, shown.view.high) for camera, shown in newest.items() if shown}
+        return {camera: (shared.view.low, shared.view.high) for camera, shared in newest.items() if shared}
 
-    def _answer(self, message: Mapping[str, Any]) -> None:
-        self._answers.append(to_json(message))
+    def _reply(self, message: Mapping[str, Any]) -> None:
+        self._replies.append(to_json(message))
 
     async def _send_news(self) -> None:
-        """One thing at a time, so that a viewer that does not read has at most one of ours in its way."""
+        """Send one message after the other, so that at most one waits for a viewer that does not read."""
         with suppress(WebSocketDisconnect):
             while not self._live.is_closing:
                 self._news.clear()
@@ -156,42 +137,62 @@ class Viewer:
             await self._websocket.close(GOING_AWAY, "the server ends")
 
     async def _send_one(self) -> bool:
+        """Send the next message, texts before images. Returns False if there is nothing to send."""
         text = self._next_message()
         if text is not None:
             await self._websocket.send_text(text)
             return True
-        due = self._watching.due()
-        if due is None:
+        frame = self._flow.next_frame()
+        if frame is None:
             return False
-        data = await self._packed(due)
-        del due  # a viewer that does not read must not keep an image from being freed
+        data = await self._pack(frame)
+        del frame  # a viewer that does not read must not keep an image from being freed
         await self._websocket.send_bytes(data)
         self._live.sink.count("frames_sent")
         self._live.sink.count("bytes_sent", len(data))
         return True
 
-    async def _packed(self, due: Due) -> bytes:
-        self._watching.sending(due.shown)
-        jpegs = await self._live.jpegs(due.shown, due.images)
-        return frame_message(due.shown.view, list(zip(due.images, jpegs, strict=True)))
+    async def _pack(self, frame: NextFrame) -> bytes:
+        self._flow.mark_sent(frame.shared)
+        jpegs = await self._live.jpegs(frame.shared, frame.images)
+        return frame_message(frame.shared.view, list(zip(frame.images, jpegs, strict=True)))
 
     def _next_message(self) -> str | None:
-        """What has changed since this viewer was told last; answers go in their order."""
-        controls = controls_now(self._live.controls)
-        if self._cameras != (cameras := self._live.sink.cameras):
-            self._cameras, self._controls = cameras, controls
-            takes = {"images": self._live.takes_images}
-            about = {"cameras": cameras, "colormaps": COLORMAPS, "version": _version(), **takes}
-            return to_json({"type": "hello", **about, **controls})
-        if self._controls != controls:
-            self._controls = controls
+        """The next text: what has changed since this viewer's last message of its kind, then replies in order."""
+        controls = controls_fields(self._live.controls)
+        if self._sent_cameras != (cameras := self._live.sink.cameras):
+            self._sent_cameras, self._sent_controls = cameras, controls
+            return to_json({"type": "hello", "cameras": cameras, **self._server_fields(), **controls})
+        if self._sent_controls != controls:
+            self._sent_controls = controls
             return to_json({"type": "controls", **controls})
-        if self._answers:
-            return self._answers.popleft()
-        if self._statistics is not (statistics := self._live.statistics()):
-            self._statistics = statistics
+        if self._replies:
+            return self._replies.popleft()
+        if self._sent_statistics is not (statistics := self._live.statistics()):
+            self._sent_statistics = statistics
             return statistics
         return None
+
+    def _server_fields(self) -> dict[str, Any]:
+        return {"colormaps": COLORMAPS, "version": _version(), "images": self._live.has_image_service}
+
+
+class RateLimit:
+    """A token bucket: ``burst`` messages at once, ``per_s`` a second in the long run."""
+
+    def __init__(self, per_s: float, burst: float, now_ns: NowNs = monotonic_ns) -> None:
+        self._per_s, self._burst, self._now_ns = per_s, burst, now_ns
+        self._tokens, self._at_ns = burst, now_ns()
+
+    def take(self) -> bool:
+        """Use one token; False when none is left."""
+        now = self._now_ns()
+        self._tokens = min(self._burst, self._tokens + (now - self._at_ns) / NS_PER_S * self._per_s)
+        self._at_ns = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 @cache

@@ -1,4 +1,4 @@
-// Colours and their range: the pipeline paints once for all, so these are for everybody who watches.
+// Colour map and depth range. The pipeline paints each image once, so a change is for all viewers.
 
 export class Controls {
   #colormap = document.querySelector("#colormap");
@@ -12,11 +12,12 @@ export class Controls {
     });
   }
 
+  /** Fill the list of colour maps. */
   offer(colormaps) {
     this.#colormap.replaceChildren(...colormaps.map((name) => new Option(name, name)));
   }
 
-  /** What is in force now; a viewer elsewhere may have changed it. */
+  /** Show the values in force; another viewer may have changed them. */
   update({ colormap, range }) {
     if (colormap) [this.#colormap.value, document.documentElement.dataset.colormap] = [colormap, colormap];
     if (range) this.#hold.setAttribute("aria-pressed", String(range === "hold"));

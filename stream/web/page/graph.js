@@ -1,16 +1,16 @@
-// How old images were when they were drawn, over the last minute.
+// Age of images when they were drawn, over the last minute: measurement and graph.
 
-import { milliseconds } from "./words.js";
+import { milliseconds } from "./format.js";
 
 const SPAN_MS = 60_000;
-const FLOOR_MS = 50;
-const SCALE_PX = 10;
-const JOINED_SHARE = 1 / 60; // columns a second apart belong together
+const MIN_SCALE_MS = 50; // the scale never gets finer, so that small ages look small
+const LABEL_PX = 10; // font size of the scale's label
+const JOIN_FRACTION = 1 / 60; // of the width: columns up to a second apart are joined
 
 /**
- * Capture to screen, from the age that the server gives at sending and the time that a message took. Two clocks are
- * compared: on one machine they are the same clock; else the fastest message of the last minute counts as having taken
- * no time, so what every message takes is not seen.
+ * Age of an image on the screen since capture: the age that the server reports at sending plus the message's transit
+ * time. That compares two clocks. On one machine they are the same clock; otherwise the fastest message of the last
+ * minute counts as instantaneous, so the transit time that all messages have in common is not measured.
  */
 export class Ages {
   #transits = [];
@@ -21,7 +21,7 @@ export class Ages {
     const now = performance.now();
     const transit = performance.timeOrigin + now - (unix_ms + age_ms);
     if (this.#sameClock) return age_ms + Math.max(0, transit);
-    // Rising values only: the first one is the least of all that are young enough.
+    // A queue of rising values (sliding-window minimum): its first value is the smallest of the last minute.
     while (this.#transits.length && this.#transits.at(-1).transit >= transit) this.#transits.pop();
     this.#transits.push({ now, transit });
     while (this.#transits[0].now < now - SPAN_MS) this.#transits.shift();
@@ -43,14 +43,14 @@ export class Graph {
     if (this.#points[0].now < now - SPAN_MS - 5000) this.#points = this.#points.filter((p) => p.now >= now - SPAN_MS);
   }
 
-  /** Of the last ``seconds``: how many were drawn a second, and the middle of their ages (ms; null if none). */
+  /** {fps, ageMs} over the last ``seconds``: images drawn per second and their median age (null without images). */
   recent(seconds) {
     const from = performance.now() - seconds * 1000;
     const ages = this.#points.filter((p) => p.now >= from).map((p) => p.ageMs).sort((a, b) => a - b);
     return { fps: ages.length / seconds, ageMs: ages.length ? ages[ages.length >> 1] : null };
   }
 
-  /** Draw it anew, and say it in words for those who do not see it. */
+  /** Redraw, and update the text for screen readers. */
   draw() {
     const canvas = this.#canvas;
     const ratio = Math.min(3, devicePixelRatio || 1);
@@ -59,12 +59,12 @@ export class Graph {
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     const context = canvas.getContext("2d");
     const columns = this.#columns(width);
-    const top = niceAbove(Math.max(FLOOR_MS, ...columns.map((column) => column?.most ?? 0)));
+    const top = niceAbove(Math.max(MIN_SCALE_MS, ...columns.map((column) => column?.max ?? 0)));
     context.clearRect(0, 0, width, height);
     const y = (ms) => height - ratio - (ms / top) * (height - 2 * ratio);
     const { color, fontFamily } = getComputedStyle(canvas);
     drawColumns(context, columns, y, ratio, color);
-    if (columns.some(Boolean)) drawScale(context, milliseconds(top), `${SCALE_PX * ratio}px ${fontFamily}`, ratio);
+    if (columns.some(Boolean)) drawScale(context, milliseconds(top), `${LABEL_PX * ratio}px ${fontFamily}`, ratio);
     canvas.title = `age of images when drawn, last minute; upper edge ${top} ms`;
     canvas.setAttribute("aria-label", `${canvas.title}; now ${Math.round(this.recent(3).ageMs ?? 0)} ms`);
   }
@@ -75,39 +75,40 @@ export class Graph {
     for (const { now, ageMs } of this.#points) {
       const x = Math.min(width - 1, Math.floor(((now - from) / SPAN_MS) * width));
       if (x < 0) continue;
-      const column = (columns[x] ??= { least: ageMs, most: ageMs });
-      column.least = Math.min(column.least, ageMs);
-      column.most = Math.max(column.most, ageMs);
+      const column = (columns[x] ??= { min: ageMs, max: ageMs });
+      column.min = Math.min(column.min, ageMs);
+      column.max = Math.max(column.max, ageMs);
     }
     return columns;
   }
 }
 
-/** Each column: its least to greatest age, and a shade below; it reaches to the next one if that is near. */
+/** Draw each column from its minimum to its maximum age, with a shade below, as wide as the gap to the next one. */
 function drawColumns(context, columns, y, ratio, color) {
   const { height } = context.canvas;
-  const farthest = columns.length * JOINED_SHARE;
+  const maxGap = columns.length * JOIN_FRACTION;
   context.fillStyle = color;
   for (let x = columns.length - 1, next = columns.length; x >= 0; x -= 1) {
     const column = columns[x];
-    if (!column) continue; // a gap: no images came
-    const width = next - x <= farthest ? next - x : 2 * ratio;
+    if (!column) continue; // no images arrived
+    const width = next - x <= maxGap ? next - x : 2 * ratio;
     next = x;
     context.globalAlpha = 1;
-    context.fillRect(x, y(column.most), width, Math.max(1.5 * ratio, y(column.least) - y(column.most)));
+    context.fillRect(x, y(column.max), width, Math.max(1.5 * ratio, y(column.min) - y(column.max)));
     context.globalAlpha = 0.25;
-    context.fillRect(x, y(column.most), width, height);
+    context.fillRect(x, y(column.max), width, height);
   }
 }
 
-/** What the upper edge means, over what may be drawn there. */
+/** Label the upper edge, on top of the graph. */
 function drawScale(context, text, font, ratio) {
   Object.assign(context, { font, textBaseline: "top", fillStyle: "#0d1117", globalAlpha: 0.7 });
-  context.fillRect(0, 0, context.measureText(text).width + 6 * ratio, (SCALE_PX + 4) * ratio);
+  context.fillRect(0, 0, context.measureText(text).width + 6 * ratio, (LABEL_PX + 4) * ratio);
   Object.assign(context, { fillStyle: "#9aa6b2", globalAlpha: 1 });
   context.fillText(text, 3 * ratio, 2 * ratio);
 }
 
+/** The smallest 1, 2, 5 or 10 times a power of ten that is not below ``value``. */
 function niceAbove(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);

@@ -1,10 +1,10 @@
-// The WebSocket to the server. It opens again by itself, and a line that has gone silent counts as gone:
-// the server sends its figures twice a second, so silence means that nothing comes through.
+// The WebSocket to the server. It reconnects by itself, also when the connection has gone silent:
+// the server sends statistics twice a second, so silence means that nothing gets through.
 
 const FIRST_WAIT_S = 0.3;
 const LONGEST_WAIT_S = 5;
 const SILENCE_S = 6;
-const TRIES_BEFORE_ASKING_WHY = 3;
+const TRIES_BEFORE_DIAGNOSIS = 3;
 
 export class Link {
   #handlers;
@@ -13,9 +13,9 @@ export class Link {
   #tries = 0;
   #isRefused = false;
   #timer = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
 
-  /** ``handlers``: message(object), frame({head, jpegs}), lost({waitS, refused}). */
+  /** ``handlers``: message(object), frame({header, jpegs}), lost({waitS, refused}). */
   constructor(handlers) {
     this.#handlers = handlers;
     setInterval(() => this.#checkSilence(), 1000);
@@ -24,7 +24,7 @@ export class Link {
     this.#open();
   }
 
-  /** Send an object as JSON; what is said while the line is down is not said later. */
+  /** Send an object as JSON; messages are dropped while there is no connection. */
   send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
@@ -36,13 +36,13 @@ export class Link {
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = () => this.#lost(socket);
     this.#socket = socket;
-    this.#heardAt = performance.now();
+    this.#receivedAt = performance.now();
   }
 
   #receive(data) {
-    this.#heardAt = performance.now();
+    this.#receivedAt = performance.now();
     if (typeof data !== "string") {
-      this.#handlers.frame(takeApart(data));
+      this.#handlers.frame(unpack(data));
       return;
     }
     const message = JSON.parse(data);
@@ -52,23 +52,23 @@ export class Link {
 
   #lost(socket) {
     if (socket !== this.#socket) return;
-    const waitS = this.#waitS * (0.8 + 0.4 * Math.random()); // many viewers of one server come back apart
+    const waitS = this.#waitS * (0.8 + 0.4 * Math.random()); // spreads the reconnections of many viewers
     this.#socket = null;
     this.#tries += 1;
     this.#waitS = Math.min(LONGEST_WAIT_S, this.#waitS * 1.8);
     this.#timer = setTimeout(() => this.#open(), waitS * 1000);
     this.#handlers.lost({ waitS, refused: this.#isRefused });
-    if (this.#tries >= TRIES_BEFORE_ASKING_WHY) this.#askWhy(waitS); // each time: it may be another server by now
+    if (this.#tries >= TRIES_BEFORE_DIAGNOSIS) this.#diagnose(waitS); // every time, because the server may have been replaced
   }
 
-  /** A browser does not tell why a WebSocket was refused, but it tells of a page: 401 means another token. */
-  async #askWhy(waitS) {
+  /** Browsers hide the status of a refused WebSocket, but not that of a file: 401 means that the token is wrong. */
+  async #diagnose(waitS) {
     const wasRefused = this.#isRefused;
     try {
       const { status } = await fetch("/page.css", { method: "HEAD", cache: "no-store" });
       this.#isRefused = status === 401 || status === 403;
     } catch {
-      this.#isRefused = false; // the server is not there
+      this.#isRefused = false; // the server cannot be reached
     }
     const isStillLost = this.#tries > 0;
     if (isStillLost && this.#isRefused !== wasRefused) this.#handlers.lost({ waitS, refused: this.#isRefused });
@@ -80,21 +80,21 @@ export class Link {
 
   #checkSilence() {
     const socket = this.#socket;
-    if (!socket || performance.now() - this.#heardAt < SILENCE_S * 1000) return;
-    this.#lost(socket); // before close(), which would wait for an answer of the other side
+    if (!socket || performance.now() - this.#receivedAt < SILENCE_S * 1000) return;
+    this.#lost(socket); // before close(), which waits for the server's closing handshake
     socket.close();
   }
 }
 
-/** A binary message: u32 little endian n, n bytes of JSON, the JPEGs back to back. */
-export function takeApart(buffer) {
+/** Unpack a binary message: u32 little endian n, n bytes of JSON, the JPEGs back to back. */
+export function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const jpegs = new Map();
   let at = 4 + length;
-  for (const { name, bytes } of head.parts) {
+  for (const { name, bytes } of header.parts) {
     jpegs.set(name, new Blob([new Uint8Array(buffer, at, bytes)], { type: "image/jpeg" }));
     at += bytes;
   }
-  return { head, jpegs };
+  return { header, jpegs };
 }

@@ -1,35 +1,35 @@
-// The page: one link to the server, a tile for each camera.
+// The page: one connection to the server, and a tile for each camera.
 
 import { keepArranged } from "./arrange.js";
 import { Controls } from "./controls.js";
 import { Link } from "./link.js";
 import { Tile } from "./tile.js";
-import { takeImages } from "./upload.js";
+import { acceptImages } from "./upload.js";
 
 const find = (selector) => document.querySelector(selector);
 const tiles = new Map();
 const grid = find("#cameras");
 const arrange = keepArranged(grid);
-const link = new Link({ message: receive, frame: ({ head, jpegs }) => tiles.get(head.camera)?.frame({ head, jpegs }), lost });
+const link = new Link({ message: receive, frame: (frame) => tiles.get(frame.header.camera)?.frame(frame), lost });
 const controls = new Controls((message) => link.send(message));
-let watched = "";
+let watched = ""; // the last "watch" message, to send it only when it changes
 
-takeImages(find("#images"));
+acceptImages(find("#images"));
 document.addEventListener("visibilitychange", watch);
 for (const button of document.querySelectorAll("[data-all]"))
   button.addEventListener("click", () => tiles.forEach((tile) => tile.show(button.dataset.all)));
 
 function receive(message) {
   if (message.type === "hello") welcome(message);
-  else if (message.type === "stats") message.cameras.forEach((figures) => tiles.get(figures.name)?.figures(figures));
-  else if (message.type === "probe") tiles.get(message.camera)?.probed(message);
+  else if (message.type === "stats") message.cameras.forEach((camera) => tiles.get(camera.name)?.statistics(camera));
+  else if (message.type === "probe") tiles.get(message.camera)?.probeReply(message);
   else if (message.type === "controls") controls.update(message);
-  else if (message.type === "error") say(`The server did not understand this page: ${message.message}`);
+  else if (message.type === "error") notify(`The server did not understand this page: ${message.message}`);
 }
 
-/** Each connection begins with it: the server may be another one than before. */
+/** Handle the first message of each connection; the server may have been replaced since the last one. */
 function welcome(hello) {
-  say("");
+  notify("");
   document.body.dataset.link = "up";
   find("#version").textContent = hello.version ?? "";
   controls.offer(hello.colormaps);
@@ -55,9 +55,9 @@ function remove(name, tile) {
   tile.element.remove();
 }
 
-/** Tell the server what this page wants to see, if that has changed. */
+/** Send the server the images that this page shows, if they have changed. */
 function watch() {
-  const cameras = Object.fromEntries([...tiles].map(([name, tile]) => [name, tile.wants]));
+  const cameras = Object.fromEntries([...tiles].map(([name, tile]) => [name, tile.wanted]));
   const message = JSON.stringify(cameras);
   if (message === watched || tiles.size === 0) return;
   watched = message;
@@ -66,14 +66,14 @@ function watch() {
 
 function lost({ waitS, refused }) {
   document.body.dataset.link = "lost";
-  say(
+  notify(
     refused
       ? "The server wants a token: open the address that it printed when it started."
       : `No connection to the server; trying again ${waitS < 1 ? "now" : `in ${Math.round(waitS)} s`}.`,
   );
 }
 
-function say(text) {
+function notify(text) {
   find("#notice").textContent = text;
   find("#notice").hidden = !text;
 }

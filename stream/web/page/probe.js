@@ -1,30 +1,31 @@
-// Depth under the pointer, the finger or the arrow keys. One question is under way at a time; while the point stays,
-// each new image is asked again. A mouse that leaves takes the point along, a finger and the keys leave it there.
+// Depth under the pointer, the finger or the arrow keys. One request is in flight at a time; while the point stays,
+// the depth is requested again for each new image. The point disappears when a mouse leaves, but not with a finger or
+// the keys.
 
 import { imageBox } from "./screen.js";
-import { depth as depthWords, meaning } from "./words.js";
+import { depth as depthText, meaning } from "./format.js";
 
-const STEP = 0.02;
-const ANSWER_MS = 1000;
-const ASIDE_PX = 14; // of the words from the point, unless they would stand out of the image
+const KEY_STEP = 0.02; // of the image's width or height
+const REPLY_TIMEOUT_MS = 1000; // then the request counts as lost, as across a reconnection
+const LABEL_OFFSET_PX = 14; // from the point, less where the label would leave the image
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Probe {
   #canvas;
-  #mark;
+  #marker;
   #label;
-  #ask;
+  #request;
   #seq = null;
   #point = null;
-  #askedAt = null;
-  #asksAgain = false;
+  #requestedAt = null;
+  #isOutdated = false; // the point or the image has changed since the request in flight
 
-  /** ``ask({seq, x, y})`` sends a question; ``stage`` holds the canvas, .mark and .probe. */
-  constructor(stage, ask) {
+  /** ``request({seq, x, y})`` sends a probe request; ``stage`` contains the canvas, .marker and .probe. */
+  constructor(stage, request) {
     this.#canvas = stage.querySelector(".screen");
-    this.#mark = stage.querySelector(".mark");
+    this.#marker = stage.querySelector(".marker");
     this.#label = stage.querySelector(".probe");
-    this.#ask = ask;
+    this.#request = request;
     const canvas = this.#canvas;
     canvas.addEventListener("pointermove", (event) => this.#follow(event));
     canvas.addEventListener("pointerdown", (event) => this.#follow(event));
@@ -33,20 +34,20 @@ export class Probe {
     new ResizeObserver(() => this.#place()).observe(canvas);
   }
 
-  /** Frame ``seq`` is on the screen. */
+  /** Frame ``seq`` has been drawn. */
   drawn(seq) {
     this.#seq = seq;
-    this.#question();
+    this.#update();
   }
 
-  answered(answer) {
-    this.#askedAt = null;
+  showReply(reply) {
+    this.#requestedAt = null;
     if (!this.#point) return;
     const label = this.#label;
-    label.textContent = answer.depth == null ? answer.words || "not known here" : answer.words || plainly(answer);
-    Object.assign(label.dataset, { seq: answer.seq, depth: answer.depth ?? "", x: answer.x, y: answer.y });
+    label.textContent = reply.depth == null ? reply.text || "not known here" : reply.text || describe(reply);
+    Object.assign(label.dataset, { seq: reply.seq, depth: reply.depth ?? "", x: reply.x, y: reply.y });
     this.#place();
-    if (this.#asksAgain) this.#question();
+    if (this.#isOutdated) this.#update();
   }
 
   #follow(event) {
@@ -61,43 +62,43 @@ export class Probe {
     else if (event.key in KEYS) {
       const [dx, dy] = KEYS[event.key];
       const { x, y } = this.#point ?? { x: 0.5, y: 0.5 };
-      this.#move({ x: clamp(x + dx * STEP), y: clamp(y + dy * STEP) });
-      event.preventDefault(); // the page must not scroll meanwhile
+      this.#move({ x: clamp(x + dx * KEY_STEP), y: clamp(y + dy * KEY_STEP) });
+      event.preventDefault(); // else the page scrolls
     }
   }
 
   #move(point) {
     this.#point = point;
-    if (point) this.#question();
+    if (point) this.#update();
     else this.#label.textContent = "";
     this.#place();
   }
 
-  #question() {
+  #update() {
     if (!this.#point || this.#seq === null) return;
     const now = performance.now();
-    this.#asksAgain = this.#askedAt !== null && now - this.#askedAt < ANSWER_MS;
-    if (this.#asksAgain) return;
-    this.#askedAt = now;
-    this.#ask({ seq: this.#seq, ...this.#point });
+    this.#isOutdated = this.#requestedAt !== null && now - this.#requestedAt < REPLY_TIMEOUT_MS;
+    if (this.#isOutdated) return;
+    this.#requestedAt = now;
+    this.#request({ seq: this.#seq, ...this.#point });
   }
 
   #place() {
-    this.#mark.hidden = !this.#point;
+    this.#marker.hidden = !this.#point;
     this.#label.hidden = !this.#point || !this.#label.textContent;
     if (!this.#point) return;
     const { x, y } = this.#point;
     const box = imageBox(this.#canvas);
     const [left, top] = [this.#canvas.offsetLeft + box.left + x * box.width, this.#canvas.offsetTop + box.top + y * box.height];
-    const leftmost = Math.max(0, Math.min(left + ASIDE_PX, this.#canvas.clientWidth - this.#label.offsetWidth));
-    [this.#mark.style.left, this.#mark.style.top] = [`${left}px`, `${top}px`];
+    const leftmost = Math.max(0, Math.min(left + LABEL_OFFSET_PX, this.#canvas.clientWidth - this.#label.offsetWidth));
+    [this.#marker.style.left, this.#marker.style.top] = [`${left}px`, `${top}px`];
     [this.#label.style.left, this.#label.style.top] = [`${leftmost}px`, `${top}px`];
     this.#label.classList.toggle("below", y * box.height < 56);
   }
 }
 
-function plainly({ depth, unit, kind }) {
-  return [depthWords(depth, unit), meaning(kind)].filter(Boolean).join(", ");
+function describe({ depth, unit, kind }) {
+  return [depthText(depth, unit), meaning(kind)].filter(Boolean).join(", ");
 }
 
 function clamp(value) {

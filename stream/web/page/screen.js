@@ -1,5 +1,5 @@
-// A camera's canvas: decodes the newest frame only, draws image and depth over each other, then says which was drawn.
-// Frames never pile up: one is being decoded, one waits, and a newer one takes the place of the one that waits.
+// A camera's canvas: decodes the newest frame, draws image and depth over each other, and reports that it was drawn.
+// Frames never pile up: one is being decoded, one waits, and a newer one replaces the one that waits.
 
 export class Screen {
   #canvas;
@@ -9,16 +9,16 @@ export class Screen {
   #bitmaps = new Map();
   #mix = 0.5;
 
-  /** Nothing new is drawn while it is true: what is on the screen stays. */
-  isHeld = false;
+  /** While true, the canvas keeps its image and frames are skipped. */
+  isFrozen = false;
 
-  /** ``done(head, wasDrawn)``: with this frame, and so with all that were offered before it. */
+  /** ``done(header, wasDrawn)`` is called when this frame, and so every one before it, is drawn or skipped. */
   constructor(canvas, done) {
     this.#canvas = canvas;
     this.#done = done;
   }
 
-  /** Share of depth over the image, 0 to 1, where both are here. */
+  /** Opacity of the depth over the image, 0 to 1, when both are shown. */
   set mix(value) {
     this.#mix = value;
     this.#paint();
@@ -32,21 +32,21 @@ export class Screen {
   async #work() {
     this.#busy = true;
     while (this.#waiting) {
-      const { head, jpegs } = this.#waiting;
+      const { header, jpegs } = this.#waiting;
       this.#waiting = null;
-      this.#done(head, await this.#show(head, jpegs));
+      this.#done(header, await this.#show(header, jpegs));
     }
     this.#busy = false;
   }
 
-  async #show(head, jpegs) {
+  async #show(header, jpegs) {
     const decoding = [...jpegs].map(async ([name, jpeg]) => [name, await createImageBitmap(jpeg)]);
     const decoded = await Promise.allSettled(decoding);
     const bitmaps = new Map(decoded.filter(({ status }) => status === "fulfilled").map(({ value }) => value));
-    if (bitmaps.size === 0 || this.isHeld) return false; // damaged JPEGs: the next frame will do
+    if (bitmaps.size === 0 || this.isFrozen) return false; // frozen, or all JPEGs are damaged
     for (const old of this.#bitmaps.values()) old.close();
     this.#bitmaps = bitmaps;
-    this.#fit(head.width, head.height);
+    this.#fit(header.width, header.height);
     this.#paint();
     return true;
   }
@@ -67,7 +67,7 @@ export class Screen {
   }
 }
 
-/** Where a canvas with ``object-fit: contain`` shows its image, in CSS pixels of its own box. */
+/** The rectangle in which a canvas with ``object-fit: contain`` shows its image, in CSS pixels of its box. */
 export function imageBox(canvas) {
   const { clientWidth, clientHeight, width, height } = canvas;
   const scale = Math.min(clientWidth / width, clientHeight / height);

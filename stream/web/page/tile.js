@@ -1,12 +1,12 @@
-// One camera on the page.
+// One camera on the page: its canvas, probe, controls and state.
 
 import { Ages, Graph } from "./graph.js";
 import { Health } from "./health.js";
 import { Probe } from "./probe.js";
 import { Screen } from "./screen.js";
-import { meaning, rangeEnds } from "./words.js";
+import { meaning, rangeEnds } from "./format.js";
 
-const GUESSED = "metres by a guess: the camera's focal length is not known, or the network does not heed it";
+const GUESSED = "the metres are a guess: the camera's focal length is not known, or the network does not use it";
 
 export class Tile {
   element = document.querySelector("#tile").content.firstElementChild.cloneNode(true);
@@ -22,7 +22,7 @@ export class Tile {
   #graph;
   #ages = new Ages();
 
-  /** ``send(message)`` goes to the server; ``changed()`` says that ``wants`` has another value. */
+  /** ``send(message)`` sends to the server; ``changed()`` is called when ``wanted`` may have another value. */
   constructor(name, { send, changed }) {
     this.name = name;
     [this.#send, this.#changed] = [send, changed];
@@ -30,20 +30,20 @@ export class Tile {
     this.element.setAttribute("aria-label", `camera ${name}`);
     this.#find("h2").textContent = name;
     this.#find(".screen").setAttribute("aria-label", `${name}: the arrow keys move the point whose depth is shown`);
-    this.#screen = new Screen(this.#find(".screen"), (head, wasDrawn) => this.#done(head, wasDrawn));
-    this.#probe = new Probe(this.#find(".stage"), (at) => send({ type: "probe", camera: name, ...at }));
+    this.#screen = new Screen(this.#find(".screen"), (header, wasDrawn) => this.#done(header, wasDrawn));
+    this.#probe = new Probe(this.#find(".stage"), (point) => send({ type: "probe", camera: name, ...point }));
     this.#graph = new Graph(this.#find(".graph"));
     this.#connectTools();
     this.show(this.mode);
     new IntersectionObserver((entries) => this.#scrolled(entries.at(-1).isIntersecting)).observe(this.element);
   }
 
-  /** What the server shall send of this camera: "both", "image", "depth" or "none". */
-  get wants() {
+  /** The images that the server should send: "both", "image", "depth" or "none". */
+  get wanted() {
     return this.#isFrozen || !this.#isOnScreen || document.hidden ? "none" : this.mode;
   }
 
-  /** Show the "image", the "depth" or "both". */
+  /** Show "image", "depth" or "both". */
   show(mode) {
     this.mode = mode;
     for (const button of this.element.querySelectorAll("[data-mode]"))
@@ -56,39 +56,39 @@ export class Tile {
     this.#screen.offer(frame);
   }
 
-  probed(answer) {
-    this.#probe.answered(answer);
+  probeReply(reply) {
+    this.#probe.showReply(reply);
   }
 
-  figures(figures) {
-    this.#health.update(figures, this.#graph.recent(3), this.wants !== "none");
+  statistics(statistics) {
+    this.#health.update(statistics, this.#graph.recent(3), this.wanted !== "none");
     this.#graph.draw();
   }
 
-  #done(head, wasDrawn) {
-    this.#send({ type: "shown", camera: this.name, seq: head.seq });
+  #done(header, wasDrawn) {
+    this.#send({ type: "shown", camera: this.name, seq: header.seq });
     if (!wasDrawn) return;
-    const ageMs = this.#ages.measure(head);
+    const ageMs = this.#ages.measure(header);
     this.#graph.add(ageMs);
     this.#health.drawn();
-    Object.assign(this.element.dataset, { seq: head.seq, age: ageMs.toFixed(1) });
-    this.#describe(head);
-    this.#probe.drawn(head.seq);
+    Object.assign(this.element.dataset, { seq: header.seq, age: ageMs.toFixed(1) });
+    this.#describe(header);
+    this.#probe.drawn(header.seq);
   }
 
-  #describe(head) {
-    const [first, last] = rangeEnds(head);
+  #describe(header) {
+    const [first, last] = rangeEnds(header);
     this.#write(".first", first);
     this.#write(".last", last);
-    this.#find(".first").title = `first colour: ${head.low}`;
-    this.#find(".last").title = `last colour: ${head.high}`;
-    this.#badge(".random", head.weights === "random");
-    this.#badge(".guessed", head.scale_guessed, GUESSED);
-    this.#badge(".relative", head.kind !== "metric", meaning(head.kind));
-    this.#badge(".integrity", head.integrity !== "clean");
-    this.#write(".integrity", `image ${head.integrity}`);
-    this.#write(".size", `${head.width}×${head.height}`);
-    this.#write(".model", head.model);
+    this.#find(".first").title = `first colour: ${header.low}`;
+    this.#find(".last").title = `last colour: ${header.high}`;
+    this.#badge(".random", header.weights === "random");
+    this.#badge(".guessed", header.scale_guessed, GUESSED);
+    this.#badge(".relative", header.kind !== "metric", meaning(header.kind));
+    this.#badge(".integrity", header.integrity !== "clean");
+    this.#write(".integrity", `image ${header.integrity}`);
+    this.#write(".size", `${header.width}×${header.height}`);
+    this.#write(".model", header.model);
   }
 
   #badge(selector, isShown, title = "") {
@@ -109,14 +109,14 @@ export class Tile {
   }
 
   #freeze(isFrozen) {
-    this.#isFrozen = this.#screen.isHeld = isFrozen;
+    this.#isFrozen = this.#screen.isFrozen = isFrozen;
     this.element.classList.toggle("is-frozen", isFrozen);
     this.#find(".freeze").setAttribute("aria-pressed", String(isFrozen));
     for (const button of this.element.querySelectorAll("[data-mode]")) button.disabled = isFrozen;
     this.#changed();
   }
 
-  /** Full screen; where a browser has none for elements (iPhones), the tile fills the window. */
+  /** Toggle full screen; in browsers without it for elements (iPhones), the tile fills the window. */
   #fill() {
     const isFilling = this.element.classList.contains("fills");
     if (document.fullscreenElement) document.exitFullscreen();
@@ -136,8 +136,8 @@ export class Tile {
   }
 
   #write(selector, text) {
-    const place = this.#find(selector);
-    if (place.textContent !== text) place.textContent = text;
+    const target = this.#find(selector);
+    if (target.textContent !== text) target.textContent = text;
   }
 
   #find(selector) {

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from stream.engines.base import Engine
-from stream.engines.gate.comparison import Golden
+from stream.engines.gate.comparison import GoldenInputs
 from stream.engines.gate.gate import AT_LEAST, BOUNDS, FP32, REDUCED, Bounds, judge
-from stream.engines.gate.golden_inputs import golden
+from stream.engines.gate.golden_inputs import golden_inputs
 from stream.engines.torchscript import TorchScriptEngine
 from stream.errors import EngineError
 from stream.frames import Floats, Size
@@ -103,9 +103,12 @@ class Spoiled(Remembering):
 
 
 @pytest.fixture(scope="module")
-def images() -> Golden:
-    """Below tiny's usual size, so that a judgement takes a second; at half of it bfloat16 is refused (docs/gate.md)."""
-    return golden(replace(TINY.spec, side=192), (Size(480, 640),))
+def images() -> GoldenInputs:
+    """Below tiny's usual size, so that judging takes a second.
+
+    At half of it bfloat16 is refused (docs/reference/engine-gate.md).
+    """
+    return golden_inputs(replace(TINY.spec, side=192), (Size(480, 640),))
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +117,17 @@ def reference() -> Engine:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_engines_that_are_right_are_accepted(images: Golden, reference: Engine, precision: str) -> None:
+def test_engines_that_are_right_are_accepted(images: GoldenInputs, reference: Engine, precision: str) -> None:
     """The real ones, with trained weights, against torch running the network as it is."""
     verdict = judge(reference, torchscript(dtype=precision), images, FP32 if precision == "fp32" else REDUCED)
     assert (verdict.accepted, verdict.reasons) == (True, ())
     metrics = verdict.metrics
-    assert (metrics.batches, metrics.answers) == ((1, 2, 4), 3 * 8 + 2 * 6)
+    assert (metrics.batches, metrics.outputs) == ((1, 2, 4), 3 * 8 + 2 * 6)
     assert metrics.correlation > 0.999
     assert 0 <= metrics.abs_rel_median <= metrics.abs_rel
 
 
-def test_float32_bounds_notice_half_precision(images: Golden, reference: Engine) -> None:
+def test_float32_bounds_notice_half_precision(images: GoldenInputs, reference: Engine) -> None:
     """An engine that was meant to compute in float32, and does not."""
     verdict = judge(reference, torchscript(dtype="bf16"), images, BOUNDS["fp32"])
     assert not verdict.accepted
@@ -203,8 +206,8 @@ def blocks(depth: Floats) -> Floats:
         (lambda depth: depth + (0.05 * np.ptp(depth) * np.eye(*depth.shape[1:]) if len(depth) > 1 else 0), "batch_dif"),
     ],
 )
-def test_wrong_answers_are_refused(images: Golden, reference: Engine, answer: Spoil, reason: str) -> None:
-    """Each with the figure that names what is wrong."""
+def test_wrong_answers_are_refused(images: GoldenInputs, reference: Engine, answer: Spoil, reason: str) -> None:
+    """Each error is refused by the metric that names it."""
     verdict = judge(reference, Spoiled(answer), images, REDUCED)
     assert not verdict.accepted
     assert any(reason in line for line in verdict.reasons), verdict.reasons
@@ -220,7 +223,7 @@ def test_wrong_answers_are_refused(images: Golden, reference: Engine, answer: Sp
     ],
     ids=["BGR", "upside down", "not normalised", "another mean"],
 )
-def test_wrong_inputs_are_refused(images: Golden, reference: Engine, pixels: Spoil, reason: str) -> None:
+def test_wrong_inputs_are_refused(images: GoldenInputs, reference: Engine, pixels: Spoil, reason: str) -> None:
     """The network is the right one and is shown something else."""
     verdict = judge(reference, Spoiled(pixels=pixels), images, REDUCED)
     assert any(line.startswith(reason) for line in verdict.reasons), verdict.reasons
@@ -237,16 +240,16 @@ def loud() -> nn.Module:
     return network
 
 
-def test_float16_that_overflows_is_refused(images: Golden, reference: Engine) -> None:
+def test_float16_that_overflows_is_refused(images: GoldenInputs, reference: Engine) -> None:
     """A real one: beyond 65504 there is only infinity, and infinity times zero; bfloat16 has room for it."""
-    few = Golden(tuple(pixels[:2] for pixels in images.images))
+    few = GoldenInputs(tuple(pixels[:2] for pixels in images.images))
     assert judge(reference, Eager(loud()), few, FP32).accepted
     assert judge(reference, torchscript(loud, "bf16"), few, REDUCED).accepted
     verdict = judge(reference, Eager(loud(), torch.float16), few, REDUCED)
     assert verdict.reasons[0].startswith(("nan: ", "inf: ")), verdict.reasons
 
 
-def test_extreme_inputs_must_be_answered_with_numbers(images: Golden, reference: Engine) -> None:
+def test_extreme_inputs_must_be_answered_with_numbers(images: GoldenInputs, reference: Engine) -> None:
     """A black image is no occasion for infinity, even if all others are right."""
     candidate = Spoiled()
     dark = images.extremes[0][:1]
@@ -260,21 +263,21 @@ def test_extreme_inputs_must_be_answered_with_numbers(images: Golden, reference:
     assert verdict.reasons == (f"inf: {128 * 192} values, and there must be none",)
 
 
-def test_an_engine_that_only_answers_nan_is_refused(images: Golden, reference: Engine) -> None:
-    """No figure can be computed, and none counts as good."""
+def test_an_engine_that_only_answers_nan_is_refused(images: GoldenInputs, reference: Engine) -> None:
+    """No metric can be computed, and none counts as good."""
     verdict = judge(reference, Spoiled(lambda depth: depth * np.nan), images, REDUCED)
     assert verdict.reasons[0].startswith("nan: ")
     assert "correlation nan (nowhere), must be at least 0.998" in verdict.reasons
 
 
 @pytest.mark.parametrize("spoil", [lambda depth: depth * 0, lambda depth: depth * np.nan])
-def test_a_reference_without_depth_judges_nothing(images: Golden, spoil: Spoil) -> None:
+def test_a_reference_without_depth_judges_nothing(images: GoldenInputs, spoil: Spoil) -> None:
     """Flat or NaN on the reference's side is no reason to accept the same from the engine."""
     with pytest.raises(EngineError, match="image 0: the float32 reference's depth is flat or not finite"):
         judge(Spoiled(spoil), Spoiled(spoil), images, REDUCED)
 
 
-def test_an_answer_of_another_size_is_an_error(images: Golden, reference: Engine) -> None:
+def test_an_answer_of_another_size_is_an_error(images: GoldenInputs, reference: Engine) -> None:
     """It could not be compared pixel by pixel."""
     with pytest.raises(EngineError, match=r"answered with depth \(1, 128, 96\)"):
         judge(reference, Spoiled(lambda depth: depth[:, :, ::2]), images, REDUCED)
@@ -282,7 +285,7 @@ def test_an_answer_of_another_size_is_an_error(images: Golden, reference: Engine
 
 @pytest.mark.parametrize(("most", "batches"), [(1, (1,)), (2, (1, 2)), (11, (1, 2, 11))])
 def test_batches_up_to_the_largest_are_run(
-    images: Golden, reference: Engine, most: int, batches: tuple[int, ...]
+    images: GoldenInputs, reference: Engine, most: int, batches: tuple[int, ...]
 ) -> None:
     """Also one that is larger than the number of images."""
     seen = set()
@@ -293,7 +296,7 @@ def test_batches_up_to_the_largest_are_run(
 
     candidate = Spoiled(noted)
     candidate.max_batch = most
-    verdict = judge(reference, candidate, Golden(images.images), FP32)
+    verdict = judge(reference, candidate, GoldenInputs(images.images), FP32)
     assert verdict.accepted
     assert (verdict.metrics.batches, seen) == (batches, set(batches))
 

@@ -11,12 +11,12 @@ import pytest
 
 from stream.engines.gate.error_metrics import Metrics
 from stream.engines.gate.gate import FP32, REDUCED, identity
-from stream.engines.gate.verdict import Verdict, keep, kept, processor
+from stream.engines.gate.verdict import Verdict, load_verdict, processor, save_verdict
 from stream.engines.torchscript import TorchScriptEngine
 
 FIGURES = Metrics(
     batches=(1, 2, 4),
-    answers=36,
+    outputs=36,
     nan=1,
     inf=0,
     correlation=float("nan"),
@@ -38,10 +38,10 @@ REFUSED = Verdict(False, ("nan: 1 values", "scale_drift inf"), FIGURES, {"weight
 
 @pytest.mark.parametrize("verdict", [ACCEPTED, REFUSED], ids=["accepted", "refused"])
 def test_what_was_kept_is_read(tmp_path: Path, verdict: Verdict) -> None:
-    """With figures that are not finite, as strict JSON; nothing temporary stays."""
+    """Metrics that are not finite are strict JSON, too; no temporary file stays."""
     path = tmp_path / "new" / "tiny.verdict.json"
-    keep(verdict, path)
-    read = kept(path, verdict.belongs_to)
+    save_verdict(verdict, path)
+    read = load_verdict(path, verdict.belongs_to)
     assert read is not None
     assert repr(read) == repr(verdict)  # NaN equals nothing, not even itself
     assert list(path.parent.iterdir()) == [path]
@@ -51,8 +51,8 @@ def test_what_was_kept_is_read(tmp_path: Path, verdict: Verdict) -> None:
 @pytest.mark.parametrize("other", [{"weights": "x", "torch": "2"}, {"weights": "w"}, {}])
 def test_a_verdict_on_something_else_is_not_believed(tmp_path: Path, other: dict[str, str]) -> None:
     """Neither with another value nor with one fewer."""
-    keep(ACCEPTED, tmp_path / "verdict.json")
-    assert kept(tmp_path / "verdict.json", other) is None
+    save_verdict(ACCEPTED, tmp_path / "verdict.json")
+    assert load_verdict(tmp_path / "verdict.json", other) is None
 
 
 @pytest.mark.parametrize(
@@ -60,29 +60,29 @@ def test_a_verdict_on_something_else_is_not_believed(tmp_path: Path, other: dict
     ["", "{", "[]", "null", '{"format": "depthstream engine verdict 2"}', '{"format": "depthstream engine verdict 1"}'],
 )
 def test_a_damaged_file_is_no_verdict(tmp_path: Path, content: str) -> None:
-    """It is judged again, as if there was none."""
+    """The engine is judged again, as if there was no verdict."""
     (tmp_path / "verdict.json").write_text(content)
-    assert kept(tmp_path / "verdict.json", ACCEPTED.belongs_to) is None
-    assert kept(tmp_path / "missing.json", ACCEPTED.belongs_to) is None
+    assert load_verdict(tmp_path / "verdict.json", ACCEPTED.belongs_to) is None
+    assert load_verdict(tmp_path / "missing.json", ACCEPTED.belongs_to) is None
 
 
 def test_reasons_outweigh_a_word_that_was_edited(tmp_path: Path) -> None:
     """A refusal does not become an acceptance by one changed word."""
     path = tmp_path / "verdict.json"
-    keep(REFUSED, path)
+    save_verdict(REFUSED, path)
     path.write_text(path.read_text().replace('"accepted": false', '"accepted": true'))
-    read = kept(path, REFUSED.belongs_to)
+    read = load_verdict(path, REFUSED.belongs_to)
     assert read is not None
     assert not read.accepted
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning; and no file is asked for where there is no folder."""
+    """One warning; and without a folder no file is read."""
     (tmp_path / "file").write_text("in the way")
-    keep(ACCEPTED, tmp_path / "file" / "verdict.json")
-    keep(ACCEPTED, None)
+    save_verdict(ACCEPTED, tmp_path / "file" / "verdict.json")
+    save_verdict(ACCEPTED, None)
     assert [record.levelname for record in caplog.records if record.levelno >= logging.WARNING] == ["WARNING"]
-    assert kept(None, ACCEPTED.belongs_to) is None
+    assert load_verdict(None, ACCEPTED.belongs_to) is None
 
 
 def engine(**changes: object) -> TorchScriptEngine:
@@ -91,7 +91,7 @@ def engine(**changes: object) -> TorchScriptEngine:
 
 
 def test_another_engine_machine_or_judge_is_another_identity() -> None:
-    """Everything that decides the answers, and everything that decides what is good."""
+    """It depends on everything that decides the outputs or the bounds."""
     one = identity(engine(), REDUCED, {"weights": "w"})
     assert one == identity(engine(), REDUCED, {"weights": "w"})
     assert {"engine", "max_batch", "bounds", "gate", "torch", "cpu", "weights"} == set(one)

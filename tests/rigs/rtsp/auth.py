@@ -1,4 +1,4 @@
-"""Who may watch: HTTP's Digest (RFC 2617, with and without qop) and Basic, as RTSP uses them."""
+"""Access control: HTTP's Digest (RFC 2617, with and without qop) and Basic, as RTSP uses them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 @dataclass
 class Access:
-    """What clients must know today."""
+    """The current user, password and method."""
 
     user: str
     password: str = field(repr=False)
@@ -29,7 +29,7 @@ class Access:
 
 
 class Guard:
-    """Checks one connection's requests; a client that was let in stays in when the password changes."""
+    """Checks the requests of one connection; an accepted client stays accepted when the password changes."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -44,7 +44,7 @@ class Guard:
         return f'Digest realm="{REALM}", nonce="{self._nonce}"'
 
     def admits(self, request: Request) -> bool:
-        """Whether ``request`` proves to know the password."""
+        """Whether ``request`` has valid credentials."""
         scheme, _, proof = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != self._access.scheme:
             return False

@@ -1,4 +1,4 @@
-"""The camera itself: paths, a listening socket, and the switches that make its life hard."""
+"""The camera: its paths, its listening socket, and the switches for its faults."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class RtspCamera:
 
     @property
     def port(self) -> int:
-        """Known inside the ``with`` block."""
+        """The port; known inside the ``with`` block."""
         return self._listener.port
 
     def url(self, path: str, *, credentials: bool = False) -> str:
-        """Where to watch ``path``; with the user and the password of today, percent-encoded, if ``credentials``."""
+        """The URL of ``path``, with the current user and password, percent-encoded, if ``credentials``."""
         who = ""
         if credentials and self._access is not None:
             who = f"{quote(self._access.user, safe='')}:{quote(self._access.password, safe='')}@"
@@ -74,7 +74,7 @@ class RtspCamera:
 
     @property
     def sessions(self) -> int:
-        """Clients that have set up a session and have neither torn it down nor gone."""
+        """The number of clients that have a session open."""
         return self._do(lambda: sum(connection.session is not None for connection in self._connections))
 
     @property
@@ -87,28 +87,28 @@ class RtspCamera:
         return self._mounts[path].sent
 
     def log(self, path: str) -> list[Sent]:
-        """When the last thousand access units were sent, the newest last."""
+        """The last thousand access units sent, the newest last."""
         return list(self._mounts[path].log)
 
     def stall(self, path: str | None = None) -> None:
-        """Send no media and no reports; connections stay, requests are answered. The same images come later."""
+        """Stop media and reports; connections stay, requests are answered, and the same images come later."""
         self._do_to(path, lambda mount: mount.stall(True))
 
     def resume(self, path: str | None = None) -> None:
-        """Go on where ``stall`` stopped, from now on, without a burst."""
+        """Continue where ``stall`` stopped, from now on, without a burst."""
         self._do_to(path, lambda mount: mount.stall(False))
 
     def cut(self, how: Ending = "fin", path: str | None = None) -> None:
-        """End all connections, or those to ``path``: in order, or as a crash does it; new ones are welcome."""
+        """End all connections, or those to ``path``, by FIN or, like a crash, by RST; new ones are accepted."""
         mount = None if path is None else self._mounts[path]
         self._do(lambda: self._end_connections(how, mount))
 
     def refuse(self, refusing: bool = True) -> None:
-        """Refuse new connections; the port stays ours, and the same."""
+        """Refuse new connections; the port stays bound."""
         self._do(self._listener.shut if refusing else self._listener.open)
 
     def mute(self, muted: bool = True) -> None:
-        """Accept connections and requests, but do not answer; who plays already goes on."""
+        """Accept connections and requests without an answer; clients that already play go on."""
         self._do(lambda: setattr(self._premises, "mute", muted))
 
     def lose(self, count: int = 1, *, keyframe: bool = False, path: str | None = None) -> None:
@@ -132,7 +132,7 @@ class RtspCamera:
         self._do(lambda: self._premises.clock.jump(seconds))
 
     def set_password(self, password: str) -> None:
-        """Ask it of new connections; raises ValueError for a camera without a user."""
+        """Require it from new connections; raises ValueError for a camera without a user."""
         access = self._access
         if access is None:
             raise ValueError("this camera asks for no password: give RtspCamera a user")

@@ -1,4 +1,4 @@
-"""A clip: what a camera sends, encoded and cut into RTP payloads once, before anything is sent."""
+"""A clip: the images of a camera, encoded and split into RTP payloads before sending."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class AccessUnit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Images that a camera shows in a loop."""
+    """The images that a camera shows in a loop."""
 
     codec: Codec
     width: int
     height: int
     fps: float
     units: tuple[AccessUnit, ...]
-    """At their place is their number, which ``read_number`` reads from a test pattern. The first is a key frame."""
+    """The index is the number that ``read_number`` reads from a test pattern. The first one is a key frame."""
     format_parameters: str
-    """What SDP says about the codec (``a=fmtp``): parameter sets of the first image; empty for JPEG."""
+    """The codec parameters for SDP (``a=fmtp``): parameter sets of the first image; empty for JPEG."""
 
     @classmethod
     def test_pattern(
         cls, codec: Codec = "h264", width: int = 320, height: int = 240, fps: float = 25, seconds: float = 4,
         keyframe_every: int = 25,
     ) -> Clip:  # fmt: skip
-        """A moving pattern whose images carry their number from 0; made once a process for the same arguments."""
+        """A moving pattern with numbered images, from 0; cached per process for the same arguments."""
         return _test_pattern(codec, width, height, fps, round(seconds * fps), keyframe_every)
 
     @classmethod
@@ -59,15 +59,15 @@ class Clip:
         return cls(codec, first.shape[1], first.shape[0], fps, units, _format_parameters(codec, coded[0].data))
 
     def __len__(self) -> int:
-        """Images in one turn."""
+        """The number of images in one pass."""
         return len(self.units)
 
     def is_spared(self, number: int) -> bool:
-        """Whether a fault that spares key frames spares this image: JPEG would have no other ones."""
+        """Whether a fault that spares key frames spares this image; false for JPEG, which has only key frames."""
         return self.units[number].keyframe and self.codec != "mjpeg"
 
     def next_keyframe(self, number: int) -> int:
-        """The first key frame at or after ``number``, in the next turn if need be."""
+        """The first key frame at or after ``number``, if necessary in the next pass."""
         following = range(number, number + len(self.units))
         return next(n % len(self.units) for n in following if self.units[n % len(self.units)].keyframe)
 

@@ -1,4 +1,4 @@
-"""One client's RTSP connection: which request gets which answer."""
+"""One client's RTSP connection: the answer to each request."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.rigs.rtsp.transport import TransportName, chosen_transport
 
 METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER")
 TIMEOUT_S = 60
-"""Told to clients, who then ask at half that time; not enforced."""
+"""Session time-out sent to clients, seconds; they send requests at half that interval. Not enforced."""
 
 
 @dataclass
 class Premises:
-    """What all connections of a camera share."""
+    """The state that all connections of a camera share."""
 
     loop: EventLoop
     transports: Collection[TransportName]
@@ -46,7 +46,7 @@ class Connection:
         self._described: tuple[str, Feed] | None = None
         self.session: Session | None = None
         self.mount: Mount | None = None
-        """What it asked for, once it did."""
+        """The path that it requested; None before the request."""
         self._tell_end = on_end
         self._link = Link(sock, premises.loop, self._on_data, self._on_link_end)
 
@@ -103,7 +103,7 @@ class Connection:
         return request.answer(headers=headers)
 
     def _control(self, request: Request) -> bytes:
-        """PLAY, PAUSE and TEARDOWN need a session; GET_PARAMETER does not: clients ask it to stay alive."""
+        """Answer PLAY, PAUSE and TEARDOWN, which need a session, and GET_PARAMETER, the keep-alive, which does not."""
         session = self.session
         if session is None:
             return request.answer(200 if request.method == "GET_PARAMETER" else 455)

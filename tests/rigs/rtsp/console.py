@@ -1,4 +1,4 @@
-"""The camera as a program for people: it runs until Ctrl-C and takes commands from standard input."""
+"""The camera as a program: it runs until Ctrl-C and reads commands from standard input."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Console:
-    """Carries out commands, one a line; a wrong one is explained and changes nothing."""
+    """Runs commands, one per line; a wrong one is explained and changes nothing."""
 
     def __init__(self, camera: RtspCamera, clip: Clip, keyframe_every: int) -> None:
         self._camera, self._clip, self._keyframe_every = camera, clip, keyframe_every
@@ -76,7 +76,7 @@ class Console:
         }
 
     def run(self) -> None:
-        """Until ``quit``; when standard input ends, until Ctrl-C."""
+        """Run until ``quit``, or, if standard input ends, until Ctrl-C."""
         for line in sys.stdin:
             if line.strip() == "quit":
                 return
@@ -84,7 +84,7 @@ class Console:
         threading.Event().wait()
 
     def do(self, line: str) -> None:
-        """Carry out one line."""
+        """Run the command of one line."""
         if not (words := line.split()):
             return
         name, *arguments = words
@@ -108,7 +108,7 @@ class Console:
         self._camera.cut("rst" if how == "rst" else "fin")
 
     def _switch(self, wish: str) -> None:
-        """``640x480`` or ``640x480@30``."""
+        """Switch to ``640x480`` or ``640x480@30``."""
         size, _, fps = wish.partition("@")
         clip = self._pattern(self._clip.codec, _size(size), float(fps) if fps else self._clip.fps)
         self._camera.switch(PATH, clip)

@@ -1,4 +1,4 @@
-"""Everything that knows PyAV's encoders: images in, one coded image an access unit out, no B-frames."""
+"""PyAV's encoders: one coded image per access unit, without B-frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENCODERS: dict[Codec, tuple[str, str]] = {
     "mjpeg": ("mjpeg", "yuvj420p"),
 }
 MJPEG_QUALITY = 118 * 4
-"""FFmpeg's quantiser 4 of 31, in its unit of lambda."""
+"""FFmpeg's quantiser 4 of 31, in units of lambda."""
 
 
 class Coded(NamedTuple):

@@ -1,4 +1,4 @@
-"""Packets that get lost or damaged on the way, and a record of the images they belong to."""
+"""Loses or damages packets and records the images that they belong to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.rigs.rtsp.clip import Clip
 Fault = Literal["lose", "corrupt"]
 
 SPARED_BYTES = 8
-"""The payload's own headers are left alone: decoders shall see damaged images, not refuse the packet."""
+"""Bytes of the payload's headers that stay intact, so that decoders see damaged images, not bad packets."""
 FLIP_EVERY = 7
 FLIP = 0x55
 
@@ -23,19 +23,19 @@ class _Orders:
 
 @dataclass
 class Faults:
-    """What will happen to the next packets of one path."""
+    """The faults ordered for the next packets of one path."""
 
     damaged: list[int] = field(default_factory=list)
     """Numbers of the access units (their place in the clip) that were hit, in the order of sending."""
     _orders: dict[Fault, _Orders] = field(default_factory=dict)
 
     def order(self, fault: Fault, count: int, *, keyframe: bool) -> None:
-        """Hit the next ``count`` packets, those of a clip's key frames only if ``keyframe``."""
+        """Damage the next ``count`` packets, those of a clip's key frames only if ``keyframe``."""
         left = self._orders[fault].left if fault in self._orders else 0
         self._orders[fault] = _Orders(left + count, keyframe)
 
     def applied(self, clip: Clip, number: int) -> list[bytes | None]:
-        """The payloads of an access unit as they arrive; None where one gets lost."""
+        """The payloads of an access unit after the faults; None for a lost one."""
         spared, whole = clip.is_spared(number), clip.units[number].payloads
         payloads: list[bytes | None] = list(whole)
         for place, payload in enumerate(whole):

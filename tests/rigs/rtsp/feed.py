@@ -1,4 +1,4 @@
-"""A clip on its way to everybody who watches it, paced by the monotonic clock."""
+"""Sends a clip to every viewer, paced by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.rigs.rtsp.faults import Faults
 from tests.rigs.rtsp.loop import EventLoop
 
 SLACK_S = 0.5
-"""A machine that stood still longer than this starts a new time line instead of sending a burst."""
+"""Seconds: after a longer pause of the machine a new time line starts instead of a burst."""
 REMEMBERED = 1000
 
 
@@ -19,38 +19,38 @@ class Sent(NamedTuple):
     """One access unit that was sent."""
 
     number: int
-    """Its place in the clip; what ``read_number`` reads."""
+    """The index in the clip, which ``read_number`` reads."""
     mono_s: float
-    """When, by the monotonic clock."""
+    """Time of sending, monotonic clock, seconds."""
     unix_s: float
-    """When, by this machine's clock; the camera's own may be off."""
+    """Time of sending by this machine's wall clock, seconds; the camera's own clock may differ."""
 
 
 class Viewer(Protocol):
-    """What a feed sends to."""
+    """A receiver of a feed."""
 
     def takes(self, unit: AccessUnit) -> bool:
-        """Whether it wants this one: not while it waits for a key frame, nor while its line is full."""
+        """Whether it accepts this one: not while it waits for a key frame or its connection is full."""
 
     def deliver(self, payloads: list[bytes | None], due_s: float) -> None:
-        """Send the payloads of one access unit, None for those that get lost."""
+        """Send the payloads of one access unit; None stands for a lost one."""
 
 
 class Mount:
-    """One path of the camera: its faults and its account, whatever it shows."""
+    """One path of the camera with its faults and counters, whatever clip it shows."""
 
     def __init__(self, clip: Clip, loop: EventLoop) -> None:
         self._loop = loop
         self.faults = Faults()
         self.sent = 0
-        """Access units, counted once for every session that they were sent to; lost packets change nothing."""
+        """Access units sent, counted once per session; lost packets make no difference."""
         self.log: deque[Sent] = deque(maxlen=REMEMBERED)
         self.stalled = False
         self.feed = Feed(clip, self, loop)
         self._feeds = [self.feed]
 
     def show_to_new(self, clip: Clip) -> None:
-        """Who watches already goes on with the old clip."""
+        """Show ``clip`` to new viewers; the others go on with the old one."""
         self.feed = Feed(clip, self, self._loop)
         self._feeds.append(self.feed)
 
@@ -66,9 +66,9 @@ class Mount:
 
 
 class Feed:
-    """Sends the next access unit when it is due; stands still while nobody watches or the mount is stalled.
+    """Sends the next access unit when it is due; pauses without viewers or while the mount is stalled.
 
-    The first to watch gets a key frame at once, as from a camera that makes one for a new client; others wait for one.
+    The first viewer gets a key frame at once, as from a camera that makes one for a new client; others wait for one.
     """
 
     def __init__(self, clip: Clip, mount: Mount, loop: EventLoop) -> None:
@@ -81,7 +81,7 @@ class Feed:
         self._armed = False
 
     def join(self, viewer: Viewer) -> float:
-        """Send to ``viewer`` from the next key frame on; returns the moment when that is due."""
+        """Add ``viewer`` from the next key frame on; returns the time at which that is due."""
         if not self._viewers:
             self._number = self.clip.next_keyframe(self._number)
         self._viewers.append(viewer)
@@ -103,7 +103,7 @@ class Feed:
             self.clip, self._number = clip, 0
 
     def wake(self) -> None:
-        """Go on, from now."""
+        """Continue from now on."""
         if not self._armed:
             self._due_s = max(self._due_s, time.monotonic())
             self._arm()

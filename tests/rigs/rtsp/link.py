@@ -1,4 +1,4 @@
-"""One client's TCP connection: never blocks, keeps what the client does not take yet."""
+"""One client's TCP connection: it never blocks, and buffers what the client does not read yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READ_BYTES = 65_536
 
 
 class Link:
-    """Calls ``on_data`` with what arrives and ``on_end`` once, when the connection is over for whatever reason."""
+    """Calls ``on_data`` with received bytes, and ``on_end`` once when the connection ends."""
 
     def __init__(
         self, sock: socket.socket, loop: EventLoop, on_data: Callable[[bytes], None], on_end: Callable[[], None]
@@ -32,7 +32,7 @@ class Link:
 
     @property
     def waiting_bytes(self) -> int:
-        """Beyond what the system's own buffer took."""
+        """Bytes that wait here, besides those in the system's own buffer."""
         return len(self._waiting)
 
     def send(self, data: bytes) -> None:
@@ -44,7 +44,7 @@ class Link:
             self._flush()
 
     def end(self, how: Ending = "fin") -> None:
-        """Close now: in order, or as a crashed camera's system does it."""
+        """Close now, by FIN or, like a crashed camera's system, by RST."""
         if not self.is_open:
             return
         self.is_open = False

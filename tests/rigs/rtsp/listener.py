@@ -1,4 +1,4 @@
-"""A port that can be open or shut, and is ours either way."""
+"""A listening port that can refuse clients while it stays bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnConnection = Callable[[socket.socket, str], None]
 
 
 class Listener:
-    """``port`` 0 is a free one; ``host`` and ``port`` are what clients connect to once it is taken."""
+    """Port 0 means any free one; after ``take``, ``host`` and ``port`` are the address for clients."""
 
     def __init__(self, host: str, port: int, loop: EventLoop, on_connection: OnConnection) -> None:
         self._loop, self._on_connection = loop, on_connection
@@ -24,7 +24,7 @@ class Listener:
         self.host, self.port = host, port
 
     def take(self) -> None:
-        """Take the port, shut; raises OSError if another program has it."""
+        """Bind the port without listening; raises OSError if another program has it."""
         self._sock = _bound(self.host, self.port)
         self.port = int(self._sock.getsockname()[1])
 
@@ -41,7 +41,7 @@ class Listener:
             self.take()
 
     def close(self) -> None:
-        """Give the port away."""
+        """Release the port."""
         sock, self._sock, self._open = self._sock, None, False
         if sock is not None:
             self._loop.forget(sock)

@@ -1,6 +1,6 @@
-"""One thread that serves sockets, keeps appointments, and runs what other threads ask it to.
+"""One thread that serves sockets, runs timers, and executes calls from other threads.
 
-Everything the camera owns is touched by this thread only, so nothing in it needs a lock.
+Only this thread touches the camera's state, so nothing in it needs a lock.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ OnReady = Callable[[int], None]
 """Called with ``selectors.EVENT_READ``, ``EVENT_WRITE`` or both."""
 
 END_S = 5.0
-"""Ending takes milliseconds; a machine that stands still gets this long."""
+"""Seconds: ending takes milliseconds, but a busy machine gets this long."""
 
 
 class EventLoop:
-    """Runs between ``start`` and ``stop``; ``watch``, ``forget`` and ``at`` are for its own thread only."""
+    """An event loop between ``start`` and ``stop``; ``watch``, ``forget`` and ``at`` are for its own thread only."""
 
     def __init__(self, name: str) -> None:
         self._selector: selectors.BaseSelector
@@ -78,19 +78,19 @@ class EventLoop:
         return future.result()
 
     def watch(self, sock: socket.socket, events: int, on_ready: OnReady) -> None:
-        """Call ``on_ready`` when ``sock`` is ready; watching again replaces what was said before."""
+        """Call ``on_ready`` when ``sock`` is ready; a second call replaces the first."""
         if sock in self._selector.get_map():
             self._selector.modify(sock, events, on_ready)
         else:
             self._selector.register(sock, events, on_ready)
 
     def forget(self, sock: socket.socket) -> None:
-        """Before closing it."""
+        """Stop watching ``sock``; call it before closing the socket."""
         with suppress(KeyError):
             self._selector.unregister(sock)
 
     def at(self, mono_s: float, work: Callable[[], None]) -> None:
-        """Run ``work`` at that moment of the monotonic clock, or soon after."""
+        """Run ``work`` at that time of the monotonic clock, or soon after."""
         heapq.heappush(self._appointments, (mono_s, next(self._order), work))
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""RTSP 1.0 messages (RFC 2326): requests cut out of a byte stream, answers as bytes; knows no sockets."""
+"""RTSP 1.0 messages (RFC 2326): parses requests from a byte stream and formats answers, without sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASONS = {
     459: "Aggregate Operation Not Allowed",
     461: "Unsupported Transport",
 }
-"""Those that HTTP does not have."""
+"""Reasons for status codes that HTTP does not have."""
 
 
 class BadRequest(ValueError):
@@ -26,13 +26,13 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a client wants."""
+    """A client's request."""
 
     method: str
     url: str
-    """As sent, with its query; never with credentials."""
+    """The URL as sent, with its query; never with credentials."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Names in small letters."""
+    """Headers with lower-case names."""
 
     @property
     def target(self) -> str:
@@ -51,7 +51,7 @@ class Request:
 
 
 class RequestReader:
-    """Cuts requests out of what arrives; what clients interleave (RTCP receiver reports) is skipped."""
+    """Parses requests from received bytes and skips interleaved data (RTCP receiver reports)."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
@@ -66,7 +66,7 @@ class RequestReader:
                 yield _parsed(message)
 
     def _message_length(self) -> int | None:
-        """Of the message at the front; None while it is incomplete."""
+        """Length of the first message in bytes; None while it is incomplete."""
         if self._waiting.startswith(INTERLEAVED):
             length = 4 + struct.unpack_from("!H", self._waiting, 2)[0] if len(self._waiting) >= 4 else None
         else:

@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 
 STRIP_PX = 16
 READ_ROWS = slice(3, 8)
-"""Inside the strip even when the image was shrunk to 0.6 of its height (cv2.VideoCapture does that)."""
+"""Rows inside the strip even when the image was shrunk to 0.6 of its height, as cv2.VideoCapture does."""
 NUMBER_BITS = 12
 CHECK_BITS = 4
 NUMBERS = 1 << NUMBER_BITS
@@ -28,7 +28,7 @@ NARROWEST_PX = 4 * BLOCKS
 
 
 def write_number(image: Image, number: int) -> None:
-    """Paint ``number`` over the top rows of ``image``, (H, W, 3) uint8; raises ValueError where it has no room."""
+    """Paint ``number`` over the top rows of ``image``, (H, W, 3) uint8; raises ValueError if it has no room."""
     height, width = image.shape[:2]
     if not 0 <= number < NUMBERS:
         raise ValueError(f"cannot write {number} into an image: give 0 to {NUMBERS - 1}")
@@ -42,7 +42,7 @@ def write_number(image: Image, number: int) -> None:
 
 
 def read_number(image: NDArray[Any]) -> int | None:
-    """The number in an (H, W, 3) uint8 image, as decoded or resized; None where a block is unclear or wrong."""
+    """The number in an (H, W, 3) uint8 image, decoded or resized; None if a block is unclear or wrong."""
     edges = _edges(image.shape[1])
     bits = []
     for left, right in pairwise(edges):

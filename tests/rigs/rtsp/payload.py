@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 LARGEST_BYTES = 1400
-"""Fits an Ethernet frame with every header."""
+"""Bytes of a payload that fits into an Ethernet frame with all headers."""
 START_CODE = b"\0\0\1"
 H264_FU_A, H265_FU = 28, 49
 JPEG_DYNAMIC_TABLES = 255
-"""RFC 2435, section 4.2: a quality that says that the tables are in the first packet."""
+"""RFC 2435, section 4.2: the quality value that means "tables are in the first packet"."""
 
 
 def nal_units(stream: bytes) -> list[bytes]:
@@ -25,7 +25,7 @@ def nal_units(stream: bytes) -> list[bytes]:
 
 
 def h264_payloads(units: list[bytes]) -> Iterator[bytes]:
-    """A unit that fits goes as it is; a longer one as fragments with its header spread over two bytes."""
+    """Send a unit whole if it fits, else as fragments with its header in two bytes."""
     for unit in units:
         if len(unit) <= LARGEST_BYTES:
             yield unit
@@ -51,7 +51,7 @@ def _fragments(header: bytes, unit_type: int, body: bytes) -> Iterator[bytes]:
 
 
 def jpeg_payloads(file: bytes) -> Iterator[bytes]:
-    """Raises ValueError for an image that RFC 2435 cannot carry."""
+    """The payloads of a JPEG image; raises ValueError if RFC 2435 cannot carry it."""
     jpeg = _parsed_jpeg(file)
     tables = struct.pack("!BBH", 0, 0, len(jpeg.tables)) + jpeg.tables
     offset = 0
@@ -68,9 +68,9 @@ class _Jpeg(NamedTuple):
     width: int
     height: int
     kind: int
-    """RFC 2435's type: 0 is 4:2:2, 1 is 4:2:0."""
+    """RFC 2435's type: 0 for 4:2:2, 1 for 4:2:0."""
     tables: bytes
-    """128 bytes: the quantisation of brightness, then of colour."""
+    """128 bytes: the quantisation table of luma, then of chroma."""
     scan: bytes
 
 

@@ -1,4 +1,4 @@
-"""RTP and RTCP as bytes (RFC 3550), and the camera's clock; knows no sockets."""
+"""RTP and RTCP packets as bytes (RFC 3550), and the camera's clock, without sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.rigs.rtsp.sdp import CLOCK_HZ
 
 NTP_EPOCH_S = 2_208_988_800
-"""From 1900 to 1970."""
+"""Seconds from 1900 to 1970."""
 SENDER_REPORT, SOURCE_DESCRIPTION = 200, 202
 CNAME = b"camera"
 
@@ -20,7 +20,7 @@ class CameraClock:
     """The wall clock of the camera, which may be wrong and may jump."""
 
     offset_s: float = 0.0
-    """Ahead of this machine's."""
+    """Seconds that it is ahead of this machine's clock."""
     jumps: int = 0
 
     def jump(self, seconds: float) -> None:
@@ -33,7 +33,7 @@ class CameraClock:
 
 
 class RtpStream:
-    """One session's sequence numbers, times and counts, starting at random places as the standard wants."""
+    """Sequence numbers, times and counts of one session, with random starts as RFC 3550 requires."""
 
     def __init__(self, payload_type: int) -> None:
         self._payload_type = payload_type
@@ -42,11 +42,11 @@ class RtpStream:
         self._packets = self._octets = 0
 
     def ticks(self, mono_s: float) -> int:
-        """The RTP time of a moment."""
+        """The RTP time of a monotonic time."""
         return self._zero + round(mono_s * CLOCK_HZ) & 0xFFFFFFFF
 
     def packet(self, payload: bytes, mono_s: float, *, last: bool) -> bytes:
-        """``last`` marks the end of an access unit."""
+        """One RTP packet; ``last`` marks the end of an access unit."""
         seq = self.skip()
         self._packets = self._packets + 1 & 0xFFFFFFFF
         self._octets = self._octets + len(payload) & 0xFFFFFFFF
@@ -60,7 +60,7 @@ class RtpStream:
         return seq
 
     def report(self, mono_s: float, unix_s: float) -> bytes:
-        """A sender report (section 6.4.1): ``mono_s`` in RTP time is ``unix_s`` by the camera's clock."""
+        """A sender report (section 6.4.1): the RTP time of ``mono_s`` belongs to ``unix_s`` of the camera's clock."""
         seconds, fraction = divmod(unix_s + NTP_EPOCH_S, 1)
         times = (int(seconds) & 0xFFFFFFFF, int(fraction * 2**32), self.ticks(mono_s))
         sender = struct.pack("!BBHIIIIII", 0x80, SENDER_REPORT, 6, self._ssrc, *times, self._packets, self._octets)

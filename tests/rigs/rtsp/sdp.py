@@ -1,4 +1,4 @@
-"""What DESCRIBE answers: a clip as a session description (RFC 4566)."""
+"""The answer to DESCRIBE: a clip as a session description (RFC 4566)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TRACK = "track0"
 """The only track's control URL, after the camera's own."""
 CLOCK_HZ = 90_000
 PAYLOAD_TYPES: dict[Codec, int] = {"h264": 96, "h265": 96, "mjpeg": 26}
-"""JPEG has a fixed number (RFC 3551), the others take the first free one."""
+"""RTP payload types: JPEG has a fixed one (RFC 3551), the others use the first dynamic one."""
 ENCODING_NAMES: dict[Codec, str] = {"h264": "H264", "h265": "H265", "mjpeg": "JPEG"}
 
 

@@ -1,4 +1,4 @@
-"""One client's play-back: RTP packets and sender reports from what its feed delivers."""
+"""One client's session: sends RTP packets and sender reports for the images of its feed."""
 
 from __future__ import annotations
 

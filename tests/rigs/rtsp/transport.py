@@ -1,4 +1,4 @@
-"""How RTP reaches a client: inside the RTSP connection (RFC 2326, section 10.12) or as UDP packets."""
+"""RTP transports: inside the RTSP connection (RFC 2326, section 10.12) or as UDP packets."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.rigs.rtsp.link import Link
 TransportName = Literal["tcp", "udp"]
 
 FULL_BYTES = 1_000_000
-"""A client that leaves this much untaken misses images until the next key frame."""
+"""Bytes: a client with this much unread data misses images until the next key frame."""
 PORT_TRIES = 50
 
 
 class Transport(Protocol):
-    """Where a session's packets go."""
+    """The destination of a session's packets."""
 
     @property
     def header(self) -> str:
-        """The value of the answer's ``Transport``."""
+        """The value of the answer's header ``Transport``."""
 
     @property
     def full(self) -> bool:
-        """Whether the client has fallen so far behind that images are better left out."""
+        """Whether the client is so far behind that images should be left out."""
 
     def send(self, packets: Sequence[bytes]) -> None:
         """Send RTP packets."""
@@ -39,7 +39,7 @@ class Transport(Protocol):
 
 
 class Interleaved:
-    """RTP and RTCP between the answers of the RTSP connection."""
+    """RTP and RTCP interleaved with the answers of the RTSP connection."""
 
     def __init__(self, link: Link, channels: tuple[int, int]) -> None:
         self._link, self._channels = link, channels
@@ -56,11 +56,11 @@ class Interleaved:
         self._link.send(_framed(self._channels[1], packet))
 
     def close(self) -> None:
-        """The link has its own end."""
+        """Do nothing: the connection closes the link."""
 
 
 class Datagrams:
-    """RTP and RTCP over UDP, from two neighbouring ports; what clients send there (their reports) is not read."""
+    """RTP and RTCP over UDP from two neighbouring ports; clients' reports to them are not read."""
 
     full = False
 
@@ -87,7 +87,7 @@ class Datagrams:
 
 
 def chosen_transport(wishes: str, allowed: Collection[TransportName], link: Link, peer_host: str) -> Transport | None:
-    """The first of a SETUP's wishes that is allowed; None if there is none (461)."""
+    """The first allowed transport of a SETUP request; None if none is allowed (461)."""
     for wish in wishes.split(","):
         name, *rest = (part.strip() for part in wish.split(";"))
         options = {key: value for key, _, value in (part.partition("=") for part in rest)}
@@ -104,7 +104,7 @@ def _framed(channel: int, packet: bytes) -> bytes:
 
 
 def _pair(text: str) -> tuple[int, int] | None:
-    """``8000-8001`` or ``8000``, which means the same."""
+    """Parse ``8000-8001``, or ``8000`` with the same meaning."""
     first, _, second = text.partition("-")
     if not first.isdigit() or (second and not second.isdigit()):
         return None
@@ -112,7 +112,7 @@ def _pair(text: str) -> tuple[int, int] | None:
 
 
 def _neighbouring_sockets(host: str) -> tuple[socket.socket, socket.socket]:
-    """Bound to an even port and the next one, as RFC 3550 wants it."""
+    """Sockets bound to an even port and the next one, as RFC 3550 recommends."""
     for _ in range(PORT_TRIES):
         first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         if _bind(first, host, 0) and (port := first.getsockname()[1]) % 2 == 0 and _bind(second, host, port + 1):

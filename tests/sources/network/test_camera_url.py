@@ -1,4 +1,4 @@
-"""What may be shown of a camera's address."""
+"""CameraUrl: labels without secrets, schemes, and redaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from stream.sources.network.url import CameraUrl
     ],
 )
 def test_labels(url: str, label: str) -> None:
-    """As much as helps, without the secrets."""
+    """Labels keep everything except the secrets."""
     assert CameraUrl(url).label == label
     assert CameraUrl(url).scrub(f"cannot open {url}: no") == f"cannot open {label}: no"
     assert repr(CameraUrl(url)) == f"CameraUrl('{label}')"
@@ -44,12 +44,12 @@ def test_labels(url: str, label: str) -> None:
     [("RTSP://cam/x", "rtsp"), ("http://cam", "http"), ("lavfi:nullsrc", "lavfi"), ("cam.sdp", ""), ("/a/b.sdp", "")],
 )
 def test_schemes(url: str, scheme: str) -> None:
-    """What kind of address it is."""
+    """The scheme of each kind of address."""
     assert CameraUrl(url).scheme == scheme
 
 
 def test_a_password_that_needs_encoding_is_noticed() -> None:
-    """FFmpeg would take its "/" for the end of the host."""
+    """FFmpeg would read its "/" as the end of the host."""
     assert CameraUrl("rtsp://admin:pa/ss@cam/x").is_ambiguous
     assert not CameraUrl("rtsp://admin:pa%2Fss@cam/x").is_ambiguous
     assert not CameraUrl("rtsp://cam/x@2").is_ambiguous
@@ -57,7 +57,7 @@ def test_a_password_that_needs_encoding_is_noticed() -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Z")), min_size=4, max_size=20))
 def test_no_password_passes(password: str) -> None:
-    """Percent-encoded or raw, in the URL or on its own."""
+    """Passwords are removed encoded or raw, within a URL or alone."""
     if password in "rtsp://admin:***@cam/main refused":
         return
     for spelling in (password, quote(password, safe="")):

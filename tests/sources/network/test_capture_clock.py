@@ -1,4 +1,4 @@
-"""Stamps by injected clocks: jitter goes, wrong clocks change nothing but labels, nothing comes from the future."""
+"""CaptureClock with injected clocks: jitter is removed, wrong clocks change only labels, no stamp is in the future."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.clock import NS_PER_S, Stamp
-from stream.sources.network.capture_clock import KEPT, CaptureClock
+from stream.sources.network.capture_clock import MAX_PENDING, CaptureClock
 
 NOON_S = 1_800_000_000.0
 
 
 class Clocks:
-    """The two clocks of this machine; ``step_s`` is what somebody has turned the wall clock by."""
+    """This machine's two clocks; ``step_s`` is a step of the wall clock."""
 
     def __init__(self) -> None:
         self.mono_s, self.step_s = 100.0, 0.0
@@ -27,7 +27,7 @@ class Clocks:
 
 
 class Camera:
-    """Sends an image every 40 ms from second 100 on; each arrives ``delay_s`` later."""
+    """A camera that sends an image every 40 ms from second 100 on; each arrives ``delay_s`` later."""
 
     def __init__(self, *, rtp: bool = True, held: bool = False, offset_s: float | None = 0.0) -> None:
         self.clocks, self.offset_s = Clocks(), offset_s
@@ -46,13 +46,13 @@ class Camera:
         return self.clock.stamp(media_s)
 
     def error_s(self, stamp: Stamp) -> float:
-        """By how much the stamp is later than the moment of capture."""
+        """Seconds by which the stamp is later than the capture."""
         assert stamp.media_s is not None
         return stamp.mono_ns / NS_PER_S - 100.0 - stamp.media_s
 
 
 def test_jitter_is_taken_out() -> None:
-    """One quick image, and the next ones are dated as if they had been as quick."""
+    """After one quick image, later ones are dated as if they had been as quick."""
     camera = Camera()
     camera.image(0.01)
     errors = [camera.error_s(camera.image(delay)) for delay in (0.2, 0.15, 0.03, 0.3)]
@@ -60,14 +60,14 @@ def test_jitter_is_taken_out() -> None:
 
 
 def test_without_rtp_the_arrival_counts() -> None:
-    """Time stamps of other formats are no clock."""
+    """Media times of other formats are not a camera's clock."""
     camera = Camera(rtp=False)
     camera.image(0.01)
     assert abs(camera.error_s(camera.image(0.2)) - 0.2) < 1e-6
 
 
-def test_a_image_that_was_held_back_is_dated_back() -> None:
-    """FFmpeg gave it away when the next one began, 40 ms later."""
+def test_an_image_that_was_held_back_is_dated_back() -> None:
+    """FFmpeg returned it when the next one began, 40 ms later."""
     camera = Camera(held=True, rtp=False)
     for _ in range(5):
         stamp = camera.image(0.05)
@@ -75,7 +75,7 @@ def test_a_image_that_was_held_back_is_dated_back() -> None:
 
 
 def test_a_camera_that_sends_unevenly_is_dated_right() -> None:
-    """Two images 1 ms apart: FFmpeg held the first for 1 ms only, and what it says of the way here counts as that."""
+    """Of two images 1 ms apart, FFmpeg holds the first for only 1 ms, and its delay is measured correctly."""
     camera, captured_s = Camera(held=True), [0.0]
     for interval_s in [0.04] * 10 + [0.001, 0.079] + [0.04] * 10 + [0.08, 0.02, 0.02] + [0.04] * 10:
         captured_s.append(captured_s[-1] + interval_s)
@@ -88,7 +88,7 @@ def test_a_camera_that_sends_unevenly_is_dated_right() -> None:
 
 
 def test_the_camera_labels() -> None:
-    """Its clock is two seconds ahead: that is what the label says."""
+    """Its clock is two seconds ahead, and the label shows that."""
     camera = Camera(offset_s=2.0)
     stamp = camera.image()
     assert stamp.source == "rtcp"
@@ -96,7 +96,7 @@ def test_the_camera_labels() -> None:
 
 
 def test_a_wrong_clock_labels_nothing() -> None:
-    """More than five seconds off, in either direction, or silent."""
+    """The clock is more than five seconds off, in either direction, or not reported."""
     for offset_s in (5.1, -5.1, 3600.0, -1e9, None):
         stamp = Camera(offset_s=offset_s).image(0.01)
         assert stamp.source == "arrival"
@@ -104,7 +104,7 @@ def test_a_wrong_clock_labels_nothing() -> None:
 
 
 def test_a_camera_clock_that_steps_back_waits() -> None:
-    """Labels of one source never go back; until its time has come again they are ours."""
+    """Camera labels never go back; until its clock has caught up, ours is used."""
     camera = Camera()
     first = camera.image()
     camera.offset_s = -1.0
@@ -115,7 +115,7 @@ def test_a_camera_clock_that_steps_back_waits() -> None:
 
 
 def test_our_wall_clock_changes_only_labels() -> None:
-    """The same images, once with our wall clock turned back an hour midway."""
+    """The same images are stamped alike with our wall clock turned back an hour midway."""
 
     def stamps(step_s: float) -> list[Stamp]:
         camera, found = Camera(), []
@@ -132,7 +132,7 @@ def test_our_wall_clock_changes_only_labels() -> None:
 
 
 def test_a_time_line_that_begins_again_is_not_old() -> None:
-    """The camera's encoder restarted: time stamps jump back by two seconds, or on by a day."""
+    """The camera's encoder restarts: media times jump back by two seconds, or ahead by a day."""
     for jump_s in (-2.0, -1e4, 86400.0):
         camera = Camera(offset_s=None)
         for _ in range(100):
@@ -145,7 +145,7 @@ def test_a_time_line_that_begins_again_is_not_old() -> None:
 
 
 def test_a_slow_clock_makes_images_older_never_younger() -> None:
-    """A camera that counts 1 % too slowly: off by what it loses in the window, no more."""
+    """A clock that is 1 % slow causes only the error that builds up within the window."""
     camera = Camera(offset_s=None)
     for index in range(3000):
         camera.clocks.mono_s = 100.0 + 0.0404 * index
@@ -155,7 +155,7 @@ def test_a_slow_clock_makes_images_older_never_younger() -> None:
 
 
 def test_images_without_time_stamps_are_dated_by_the_newest_packet() -> None:
-    """The first ones of some servers."""
+    """Some servers send the first images without time stamps."""
     camera = Camera()
     camera.image()
     camera.clocks.mono_s += 0.5
@@ -165,11 +165,11 @@ def test_images_without_time_stamps_are_dated_by_the_newest_packet() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Packets that never become images are forgotten."""
+    """Packets without an image are forgotten."""
     camera = Camera()
-    for index in range(10 * KEPT):
+    for index in range(10 * MAX_PENDING):
         camera.clock.arrived(0.04 * index, 1)
-    assert len(camera.clock._arrivals) == KEPT
+    assert len(camera.clock._arrivals) == MAX_PENDING
 
 
 @settings(max_examples=100, deadline=None)
@@ -187,7 +187,7 @@ def test_memory_is_bounded() -> None:
     rtp=st.booleans(),
 )
 def test_whatever_comes_stamps_are_sane(steps: list[tuple[float, float, int | None]], held: bool, rtp: bool) -> None:
-    """Never from the future, never going back, for any time stamps, delays and camera clocks."""
+    """Stamps are never in the future and never go back, for any media times, delays and camera clocks."""
     clocks, media_s, found = Clocks(), 0.0, []
     clock = CaptureClock(rtp=rtp, held=held, now_ns=clocks.mono_ns, unix_ns=clocks.unix_ns)
     for media_step_s, wait_s, camera_us in steps:

@@ -1,4 +1,4 @@
-"""FFmpeg's log, told apart by camera."""
+"""FFmpeg's log, separated by camera."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def say(text: str, level: int = av.logging.ERROR) -> None:
     av.logging.log(level, "decoder", text)
 
 
-def test_lines_are_heard_where_they_are_said() -> None:
-    """Inside ``with``, errors and warnings, in order."""
+def test_lines_are_captured_inside_the_block() -> None:
+    """Errors and warnings inside ``with`` are captured in order."""
     log = FfmpegLog(str)
-    with log.heard() as lines:
+    with log.capture() as lines:
         say("broken")
         say("odd", av.logging.WARNING)
         say("chatter", av.logging.INFO)
@@ -28,18 +28,18 @@ def test_lines_are_heard_where_they_are_said() -> None:
         (16, "decoder", "broken"),
         (24, "decoder", "odd"),
     ]
-    assert log.kept == ("decoder: broken", "decoder: odd")
+    assert log.last_lines == ("decoder: broken", "decoder: odd")
 
 
-def test_each_thread_hears_itself() -> None:
-    """Two cameras that say the same at the same time: neither line is swallowed, neither goes astray."""
+def test_each_thread_captures_its_own_lines() -> None:
+    """Two cameras that log the same line at the same time both get it."""
     logs = [FfmpegLog(str) for _ in range(4)]
     barrier = threading.Barrier(len(logs))
 
     def camera(number: int) -> None:
         for turn in range(50):
             barrier.wait(10)
-            with logs[number].heard() as lines:
+            with logs[number].capture() as lines:
                 say("the same words")
                 say(f"{number} {turn}")
             assert [line.text for line in lines] == ["the same words", f"{number} {turn}"]
@@ -50,49 +50,49 @@ def test_each_thread_hears_itself() -> None:
     for thread in threads:
         thread.join(20)
     for number, log in enumerate(logs):
-        assert log.kept[-1] == f"decoder: {number} 49"
+        assert log.last_lines[-1] == f"decoder: {number} 49"
 
 
 def test_ten_lines_are_kept_and_repetitions_once() -> None:
-    """What was said last matters most."""
+    """The newest lines matter most."""
     log = FfmpegLog(str)
-    with log.heard():
+    with log.capture():
         for index in range(3 * KEPT_LINES):
             say(f"line {index // 2}")
-    assert len(log.kept) == KEPT_LINES
-    assert log.kept[-1] == f"decoder: line {3 * KEPT_LINES // 2 - 1}"
-    assert len(set(log.kept)) == KEPT_LINES
-    log.forget()
-    assert log.kept == ()
+    assert len(log.last_lines) == KEPT_LINES
+    assert log.last_lines[-1] == f"decoder: line {3 * KEPT_LINES // 2 - 1}"
+    assert len(set(log.last_lines)) == KEPT_LINES
+    log.clear()
+    assert log.last_lines == ()
 
 
 def test_lines_survive_an_exception() -> None:
-    """It is then that they are wanted."""
+    """Lines are needed most after an exception."""
     log = FfmpegLog(str)
 
     def fail() -> None:
-        with log.heard():
+        with log.capture():
             say("the reason")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    assert log.kept == ("decoder: the reason",)
+    assert log.last_lines == ("decoder: the reason",)
 
 
-def test_no_line_tells_a_password() -> None:
-    """Of this camera in any spelling, of any other in a URL."""
+def test_no_line_contains_a_password() -> None:
+    """This holds for this camera's password in any encoding, and any other in a URL."""
     log = FfmpegLog(CameraUrl("rtsp://admin:p%40ssw%C3%B6rd@cam/x").scrub)
-    with log.heard():
+    with log.capture():
         say("opening rtsp://admin:p%40ssw%C3%B6rd@cam/x and http://other:hidden@host/y failed")
         say("sent p@ssw\u00f6rd")
-    assert "hidden" not in " ".join(log.kept)
-    assert "ssw" not in " ".join(log.kept)
+    assert "hidden" not in " ".join(log.last_lines)
+    assert "ssw" not in " ".join(log.last_lines)
 
 
-def test_what_nobody_asked_for_stays_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    """Listening to cameras must not make other parts of FFmpeg talk to the user."""
-    with FfmpegLog(str).heard():
+def test_other_lines_of_ffmpeg_stay_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """Capturing a camera's lines must not print other lines of FFmpeg."""
+    with FfmpegLog(str).capture():
         pass
     say("other business")
     assert logging.getLogger("libav").handlers

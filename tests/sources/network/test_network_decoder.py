@@ -1,4 +1,4 @@
-"""Which images are marked when packets are lost or broken, with real streams and a real decoder."""
+"""LiveDecoder marks exactly the damaged images, with real streams and a real decoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from stream.sources.network.decoder import Judged, LiveDecoder
+from stream.sources.network.decoder import CheckedFrame, LiveDecoder
 from stream.sources.network.ffmpeg_log import FfmpegLog, LogLine
 
 MISSED = LogLine(24, "rtsp", "RTP: missed 1 packets")
@@ -32,7 +32,7 @@ Lose = Callable[[Packets], Iterator[tuple[av.Packet, list[LogLine]]]]
 
 @pytest.fixture(scope="module", params=ENCODERS)
 def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MPEG-TS file, whose packets look like those from RTP; noise, so that every image has several fragments."""
+    """An MPEG-TS file, whose packets resemble those from RTP; noise makes every image several fragments long."""
     encoder, options = ENCODERS[request.param]
     path = tmp_path_factory.mktemp("recording") / f"{request.param}.ts"
     rng = np.random.default_rng(0)
@@ -49,32 +49,34 @@ def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return path
 
 
-def decoded(path: Path, lose: Lose) -> list[Judged]:
+def decoded(path: Path, lose: Lose) -> list[CheckedFrame]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
         assert min(packet.size for packet in packets) > 2 * FRAGMENT
         decoder = LiveDecoder(stream, FfmpegLog(str))
-        judged = [image for packet, said in lose(packets) for image in decoder.decode(packet, said)]
-        return judged + decoder.decode(None)
+        checked = [image for packet, log_lines in lose(packets) for image in decoder.decode(packet, log_lines)]
+        return checked + decoder.decode(None)
 
 
-def pixels(judged: Judged) -> np.ndarray:
-    return judged.frame.to_ndarray(format="gray")
+def pixels(checked: CheckedFrame) -> np.ndarray:
+    return checked.frame.to_ndarray(format="gray")
 
 
-def check(path: Path, lose: Lose) -> list[Judged]:
+def check(path: Path, lose: Lose) -> list[CheckedFrame]:
     """An image is tainted if and only if it differs from what was encoded."""
-    whole = {judged.frame.pts: pixels(judged) for judged in decoded(path, lambda packets: ((p, []) for p in packets))}
+    whole = {
+        checked.frame.pts: pixels(checked) for checked in decoded(path, lambda packets: ((p, []) for p in packets))
+    }
     assert len(whole) == IMAGES
     result = decoded(path, lose)
-    spoilt = [not np.array_equal(pixels(judged), whole[judged.frame.pts]) for judged in result]
-    assert [judged.integrity == "tainted" for judged in result] == spoilt
+    spoilt = [not np.array_equal(pixels(checked), whole[checked.frame.pts]) for checked in result]
+    assert [checked.integrity == "tainted" for checked in result] == spoilt
     return result
 
 
 def with_hole(packet: av.Packet) -> av.Packet:
-    """Without its second RTP fragment."""
+    """The packet without its second RTP fragment."""
     data = bytes(packet)
     broken = av.Packet(data[:FRAGMENT] + data[2 * FRAGMENT :])
     broken.pts, broken.dts, broken.time_base, broken.stream = packet.pts, packet.dts, packet.time_base, packet.stream
@@ -84,19 +86,19 @@ def with_hole(packet: av.Packet) -> av.Packet:
 
 @pytest.mark.parametrize("hit", [0, 5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
 def test_a_hole_taints_its_own_image_and_those_after(recording: Path, hit: int) -> None:
-    """Up to the next key frame; H.265 decodes it without a word. What is not shown at all need not be marked."""
+    """They are tainted up to the next key frame, though H.265 logs nothing; images not shown need no mark."""
 
     def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
         for index, packet in enumerate(packets):
             yield (with_hole(packet), [MISSED]) if index == hit else (packet, [])
 
     result = check(recording, lose)
-    assert len(result) < IMAGES or any(judged.integrity == "tainted" for judged in result)
+    assert len(result) < IMAGES or any(checked.integrity == "tainted" for checked in result)
 
 
 @pytest.mark.parametrize("lost", [5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
 def test_a_lost_image_spares_the_one_before(recording: Path, lost: int) -> None:
-    """FFmpeg says so while it reads the image before, which is whole."""
+    """FFmpeg logs the loss while it reads the previous image, which is whole."""
 
     def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
         for index, packet in enumerate(packets):
@@ -107,7 +109,7 @@ def test_a_lost_image_spares_the_one_before(recording: Path, lost: int) -> None:
 
 
 def test_garbage_does_not_end_the_stream(recording: Path) -> None:
-    """A packet of noise; the next key frame is clean."""
+    """After a packet of noise the next key frame is clean."""
 
     def lose(packets: Packets) -> Iterator[tuple[av.Packet, list[LogLine]]]:
         for index, packet in enumerate(packets):
@@ -118,28 +120,28 @@ def test_garbage_does_not_end_the_stream(recording: Path) -> None:
             yield packet, []
 
     result = decoded(recording, lose)
-    assert [judged.integrity for judged in result[-(IMAGES - KEY_EVERY) :]] == ["clean"] * (IMAGES - KEY_EVERY)
+    assert [checked.integrity for checked in result[-(IMAGES - KEY_EVERY) :]] == ["clean"] * (IMAGES - KEY_EVERY)
 
 
 def test_a_stream_without_damage_is_clean(recording: Path) -> None:
-    """Every image, from the first."""
+    """Every image is clean from the first on."""
     result = decoded(recording, lambda packets: ((packet, []) for packet in packets))
-    assert [judged.integrity for judged in result] == ["clean"] * IMAGES
+    assert [checked.integrity for checked in result] == ["clean"] * IMAGES
 
 
 def test_joining_midway_is_no_damage(recording: Path) -> None:
-    """Nothing is shown until the first key frame, and that is clean."""
+    """Nothing is shown until the first key frame, which is clean."""
     result = decoded(recording, lambda packets: ((packet, []) for packet in packets[7:]))
     assert result[0].frame.key_frame
-    assert {judged.integrity for judged in result} == {"clean"}
+    assert {checked.integrity for checked in result} == {"clean"}
 
 
 LATER = 10_000_000
-"""Of the 90 kHz of MPEG-TS: almost two minutes."""
+"""Ticks of MPEG-TS's 90 kHz clock: almost two minutes."""
 
 
 def set_back(packets: Packets, begin: int) -> Iterator[tuple[av.Packet, list[LogLine]]]:
-    """Two minutes late and with a hole in image 5; then once more from ``begin`` on, by a time line from 0."""
+    """Packets two minutes late with a hole in image 5; from ``begin`` on, they repeat on a time line from 0."""
     for index, packet in enumerate(packets):
         late = with_hole(packet) if index == 5 else copy_of(packet)
         late.pts, late.dts = packet.pts + LATER, packet.dts + LATER
@@ -157,14 +159,14 @@ def copy_of(packet: av.Packet) -> av.Packet:
 
 @pytest.mark.parametrize(("begin", "healed"), [(0, 0), (7, KEY_EVERY)])
 def test_a_time_line_that_jumps_back_heals_at_the_next_key_frame(recording: Path, begin: int, healed: int) -> None:
-    """Be it the image that jumps, be it a later one: the damage's time is of the old time line."""
+    """The damage is on the old time line, whether the key frame is the first image after the jump or a later one."""
     result = decoded(recording, lambda packets: set_back(packets, begin))
     with av.open(str(recording)) as container:
         pts = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
-    anew = [judged for judged in result if judged.frame.pts < LATER]
-    clean = {judged.frame.pts for judged in anew if judged.integrity == "clean"}
+    anew = [checked for checked in result if checked.frame.pts < LATER]
+    clean = {checked.frame.pts for checked in anew if checked.integrity == "clean"}
     assert clean == set(pts[healed:])
-    old = [judged.integrity for judged in result if judged.frame.pts >= LATER]
+    old = [checked.integrity for checked in result if checked.frame.pts >= LATER]
     assert old[:5] == ["clean"] * 5
     assert set(old[5:]) <= {"tainted"}
 
@@ -183,5 +185,5 @@ def test_a_little_back_is_no_new_time_line(recording: Path) -> None:
                 yield packet, []
 
     result = decoded(recording, lose)
-    keys = [judged.integrity for judged in result if judged.frame.key_frame]
+    keys = [checked.integrity for checked in result if checked.frame.key_frame]
     assert keys == ["clean", "tainted", "clean"]

@@ -1,4 +1,4 @@
-"""What goes wrong with network cameras has a name, one line, an advice, and never a password."""
+"""Errors of network cameras have one line, an advice, and never a password."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def opening_error(source: NetworkSource) -> SourceError:
 
 
 def reading_error(source: NetworkSource, act: object) -> SourceError:
-    """What ends an open source after ``act`` was called at its fourth frame."""
+    """The error of an open source after ``act`` was called at its fourth frame."""
     with source, pytest.raises(SourceError) as caught:
         read(source, 1000, lambda frame: act() if frame.seq == 3 else None)
     return caught.value
 
 
-def everything_said(source: NetworkSource, error: BaseException) -> str:
-    """All that a log, a traceback or a debugger would show of a failure."""
+def everything_shown(source: NetworkSource, error: BaseException) -> str:
+    """All text of an error that a log, a traceback or a debugger would show."""
     chain, link = [], error
     while link is not None:
         chain += [str(link), repr(link), repr(link.args), repr(vars(link))]
@@ -46,7 +46,7 @@ def everything_said(source: NetworkSource, error: BaseException) -> str:
 
 @pytest.mark.parametrize("auth", ["digest", "basic"])
 def test_a_password_with_special_characters_opens(auth: str) -> None:
-    """Percent-encoded, as URLs want it."""
+    """The URL has it percent-encoded."""
     with RtspCamera({"/cam": CLIP}, user="us er", password=PASSWORD, auth=auth) as camera:
         url = camera.url("/cam", credentials=True)
         assert ENCODED in url
@@ -57,20 +57,20 @@ def test_a_password_with_special_characters_opens(auth: str) -> None:
 
 @pytest.mark.parametrize("auth", ["digest", "basic"])
 def test_a_wrong_password_is_access_denied(auth: str) -> None:
-    """And is named nowhere, encoded or not."""
+    """The password is not shown, encoded or not."""
     with RtspCamera({"/cam": CLIP}, user="admin", password="another", auth=auth) as camera:
         source = network(camera.url("/cam").replace("rtsp://", f"rtsp://admin:{ENCODED}@"))
         error = opening_error(source)
     assert isinstance(error, AccessDenied)
     assert "percent-encoded" in str(error)
     assert any("401" in line for line in source.log_lines)
-    said = everything_said(source, error)
-    assert ENCODED not in said
-    assert PASSWORD not in said
+    shown = everything_shown(source, error)
+    assert ENCODED not in shown
+    assert PASSWORD not in shown
 
 
 def test_a_missing_password_is_asked_for() -> None:
-    """The message says how to write it."""
+    """The message explains how to write it."""
     with RtspCamera({"/cam": CLIP}, user="admin", password="secret") as camera:
         error = opening_error(network(camera.url("/cam")))
     assert isinstance(error, AccessDenied)
@@ -78,8 +78,8 @@ def test_a_missing_password_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("password", [ENCODED, PASSWORD, "correct horse", "x"])
-def test_no_failure_tells_the_password(password: str) -> None:
-    """Refused, unknown, unreadable, hanging: not in texts, causes, tracebacks, log lines or descriptions."""
+def test_no_error_contains_the_password(password: str) -> None:
+    """For every kind of failure, it is not in texts, causes, tracebacks, log lines or descriptions."""
     with closing(socket.create_server(("127.0.0.1", 0))) as mute:
         hanging = f"127.0.0.1:{mute.getsockname()[1]}"
         for address in (
@@ -91,41 +91,41 @@ def test_no_failure_tells_the_password(password: str) -> None:
             url = address.format(f"admin:{password}")
             source = network(url, open_s=0.5)
             error = opening_error(source)
-            said = everything_said(source, error)
-            assert url not in said
-            assert f":{password}@" not in said
-            assert len(password) < 4 or password not in said
+            shown = everything_shown(source, error)
+            assert url not in shown
+            assert f":{password}@" not in shown
+            assert len(password) < 4 or password not in shown
             assert "\n" not in str(error)
 
 
 def test_a_raw_password_is_explained() -> None:
-    """FFmpeg takes its "/" for the end of the host; the message says how to write it."""
+    """FFmpeg reads its "/" as the end of the host; the message explains how to write it."""
     error = opening_error(network("rtsp://admin:pa/ss@127.0.0.1:1/x"))
     assert "%2F" in str(error)
     assert "pa/ss" not in str(error)
 
 
 def test_no_such_path() -> None:
-    """404."""
+    """The camera answers 404."""
     with RtspCamera({"/cam": CLIP}) as camera:
         assert "404" in str(opening_error(network(camera.url("/other"))))
 
 
-def test_nobody_there() -> None:
-    """Refused at once."""
+def test_connection_refused() -> None:
+    """The port refuses the connection at once."""
     with RtspCamera({"/cam": CLIP}) as camera:
         camera.refuse()
         assert "connection refused" in str(opening_error(network(camera.url("/cam"))))
 
 
-def test_a_camera_without_the_transport_asked_for() -> None:
-    """``transport = "udp"`` is an order, not a wish."""
+def test_a_camera_without_the_requested_transport() -> None:
+    """``transport = "udp"`` has no fallback to TCP."""
     with RtspCamera({"/cam": CLIP}, transports=("tcp",)) as camera:
         assert "transport" in str(opening_error(network(camera.url("/cam"), transport="udp")))
 
 
 def test_a_camera_that_never_answers_is_given_up() -> None:
-    """After ``open_s``, and the message says so."""
+    """Opening ends after ``open_s``, which the message names."""
     with RtspCamera({"/cam": CLIP}) as camera:
         camera.mute()
         error = opening_error(network(camera.url("/cam"), open_s=0.7))
@@ -133,8 +133,8 @@ def test_a_camera_that_never_answers_is_given_up() -> None:
     assert re.search(r"no answer in \d+\.\d s; .* raise open_s \(0\.7 s\)", str(error))
 
 
-def test_something_else_than_a_camera() -> None:
-    """A port where somebody speaks another language."""
+def test_a_server_that_is_no_camera() -> None:
+    """The port belongs to a server of another protocol."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def answer() -> None:
@@ -153,7 +153,7 @@ def test_something_else_than_a_camera() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_silent_camera_is_a_stall(transport: str) -> None:
-    """Noticed after ``stall_s`` (how soon: tools/bench/live.py), which the message names."""
+    """It is noticed after ``stall_s``, which the message names; tools/bench/live.py measures how soon."""
     with RtspCamera({"/cam": CLIP}) as camera:
         error = reading_error(network(camera.url("/cam"), transport=transport), camera.stall)
     assert isinstance(error, SourceStalled)
@@ -163,14 +163,14 @@ def test_a_silent_camera_is_a_stall(transport: str) -> None:
 
 
 def test_reports_alone_are_a_stall() -> None:
-    """Every video packet is lost, RTCP goes on."""
+    """Every video packet is lost while RTCP goes on."""
     with RtspCamera({"/cam": CLIP}, report_every_s=0.2) as camera:
         error = reading_error(network(camera.url("/cam")), lambda: camera.lose(1_000_000, keyframe=True))
     assert isinstance(error, SourceStalled)
 
 
 def test_data_without_images_is_a_stall() -> None:
-    """H.265 shows nothing between a lost image and the next key frame, here four seconds away."""
+    """H.265 decodes nothing between a lost image and the next key frame, here four seconds away."""
     clip = Clip.test_pattern(codec="h265", seconds=4, keyframe_every=100)
     with RtspCamera({"/cam": clip}) as camera:
         error = reading_error(network(camera.url("/cam")), lambda: camera.lose(1))
@@ -179,7 +179,7 @@ def test_data_without_images_is_a_stall() -> None:
 
 
 def test_a_slow_reader_is_no_stall() -> None:
-    """The time that the pipeline takes for a frame is not the camera's."""
+    """The time that the consumer takes for a frame does not count as the camera's."""
     waiting = threading.Event()
 
     def dawdle(frame: Frame) -> None:
@@ -199,8 +199,8 @@ def test_a_cut_connection_is_an_error(how: str, transport: str) -> None:
     assert "ended the stream" in str(error) or "connection broke" in str(error)
 
 
-def test_a_graphics_card_that_is_not_there_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
-    """decode = "auto" and "cuda" on a machine without one: CPU, and one line in the log for the whole process."""
+def test_without_a_gpu_the_cpu_decodes(caplog: pytest.LogCaptureFixture) -> None:
+    """With decode = "auto" or "cuda", the CPU decodes, and one line is logged per process."""
     from stream.sources.network.connection import _has_cuda_decoder
 
     _has_cuda_decoder.cache_clear()

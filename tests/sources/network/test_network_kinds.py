@@ -26,11 +26,11 @@ from tests.sources.watching import network, read
 
 FPS = 20
 LEVELS = 8
-"""Far enough apart for an encoder that is short of bits."""
+"""Gray levels, far enough apart for an encoder with a low bit rate."""
 
 
 def level(index: int) -> int:
-    """Image ``index`` is all of this gray."""
+    """The gray level that fills image ``index``."""
     return 40 + 25 * (index % LEVELS)
 
 
@@ -43,7 +43,7 @@ def image(index: int) -> np.ndarray:
 
 
 class MjpegCamera(BaseHTTPRequestHandler):
-    """What a webcam server does: one JPEG after the other, for ever, until ``server.over`` is set."""
+    """An HTTP server of Motion JPEG: one JPEG after the other until ``server.over`` is set."""
 
     def do_GET(self) -> None:
         if self.path == "/private":
@@ -85,7 +85,7 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[Threadin
 
 @contextmanager
 def sending(url: str, form: str, **options: str) -> Iterator[None]:
-    """An encoder that sends images to ``url`` in real time."""
+    """Run an encoder that sends images to ``url`` in real time."""
     over = threading.Event()
 
     def send() -> None:
@@ -110,7 +110,7 @@ def sending(url: str, form: str, **options: str) -> Iterator[None]:
 
 
 def free_udp_port() -> int:
-    """An even one, and the next is free as well (RTP and its reports); the system gives nobody a port below 32768."""
+    """An even port whose next one is free, too (for RTP and RTCP), below the system's ephemeral ports (32768)."""
     rng = Random()
     for _ in range(1000):
         port = rng.randrange(20_000, 32_000, 2)
@@ -126,7 +126,7 @@ def is_in_order(frames: list[Frame]) -> bool:
 
 
 def test_mjpeg_over_http() -> None:
-    """In order, fresh, stamped on arrival; the rate is measured, for the format has none."""
+    """Images are in order, fresh and stamped on arrival; the rate is measured, because the format has none."""
     ages: list[float] = []
     with serving(MjpegCamera) as server, network(f"http://127.0.0.1:{server.server_port}/video") as source:
         frames = read(source, 30, lambda frame: ages.append(frame.stamp.age_s()))
@@ -151,7 +151,7 @@ def test_a_web_camera_that_goes_away() -> None:
 
 
 def test_a_web_camera_that_wants_a_password() -> None:
-    """Its token in the query is not shown either."""
+    """The token in its query is not shown either."""
     with serving(MjpegCamera) as server:
         with pytest.raises(AccessDenied), network(f"http://127.0.0.1:{server.server_port}/private") as source:
             read(source, 1)
@@ -162,7 +162,7 @@ def test_a_web_camera_that_wants_a_password() -> None:
 
 
 def test_mpeg_ts_over_udp() -> None:
-    """Joined in the middle."""
+    """The source joins in the middle of the stream."""
     port = free_udp_port()
     with sending(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts"), network(f"udp://127.0.0.1:{port}") as source:
         frames = read(source, 30)
@@ -197,7 +197,7 @@ def test_a_pattern_is_paced_and_ends() -> None:
 
 
 def test_a_file_on_a_web_server_is_paced_and_ends(tmp_path: Path, write_clip: Callable[..., Path]) -> None:
-    """All of its frames: there is no backlog to leave out."""
+    """All frames are delivered: a file has no backlog to skip."""
     write_clip("clip.mp4", frames=25)
 
     class Quiet(SimpleHTTPRequestHandler):

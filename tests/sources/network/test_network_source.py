@@ -1,4 +1,4 @@
-"""Network cameras over real RTSP: fresh images, marked damage, honest stamps."""
+"""NetworkSource over real RTSP: fresh images, marked damage, correct stamps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ every_transport = pytest.mark.parametrize("transport", ["tcp", "udp"])
 
 
 def lossy_clip(codec: str) -> Clip:
-    """Large enough for several RTP packets an image; key frames are 0, 25, 50 and 75."""
+    """A clip with several RTP packets per image; key frames are 0, 25, 50 and 75."""
     return Clip.test_pattern(codec=codec, width=640, height=480, fps=50, seconds=2, keyframe_every=25)
 
 
@@ -32,7 +32,7 @@ def reference(codec: str) -> dict[int, Image]:
 @every_codec
 @every_transport
 def test_a_camera_gives_every_image_in_order(codec: str, transport: str) -> None:
-    """BGR, read-only, numbered from 0, named, none missing."""
+    """Images are BGR, read-only, numbered from 0, named and complete."""
     clip = Clip.test_pattern(codec=codec)
     with RtspCamera({"/cam": clip}) as camera, network(camera.url("/cam"), transport=transport) as source:
         frames = read(source, 30)
@@ -47,7 +47,7 @@ def test_a_camera_gives_every_image_in_order(codec: str, transport: str) -> None
 
 @every_codec
 def test_the_first_image_is_fresh(codec: str) -> None:
-    """Ten images piled up between opening and reading: the first one shown is none of them."""
+    """Ten images are buffered between opening and reading, and none of them is shown."""
     with RtspCamera({"/cam": Clip.test_pattern(codec=codec)}) as camera, network(camera.url("/cam")) as source:
         waiting = threading.Event()
         while camera.sent("/cam") < 20:
@@ -69,7 +69,7 @@ def test_the_first_image_is_fresh(codec: str) -> None:
     ],
 )
 def test_loss_taints_exactly_the_spoilt_images(codec: str, transport: str, packets: int) -> None:
-    """An image is tainted if and only if it is not, bit for bit, what the camera sent; the next key frame heals."""
+    """An image is tainted exactly if it differs by a bit from the one that was sent, until the next key frame."""
     whole = reference(codec)
     with RtspCamera({"/cam": lossy_clip(codec)}) as camera, network(camera.url("/cam"), transport=transport) as source:
         frames = read_until(source, Harm(camera, lambda: camera.lose(packets)))
@@ -83,7 +83,7 @@ def test_loss_taints_exactly_the_spoilt_images(codec: str, transport: str, packe
 
 
 def test_damaged_bytes_taint_until_the_next_key_frame() -> None:
-    """Nothing is lost on the way, but the H.264 decoder notices."""
+    """No packet is lost, but the H.264 decoder notices."""
     whole = reference("h264")
     with RtspCamera({"/cam": lossy_clip("h264")}) as camera, network(camera.url("/cam")) as source:
         frames = read_until(source, Harm(camera, lambda: camera.corrupt(1)))
@@ -93,7 +93,7 @@ def test_damaged_bytes_taint_until_the_next_key_frame() -> None:
 
 
 def test_one_cameras_damage_is_not_anothers() -> None:
-    """Two cameras in two threads at once: FFmpeg's log is one, but each hears only its own lines."""
+    """Two cameras run in two threads: FFmpeg has one log, but each camera gets only its own lines."""
     results: dict[str, list[Frame]] = {}
     clips = {"/good": lossy_clip("h264"), "/bad": lossy_clip("h264")}
 
@@ -113,8 +113,8 @@ def test_one_cameras_damage_is_not_anothers() -> None:
 
 
 @every_codec
-def test_stamps_tell_when_the_camera_sent_it(codec: str) -> None:
-    """By our monotonic clock, though FFmpeg hands H.264 over a frame later; and never from the future."""
+def test_stamps_are_the_time_of_sending(codec: str) -> None:
+    """The stamps are on our monotonic clock and never in the future, though FFmpeg returns H.264 a frame later."""
     ages_s: list[float] = []
     with RtspCamera({"/cam": Clip.test_pattern(codec=codec)}) as camera, network(camera.url("/cam")) as source:
         frames = read(source, 30, lambda frame: ages_s.append(frame.stamp.age_s()))
@@ -129,7 +129,7 @@ def test_stamps_tell_when_the_camera_sent_it(codec: str) -> None:
 
 @pytest.mark.parametrize("offset_s", [0.0, 2.0, 3600.0])
 def test_the_cameras_clock_labels_and_nothing_else(offset_s: float) -> None:
-    """Two seconds off is a label; an hour off is no clock. Ages are the same."""
+    """A clock two seconds off is used as the label, one an hour off is not, and ages are the same."""
     with (
         RtspCamera({"/cam": Clip.test_pattern()}, clock_offset_s=offset_s) as camera,
         network(camera.url("/cam")) as source,
@@ -145,7 +145,7 @@ def test_the_cameras_clock_labels_and_nothing_else(offset_s: float) -> None:
 
 
 def test_without_sender_reports_the_stamp_is_the_arrival() -> None:
-    """And says so."""
+    """``stamp.source`` is "arrival"."""
     with (
         RtspCamera({"/cam": Clip.test_pattern()}, sender_reports=False) as camera,
         network(camera.url("/cam")) as source,
@@ -156,7 +156,7 @@ def test_without_sender_reports_the_stamp_is_the_arrival() -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_new_size_comes_through(codec: str) -> None:
-    """The camera switches from 320x240 to 640x480; frames follow, and so does the description."""
+    """The camera switches from 320x240 to 640x480, and frames and description follow."""
     small, large = (Clip.test_pattern(codec=codec, width=w, height=h, seconds=1) for w, h in ((320, 240), (640, 480)))
     with RtspCamera({"/cam": small}) as camera, network(camera.url("/cam")) as source:
         frames = read(source, 40, lambda frame: camera.switch("/cam", large) if frame.seq == 10 else None)
@@ -169,7 +169,7 @@ def test_a_new_size_comes_through(codec: str) -> None:
 
 
 def test_a_camera_that_only_takes_udp_is_asked_again() -> None:
-    """prefer_tcp: within the same ``with``."""
+    """With prefer_tcp, UDP is tried within the same ``with``."""
     with (
         RtspCamera({"/cam": Clip.test_pattern()}, transports=("udp",)) as camera,
         network(camera.url("/cam")) as source,
@@ -178,7 +178,7 @@ def test_a_camera_that_only_takes_udp_is_asked_again() -> None:
 
 
 def test_stopping_ends_a_silent_camera() -> None:
-    """Without an error, and without waiting for the camera."""
+    """It ends without an error and without waiting for the camera."""
     stopping, ended = threading.Event(), threading.Event()
 
     def watch(url: str) -> None:
@@ -197,7 +197,7 @@ def test_stopping_ends_a_silent_camera() -> None:
 
 
 def test_a_source_can_be_opened_again() -> None:
-    """After a stall, with the numbers beginning at 0."""
+    """It works after a stall, and the numbers start at 0."""
     with RtspCamera({"/cam": Clip.test_pattern()}) as camera:
         source = network(camera.url("/cam"))
         with source, pytest.raises(SourceStalled):
@@ -208,7 +208,7 @@ def test_a_source_can_be_opened_again() -> None:
 
 
 def test_frames_share_no_memory() -> None:
-    """With each other, or with a decoder that goes on."""
+    """Frames share no memory with each other or with the running decoder."""
     with RtspCamera({"/cam": Clip.test_pattern()}) as camera, network(camera.url("/cam")) as source:
         copies: list[Image] = []
         frames = read(source, 12, lambda frame: copies.append(frame.image.copy()))
@@ -217,7 +217,7 @@ def test_frames_share_no_memory() -> None:
 
 
 class Harm:
-    """Called with each frame: does harm once, midway between key frames; true when the next key frame has healed it."""
+    """Called with each frame; damages once, midway between key frames, and returns True after the next key frame."""
 
     def __init__(self, camera: RtspCamera, do: Callable[[], object]) -> None:
         self._camera, self._do = camera, do
@@ -235,6 +235,6 @@ class Harm:
 
 
 def spoilt(frame: Frame, whole: dict[int, Image]) -> bool:
-    """Whether it shows anything else than what the camera sent."""
+    """Whether the frame differs from the image that the camera sent."""
     shown = read_number(frame.image)
     return shown is None or not same(frame.image, whole[shown])

@@ -1,4 +1,4 @@
-"""What a machine's cameras offer: the kernel's structures, and what people and programs are told of them.
+"""The list of a machine's cameras: the kernel's structures, the table and the JSON.
 
 The listing of a real driver is tested in tests/rigs/test_webcam_rig.py.
 """
@@ -13,7 +13,7 @@ import pytest
 from pipelines.cli.devices import print_devices
 from stream.frames import Size
 from stream.sources.webcam import v4l2_abi as abi
-from stream.sources.webcam.devices import Device, Mode, PixelFormat, list_devices, look, names_of, numbered
+from stream.sources.webcam.devices import Device, Mode, PixelFormat, device_names, list_devices, numbered_devices, probe
 
 YUYV = PixelFormat(
     "YUYV",
@@ -40,23 +40,23 @@ KERNEL = {
     "ENUM_FRAMESIZES": 0xC02C564A,
     "ENUM_FRAMEINTERVALS": 0xC034564B,
 }
-"""As a C program prints them on a 64-bit machine; each holds the size of its structure."""
+"""The request numbers that a C program prints on a 64-bit machine; each contains the size of its structure."""
 
 
 @pytest.mark.parametrize(("name", "number"), KERNEL.items())
 def test_requests_are_the_kernels(name: str, number: int) -> None:
-    """A wrong one is answered by the kernel as if the device knew nothing of it."""
+    """The kernel answers a wrong number as if the driver had no such request."""
     assert getattr(abi, name) == number
 
 
 def test_four_letters_go_both_ways() -> None:
-    """The big-endian variant of a format is another format."""
+    """The big-endian variant is a format of its own."""
     assert abi.fourcc(abi.fourcc_code("YUYV")) == "YUYV"
     assert abi.fourcc(abi.fourcc_code("Y16 ") | 1 << 31) == "Y16 -BE"
 
 
 def test_a_size_has_a_rate_only_if_it_is_offered() -> None:
-    """In a list of sizes exactly, in a range anything between its ends."""
+    """A listed size must match exactly, a range has all sizes between its ends."""
     assert YUYV.best_fps(Size(720, 1280)) == 10
     assert YUYV.best_fps(Size(720, 1279)) is None
     assert ANY.best_fps(Size(720, 1279)) == 60
@@ -64,46 +64,46 @@ def test_a_size_has_a_rate_only_if_it_is_offered() -> None:
 
 
 def test_the_best_of_a_format_is_the_largest_and_the_largest_fluent_mode() -> None:
-    """One mode if it is both."""
+    """If one mode is both, it is returned once."""
     assert str(YUYV) == "yuyv422 1920x1080 at 5 fps, 640x480 at 30 fps"
     assert str(MJPG) == "mjpeg 1920x1080 at 30 fps"
     assert str(H264) == "H264 1920x1080 at 30 fps"
     assert str(PixelFormat("GREY", "gray", ())) == "gray"
 
 
-def test_what_is_no_camera_is_in_no_list() -> None:
-    """Whatever this machine has: only device nodes of video, each once, in the order of their numbers."""
+def test_other_device_nodes_are_not_listed() -> None:
+    """Only video device nodes are listed, each once, in the order of their numbers."""
     paths = [device.path for device in list_devices("linux")]
     assert paths == sorted(set(paths), key=lambda path: int(path.removeprefix("/dev/video")))
-    device = look("/dev/null")
+    device = probe("/dev/null")
     assert device is not None
     assert "inappropriate ioctl" in device.trouble
 
 
 @dataclass
 class Info:
-    """As PyAV describes a device of macOS or Windows."""
+    """A device of macOS or Windows as PyAV describes it."""
 
     description: str
     media_types: list[str] = field(default_factory=lambda: ["video"])
 
 
 def test_cameras_of_other_systems_are_numbered() -> None:
-    """Microphones and the screen are not counted: the number is what opens the camera."""
+    """Microphones and the screen are not counted, because the number opens the camera."""
     infos = [Info("Microphone", ["audio"]), Info("FaceTime HD Camera"), Info("Capture screen 0"), Info("C920")]
-    cameras = numbered(infos)
+    cameras = numbered_devices(infos)
     assert [(camera.path, camera.name) for camera in cameras] == [("0", "FaceTime HD Camera"), ("1", "C920")]
-    assert names_of(cameras) == "0 (FaceTime HD Camera), 1 (C920)"
+    assert device_names(cameras) == "0 (FaceTime HD Camera), 1 (C920)"
 
 
-def test_a_system_that_cannot_be_asked_has_no_cameras() -> None:
-    """No exception: the command then says what to try."""
+def test_a_system_without_a_device_list_has_no_cameras() -> None:
+    """There is no exception; the command then suggests what to try."""
     assert list_devices("no such system") == ()
 
 
 @pytest.fixture
 def two_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One with formats, one that may not be opened."""
+    """One camera has formats, the other one may not be opened."""
     inside = Device("/dev/video0", "Camera [red]: inside", "uvcvideo", (YUYV, MJPG, H264))
     outside = Device("/dev/video2", "Camera outside", trouble="no permission")
     monkeypatch.setattr("pipelines.cli.devices.list_devices", lambda: (inside, outside))
@@ -111,7 +111,7 @@ def two_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_cameras")
 def test_the_table_names_every_camera(capsys: pytest.CaptureFixture[str]) -> None:
-    """With its best modes, or why it cannot be asked; a name is not taken for markup."""
+    """Each has its best modes or an error; names are not parsed as markup."""
     assert print_devices(as_json=False) == 0
     text = " ".join(capsys.readouterr().out.split())
     for words in ("/dev/video0", "Camera [red]: inside", "mjpeg 1920x1080 at 30", "/dev/video2", "no permission"):
@@ -131,9 +131,9 @@ def test_json_has_every_mode(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_machine_without_cameras_says_what_to_try(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line, and no failure."""
+    """The command prints one line and succeeds."""
     monkeypatch.setattr("pipelines.cli.devices.list_devices", lambda: ())
     assert print_devices(as_json=False) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("no camera at this machine: plug one in")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().out
+    assert output.startswith("no camera at this machine: plug one in")
+    assert output.count("\n") == 1

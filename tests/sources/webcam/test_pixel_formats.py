@@ -1,4 +1,4 @@
-"""Every pixel format of webcams on its way to BGR: as a driver lays it out in memory, padded, damaged, incomplete."""
+"""Webcam pixel formats to BGR: raw layouts, padding, damaged and incomplete images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def colours() -> Image:
 
 
 def memory_of(image: Image, name: str, *, padded: bool) -> bytes:
-    """As a driver lays it out: planes one after another; ``padded``: each line a quarter longer than its pixels."""
+    """The bytes as a driver lays them out, plane after plane; ``padded`` makes each line a quarter longer."""
     if name.startswith("bayer"):
         planes = [mosaic(image, name.removeprefix("bayer_").removesuffix("8"))]
     else:
@@ -33,7 +33,7 @@ def memory_of(image: Image, name: str, *, padded: bool) -> bytes:
 
 
 def mosaic(image: Image, pattern: str) -> Image:
-    """(H, W) uint8: of each pixel the one colour that its place in the ``pattern`` lets through."""
+    """(H, W) uint8: a Bayer mosaic, the one colour of each pixel that ``pattern`` lets through."""
     grey = np.empty(image.shape[:2], np.uint8)
     for place, letter in enumerate(pattern):
         rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
@@ -44,7 +44,7 @@ def mosaic(image: Image, pattern: str) -> Image:
 @pytest.mark.parametrize("padded", [False, True], ids=["", "padded"])
 @pytest.mark.parametrize("fourcc", [*RAW, *BAYER])
 def test_every_colour_format_keeps_the_colours(fourcc: str, padded: bool) -> None:
-    """Contiguous, read-only, without the padding; exact but for the rounding of YUV, and for the edges of colours."""
+    """Images are contiguous, read-only and cropped; exact except for YUV rounding and colour edges."""
     raw = (RAW | BAYER)[fourcc]
     line = SIZE.width * raw.bytes_per_pixel
     convert = ImageDecoder(fourcc, SIZE, line + line // 4 if padded else 0)
@@ -64,7 +64,7 @@ def test_every_colour_format_keeps_the_colours(fourcc: str, padded: bool) -> Non
 
 @pytest.mark.parametrize("fourcc", GREY)
 def test_grey_formats_give_grey(fourcc: str) -> None:
-    """8, 10 and 16 bits: all as 8."""
+    """8, 10 and 16 bits all become 8 bits."""
     ramp = np.ascontiguousarray(np.broadcast_to(np.arange(0, 256, 4, dtype=np.uint8)[:, None], (*SIZE, 3)))
     converted = ImageDecoder(fourcc, SIZE)(memoryview(memory_of(ramp, GREY[fourcc].name, padded=False)))
     assert converted is not None
@@ -72,7 +72,7 @@ def test_grey_formats_give_grey(fourcc: str) -> None:
 
 
 def test_full_range_is_not_stretched() -> None:
-    """A camera that says so means 0 by black; the others mean 16."""
+    """Black is 0 for a camera that reports full range, and 16 for others."""
     grey = np.full(SIZE[0] * SIZE[1] * 2, 128, np.uint8)
     grey[::2] = 16  # luma
     levels = []
@@ -85,7 +85,7 @@ def test_full_range_is_not_stretched() -> None:
 
 
 def test_too_few_bytes_are_no_image() -> None:
-    """A buffer that the driver filled in part, or not at all; the next one is read again."""
+    """The driver filled the buffer in part or not at all; the next image is decoded again."""
     convert = ImageDecoder("YUYV", SIZE)
     whole = memoryview(memory_of(colours(), "yuyv422", padded=False))
     assert convert(whole[:100]) is None
@@ -94,14 +94,14 @@ def test_too_few_bytes_are_no_image() -> None:
 
 
 def test_lines_that_are_no_whole_pixels_are_refused() -> None:
-    """Rather than shown awry."""
+    """They would be decoded into a skewed image."""
     with pytest.raises(SourceError, match="lines of 200 bytes in rgb24"):
         ImageDecoder("RGB3", SIZE, 200)
 
 
 @pytest.fixture(scope="module")
 def jpeg() -> bytes:
-    """Noise, 640 x 480, so that half of the bytes is half of the image."""
+    """A JPEG of noise, 640 x 480, so that half of the bytes is half of the image."""
     codec = av.CodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt, codec.time_base = 640, 480, "yuvj422p", Fraction(1, 30)
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
@@ -110,7 +110,7 @@ def jpeg() -> bytes:
 
 
 def test_a_jpeg_image_that_is_cut_off_is_tainted(jpeg: bytes) -> None:
-    """FFmpeg marks it in no way but a line of its log; the next image is clean."""
+    """FFmpeg only logs a line about it; the next image is clean."""
     convert = ImageDecoder("MJPG", VGA)
     half, whole = convert(memoryview(jpeg)[: len(jpeg) // 2]), convert(memoryview(jpeg))
     assert half is not None
@@ -121,7 +121,7 @@ def test_a_jpeg_image_that_is_cut_off_is_tainted(jpeg: bytes) -> None:
 
 
 def test_bytes_that_are_no_jpeg_are_no_image(jpeg: bytes) -> None:
-    """What follows is not affected."""
+    """Later images are not affected."""
     convert = ImageDecoder("MJPG", VGA)
     assert convert(memoryview(b"not an image" * 20)) is None
     assert convert(memoryview(jpeg)) is not None
@@ -129,7 +129,7 @@ def test_bytes_that_are_no_jpeg_are_no_image(jpeg: bytes) -> None:
 
 @pytest.mark.parametrize("foreign", [b"\xff\xe4\x00\x00", b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\x7f"])
 def test_foreign_data_in_a_jpeg_image_is_no_damage(jpeg: bytes, foreign: bytes) -> None:
-    """Many webcams send it: FFmpeg complains of fields whose lengths make no sense."""
+    """Many webcams send it, and FFmpeg logs errors about its length fields."""
     odd = jpeg[:2] + foreign + jpeg[2:]
     converted = ImageDecoder("MJPG", VGA)(memoryview(odd))
     assert converted is not None

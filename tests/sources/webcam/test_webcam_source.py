@@ -21,13 +21,13 @@ from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import SourceError, SourceStalled
 from stream.frames import Frame, Image, Size
 from stream.settings import WebcamCamera
-from stream.sources.webcam import errors as failures
+from stream.sources.webcam import errors
 from stream.sources.webcam.devices import Device, Mode, PixelFormat
 from stream.sources.webcam.opencv_reader import Cv2Webcam
 from stream.sources.webcam.pixel_formats import ffmpeg_name
-from stream.sources.webcam.reader import Given, Taken
+from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat
 from stream.sources.webcam.source import WebcamSource, differs
-from stream.sources.webcam.v4l2_reader import device_path, select, stamp_of
+from stream.sources.webcam.v4l2_reader import device_path, select_format, stamp_of
 
 SIZE = Size(48, 64)
 
@@ -62,30 +62,30 @@ OFFERED = (GRAY, H264, MJPG, YUYV)
         (VGA, 60.0, MJPG),
         (HD, None, MJPG),  # 10 fps would be too few
         (HD, 10.0, YUYV),
-        (Size(1080, 1920), None, YUYV),  # nobody has it: the driver shall take the nearest
+        (Size(1080, 1920), None, YUYV),  # no format offers it: the driver takes the nearest size
     ],
 )
 def test_the_pixel_format_that_serves_size_and_rate_is_chosen(
     size: Size, fps: float | None, chosen: PixelFormat
 ) -> None:
-    """In the order: the size, the rate, colour, no compression; what cannot be read does not count."""
-    assert select(OFFERED, None, size, fps) is chosen
+    """The order is size, rate, colour, no compression; formats that cannot be read do not count."""
+    assert select_format(OFFERED, None, size, fps) is chosen
 
 
 @pytest.mark.parametrize("asked", ["mjpeg", "MJPG", "mjpg"])
-def test_a_pixel_format_that_is_asked_for_is_taken(asked: str) -> None:
-    """By FFmpeg's name or the four letters."""
-    assert select(OFFERED, asked, VGA, None) is MJPG
+def test_a_requested_pixel_format_is_used(asked: str) -> None:
+    """It may be named by FFmpeg's name or the FourCC."""
+    assert select_format(OFFERED, asked, VGA, None) is MJPG
     assert ffmpeg_name(asked) == "mjpeg"
 
 
 def test_what_is_not_offered_is_not_replaced() -> None:
-    """The message lists what there is, by the names that the settings take."""
-    assert select(OFFERED, "nv12", VGA, None) is None
-    assert select((H264,), None, HD, None) is None
-    refused = str(failures.not_readable("/dev/video0", "nv12", OFFERED))
+    """The message lists the offered formats by their names in settings."""
+    assert select_format(OFFERED, "nv12", VGA, None) is None
+    assert select_format((H264,), None, HD, None) is None
+    refused = str(errors.unsupported_format("/dev/video0", "nv12", OFFERED))
     assert refused == 'webcam /dev/video0: does not offer pixel_format = "nv12"; it offers gray, mjpeg, yuyv422'
-    assert "(H264)" in str(failures.not_readable("/dev/video0", None, (H264,)))
+    assert "(H264)" in str(errors.unsupported_format("/dev/video0", None, (H264,)))
 
 
 def test_a_number_is_a_device() -> None:
@@ -95,7 +95,7 @@ def test_a_number_is_a_device() -> None:
 
 
 def test_the_drivers_time_is_the_capture_time() -> None:
-    """And our wall clock goes back by the age."""
+    """The wall time is ours, less the age."""
     taken_ns = monotonic_ns() - NS_PER_S // 5
     stamp = stamp_of(taken_ns)
     assert (stamp.source, stamp.mono_ns) == ("device", taken_ns)
@@ -103,8 +103,8 @@ def test_the_drivers_time_is_the_capture_time() -> None:
 
 
 @pytest.mark.parametrize("age_s", [None, -1.0, 6.0, 1e6])
-def test_an_implausible_time_is_not_believed(age_s: float | None) -> None:
-    """From the future, too old, by another clock, or none at all: the frame carries its arrival."""
+def test_an_implausible_time_is_ignored(age_s: float | None) -> None:
+    """A time from the future, too old, by another clock or missing is replaced by the arrival."""
     before_ns = monotonic_ns()
     stamp = stamp_of(None if age_s is None else before_ns - round(age_s * NS_PER_S))
     assert stamp.source == "arrival"
@@ -112,17 +112,17 @@ def test_an_implausible_time_is_not_believed(age_s: float | None) -> None:
 
 
 def test_a_camera_that_is_not_there_is_answered_with_those_that_are() -> None:
-    """One line, with the path tried."""
+    """The message is one line with the path that was tried."""
     with pytest.raises(SourceError) as raised, WebcamSource(settings(device="/dev/video987")):
         pass
-    said = str(raised.value)
-    assert said.startswith("webcam /dev/video987: no such camera; ")
-    assert "\n" not in said
-    assert failures.cameras_here([Device("/dev/video0", "C920")]) == "cameras here: /dev/video0 (C920)"
+    message = str(raised.value)
+    assert message.startswith("webcam /dev/video987: no such camera; ")
+    assert "\n" not in message
+    assert errors.available_cameras([Device("/dev/video0", "C920")]) == "cameras here: /dev/video0 (C920)"
 
 
 def test_what_is_no_camera_is_refused() -> None:
-    """A device node of another kind."""
+    """A device node of another kind is no camera."""
     with (
         pytest.raises(SourceError, match="webcam /dev/null: cannot be opened: it is no camera"),
         WebcamSource(settings(device="/dev/null")),
@@ -140,45 +140,45 @@ def test_what_is_no_camera_is_refused() -> None:
     ],
 )
 def test_every_refusal_says_what_to_do(number: int, words: str) -> None:
-    """By the system's error number, in one line."""
-    said = str(failures.on_opening(OSError(number, os.strerror(number)), "/dev/video0"))
-    assert words in said
-    assert "\n" not in said
+    """Each error number of the system has one line."""
+    message = str(errors.on_opening(OSError(number, os.strerror(number)), "/dev/video0"))
+    assert words in message
+    assert "\n" not in message
 
 
 def test_the_end_of_a_camera_has_a_reason() -> None:
-    """Unplugged, or a driver that gave up."""
-    assert str(failures.on_reading(OSError(errno.ENODEV, ""), "/dev/video0")) == "webcam /dev/video0: it was unplugged"
-    assert "the driver gave up" in str(failures.on_reading(OSError(errno.EIO, ""), "/dev/video0"))
+    """The camera was unplugged, or its driver gave up."""
+    assert str(errors.on_reading(OSError(errno.ENODEV, ""), "/dev/video0")) == "webcam /dev/video0: it was unplugged"
+    assert "the driver gave up" in str(errors.on_reading(OSError(errno.EIO, ""), "/dev/video0"))
 
 
 class HungCamera:
-    """Gives so many images, then waits as long as it is let."""
+    """A camera with ``count`` images that then hangs."""
 
     path, name, log_lines = "/dev/video0", "hung", ("uvcvideo: bad image, not shown",)
-    given = Given(SIZE, 30.0, "yuyv422")
+    negotiated = NegotiatedFormat(SIZE, 30.0, "yuyv422")
 
     def __init__(self, count: int) -> None:
         self._left = count
         self.closed = False
         self._never = threading.Event()
 
-    def skip_waiting(self) -> None:
+    def discard_buffered(self) -> None:
         pass
 
-    def read(self, timeout_s: float) -> Taken | None:
+    def read(self, timeout_s: float) -> CapturedImage | None:
         if not self._left:
             self._never.wait(timeout_s)
             return None
         self._left -= 1
-        return Taken(colours(), Stamp.now("device"), "clean")
+        return CapturedImage(colours(), Stamp.now("device"), "clean")
 
     def close(self) -> None:
         self.closed = True
 
 
 def test_a_camera_that_hangs_is_a_stall() -> None:
-    """After stall_s, with everything before it delivered, and closed in the end; its last words are kept."""
+    """It comes after stall_s; the images before it are delivered, the camera is closed, its last log lines are kept."""
     camera = HungCamera(3)
     seen: list[Image] = []
     source = WebcamSource(settings(stall_s=0.4, open_s=60), lambda _: camera)
@@ -188,14 +188,14 @@ def test_a_camera_that_hangs_is_a_stall() -> None:
 
 
 def test_the_first_image_may_take_longer() -> None:
-    """open_s instead of stall_s: a camera needs time to find its exposure."""
+    """open_s applies instead of stall_s: a camera needs time to adjust its exposure."""
     source = WebcamSource(settings(stall_s=60, open_s=0.5), lambda _: HungCamera(0))
     with pytest.raises(SourceStalled, match=r"no image for 0\.5 s; .* raise open_s"), source:
         next(images(source))
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_end() -> None:
-    """stopping is heard while it waits for an image."""
+    """``stopping`` is noticed while it waits for an image."""
     stopping = threading.Event()
     source = WebcamSource(settings(stall_s=60, open_s=60), lambda _: HungCamera(0))
     stopper = threading.Timer(0.3, stopping.set)
@@ -205,19 +205,19 @@ def test_a_camera_that_hangs_does_not_hold_up_the_end() -> None:
     stopper.join()
 
 
-def test_what_it_gives_is_compared_with_what_was_asked() -> None:
-    """Only what was asked for counts; 29.97 is 30, and what the camera does not say is not held against it."""
-    given = Given(VGA, 29.97, "mjpeg")
+def test_the_negotiated_format_is_compared_with_the_request() -> None:
+    """Only requested values count; 29.97 equals 30, and unreported values never differ."""
+    given = NegotiatedFormat(VGA, 29.97, "mjpeg")
     assert not differs(settings(), given)
     assert not differs(settings(width=640, height=480, fps=30, pixel_format="MJPG"), given)
-    assert not differs(settings(fps=30, pixel_format="nv12"), Given(VGA, 0.0, ""))
+    assert not differs(settings(fps=30, pixel_format="nv12"), NegotiatedFormat(VGA, 0.0, ""))
     assert differs(settings(width=1280, height=720), given)
     assert differs(settings(fps=25), given)
     assert differs(settings(pixel_format="nv12"), given)
 
 
 def test_a_difference_is_warned_of_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """What was asked, what it gives, and where to look."""
+    """The line has the request, the negotiated format and where to look next."""
     with caplog.at_level(logging.WARNING), WebcamSource(settings(fps=60), lambda _: HungCamera(0)) as source:
         about = source.describe()
     assert [record.getMessage() for record in caplog.records] == [
@@ -228,7 +228,7 @@ def test_a_difference_is_warned_of_in_one_line(caplog: pytest.LogCaptureFixture)
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Ten images, 64 x 48, 25 fps: OpenCV reads a file by the same calls as a camera."""
+    """A file of ten images, 64 x 48, 25 fps: OpenCV reads a file by the same calls as a camera."""
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
@@ -240,7 +240,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_opencv_reads_until_there_are_no_more_images(clip: Path) -> None:
-    """Then it says so: a camera has no end."""
+    """It then raises an error, because a camera has no end."""
     source = WebcamSource(settings(device=str(clip)), Cv2Webcam)
     seen: list[Frame] = []
     with pytest.raises(SourceError, match="gives no image any more; unplug it"), source:
@@ -254,7 +254,7 @@ def test_opencv_reads_until_there_are_no_more_images(clip: Path) -> None:
 
 
 def test_opencv_has_one_reason_for_all_that_does_not_open(tmp_path: Path) -> None:
-    """It does not say why."""
+    """OpenCV reports no reason."""
     source = WebcamSource(settings(device=str(tmp_path / "no.avi")), Cv2Webcam)
     with pytest.raises(SourceError, match="cannot be opened: absent, in use, or not permitted"), source:
         pass

@@ -1,4 +1,4 @@
-"""Who may come in, asked over real sockets: names, origins, tokens, and what no answer tells."""
+"""Access control over real sockets: host names, origins, tokens, and details that no response reveals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 def ask(port: int, target: str = "/", method: str = "GET", host: str | None = None, **headers: str) -> Answer:
-    """One request; ``host=""``: without a Host."""
+    """Send one request; ``host=""`` sends none."""
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.putrequest(method, target, skip_host=True)
     if host != "":
@@ -59,7 +59,7 @@ def ask(port: int, target: str = "/", method: str = "GET", host: str | None = No
 
 
 def status_of_handshake(url: str, **options: Any) -> int:
-    """101, or what the server says in place of it."""
+    """101, or the status that the server sends in its place."""
     try:
         with WebClient(url, **options) as viewer:
             viewer.hear("hello")
@@ -94,7 +94,7 @@ def status_of_handshake(url: str, **options: Any) -> int:
     ],
 )
 def test_the_server_answers_to_its_own_names(serve, host: str, status: int) -> None:
-    """A name that somebody else points at us is none of them: that is how DNS rebinding looks from here."""
+    """A foreign name that resolves to this server is rejected: that is how DNS rebinding looks from here."""
     served = serve(hosts=("depth.example",))
     answer = ask(served.port, "/healthz", host=host.format(port=served.port))
     assert answer.status == status
@@ -103,8 +103,8 @@ def test_the_server_answers_to_its_own_names(serve, host: str, status: int) -> N
         assert status_of_handshake(served.ws, additional_headers={"Host": host}) in (400, 421)
 
 
-def test_who_calls_it_by_another_name_is_told_what_to_add(serve) -> None:
-    """The line for the settings; what is no name is not repeated."""
+def test_the_response_to_an_unknown_name_contains_the_setting_to_add(serve) -> None:
+    """The response has the line for the settings; an invalid name is not repeated."""
     port = serve().port
     assert ask(port, host="Depth.Example:80").body.rstrip().endswith('[web] hosts = ["depth.example"]')
     assert ask(port, host=f"{'x' * 300}.example").body.rstrip().endswith("[web] hosts")
@@ -116,7 +116,7 @@ def test_who_calls_it_by_another_name_is_told_what_to_add(serve) -> None:
 def test_the_machines_own_name_is_known_to_its_network(
     serve, monkeypatch, address: str, status: int, name: str
 ) -> None:
-    """Where only this machine can come in nobody calls it so: there it could be another site's trick."""
+    """On a loopback address the machine's name is not used legitimately, and could be DNS rebinding."""
     monkeypatch.setattr(socket, "gethostname", lambda: "Robot7.lan")
     port = serve(address=address).port
     assert ask(port, "/healthz", host=name.format(port=port)).status == status
@@ -124,7 +124,7 @@ def test_the_machines_own_name_is_known_to_its_network(
 
 
 def test_a_request_without_a_host_is_refused(serve) -> None:
-    """HTTP/1.1 asks for one."""
+    """HTTP/1.1 requires one."""
     assert ask(serve().port, "/", host="").status == 400
 
 
@@ -177,7 +177,7 @@ def test_other_sites_pages_are_kept_out(serve, origin: str | None, handshake: in
     ],
 )
 def test_from_another_machine_a_token_is_needed(serve, headers: dict[str, str], is_in: bool) -> None:
-    """For everything there is and is not; what is refused says how to come in, and nothing else."""
+    """For every address, existing or not; the error says how to send the token, and nothing else."""
     served = serve(address=EVERYWHERE, token=TOKEN)
     headers = {name: value.replace("{port}", str(served.port)) for name, value in headers.items()}
     for target in ("/", "/stream/front.mjpg", "/api/stats", "/metrics", "/nothing", "/healthzz", "/healthz/x"):
@@ -200,7 +200,7 @@ def test_a_viewer_brings_the_token_as_it_can(serve) -> None:
 
 
 def test_the_address_that_is_printed_opens_the_page(serve) -> None:
-    """Its token goes into a cookie that no script sees, and out of the address bar."""
+    """Its token moves into a cookie that scripts cannot read, and out of the address bar."""
     served = serve(address=EVERYWHERE)
     target = served.server.url.partition("/")[2].partition("/")[2].partition("/")[2]
     assert target.startswith("?token=")
@@ -225,7 +225,7 @@ def test_the_address_that_is_printed_opens_the_page(serve) -> None:
     ],
 )
 def test_two_servers_at_one_name_keep_a_cookie_each(serve, host: str, name: str) -> None:
-    """A browser sends both to both: it heeds the name of a host and not the port."""
+    """A browser sends both cookies to both servers: it distinguishes hosts but not ports."""
     port = serve(address=EVERYWHERE, token=TOKEN, hosts=("depth.example",)).port
     host, name = host.format(port=port), name.format(port=port)
     answer = ask(port, f"/?token={TOKEN}", host=host)
@@ -235,7 +235,7 @@ def test_two_servers_at_one_name_keep_a_cookie_each(serve, host: str, name: str)
 
 
 def test_programs_may_leave_the_token_in_the_address(serve) -> None:
-    """Only who opens the page is sent on with a cookie: a program would come back without it."""
+    """Only the page redirects with a cookie: a program would follow without it."""
     served = serve(address=EVERYWHERE, token=TOKEN)
     for path in ("/stream/front.mjpg", "/api/cameras", "/api/stats", "/metrics", "/healthz", "/page.js"):
         assert ask(served.port, f"{path}?token={TOKEN}", "HEAD").status == 200
@@ -245,7 +245,7 @@ def test_programs_may_leave_the_token_in_the_address(serve) -> None:
 
 
 def test_strangers_write_nothing_into_the_log(serve, caplog) -> None:
-    """A forgotten tab knocks every few seconds, for ever: a refused WebSocket is news for the debug log only."""
+    """A forgotten tab retries every few seconds for ever: a refused WebSocket is logged at debug level only."""
     caplog.set_level(logging.DEBUG)
     served = serve(address=EVERYWHERE, token=TOKEN)
     for target, host, origin, status in (
@@ -260,8 +260,8 @@ def test_strangers_write_nothing_into_the_log(serve, caplog) -> None:
     assert [record.getMessage() for record in caplog.records].count(REFUSED_HANDSHAKE) == 3, "uvicorn still says so"
 
 
-def test_what_is_not_there_is_said_in_one_line(serve) -> None:
-    """With what there is, or what is taken here; and nobody is sent to an address that the server does not know."""
+def test_unknown_addresses_and_methods_get_one_line(serve) -> None:
+    """It lists the existing addresses or the allowed methods; there is no redirection."""
     port = serve().port
     for path in ("/nothing", "/api/cameras/", "/index.html", "/healthz/"):
         answer = ask(port, path)
@@ -270,7 +270,7 @@ def test_what_is_not_there_is_said_in_one_line(serve) -> None:
         assert "location" not in answer.headers
     answer = ask(port, "/api/cameras", "DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
-    assert answer.body == "DELETE is not for this address: it takes GET or HEAD\n"
+    assert answer.body == "DELETE is not allowed at this address: use GET or HEAD\n"
 
 
 def test_tokens_differ_and_are_long(serve) -> None:
@@ -292,17 +292,17 @@ def test_tokens_differ_and_are_long(serve) -> None:
         ({"address": "192.168.1.5:1"}, True),
         ({"address": "myhost:1"}, True),
         ({"address": "0.0.0.0:1", "open": True}, False),
-        ({"address": "127.0.0.1:1", "token": TOKEN}, True),  # behind a proxy: whoever sets one means it
+        ({"address": "127.0.0.1:1", "token": TOKEN}, True),  # behind a proxy: a token in the settings always counts
         ({"address": "127.0.0.1:1", "token": TOKEN, "open": True}, False),
     ],
 )
 def test_where_a_token_is_needed(settings: dict[str, Any], is_needed: bool) -> None:
-    """On every address that another machine may reach, unless the settings say that anybody may come in."""
+    """On every address that other machines may reach, unless the settings open it."""
     assert (token_for(WebSettings(**settings)) is not None) == is_needed
 
 
-def test_health_needs_no_token_and_then_tells_little(serve) -> None:
-    """Others may know whether it works; what does not work is for those with the token."""
+def test_health_needs_no_token_and_then_reveals_little(serve) -> None:
+    """Every client may see whether the pipeline works; the reasons need the token."""
     served = serve(address=EVERYWHERE, token=TOKEN)
     stranger = ask(served.port, "/healthz")
     assert stranger.status == 200
@@ -312,22 +312,22 @@ def test_health_needs_no_token_and_then_tells_little(serve) -> None:
 def test_whether_a_request_is_trusted_reaches_the_routes() -> None:
     """In ``scope["state"]``: with a token where one is needed, and always where none is."""
 
-    async def tell(request: Request) -> PlainTextResponse:
+    async def show_trust(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(request.scope["state"]["trusted"]))
 
-    for settings, target, told in (
+    for settings, target, expected in (
         (WebSettings(address=EVERYWHERE, token=TOKEN), "/healthz", "False"),
         (WebSettings(address=EVERYWHERE, token=TOKEN), f"/stream/x?token={TOKEN}", "True"),
         (WebSettings(address="127.0.0.1:0"), "/healthz", "True"),
     ):
-        app = GuardedApp(settings, routes=[Route("/healthz", tell), Route("/stream/x", tell)])
+        app = GuardedApp(settings, routes=[Route("/healthz", show_trust), Route("/stream/x", show_trust)])
         with WebServer(app, settings) as server:
             port = int(server.url.split(":")[2].split("/")[0])
-            assert ask(port, target).body == told
+            assert ask(port, target).body == expected
 
 
 def test_every_answer_keeps_the_page_to_itself(serve) -> None:
-    """Pages, refusals and errors alike: no foreign script, no frame around it, no guessing of types, no CORS."""
+    """Pages and errors alike: no foreign script, no frame around it, no type sniffing, no CORS."""
     served = serve(hosts=("depth.example",))
     for answer in (
         ask(served.port, "/"),
@@ -349,8 +349,8 @@ def test_every_answer_keeps_the_page_to_itself(serve) -> None:
     assert "cross-origin-resource-policy" not in ask(served.port, "/stream/front.mjpg", "HEAD").headers
 
 
-def test_a_failure_of_ours_tells_nothing(caplog) -> None:
-    """No path and no traceback for the other side, the same headers as ever; the log has it without the password."""
+def test_an_internal_error_reveals_nothing(caplog) -> None:
+    """The response has no path or traceback and the usual headers; the log has both, without the password."""
 
     async def fail(request: Request) -> PlainTextResponse:
         raise OSError("cannot open rtsp://admin:s3cr3t@10.0.0.7/main")
@@ -366,15 +366,15 @@ def test_a_failure_of_ours_tells_nothing(caplog) -> None:
     assert "s3cr3t" not in line
 
 
-def test_a_failure_of_ours_is_one_line(serve, caplog) -> None:
-    """As every other refusal; the log has the rest."""
+def test_an_internal_error_is_one_line(serve, caplog) -> None:
+    """Like every other error; the log has the details."""
 
     def fail() -> PipelineStats:
         raise OSError("cannot read /home/anna/x")
 
     served = serve(stats=fail)
     answer = ask(served.port, "/api/stats")
-    assert (answer.status, answer.body) == (500, "the server failed here; its log says why\n")
+    assert (answer.status, answer.body) == (500, "the server failed to answer this request; its log says why\n")
     served.server.__exit__()  # it answers first, and then writes
     assert "/home/anna/x" in caplog.text
 
@@ -384,7 +384,7 @@ def test_a_failure_of_ours_is_one_line(serve, caplog) -> None:
     [("token=x", "/"), ("a=1&token=x&b=", "/?a=1&b="), ("token=x&token=y&a=%0D%0Ab", "/?a=%0D%0Ab")],
 )
 def test_a_redirection_stays_on_this_server(query: str, location: str) -> None:
-    """Without any of the tokens, and without a line of its own in the answer's head."""
+    """It contains no token, and cannot inject a line into the response's headers."""
     assert without_token(query) == location
 
 
@@ -398,13 +398,13 @@ def test_a_redirection_stays_on_this_server(query: str, location: str) -> None:
     ],
 )
 def test_an_address_is_read(text: str, address: tuple[str, int]) -> None:
-    """And written as it was read."""
+    """And formatted as it was parsed."""
     assert Address.parse(text) == address
     assert str(Address.parse(text)) == text
 
 
 def test_the_connections_own_address_is_a_name_of_ours() -> None:
-    """On every network card: the IP that the request came to, also when IPv4 came over an IPv6 socket."""
+    """When listening on every network card: the IP that the request came to, also for IPv4 over an IPv6 socket."""
     assert is_own_host("192.168.1.5:8080", (), "192.168.1.5")
     assert is_own_host("192.168.1.5:8080", (), "::ffff:192.168.1.5")
     assert is_own_host("[fd00:0:0::5]", (), "fd00::5")
@@ -420,7 +420,7 @@ def test_default_ports_are_the_same_origin() -> None:
 
 
 def test_a_plain_application_is_not_guarded() -> None:
-    """The guard is the application's; the server serves any."""
+    """The guard belongs to the application; the server serves any application."""
     settings = WebSettings(address="127.0.0.1:0")
     with WebServer(Starlette(), settings) as server:
         answer = ask(int(server.url.split(":")[2].strip("/")), host="evil.example")

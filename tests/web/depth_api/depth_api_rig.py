@@ -1,4 +1,4 @@
-"""A real server with the image service on it, networks of numpy that a test can hold up, and a plain HTTP client."""
+"""A real server with the image service, a NumPy network that a test can block, and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reply:
 
 
 class Network:
-    """Depth is the image's blue, in metres; counts what it is asked, and waits where a test holds it."""
+    """Depth is the blue channel, in metres. Records its calls, and waits while a test clears ``go``."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -71,7 +71,7 @@ def painted(depth_map: DepthMap, colormap: str) -> View:
 
 
 class Client:
-    """Asks one server, each time over a connection of its own."""
+    """Sends requests to one server, each over a connection of its own."""
 
     def __init__(self, url: str, service: ImageService) -> None:
         self.host, self.service = urlsplit(url).netloc, service
@@ -89,11 +89,11 @@ class Client:
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
 
-    def count(self, what: str) -> float:
-        return self.service.counts()[what]
+    def count(self, name: str) -> float:
+        return self.service.counts()[name]
 
     def half_sent(self, body: bytes, length: int | None = None, more: str = "") -> socket.socket:
-        """A connection on which a POST was begun: ``body`` is all that comes of ``length`` bytes."""
+        """A connection on which a POST has begun: only ``body`` is sent of ``length`` announced bytes."""
         host, port = self.host.split(":")
         connection = socket.create_connection((host, int(port)), timeout=20)
         head = f"POST /api/depth?output=npy HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: image/png\r\n{more}"
@@ -102,18 +102,18 @@ class Client:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Until the other side closes it."""
+    """All data until the server closes the connection."""
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 @contextmanager
 def serving(
-    network: Any, models: tuple[str, ...] = ("blue", "other"), *, patience_s: float = 20.0, **settings: Any
+    network: Any, models: tuple[str, ...] = ("blue", "other"), *, grace_s: float = 20.0, **settings: Any
 ) -> Iterator[Client]:
     """The service behind a real server on a free port; threads of both end with it."""
     web = WebSettings(address="127.0.0.1:0", **settings)
     with (
-        ImageService(network, models, web, paint=painted, patience_s=patience_s) as service,
+        ImageService(network, models, web, paint=painted, grace_s=grace_s) as service,
         WebServer(Starlette(routes=service.routes()), web) as server,
     ):
         yield Client(server.url, service)

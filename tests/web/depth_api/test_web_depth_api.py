@@ -1,4 +1,4 @@
-"""POST /api/depth over a real server: four forms of an answer, and every refusal in words."""
+"""POST /api/depth over a real server: four response formats, and a readable line for every error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.depth_png import decode_png16
 from stream.errors import EngineError, WeightsError
 from stream.frames import DepthMap, Frame, Image
 from stream.render.colormap import lut
-from stream.web.depth_api.responses import Depth, answer_with
+from stream.web.depth_api.responses import DepthResult, encode_depth
 
 IMAGE = noise()
 POSTED = encoded(IMAGE)
@@ -32,7 +32,7 @@ def client(network: Network) -> Iterator[Client]:
         yield client
 
 
-def test_colours_are_the_answer_when_nothing_is_said(client: Client, network: Network) -> None:
+def test_the_default_response_is_a_colour_png(client: Client, network: Network) -> None:
     """A PNG of the image's size, painted over its own range, by the first network."""
     reply = client.post(POSTED)
     assert (reply.status, reply.headers["content-type"]) == (200, "image/png")
@@ -64,8 +64,8 @@ def test_npy_is_the_depth_itself(client: Client) -> None:
     np.testing.assert_array_equal(depth, IMAGE[..., 0].astype(np.float32))
 
 
-def test_json_says_what_can_be_said_in_words_and_numbers(client: Client) -> None:
-    """Kind, unit, range, size and who made it."""
+def test_json_is_a_summary_without_pixels(client: Client) -> None:
+    """Kind, unit, range, size and network."""
     about = client.post(POSTED, output="json", model="other").data
     blue = IMAGE[..., 0]
     assert about.pop("ms") >= 0
@@ -95,19 +95,19 @@ def test_json_says_what_can_be_said_in_words_and_numbers(client: Client) -> None
 def test_unknown_and_infinite_depth_are_no_numbers_of_json(
     depth: list[list[float]], expected: dict[str, float]
 ) -> None:
-    """The sky is known, and in no average."""
+    """An infinitely far pixel counts as known, but enters no statistic."""
     from json import loads
 
     array = np.array(depth, np.float32)
     frame = Frame(np.zeros((*array.shape, 3), np.uint8), "image", 0, Network()("blue", IMAGE).frame.stamp)
-    made = Depth(DepthMap(array, "metric", frame, "blue", "random", scale_guessed=True), 3.0)
-    about = loads(answer_with(made, "json", "", None).body)  # type: ignore[arg-type]
+    made = DepthResult(DepthMap(array, "metric", frame, "blue", "random", scale_guessed=True), 3.0)
+    about = loads(encode_depth(made, "json", "", None).body)  # type: ignore[arg-type]
     assert {name: about[name] for name in expected} == expected
     assert (about["weights"], about["scale_guessed"]) == ("random", True)
 
 
 def test_a_form_brings_image_and_options(client: Client, network: Network) -> None:
-    """As a browser's form or curl -F sends it; what the form says goes before what the address says."""
+    """As a browser's form or curl -F sends it; options in the form override those in the address."""
     body, kind = form(output="json", model="other", image=POSTED, colormap="")
     reply = client.post(body, kind, output="npy")
     assert (reply.status, reply.data["model"]) == (200, "other")
@@ -124,7 +124,7 @@ def test_the_image_may_have_the_names_that_other_programs_use(client: Client, na
 
 
 def test_an_answer_is_given_again_without_work(client: Client, network: Network) -> None:
-    """The same image by other ways is the same; other colours of it need no network."""
+    """The same bytes sent in another way are a hit; other colours need no second inference."""
     first, second = client.post(POSTED), client.post(POSTED, "application/octet-stream", model="blue")
     assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
     assert first.body == second.body
@@ -138,14 +138,14 @@ def test_an_answer_is_given_again_without_work(client: Client, network: Network)
     assert client.post(POSTED, model="other").headers["x-cache"] == "miss"
     assert network.calls == ["blue", "other"]
     counts = client.service.counts()
-    assert (counts["hit"], counts["miss"], counts["running"], counts["kept"]) == (2, 4, 0, 6)
+    assert (counts["hit"], counts["miss"], counts["running"], counts["cached"]) == (2, 4, 0, 6)
 
 
 def test_nothing_is_kept_where_nothing_may_be(network: Network) -> None:
     """cache_mb = 0: everything is made anew."""
     with serving(network, cache_mb=0) as client:
         assert [client.post(POSTED).headers["x-cache"] for _ in range(2)] == ["miss", "miss"]
-        assert (len(network.calls), client.service.counts()["kept"]) == (2, 0)
+        assert (len(network.calls), client.service.counts()["cached"]) == (2, 0)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
@@ -181,7 +181,7 @@ def test_a_photograph_is_turned_as_its_exif_says(client: Client) -> None:
     ],
 )
 def test_a_mistake_in_the_options_is_named(client: Client, network: Network, query: dict[str, str], words: str) -> None:
-    """With the nearest known word, on one line, before the image is looked at."""
+    """With the nearest known word, on one line, before the image is examined."""
     for reply in (client.post(b"no image", **query), client.post(*form(image=POSTED, **query))):
         assert (reply.status, network.calls) == (400, [])
         assert reply.words.startswith(words)
@@ -206,7 +206,7 @@ def test_a_mistake_in_the_options_is_named(client: Client, network: Network, que
             "the PNG is too large (1000x1001 px, at most 1 ",
         ),
         (encoded(IMAGE.astype(np.float32), ".tiff"), "image/tiff", 400, "the TIFF is damaged, or not one with 8 or 16"),
-        (POSTED, "multipart/form-data", 400, "the form has no boundary"),
+        (POSTED, "multipart/form-data", 400, "the form has no usable boundary"),
         (POSTED, "multipart/form-data; boundary=b", 400, "the form is damaged"),
         (form(image=POSTED)[0][:-20], "multipart/form-data; boundary=xYz", 400, "the form ends in its middle"),
         (*form(other=POSTED), 400, 'the form has no file "image"'),
@@ -218,7 +218,7 @@ def test_a_mistake_in_the_options_is_named(client: Client, network: Network, que
 def test_what_cannot_be_used_is_refused_in_words(
     client: Client, network: Network, body: bytes, kind: str, status: int, words: str
 ) -> None:
-    """One line, and no work for any network."""
+    """The error is one line, and no network is called."""
     reply = client.post(body, kind)
     assert (reply.status, network.calls) == (status, [])
     assert reply.words.startswith(words)
@@ -234,7 +234,7 @@ def test_two_images_in_a_form_are_one_too_many(client: Client) -> None:
 
 
 def test_other_methods_are_not_for_this_address(client: Client) -> None:
-    """A browser that opens it learns what it is for."""
+    """A browser that opens the address gets a usage line."""
     reply = client.ask("GET", "/api/depth")
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
     assert reply.words.startswith("POST an image: curl ")
@@ -244,8 +244,8 @@ def test_other_methods_are_not_for_this_address(client: Client) -> None:
 @pytest.mark.parametrize(
     "error", [WeightsError("/home/anna/.cache/x: missing"), EngineError("/home/anna/x.engine: bad")]
 )
-def test_a_network_that_cannot_run_tells_no_stranger_why(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """The log does; and the next one who asks gets another try."""
+def test_a_network_that_cannot_run_reveals_no_reason(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """Only the log has the reason; the next request tries again."""
 
     def fail(model: str, image: Image) -> DepthMap:
         raise error
@@ -257,8 +257,8 @@ def test_a_network_that_cannot_run_tells_no_stranger_why(error: Exception, caplo
     assert str(error) in caplog.text
 
 
-def test_a_mistake_of_ours_tells_nothing_and_leaves_no_place_taken(caplog: pytest.LogCaptureFixture) -> None:
-    """An image that brings a network down is no end of the service."""
+def test_an_internal_error_reveals_nothing_and_frees_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """An image that makes the network raise does not end the service."""
     fails = threading.Event()
     fails.set()
     network = Network()

@@ -1,4 +1,4 @@
-"""What was computed is kept within bounds, and memory is shared out within bounds."""
+"""The LRU cache and the memory budget stay within their limits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.web.depth_api.work import ImageCache, Memory
-from stream.web.http_errors import Refusal
+from stream.web.depth_api.memory import LruCache, MemoryBudget
+from stream.web.http_errors import RequestError
 
 
-def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
-    """Looking at something makes it the newest."""
-    cache = ImageCache[str](30)
+def test_the_least_recently_used_entry_is_evicted_first() -> None:
+    """Reading an entry makes it the most recent."""
+    cache = LruCache[str](30)
     for name in "abc":
         cache.put(name, name.upper(), 10)
     assert cache.get("a") == "A"
@@ -23,9 +23,9 @@ def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
     assert (len(cache), cache.size) == (2, 25)
 
 
-def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> None:
-    """And replaces no older value by a wrong one."""
-    cache = ImageCache[int](10)
+def test_a_value_above_the_limit_is_not_stored_and_evicts_nothing() -> None:
+    """An older value under the same key is removed, so that it cannot be read as the new one."""
+    cache = LruCache[int](10)
     cache.put("a", 1, 4)
     cache.put("b", 2, 11)
     assert (cache.get("a"), cache.get("b")) == (1, None)
@@ -35,7 +35,7 @@ def test_what_is_larger_than_all_room_is_not_kept_and_drives_nothing_out() -> No
 
 def test_a_cache_of_nothing_keeps_nothing() -> None:
     """cache_mb = 0."""
-    cache = ImageCache[int](0)
+    cache = LruCache[int](0)
     cache.put("a", 1, 1)
     assert (cache.get("a"), len(cache)) == (None, 0)
 
@@ -43,8 +43,8 @@ def test_a_cache_of_nothing_keeps_nothing() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 60))), st.integers(0, 100))
 def test_the_bound_holds_whatever_comes(puts: list[tuple[int, int]], limit: int) -> None:
-    """The sum is that of what is kept, and what was put last is there if it can be."""
-    cache, sizes = ImageCache[int](limit), dict[int, int]()
+    """The size is the sum of the entries, and the last value is present if it fits."""
+    cache, sizes = LruCache[int](limit), dict[int, int]()
     for key, size in puts:
         cache.put(key, size, size)
         sizes[key] = size
@@ -54,9 +54,9 @@ def test_the_bound_holds_whatever_comes(puts: list[tuple[int, int]], limit: int)
         assert len(cache) == len(kept)
 
 
-def test_many_threads_keep_the_account() -> None:
+def test_many_threads_keep_the_size_consistent() -> None:
     """Four of them put and get the same keys."""
-    cache = ImageCache[int](500)
+    cache = LruCache[int](500)
 
     def work(seed: int) -> None:
         for turn in range(2000):
@@ -71,18 +71,18 @@ def test_many_threads_keep_the_account() -> None:
 
 
 def test_memory_that_others_hold_is_refused_and_comes_back() -> None:
-    """One alone may have more than the limit; beside others nobody passes it."""
-    memory = Memory(100)
-    with memory.hold() as first:
+    """A request that is alone may exceed the limit; next to others none may."""
+    memory = MemoryBudget(100)
+    with memory.reserve() as first:
         first.grow(150)
-        with memory.hold() as second:
-            with pytest.raises(Refusal) as refusal:
+        with memory.reserve() as second:
+            with pytest.raises(RequestError) as refusal:
                 second.grow(1)
             assert (refusal.value.status, refusal.value.retry_after_s) == (429, 2)
             first.release()
             second.grow(60)
             first.grow(40)
-            with pytest.raises(Refusal):
+            with pytest.raises(RequestError):
                 first.grow(1)
-        assert memory.held == 40
-    assert memory.held == 0
+        assert memory.used == 40
+    assert memory.used == 0

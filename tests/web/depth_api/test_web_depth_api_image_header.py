@@ -1,4 +1,4 @@
-"""What images claim, read from their first bytes: as the decoder sees it, and for bombs before it sees it."""
+"""Sizes read from headers: the same as the decoder's, and decompression bombs are rejected before decoding."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from stream.frames import Size
 from stream.web.depth_api.decoding import decode
-from stream.web.depth_api.image_header import Header, check_claim, read_header
-from stream.web.http_errors import Refusal
+from stream.web.depth_api.image_header import Header, check_size, read_header
+from stream.web.http_errors import RequestError
 
 ENDINGS = (".png", ".jpg", ".webp", ".bmp", ".tiff")
 HUGE = 60_000
@@ -55,7 +55,7 @@ def tiff(entries: dict[int, int], order: str = "<", kind: int = 4) -> bytes:
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("size", [(8, 9), (97, 31), (16, 700)])
 def test_the_claim_is_the_decoders(ending: str, size: tuple[int, int]) -> None:
-    """Of every form that OpenCV writes."""
+    """For every format that OpenCV writes."""
     data = encoded(noise(*size), ending)
     header = read_header(data)
     assert (header.size, header.buffer_px) == (Size(*size), size[0] * size[1])
@@ -89,7 +89,7 @@ BOMBS = {
     "BMP": bmp(HUGE, HUGE),
     "TIFF": tiff({256: HUGE, 257: HUGE}),
     "tiled TIFF": tiff({256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 277: 1, 322: 16_000, 323: 16_000, 324: 200, 325: 64}),
-    "twice said TIFF": tiff({256: 16, 257: 16})[:10].replace(b"\x02\0", b"\x03\0")
+    "TIFF with a repeated width": tiff({256: 16, 257: 16})[:10].replace(b"\x02\0", b"\x03\0")
     + struct.pack("<HHII", 256, 4, 1, 16)
     + struct.pack("<HHII", 256, 4, 1, HUGE)
     + struct.pack("<HHII", 257, 4, 1, HUGE)
@@ -113,8 +113,8 @@ def test_a_bomb_costs_nothing(bomb: str) -> None:
 
 def test_one_long_side_is_too_large_whatever_the_area() -> None:
     """An image of one row."""
-    with pytest.raises(Refusal, match="16385x8 px") as refusal:
-        check_claim(Header("PNG", Size(8, 16_385), 8 * 16_385), 10**9)
+    with pytest.raises(RequestError, match="16385x8 px") as refusal:
+        check_size(Header("PNG", Size(8, 16_385), 8 * 16_385), 10**9)
     assert refusal.value.status == 413
 
 
@@ -137,18 +137,18 @@ def test_one_long_side_is_too_large_whatever_the_area() -> None:
 )
 def test_headers_without_sense_are_damage(data: bytes) -> None:
     """No size, none before the image, or an endless search for one."""
-    with pytest.raises(Refusal, match="is damaged: ") as refusal:
+    with pytest.raises(RequestError, match="is damaged: ") as refusal:
         read_header(data)
     assert refusal.value.status == 400
 
 
 def outcome(data: bytes) -> int:
-    """The status that an image comes to."""
+    """The HTTP status for an image."""
     try:
         header = read_header(data)
-        check_claim(header, 10_000)
+        check_size(header, 10_000)
         image = decode(data, header)
-    except Refusal as refusal:
+    except RequestError as refusal:
         return refusal.status
     assert (image.dtype, image.ndim, image.flags.writeable) == (np.uint8, 3, False)
     return 200
@@ -170,14 +170,14 @@ def test_whatever_was_damaged_it_is_read_or_refused(ending: str, changes: list[t
 
 @pytest.mark.slow
 def test_a_png_with_more_behind_its_last_row_is_refused() -> None:
-    """200 MB of zeros in 200 kB, which libpng would inflate to the end: 20 MB of it keep it busy for minutes."""
+    """200 MB of zeros in 200 kB, which libpng would inflate to the end; 20 MB of those keep it busy for minutes."""
     squeeze = zlib.compressobj(9)
     data = b"".join([*(squeeze.compress(bytes(10**7)) for _ in range(20)), squeeze.flush()])
     bomb = png(16, 16, data)
-    with pytest.raises(Refusal, match="the PNG holds more than its image"):
+    with pytest.raises(RequestError, match="the PNG holds more than its image"):
         decode(bomb, read_header(bomb))
     many = png(16, 16)[:33] + 100_001 * chunk(b"tIME", b"")
-    with pytest.raises(Refusal, match="the PNG has more than 100000 parts"):
+    with pytest.raises(RequestError, match="the PNG has more than 100000 parts"):
         decode(many, read_header(many))
 
 
@@ -197,5 +197,5 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     assert decode(data, read_header(data)).shape == (64, 64, 3)
     last = data.rindex(b"\xff\xda")
     bomb = data[:last] + 100 * data[last:-2] + b"\xff\xd9"
-    with pytest.raises(Refusal, match="more than 100 scans"):
+    with pytest.raises(RequestError, match="more than 100 scans"):
         decode(bomb, read_header(bomb))

@@ -1,4 +1,4 @@
-"""The image service when many ask at once, ask for the same, are slow, or hang up."""
+"""The image service under many, equal, slow and disconnecting requests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from depth_api_rig import Network, Reply, encoded, noise, read_all, serving, wait_until
 
+from stream.web.depth_api.memory import Reservation
 from stream.web.depth_api.upload import Upload
-from stream.web.depth_api.work import Hold
 
 IMAGES = [encoded(noise(seed=seed)) for seed in range(64)]
 
@@ -33,10 +33,10 @@ def results(replies: list[Future[Reply]]) -> list[Reply]:
     return [reply.result(20) for reply in replies]
 
 
-def test_of_64_at_once_some_are_served_and_the_others_told_when_to_come_back(
+def test_of_64_requests_at_once_some_are_served_and_the_others_get_retry_after(
     network: Network, senders: ThreadPoolExecutor
 ) -> None:
-    """Never more at work than may be, and the server answers other requests all the time."""
+    """No more images are processed at once than allowed, and the server answers other requests meanwhile."""
     network.go.clear()
     with serving(network, image_workers=2, image_queue=4) as client:
         replies = [senders.submit(client.post, image) for image in IMAGES]
@@ -54,20 +54,22 @@ def test_of_64_at_once_some_are_served_and_the_others_told_when_to_come_back(
 
 
 def _uploads() -> int:
-    """Images that somebody still holds, of this test or of one before."""
+    """Number of uploads still in memory, from this test or an earlier one."""
     gc.collect()
     return sum(type(each) is Upload for each in gc.get_objects())
 
 
-def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, senders: ThreadPoolExecutor) -> None:
-    """Although there is room for one only: those who share take no place. Other answers about it share the depth."""
+def test_equal_requests_at_the_same_time_are_computed_once(network: Network, senders: ThreadPoolExecutor) -> None:
+    """Requests that share a job take no place in the queue; another output of the same image shares the depth."""
     network.go.clear()
     with serving(network, image_workers=2, image_queue=0) as client:
         same = [senders.submit(client.post, IMAGES[0]) for _ in range(20)]
         other = senders.submit(client.post, IMAGES[0], output="npy")
-        wait_until(lambda: client.count("askers") == 21 and client.count("running") == 2)
-        assert client.count("uploads MB") == pytest.approx(2e-6 * len(IMAGES[0])), "who shares holds nothing"
-        wait_until(lambda: _uploads() == 2)  # who has just joined lets go of it a moment later
+        wait_until(lambda: client.count("pending_requests") == 21 and client.count("running") == 2)
+        assert client.count("uploads_mb") == pytest.approx(2e-6 * len(IMAGES[0])), (
+            "a request that shares a job holds no memory"
+        )
+        wait_until(lambda: _uploads() == 2)  # a request that has just joined frees its upload a moment later
         assert _uploads() == 2, "and keeps no image"
         network.go.set()
         answers = results(same)
@@ -77,8 +79,8 @@ def test_what_many_ask_at_the_same_time_is_computed_once(network: Network, sende
     assert len(network.calls) == 1
 
 
-def test_who_hangs_up_while_waiting_gives_the_place_free(network: Network, senders: ThreadPoolExecutor) -> None:
-    """And nothing is computed for him."""
+def test_a_client_that_disconnects_while_waiting_frees_its_place(network: Network, senders: ThreadPoolExecutor) -> None:
+    """Nothing is computed for that request."""
     network.go.clear()
     with serving(network, image_queue=1) as client:
         first = senders.submit(client.post, IMAGES[0])
@@ -91,12 +93,12 @@ def test_who_hangs_up_while_waiting_gives_the_place_free(network: Network, sende
         wait_until(lambda: client.count("waiting") == 1)
         network.go.set()
         assert [reply.status for reply in results([first, third])] == [200, 200]
-        assert client.count("gone") == 1
+        assert client.count("disconnected") == 1
     assert len(network.calls) == 2
 
 
-def test_who_hangs_up_takes_nothing_from_those_who_share(network: Network, senders: ThreadPoolExecutor) -> None:
-    """The first one who asked leaves, while it waits; the second one gets the answer."""
+def test_a_client_that_disconnects_does_not_cancel_a_shared_job(network: Network, senders: ThreadPoolExecutor) -> None:
+    """The first client disconnects while the job waits; the second one gets the response."""
     network.go.clear()
     with serving(network, image_queue=1) as client:
         first = senders.submit(client.post, IMAGES[0])
@@ -104,20 +106,20 @@ def test_who_hangs_up_takes_nothing_from_those_who_share(network: Network, sende
         with closing(client.half_sent(IMAGES[1])):
             wait_until(lambda: client.count("waiting") == 1)
             second = senders.submit(client.post, IMAGES[1], output="npy")
-            wait_until(lambda: client.count("askers") == 3)
-        wait_until(lambda: client.count("askers") == 2)
+            wait_until(lambda: client.count("pending_requests") == 3)
+        wait_until(lambda: client.count("pending_requests") == 2)
         network.go.set()
         assert [reply.status for reply in results([first, second])] == [200, 200]
         assert second.result().headers["x-cache"] == "shared"
 
 
-def test_work_that_has_begun_is_kept_for_who_comes_later(network: Network) -> None:
-    """Its sender is gone, the answer is there."""
+def test_a_running_job_is_finished_for_later_requests(network: Network) -> None:
+    """The sender has disconnected, but the response is cached."""
     network.go.clear()
     with serving(network) as client:
         with closing(client.half_sent(IMAGES[0])):
             assert network.entered.acquire(timeout=20)
-        wait_until(lambda: client.count("askers") == 0)
+        wait_until(lambda: client.count("pending_requests") == 0)
         assert client.count("running") == 1
         network.go.set()
         wait_until(lambda: client.count("running") == 0)
@@ -126,23 +128,23 @@ def test_work_that_has_begun_is_kept_for_who_comes_later(network: Network) -> No
 
 
 @pytest.mark.slow
-def test_slow_senders_keep_nobody_out_and_are_sent_away(network: Network) -> None:
-    """Forty who never finish cost their bytes and no place; each one learns that it was too slow."""
-    with serving(network, image_queue=0, patience_s=4.0) as client:
+def test_slow_senders_block_no_one_and_are_cut_off(network: Network) -> None:
+    """Forty unfinished uploads hold only their bytes and no place; each is answered with 408."""
+    with serving(network, image_queue=0, grace_s=4.0) as client:
         slow = [client.half_sent(IMAGES[0][:50], 1000) for _ in range(40)]
-        wait_until(lambda: client.count("uploads MB") == pytest.approx(40 * 50e-6))
+        wait_until(lambda: client.count("uploads_mb") == pytest.approx(40 * 50e-6))
         assert client.post(IMAGES[0]).status == 200
         for connection in slow:
             with closing(connection):
                 answer = read_all(connection)
                 assert answer.startswith(b"HTTP/1.1 408 ")
                 assert b"the image came too slowly" in answer
-        assert client.count("uploads MB") == 0
+        assert client.count("uploads_mb") == 0
 
 
 def test_a_trickle_is_no_upload(network: Network) -> None:
     """A byte now and then gives no new patience."""
-    with serving(network, patience_s=0.5) as client, closing(client.half_sent(b"\x89", 10_000)) as connection:
+    with serving(network, grace_s=0.5) as client, closing(client.half_sent(b"\x89", 10_000)) as connection:
         connection.settimeout(0.02)
         answer = b""
         for _ in range(500):
@@ -159,20 +161,20 @@ def test_a_trickle_is_no_upload(network: Network) -> None:
 
 
 def test_uploads_together_hold_no_more_than_they_may(network: Network) -> None:
-    """Room for two of the largest size: of three that are nearly whole the last is told to come back."""
+    """With room for two of the largest size, the last of three nearly complete uploads gets 429."""
     with serving(network, max_upload_mb=1, image_workers=1, image_queue=1) as client:
         part = bytes(900_000)
         with closing(client.half_sent(part, 1_000_000)), closing(client.half_sent(part, 1_000_000)):
-            wait_until(lambda: client.count("uploads MB") == pytest.approx(1.8))
+            wait_until(lambda: client.count("uploads_mb") == pytest.approx(1.8))
             reply = client.post(bytes(900_000))
             assert (reply.status, reply.headers["retry-after"]) == (429, "2")
-            assert client.count("uploads MB") == pytest.approx(1.8)
-        wait_until(lambda: client.count("uploads MB") == 0)
+            assert client.count("uploads_mb") == pytest.approx(1.8)
+        wait_until(lambda: client.count("uploads_mb") == 0)
         assert client.post(IMAGES[0]).status == 200
 
 
 def test_too_many_bytes_are_refused_before_they_are_read(network: Network) -> None:
-    """By what the request claims, and without a go-ahead for a sender who waits for one (Expect: 100-continue)."""
+    """By Content-Length, and without a 100 Continue for a sender that waits for one (Expect: 100-continue)."""
     with serving(network, max_upload_mb=1) as client:
         for more in ("", "Expect: 100-continue\r\n"):
             with closing(client.half_sent(b"", 10**10, more)) as connection:
@@ -184,39 +186,41 @@ def test_too_many_bytes_are_refused_before_they_are_read(network: Network) -> No
 
 
 def test_too_many_bytes_are_refused_while_they_come(network: Network) -> None:
-    """Without a claimed length; the sender, who goes on, still reads the answer."""
+    """Without Content-Length; a sender that goes on sending can still read the response."""
     with serving(network, max_upload_mb=1) as client:
         pieces = (bytes(100_000) for _ in range(300))
         reply = client.ask("POST", "/api/depth", pieces, {"Content-Type": "image/png"})
-        assert (reply.status, client.count("uploads MB")) == (413, 0)
+        assert (reply.status, client.count("uploads_mb")) == (413, 0)
         reply = client.post(bytes(30_000_000))
-        assert (reply.status, client.count("uploads MB")) == (413, 0)
+        assert (reply.status, client.count("uploads_mb")) == (413, 0)
 
 
 @pytest.mark.slow
-def test_who_does_not_read_his_answer_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 36 MB of it are held no longer, and the connection is closed."""
+def test_a_client_that_does_not_read_its_response_is_disconnected(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 36 MB are freed, and the connection is closed."""
     monkeypatch.setattr("stream.web.depth_api.streaming.STALL_S", 0.3)
     image, held = encoded(np.zeros((3000, 3000, 3), np.uint8)), list[int]()
-    grow = Hold.grow
-    monkeypatch.setattr(Hold, "grow", lambda hold, size: (held.append(size), grow(hold, size))[1])
+    grow = Reservation.grow
+    monkeypatch.setattr(Reservation, "grow", lambda reservation, size: (held.append(size), grow(reservation, size))[1])
     with serving(network, cache_mb=0) as client, closing(client.half_sent(image)) as connection:
-        wait_until(lambda: max(held, default=0) > 36e6)  # they may be let go of before anybody looks
-        wait_until(lambda: client.count("answers MB") == 0)
+        wait_until(lambda: max(held, default=0) > 36e6)  # they may be freed before this thread looks
+        wait_until(lambda: client.count("responses_mb") == 0)
         assert len(read_all(connection)) < 36_000_000
         assert client.post(IMAGES[0]).status == 200
 
 
-def test_an_answer_larger_than_all_room_reaches_who_is_alone(network: Network) -> None:
-    """A bound that nothing could pass would be an outage."""
+def test_a_response_above_the_limit_is_sent_to_a_client_that_is_alone(network: Network) -> None:
+    """Otherwise no such response could ever be sent."""
     with serving(network, cache_mb=0) as client:
         reply = client.post(IMAGES[0], output="npy")
         assert reply.status == 200
-        wait_until(lambda: client.count("answers MB") == 0)  # the reader may have the last byte before it is let go
+        wait_until(lambda: client.count("responses_mb") == 0)  # the client may have the last byte before it is freed
 
 
 def test_the_service_ends_while_work_is_under_way(network: Network, senders: ThreadPoolExecutor) -> None:
-    """A request is cut off with its server; then the thread is waited for, and none is left behind."""
+    """The server ends the request, then waits for the thread, and none is left behind."""
     network.go.clear()
     with serving(network) as client:
         reply = senders.submit(client.post, IMAGES[0])

@@ -9,7 +9,7 @@ import pytest
 from depth_api_rig import encoded, serving
 
 from stream.frames import DepthMap, Image
-from stream.inference.estimator import Estimator
+from stream.inference.cpu_estimator import CpuEstimator
 from stream.settings import ModelSettings
 
 
@@ -18,7 +18,7 @@ from stream.settings import ModelSettings
 def test_a_posted_image_gets_the_networks_depth() -> None:
     """To the last bit, in the network's own words; its kind goes with it."""
     image = np.tile(np.arange(96, dtype=np.uint8)[:, None, None] * 2, (1, 128, 3))
-    with Estimator(ModelSettings(name="tiny", threads=1)) as tiny:
+    with CpuEstimator(ModelSettings(name="tiny", threads=1)) as tiny:
 
         def estimate(model: str, image: Image) -> DepthMap:
             assert model == "tiny"

@@ -1,4 +1,4 @@
-"""The hub: newest views, depth that can still be read, and a writer that never waits."""
+"""The hub: newest views, depth for probes, and a writer that never waits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.web.live.hub import KEPT, Recent, WebSink
-from stream.web.live.jpeg_encoder import Encoder
-from stream.web.live.notifier import Bell
+from stream.web.live.hub import PROBE_HISTORY, Arrivals, WebSink
+from stream.web.live.jpeg_encoder import JpegEncoder
+from stream.web.live.notifier import Notifier
 
 
 def test_the_newest_view_of_each_camera_is_kept(web_view) -> None:
-    """What came before is replaced; the number counts what was written."""
+    """A new view replaces the one before; the number counts the views written."""
     sink = WebSink(["left", "right"])
     assert sink.newest("left") is None
     for seq in (4, 5, 9):
@@ -28,17 +28,17 @@ def test_the_newest_view_of_each_camera_is_kept(web_view) -> None:
     assert shown is not None
     assert (shown.view.depth_map.frame.seq, shown.number) == (9, 3)
     assert sink.newest("right") is None
-    assert sink.newest("nobody") is None
+    assert sink.newest("unknown") is None
 
 
 def test_announced_cameras_come_first(web_view) -> None:
-    """Others take their place behind them when they deliver."""
+    """Unannounced cameras follow when they deliver."""
     sink = WebSink(["b", "a"])
     sink.write(web_view(0, "c"))
     assert sink.cameras == ("b", "a", "c")
 
 
-def test_a_probe_reads_the_pixel_of_the_frame_that_was_asked_for(web_view) -> None:
+def test_a_probe_reads_the_pixel_of_the_requested_frame(web_view) -> None:
     """The same number as in the depth map, at corners and in between; the right and lower edges belong to the last."""
     depth = np.random.default_rng(0).uniform(0.1, 9, (48, 64)).astype(np.float32)
     sink = WebSink()
@@ -61,17 +61,17 @@ def test_a_probe_reads_the_pixel_of_the_frame_that_was_asked_for(web_view) -> No
 
 
 def test_only_the_last_frames_can_be_probed(web_view) -> None:
-    """Eight of them; older ones, and cameras that nobody knows, have no answer."""
+    """The last eight; older frames and unknown cameras give None."""
     sink = WebSink()
     for seq in range(20):
         sink.write(web_view(seq))
     known = [seq for seq in range(20) if sink.depth_at("front", seq, 0.5, 0.5)]
-    assert known == list(range(20 - KEPT, 20))
+    assert known == list(range(20 - PROBE_HISTORY, 20))
     assert sink.depth_at("rear", None, 0.5, 0.5) is None
 
 
 @pytest.mark.parametrize(
-    ("value", "of_depth", "words"),
+    ("value", "of_depth", "text"),
     [
         (2.31, {}, "2.31 m"),
         (2.31, {"scale_guessed": True}, "2.31 m (a guess)"),
@@ -83,18 +83,20 @@ def test_only_the_last_frames_can_be_probed(web_view) -> None:
         (math.inf, {}, "infinitely far"),
     ],
 )
-def test_a_probe_says_what_its_number_means(web_view, value: float, of_depth: dict[str, object], words: str) -> None:
+def test_a_probes_text_says_what_its_number_means(
+    web_view, value: float, of_depth: dict[str, object], text: str
+) -> None:
     """Relative depth is never taken for metres, a guess never for a measurement; JSON has no NaN, so it is None."""
     sink = WebSink()
     sink.write(web_view(depth=np.full((8, 8), value, np.float32), **of_depth))
     probe = sink.depth_at("front", 0, 0.5, 0.5)
     assert probe is not None
-    assert probe.words == words
+    assert probe.text == text
     assert probe.depth == (float(np.float32(value)) if math.isfinite(value) else None)
 
 
 def test_images_that_were_replaced_are_let_go(web_view) -> None:
-    """What stays for probes is depth alone: the images of eight views would be most of the memory."""
+    """Only the depth is kept for probes: the images of eight views would take most of the memory."""
     sink = WebSink()
     first = web_view(0)
     image, depth = weakref.ref(first.depth_map.frame.image), weakref.ref(first.depth_map.depth)
@@ -107,7 +109,7 @@ def test_images_that_were_replaced_are_let_go(web_view) -> None:
 
 
 def test_many_writers_lose_nothing(web_view) -> None:
-    """Cameras written from four threads at once: every number is there, and the writer's stage is known."""
+    """Four threads write to four cameras at once: no view is missed, and the writer's stage is known."""
     sink = WebSink()
     views = {camera: [web_view(seq, camera, (8, 8)) for seq in range(300)] for camera in "abcd"}
     threads = [
@@ -125,19 +127,19 @@ def test_many_writers_lose_nothing(web_view) -> None:
     assert sink.stage == "show"
 
 
-def test_a_image_is_encoded_once_for_all_who_want_it(web_view) -> None:
-    """Twenty-five viewers that want the same two images at the same time: two JPEGs, the same bytes for everybody."""
+def test_an_image_is_encoded_once_for_all_viewers(web_view) -> None:
+    """Twenty-five viewers want the same two images at once: two JPEGs, and the same bytes objects for all."""
     sink = WebSink()
     sink.write(web_view(7))
     shown = sink.newest("front")
     assert shown is not None
 
-    async def wish() -> list[bytes]:
-        with Encoder(sink, 90) as encoder:
+    async def encode() -> list[bytes]:
+        with JpegEncoder(sink, 90) as encoder:
             pairs = await asyncio.gather(*(encoder.jpegs(shown, ("image", "depth")) for _ in range(25)))
             return [data for pair in pairs for data in pair]
 
-    jpegs = asyncio.run(wish())
+    jpegs = asyncio.run(encode())
     assert sink.encodes == 2
     assert len({id(data) for data in jpegs}) == 2
     for data, level in zip(jpegs[:2], (7, 248), strict=True):
@@ -147,15 +149,15 @@ def test_a_image_is_encoded_once_for_all_who_want_it(web_view) -> None:
     assert sink.counts()["encode_seconds"] > 0
 
 
-def test_a_viewer_that_leaves_does_not_take_the_image_along(web_view) -> None:
-    """Cancelled while it waits for the encoder: the others get theirs all the same."""
+def test_a_viewer_that_leaves_does_not_cancel_the_encoding(web_view) -> None:
+    """It is cancelled while it waits for the encoder; the other viewer still gets its JPEG."""
     sink = WebSink()
     sink.write(web_view(1, size=(240, 320), noise=True))
     shown = sink.newest("front")
     assert shown is not None
 
     async def leave() -> list[bytes]:
-        with Encoder(sink, 75) as encoder:
+        with JpegEncoder(sink, 75) as encoder:
             leaving, staying = (asyncio.create_task(encoder.jpegs(shown, ("depth",))) for _ in range(2))
             await asyncio.sleep(0)
             leaving.cancel()
@@ -165,8 +167,8 @@ def test_a_viewer_that_leaves_does_not_take_the_image_along(web_view) -> None:
     assert data.startswith(b"\xff\xd8")
 
 
-def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
-    """Ten thousand writes while the loop is busy are one ring; a write after it rings again."""
+def test_the_notifier_wakes_all_listeners_and_accumulates_no_backlog(web_view) -> None:
+    """Ten thousand writes while the loop is busy are one wake-up; a write after it causes another."""
     sink = WebSink()
     view = web_view(size=(8, 8))
 
@@ -180,8 +182,8 @@ def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
     async def listen() -> tuple[int, int, bool]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Counted)
-        bell, woken = Bell(loop), 0
-        with sink.heard_by(bell.ring), bell.listener() as first, bell.listener() as second:
+        notifier, woken = Notifier(loop), 0
+        with sink.notifying(notifier.notify), notifier.listener() as first, notifier.listener() as second:
             for _ in range(10_000):
                 sink.write(view)
             calls = loop.calls
@@ -193,7 +195,7 @@ def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
             writer = loop.run_in_executor(None, sink.write, view)
             await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), 10)
             await writer
-        sink.write(view)  # nobody listens
+        sink.write(view)  # no listener is left
         return calls, woken, first.is_set()
 
     with asyncio.Runner(loop_factory=Counted) as runner:
@@ -201,28 +203,28 @@ def test_the_bell_wakes_everybody_and_gathers_no_backlog(web_view) -> None:
     sink.write(view)
 
 
-def test_the_bell_of_a_closed_loop_is_silent(web_view) -> None:
-    """A server that died must not take the pipeline along."""
+def test_a_notifier_of_a_closed_loop_does_nothing(web_view) -> None:
+    """A server that has died must not make the pipeline fail."""
     loop = asyncio.new_event_loop()
-    bell, sink = Bell(loop), WebSink()
+    notifier, sink = Notifier(loop), WebSink()
     loop.close()
-    with sink.heard_by(bell.ring):
+    with sink.notifying(notifier.notify):
         sink.write(web_view())
         sink.write(web_view())
 
 
-def test_the_rate_is_that_of_the_last_seconds() -> None:
-    """25 a second and ages of 10..59 ms; when images stay away the rate falls at once, and ends at none."""
+def test_the_rate_covers_the_last_seconds() -> None:
+    """25 views a second with ages of 10..59 ms; when views stop, the rate falls at once and ends at 0."""
     now = [0]
-    recent = Recent(lambda: now[0])
-    assert (recent.fps, recent.age_ms(0.5)) == (0.0, None)
+    arrivals = Arrivals(lambda: now[0])
+    assert (arrivals.fps, arrivals.age_ms(0.5)) == (0.0, None)
     for number in range(250):
         now[0] = number * 40_000_000
-        recent.add(now[0] - (10 + number % 50) * 1_000_000)
-    assert recent.fps == pytest.approx(25, rel=0.01)
-    assert recent.age_ms(0.5) == pytest.approx(34.5, abs=1)
-    assert recent.age_ms(0.95) == pytest.approx(57, abs=1)
+        arrivals.add(now[0] - (10 + number % 50) * 1_000_000)
+    assert arrivals.fps == pytest.approx(25, rel=0.01)
+    assert arrivals.age_ms(0.5) == pytest.approx(34.5, abs=1)
+    assert arrivals.age_ms(0.95) == pytest.approx(57, abs=1)
     now[0] += 2_000_000_000
-    assert recent.fps == pytest.approx(12.5, rel=0.1)
+    assert arrivals.fps == pytest.approx(12.5, rel=0.1)
     now[0] += 3_000_000_000
-    assert (recent.fps, recent.age_ms(0.5)) == (0.0, None)
+    assert (arrivals.fps, arrivals.age_ms(0.5)) == (0.0, None)

@@ -19,7 +19,7 @@ from tests.web.web_client import PATIENCE_S, WebClient, eventually
 
 @contextmanager
 def stream(port: int, target: str, receive_bytes: int | None = None) -> Iterator[HTTPResponse]:
-    """The answer to GET ``target``; ``receive_bytes``: how much the kernel takes for a reader that is not there yet."""
+    """The answer to GET ``target``; ``receive_bytes``: size of the kernel's receive buffer."""
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     if receive_bytes is not None:
         connection.sock = socket.socket()
@@ -53,8 +53,8 @@ def level_of(jpeg: bytes) -> int:
 
 
 @pytest.mark.parametrize(("query", "level"), [("", 245), ("?show=depth", 245), ("?show=image", 10)])
-def test_parts_are_jpegs_of_what_was_asked_for(serve, web_view, query: str, level: int) -> None:
-    """One after another, as they come; depth in colours unless the camera's image is asked for."""
+def test_parts_are_jpegs_of_the_requested_image(serve, web_view, query: str, level: int) -> None:
+    """One after another as they come; colourised depth unless the camera's image is requested."""
     served = serve()
     served.sink.write(web_view(10))
     with stream(served.port, f"/stream/front.mjpg{query}") as response:
@@ -65,8 +65,8 @@ def test_parts_are_jpegs_of_what_was_asked_for(serve, web_view, query: str, leve
             served.sink.write(web_view(seq))
 
 
-def test_readers_are_in_the_figures(serve, web_view) -> None:
-    """What they were sent counts as what pages were sent does."""
+def test_readers_are_counted_as_viewers(serve, web_view) -> None:
+    """Frames and bytes sent to them count like those sent to pages."""
     served = serve()
     received = 0
     with stream(served.port, "/stream/front.mjpg") as response:
@@ -94,7 +94,7 @@ def test_readers_share_their_jpegs_with_the_page(serve, web_view) -> None:
 
 
 def test_a_reader_that_comes_before_the_camera_waits(serve, web_view) -> None:
-    """The answer begins at once; the first image comes when there is one."""
+    """The response begins at once; the first image follows when there is one."""
     served = serve()
     with stream(served.port, "/stream/front.mjpg") as response:
         assert response.status == 200
@@ -103,7 +103,7 @@ def test_a_reader_that_comes_before_the_camera_waits(serve, web_view) -> None:
 
 
 def test_a_silent_camera_is_shown_again(serve, web_view, monkeypatch) -> None:
-    """So that whoever stands in between does not hang up, and a reader that has gone is noticed."""
+    """So that proxies keep the connection, and a client that has gone is noticed."""
     monkeypatch.setattr(mjpeg, "REPEAT_S", 0.1)
     served = serve()
     served.sink.write(web_view(1))
@@ -113,7 +113,7 @@ def test_a_silent_camera_is_shown_again(serve, web_view, monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_a_slow_reader_skips_images(serve, web_view) -> None:
-    """One that reads nothing while 100 pass finds a handful of old ones in the pipe, and then the newest."""
+    """A client that reads nothing while 100 images pass gets a few old ones from the buffers, then the newest."""
     served, count = serve(), 100
     with stream(served.port, "/stream/front.mjpg?show=image", 65536) as slow, WebClient(served.ws) as viewer:
         viewer.watch(front="image")
@@ -130,7 +130,7 @@ def test_a_slow_reader_skips_images(serve, web_view) -> None:
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("/stream/nobody.mjpg", 404),
+        ("/stream/unknown.mjpg", 404),
         ("/stream/.mjpg", 404),
         ("/stream/front", 404),
         ("/stream/../front.mjpg", 404),
@@ -139,7 +139,7 @@ def test_a_slow_reader_skips_images(serve, web_view) -> None:
     ],
 )
 def test_a_wrong_address_gets_one_line(serve, target: str, status: int) -> None:
-    """What there is, or how to find out; nothing of this machine."""
+    """It says what exists or how to find out, and nothing about this machine."""
     with stream(serve().port, target) as response:
         assert response.status == status
         assert response.read().count(b"\n") <= 1
@@ -155,7 +155,7 @@ def test_names_of_cameras_may_be_anything(serve, web_view) -> None:
 
 
 def test_head_is_answered_without_images(serve) -> None:
-    """A program that only asks what this is takes no viewer's place."""
+    """A HEAD request does not count as a viewer."""
     served = serve()
     connection = HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_S)
     connection.request("HEAD", "/stream/front.mjpg")
@@ -168,7 +168,7 @@ def test_head_is_answered_without_images(serve) -> None:
 
 def test_readers_that_leave_are_forgotten(serve, web_view, monkeypatch) -> None:
     """Also when no image comes that could fail to be sent; with all places taken the next one gets 503."""
-    monkeypatch.setattr(session, "MOST_VIEWERS", 1)
+    monkeypatch.setattr(session, "MAX_VIEWERS", 1)
     served = serve()
     with urlopen(f"{served.server.url}stream/front.mjpg", timeout=PATIENCE_S):
         eventually(lambda: served.sink.counts()["viewers"] == 1)

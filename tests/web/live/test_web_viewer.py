@@ -1,4 +1,4 @@
-"""The WebSocket over real sockets: newest images at each viewer's pace, probes, controls, and manners."""
+"""The WebSocket over real sockets: newest images at each viewer's pace, probes, controls, and limits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stream.web.live import session
 from tests.web.web_client import PATIENCE_S, MuteClient, WebClient, eventually
 
 
-def test_a_viewer_is_greeted_and_told_the_figures(serve) -> None:
-    """First what there is to see and choose from, then how each camera is."""
+def test_a_viewer_gets_hello_and_then_statistics(serve) -> None:
+    """First the cameras and choices, then the state of each camera."""
     with WebClient(serve(("left", "right")).ws) as viewer:
         hello = viewer.hear("hello")
         assert hello["cameras"] == ["left", "right"]
@@ -30,8 +30,8 @@ def test_a_viewer_is_greeted_and_told_the_figures(serve) -> None:
 
 
 @pytest.mark.parametrize(("mode", "names"), [("both", ["image", "depth"]), ("image", ["image"]), ("depth", ["depth"])])
-def test_a_frame_is_what_was_asked_for(serve, web_view, mode: str, names: list[str]) -> None:
-    """Its numbers in the head, its JPEGs behind: the camera's image and the colours, each in its place."""
+def test_a_frame_has_the_requested_images(serve, web_view, mode: str, names: list[str]) -> None:
+    """A header with its numbers, then the JPEGs of the camera's image and of the colourised depth, in this order."""
     served = serve()
     with WebClient(served.ws) as viewer:
         viewer.watch(front=mode)
@@ -52,7 +52,7 @@ def test_a_frame_is_what_was_asked_for(serve, web_view, mode: str, names: list[s
 
 
 def test_a_range_without_bounds_is_still_json(serve, web_view) -> None:
-    """A browser reads no infinity."""
+    """JSON has no infinity."""
     served = serve()
     view = web_view()
     object.__setattr__(view, "high", float("inf"))
@@ -62,8 +62,8 @@ def test_a_range_without_bounds_is_still_json(serve, web_view) -> None:
         assert viewer.image().head["high"] is None
 
 
-def test_nothing_comes_of_cameras_that_were_not_named(serve, web_view) -> None:
-    """Not before "watch", not of the others, not of "none"."""
+def test_cameras_that_are_not_named_are_not_sent(serve, web_view) -> None:
+    """Neither cameras that "watch" does not name, nor those with "none"."""
     served = serve(("front", "rear", "side"))
     with WebClient(served.ws) as viewer:
         viewer.watch(front="none", rear="depth")
@@ -73,8 +73,8 @@ def test_nothing_comes_of_cameras_that_were_not_named(serve, web_view) -> None:
         assert not any(kind.startswith("image") for kind in viewer.kinds_until("stats"))
 
 
-def test_two_frames_are_under_way_at_most(serve, web_view) -> None:
-    """A viewer that does not acknowledge gets figures and no third image; then the newest, not the third."""
+def test_at_most_two_frames_are_in_flight(serve, web_view) -> None:
+    """A viewer that does not acknowledge gets statistics but no third image; then the newest, not the third."""
     served = serve()
     with WebClient(served.ws) as viewer:
         viewer.watch(front="both")
@@ -107,8 +107,8 @@ def test_ten_viewers_cost_one_encoding(serve, web_view) -> None:
     assert served.sink.encodes == 60
 
 
-def test_nobody_looks_and_nothing_is_encoded(serve, web_view) -> None:
-    """A viewer that watches nothing costs nothing, either."""
+def test_nothing_is_encoded_without_a_watching_viewer(serve, web_view) -> None:
+    """Not even for a connected viewer that watches no camera."""
     served = serve()
     with WebClient(served.ws) as viewer:
         for seq in range(20):
@@ -118,8 +118,8 @@ def test_nobody_looks_and_nothing_is_encoded(serve, web_view) -> None:
 
 
 @pytest.mark.slow
-def test_a_viewer_that_never_reads_holds_up_nobody(serve, web_view) -> None:
-    """It acknowledges blindly, too: others get every frame, its own backlog ends, and no image is kept for it."""
+def test_a_viewer_that_never_reads_delays_no_one(serve, web_view) -> None:
+    """It also acknowledges blindly: others get every frame, its backlog is bounded, and no image is kept for it."""
     served, frames, images = serve(), 150, []
     with MuteClient(served.port, "front") as mute, WebClient(served.ws) as viewer:
         viewer.watch(front="both")
@@ -134,16 +134,16 @@ def test_a_viewer_that_never_reads_holds_up_nobody(serve, web_view) -> None:
             mute.say("shown", camera="front", seq=seq)
         del view
         gc.collect()
-        for_the_mute = served.sink.counts()["bytes_sent"] - received
+        bytes_for_mute = served.sink.counts()["bytes_sent"] - received
         assert received > 12e6
-        assert 100e3 < for_the_mute < 2e6, "what the other side's kernel takes, and little more"
+        assert 100e3 < bytes_for_mute < 2e6, "what its kernel buffers hold, and little more"
         eventually(lambda: sum(image() is not None for image in images) == 1)
         assert served.sink.counts()["viewers"] == 2
     eventually(lambda: served.sink.counts()["viewers"] == 0)
 
 
 def test_the_pointers_depth_is_that_of_the_depth_map(serve, web_view) -> None:
-    """Of the frame that the viewer saw, not of the newest; the answer repeats the question."""
+    """It comes from the frame that the viewer drew, not from the newest; the reply repeats the request."""
     depth = np.random.default_rng(3).uniform(0.2, 30, (48, 64)).astype(np.float32)
     served = serve()
     served.sink.write(web_view(5, depth=depth))
@@ -152,7 +152,7 @@ def test_the_pointers_depth_is_that_of_the_depth_map(serve, web_view) -> None:
         viewer.say("probe", camera="front", seq=5, x=0.5, y=0.25)
         answer = viewer.hear("probe")
         assert answer["depth"] == float(depth[12, 32])
-        assert answer["words"] == f"{depth[12, 32]:.2f} m"
+        assert answer["text"] == f"{depth[12, 32]:.2f} m"
         asked = {"type": "probe", "camera": "front", "seq": 5, "x": 0.5, "y": 0.25}
         assert answer.items() >= (asked | {"kind": "metric", "unit": "m"}).items()
         viewer.say("probe", camera="front", x=1, y=1)
@@ -160,11 +160,11 @@ def test_the_pointers_depth_is_that_of_the_depth_map(serve, web_view) -> None:
         for camera, seq in (("front", 4), ("rear", 5)):
             viewer.say("probe", camera=camera, seq=seq, x=0, y=0)
             answer = viewer.hear("probe")
-            assert (answer["depth"], answer["words"]) == (None, "not known any more")
+            assert (answer["depth"], answer["text"]) == (None, "no longer available")
 
 
-def test_controls_are_everybodys(serve, web_view) -> None:
-    """What one viewer chooses reaches the render stage, and every other viewer is told."""
+def test_controls_are_shared_by_all_viewers(serve, web_view) -> None:
+    """One viewer's choice reaches the render stage and is reported to every other viewer."""
     served = serve()
     served.sink.write(web_view())
     with WebClient(served.ws) as one, WebClient(served.ws) as other:
@@ -175,16 +175,16 @@ def test_controls_are_everybodys(serve, web_view) -> None:
         assert served.controls.colormap == "turbo"
         one.say("controls", range="hold")
         other.hear("controls", colormap="turbo", range="hold")
-        assert served.controls.frozen_range == {"front": (0.5, 4.0)}
+        assert served.controls.frozen_ranges == {"front": (0.5, 4.0)}
         other.say("controls", range="follow")
         one.hear("controls", range="follow")
-        assert served.controls.frozen_range == {}
+        assert served.controls.frozen_ranges == {}
         served.controls.choose_colormap("gray")  # at the preview window, say
         one.hear("controls", colormap="gray")
 
 
 def test_a_new_camera_is_announced(serve, web_view) -> None:
-    """A page that was opened before it delivered gets a tile for it."""
+    """A page that was open before gets a second hello with the new camera."""
     served = serve(("front",))
     with WebClient(served.ws) as viewer:
         viewer.hear("hello", cameras=["front"])
@@ -215,8 +215,8 @@ def test_a_new_camera_is_announced(serve, web_view) -> None:
     ],
     ids=lambda text: str(text)[:40],
 )
-def test_a_mistake_is_answered_and_forgiven(serve, web_view, text: str | bytes) -> None:
-    """One line that says what was not understood, and the connection goes on."""
+def test_an_invalid_message_is_answered_and_the_connection_stays(serve, web_view, text: str | bytes) -> None:
+    """The reply is one line that says what was not understood."""
     served = serve()
     served.sink.write(web_view(1))
     with WebClient(served.ws) as viewer:
@@ -231,7 +231,7 @@ def test_a_mistake_is_answered_and_forgiven(serve, web_view, text: str | bytes) 
 
 
 def drained(viewer: WebClient) -> ConnectionClosed:
-    """How the other side ended the connection."""
+    """Read to the end, and return how the server closed the connection."""
     try:
         while True:
             viewer.socket.recv(PATIENCE_S)
@@ -243,7 +243,7 @@ def drained(viewer: WebClient) -> ConnectionClosed:
     "message", [{"kind": "probe", "camera": "front", "x": 0, "y": 0}, {"kind": "shown", "camera": "front", "seq": 9}]
 )
 def test_a_flood_ends_the_connection(serve, web_view, message: dict[str, object]) -> None:
-    """Thousands of messages at once, acknowledgements of what was never sent included; others go on."""
+    """Thousands of messages at once, including acknowledgements of unsent frames; other viewers go on."""
     served = serve()
     with WebClient(served.ws) as viewer, WebClient(served.ws) as other:
         try:
@@ -260,7 +260,7 @@ def test_a_flood_ends_the_connection(serve, web_view, message: dict[str, object]
 
 
 def test_an_oversized_message_ends_the_connection(serve) -> None:
-    """It is refused by its announced length, before it is held in memory."""
+    """It is rejected by its announced length, before it is read into memory."""
     with WebClient(serve().ws) as viewer:
         viewer.socket.send('{"type":"watch","cameras":{"' + "x" * 100_000 + '":"both"}}')
         end = drained(viewer)
@@ -268,9 +268,9 @@ def test_an_oversized_message_ends_the_connection(serve) -> None:
         assert end.rcvd.code == 1009
 
 
-def test_there_is_room_for_so_many_viewers(serve, monkeypatch) -> None:
-    """One more is told to come back later; when somebody leaves there is a place."""
-    monkeypatch.setattr(session, "MOST_VIEWERS", 2)
+def test_the_number_of_viewers_is_limited(serve, monkeypatch) -> None:
+    """One too many gets "try again later"; when another viewer leaves there is room again."""
+    monkeypatch.setattr(session, "MAX_VIEWERS", 2)
     served = serve()
     with WebClient(served.ws) as staying:
         staying.hear("hello")
@@ -285,8 +285,8 @@ def test_there_is_room_for_so_many_viewers(serve, monkeypatch) -> None:
             late.hear("hello")
 
 
-def test_a_viewer_that_leaves_is_forgotten(serve, web_view) -> None:
-    """With a goodbye or without: its place is free, and the sink wakes nobody for it."""
+def test_a_viewer_that_leaves_is_removed(serve, web_view) -> None:
+    """With or without a closing handshake, it no longer counts as a viewer."""
     served = serve()
     for says_goodbye in (True, False):
         with WebClient(served.ws) as viewer:

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: well formed, consistent with the pipeline's account, and described in docs/operations.md."""
+"""Prometheus metrics: well formed, consistent with the pipeline, and described in docs/reference/monitoring.md."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from stream.frames import DepthMap, Frame, Image, View
 from stream.runtime.stats import CameraGrade, CameraState
 from stream.settings import WebSettings
 from stream.web.depth_api.routes import ImageService
-from stream.web.prometheus.routes import IMAGE_COUNTS, IMAGE_ENDS, SINK_COUNTS
+from stream.web.prometheus.routes import IMAGE_METRICS, IMAGE_RESULTS, SINK_METRICS
 from tests.web.served import Served, wait_until
 
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "monitoring.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DROPPED = "depthstream_frames_dropped_total"
 Labels: TypeAlias = tuple[str, ...]
 Scraped: TypeAlias = dict[str, dict[Labels, float]]
-"""By name, by label values in the order of the label names."""
+"""Metric name -> label values, in the order of the label names -> value."""
 
 
 def estimate(model: str, image: Image) -> DepthMap:
@@ -38,7 +38,7 @@ def estimate(model: str, image: Image) -> DepthMap:
 
 
 def paint(depth_map: DepthMap, colormap: str) -> View:
-    """Grey, whatever is asked for."""
+    """Grey, whatever the colour map is."""
     return View(depth_map.frame.image, depth_map, 0.0, 1.0)
 
 
@@ -77,7 +77,7 @@ def test_the_account_holds_at_every_scrape(served: Served) -> None:
 
 
 def test_counters_never_go_down(served: Served) -> None:
-    """From scrape to scrape, of every counter, ours and the process's."""
+    """From scrape to scrape, for every counter of ours and of the process."""
     counters = {family.name for family in families(served) if family.type == "counter"}
     before = scrape(served)
     wait_until(
@@ -91,7 +91,7 @@ def test_counters_never_go_down(served: Served) -> None:
 
 
 def test_a_camera_is_in_one_state_and_has_one_grade(served: Served) -> None:
-    """One of all there are is 1; after a cut it is another."""
+    """Exactly one of all states is 1; after a cut it is another one."""
     found = scrape(served)
     for name, states in (("camera_state", get_args(CameraState)), ("camera_grade", get_args(CameraGrade))):
         assert {state for _, state in found[f"depthstream_{name}"]} == set(states)
@@ -103,7 +103,7 @@ def test_a_camera_is_in_one_state_and_has_one_grade(served: Served) -> None:
 
 
 def test_a_further_try_begins_a_state_and_not_the_time_offline(served: Served) -> None:
-    """Nothing while live; after a cut as long as the state, and longer from the next try on."""
+    """The offline time is 0 while live, equals the state's time after a cut, and is longer from the next try on."""
     state, offline = "depthstream_camera_state_seconds", "depthstream_camera_offline_seconds"
     found = scrape(served)
     assert (found[offline]["front",], found[state]["front",] > 0) == (0, True)
@@ -118,7 +118,7 @@ def test_a_further_try_begins_a_state_and_not_the_time_offline(served: Served) -
 
 
 def test_quantiles_are_in_order_and_of_seconds(served: Served) -> None:
-    """p50 <= p95 <= p99; the sum is of as many as the count says."""
+    """p50 <= p95 <= p99, and sum and count are present."""
     wait_until(lambda: scrape(served)["depthstream_frame_age_seconds_count"]["front", "show"] >= 3)
     found = scrape(served)
     ages = found["depthstream_frame_age_seconds"]
@@ -127,15 +127,15 @@ def test_quantiles_are_in_order_and_of_seconds(served: Served) -> None:
     assert {step for _, step in found["depthstream_stage_busy_seconds_count"]} >= {"depth", "render", "show"}
 
 
-def test_ready_is_what_the_health_check_says(served: Served) -> None:
-    """1 while all is well, and the share of memory is this process's own."""
+def test_ready_is_the_result_of_the_health_check(served: Served) -> None:
+    """1 while all is well; the memory is that of this process."""
     found = scrape(served)
     assert found["depthstream_ready"][()] == 1
     assert found["process_resident_memory_bytes"][()] > 10e6
 
 
 def test_not_ready_is_zero() -> None:
-    """A stage that must run is not there."""
+    """A required stage does not exist."""
     with Served(required=("roof",)).serving() as served:
         assert scrape(served)["depthstream_ready"][()] == 0
 
@@ -147,15 +147,15 @@ def test_a_camera_that_is_dark_grows_old(served: Served) -> None:
     assert scrape(served)["depthstream_camera_newest_age_seconds"]["clip",] < 5
 
 
-def test_a_figure_that_is_no_number_is_said_to_be_none(served: Served) -> None:
-    """Prometheus has a NaN, JSON has not."""
-    statistics = scrape(served)["depthstream_figure"]
+def test_a_statistic_that_is_not_a_number_is_nan(served: Served) -> None:
+    """Prometheus has NaN; JSON does not."""
+    statistics = scrape(served)["depthstream_statistic"]
     assert math.isnan(statistics["truth", "error"])
     assert statistics["truth", "frames"] == 3
 
 
-def test_images_are_counted_by_what_became_of_them(served: Served) -> None:
-    """One that cannot be read is refused."""
+def test_images_are_counted_by_result(served: Served) -> None:
+    """A request without an image counts as refused."""
     assert scrape(served)["depthstream_images_total"]["refused",] == 0
     assert served.get("/api/depth", "POST").status >= 400
     found = scrape(served)
@@ -163,15 +163,15 @@ def test_images_are_counted_by_what_became_of_them(served: Served) -> None:
     assert found["depthstream_images_running"][()] == 0
 
 
-def test_nothing_that_is_counted_is_left_out(served: Served) -> None:
-    """Each figure of the sink and of the image service has a name here."""
+def test_every_counter_has_a_metric(served: Served) -> None:
+    """Every counter of the sink and of the image service is exported."""
     assert served.images
-    assert set(SINK_COUNTS) == set(served.sink.counts())
-    assert {*IMAGE_ENDS, *IMAGE_COUNTS} == set(served.images.counts())
+    assert set(SINK_METRICS) == set(served.sink.counts())
+    assert {*IMAGE_RESULTS, *IMAGE_METRICS} == set(served.images.counts())
 
 
-def test_what_asks_for_openmetrics_gets_it(served: Served) -> None:
-    """Read by the strict parser of the Prometheus project; others get the older text."""
+def test_openmetrics_is_sent_to_clients_that_accept_it(served: Served) -> None:
+    """It passes the strict parser of the Prometheus project; other clients get the older text format."""
     answer = served.get("/metrics", Accept=OPENMETRICS)
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     names = {family.name for family in parse_openmetrics(answer.body)}  # type: ignore[no-untyped-call]
@@ -179,16 +179,16 @@ def test_what_asks_for_openmetrics_gets_it(served: Served) -> None:
     assert served.get("/metrics").headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
-def test_the_page_names_exactly_what_there_is(served: Served) -> None:
-    """docs/operations.md: every name with its labels, none that does not exist."""
+def test_the_documentation_lists_exactly_the_exported_metrics(served: Served) -> None:
+    """docs/reference/monitoring.md: every name with its labels, none that does not exist."""
     wait_until(lambda: scrape(served)["depthstream_frame_age_seconds_count"]["clip", "show"] > 0)
     wait_until(lambda: DROPPED in scrape(served))
-    there = {name: labels for family in families(served) for name, labels in named(family)}
-    assert documented(PAGE.read_text(encoding="utf-8").splitlines()) == there
+    exported = {name: labels for family in families(served) for name, labels in named(family)}
+    assert documented(PAGE.read_text(encoding="utf-8").splitlines()) == exported
 
 
 def named(family: Metric) -> Iterator[tuple[str, frozenset[str]]]:
-    """What a family is called in a query, and its labels; a summary goes by one name."""
+    """The names of a family in a query, and its labels; a summary has one name."""
     for sample in family.samples:
         if family.type != "summary" or sample.name == family.name:
             yield sample.name, frozenset(sample.labels)

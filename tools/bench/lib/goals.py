@@ -1,4 +1,4 @@
-"""Promises and how far from them we are: a table in the terminal, the measured part of a page, an exit status."""
+"""Compare measurements with their goals: print the table, write it into a page, choose the exit status."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from tools.bench.lib.markdown_page import replace_measured
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One promise and how far from it we are."""
+class GoalResult:
+    """One goal, with what was measured."""
 
-    promise: str
+    goal: str
+    """What is measured, under which conditions, and the limit."""
     measured: str
-    holds: bool
+    """The value with its unit and parts."""
+    met: bool
 
 
-Questions = Mapping[str, Callable[[], Iterator[Kept]]]
+Benchmarks = Mapping[str, Callable[[], Iterator[GoalResult]]]
+"""Functions that measure, by the name that ``--only`` takes."""
 
 
-def answer(questions: Questions, only: Iterable[str] | None, page: Path | None) -> int:
-    """Ask, print, write; the exit status: 1 when a promise is not kept."""
+def run_benchmarks(benchmarks: Benchmarks, only: Iterable[str] | None, page: Path | None) -> int:
+    """Run all benchmarks or ``only`` some, print the table and write it to ``page``; returns 1 if a goal is missed."""
     table = Table(title=machine_line(), title_justify="left")
-    for heading in ("promise", "measured", "kept"):
+    for heading in ("goal", "measured", "met"):
         table.add_column(heading)
-    answers = [kept for name in only or questions for kept in questions[name]()]
-    for kept in answers:
-        table.add_row(kept.promise, kept.measured, "yes" if kept.holds else "[bold red]no")
+    results = [result for name in only or benchmarks for result in benchmarks[name]()]
+    for result in results:
+        table.add_row(result.goal, result.measured, "yes" if result.met else "[bold red]no")
     Console().print(table)
     if page:
-        rows = [f"| {a.promise} | {a.measured} | {'yes' if a.holds else '**no**'} |" for a in answers]
-        replace_measured(page, machine_line(), ["| promise | measured | kept |", "|---|---|---|", *rows])
-    return 0 if all(kept.holds for kept in answers) else 1
+        rows = [f"| {each.goal} | {each.measured} | {'yes' if each.met else '**no**'} |" for each in results]
+        replace_measured(page, machine_line(), ["| goal | measured | met |", "|---|---|---|", *rows])
+    return 0 if all(result.met for result in results) else 1

@@ -1,6 +1,6 @@
-"""What is measured of a GPU: rates of images, each begun and ended with the device idle, in rounds that take turns.
+"""Measure image rates on a GPU; every measurement starts and ends with an idle device, and rounds alternate.
 
-Every function takes the device, so that with "cpu" all of it runs, and is tested, on a machine without a GPU.
+Every function takes the device, so that all of it also runs, and is tested, on a CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream.engines.select import Choice, EngineName, Precision
 from stream.frames import Floats, Frame, Image, Size
 from stream.inference.device_depth import host_memory
 from stream.inference.device_estimator import DeviceEstimator, Ticket
-from stream.inference.gpu_engines import GpuChain
+from stream.inference.gpu_engines import GpuEngines
 from stream.inference.staging import fill
 from stream.models.base import DepthModel
 from stream.models.spec import InputSpec
@@ -33,12 +33,12 @@ from stream.settings import ModelSettings
 WARM_UP = 5
 IN_FLIGHT = 2
 Step = Callable[[], int]
-"""Does some work; the number of images it was."""
+"""Does some work and returns the number of images finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What all figures are about."""
+    """Network, weights, camera and device that all measurements share."""
 
     model: DepthModel
     weights: str
@@ -46,25 +46,25 @@ class Rig:
     device: str = "cuda"
 
     def estimator(self, engine: EngineName, batch: int = 1, precision: str = "fp32") -> DeviceEstimator:
-        """Images over the device, the network run by ``engine``."""
-        asked = {"name": self.model.name, "weights": self.weights, "max_batch": batch, "layout": "throughput"}
-        settings = ModelSettings.model_validate({**asked, "engine": engine, "precision": precision})
+        """A loaded estimator that preprocesses on the device and runs the network with ``engine``."""
+        fields = {"name": self.model.name, "weights": self.weights, "max_batch": batch, "layout": "throughput"}
+        settings = ModelSettings.model_validate({**fields, "engine": engine, "precision": precision})
         half: Precision = "fp16" if precision == "fp16" else "fp32"
         choice = Choice(engine, 1, 1, "benchmark", half)
         return DeviceEstimator(settings, self._opener, self.device, choice).load([self.camera])
 
     def frames(self, cameras: int) -> list[Frame]:
-        """One of each camera."""
+        """One frame of noise for each camera."""
         rng = np.random.default_rng(0)
         images = [rng.integers(0, 256, (*self.camera, 3), np.uint8) for _ in range(cameras)]
         return [Frame(image, f"camera{n}", 0, Stamp.now()) for n, image in enumerate(images)]
 
     def _opener(self, model: DepthModel, settings: ModelSettings, choice: Choice) -> Engine:
-        return GpuChain(model, settings, choice, self.device).opened()
+        return GpuEngines(model, settings, choice, self.device).open()
 
 
 def rates(steps: Mapping[str, Step], rounds: int, seconds: float, device: str) -> dict[str, list[float]]:
-    """Images a second of each, by round: they take turns, so that a ratio is taken between neighbours."""
+    """Images per second of each step in each round. Steps alternate, so that a ratio compares neighbours in time."""
     found: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         for _ in range(WARM_UP):
@@ -76,7 +76,7 @@ def rates(steps: Mapping[str, Step], rounds: int, seconds: float, device: str) -
 
 
 def rate(step: Step, seconds: float, device: str) -> float:
-    """Images a second; the device is idle before, and what was asked of it is done at the end."""
+    """Images per second of one step; the device is idle before, and has done all work at the end."""
     idle(device)
     start, images = perf_counter(), 0
     while perf_counter() - start < seconds:
@@ -86,18 +86,18 @@ def rate(step: Step, seconds: float, device: str) -> float:
 
 
 def idle(device: str) -> None:
-    """Wait until the device has nothing to do."""
+    """Wait until the device has finished all work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
-def ratio(found: Mapping[str, Sequence[float]], one: str, other: str) -> float:
-    """The median over the rounds."""
-    return median(a / b for a, b in zip(found[one], found[other], strict=True))
+def ratio(rounds: Mapping[str, Sequence[float]], one: str, other: str) -> float:
+    """The median over the rounds of the ratio of two steps."""
+    return median(a / b for a, b in zip(rounds[one], rounds[other], strict=True))
 
 
 def over_device(estimator: DeviceEstimator, frames: Sequence[Frame]) -> Step:
-    """The whole way, as a pipeline with the layout for throughput goes it: the next batch before the last is read."""
+    """All processing on the device as a pipeline with layout "throughput" does it: ``IN_FLIGHT`` batches overlap."""
     waiting: deque[Ticket] = deque()
 
     def step() -> int:
@@ -112,10 +112,10 @@ def over_device(estimator: DeviceEstimator, frames: Sequence[Frame]) -> Step:
 
 
 def official(estimator: DeviceEstimator, frame: Frame) -> Step:
-    """The way of the networks' own code: float64 on the CPU before, OpenCV after, one image at a time."""
+    """Processing as in the networks' own code: float64 preprocessing and OpenCV resizing on the CPU, batch 1."""
     import cv2
 
-    engine, spec, device = estimator._ready(), estimator.spec, torch.device(estimator._device)
+    engine, spec, device = estimator._engine(), estimator.spec, torch.device(estimator._device)
 
     def step() -> int:
         pixels = torch.from_numpy(official_input(frame.image, spec)).to(device)
@@ -127,7 +127,7 @@ def official(estimator: DeviceEstimator, frame: Frame) -> Step:
 
 
 def official_input(image: Image, spec: InputSpec) -> Floats:
-    """(1, 3, h, w) float32: divided, resized and normalised in float64, as MiDaS's and Depth Anything's code does."""
+    """(1, 3, h, w) float32: scaled, resized and normalised in float64, as MiDaS's and Depth Anything's code does."""
     import cv2
 
     size = network_size(Size(*image.shape[:2]), spec)
@@ -138,11 +138,11 @@ def official_input(image: Image, spec: InputSpec) -> Floats:
 
 
 def engine_only(estimator: DeviceEstimator, count: int, camera: Size) -> Step:
-    """The network on an input that is there already."""
+    """The network alone, on an input that is on the device already."""
     size = estimator.network_size(camera)
     noise = torch.randn(count, 3, *size).to(torch.device(estimator._device))
     pixels = noise.contiguous(memory_format=torch.channels_last)
-    engine = estimator._ready()
+    engine = estimator._engine()
 
     def step() -> int:
         engine.infer(pixels=pixels)
@@ -152,7 +152,7 @@ def engine_only(estimator: DeviceEstimator, count: int, camera: Size) -> Step:
 
 
 def host_ms(step: Step, seconds: float) -> float:
-    """Time of this thread's own work for an image; waiting does not count."""
+    """CPU time of this thread per image, in milliseconds; waiting does not count."""
     for _ in range(WARM_UP):
         step()
     begun, end, images = thread_time(), monotonic() + seconds, 0
@@ -162,7 +162,7 @@ def host_ms(step: Step, seconds: float) -> float:
 
 
 def around_the_network(rig: Rig, spec: InputSpec) -> Step:
-    """All but the network, for one image: copy in, preprocess, resize back, colour, copies of both out."""
+    """Everything but the network for one image: copy in, preprocess, resize back, colour, copy depth and colour out."""
     device, (frame,) = torch.device(rig.device), rig.frames(1)
     host = host_memory((1, *frame.image.shape), torch.uint8, device)
     depth = torch.rand(1, *network_size(rig.camera, spec), device=device)
@@ -173,8 +173,8 @@ def around_the_network(rig: Rig, spec: InputSpec) -> Step:
             fill(host, [frame.image])
             to_network(host.to(device, non_blocking=True), spec)
             at_camera = to_camera(depth, rig.camera, spec)
-            for there in (at_camera, paint(at_camera, 0.0, 1.0, colours)):
-                host_memory(there.shape, there.dtype, device).copy_(there, non_blocking=True)
+            for output in (at_camera, paint(at_camera, 0.0, 1.0, colours)):
+                host_memory(output.shape, output.dtype, device).copy_(output, non_blocking=True)
             idle(rig.device)
         return 1
 

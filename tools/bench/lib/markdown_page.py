@@ -1,4 +1,4 @@
-"""The measured part of a page: what lies between two markers is replaced, the rest is left alone."""
+"""Replace the measured part of a Markdown page, which lies between two markers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def replace_measured(page: Path, measured_on: str, lines: Sequence[str]) -> None:
-    """Put the date, the machine, the packages and ``lines`` between the markers. Raises ValueError without markers."""
+    """Write date, machine, package versions and ``lines`` between the markers. Raises ValueError without markers."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

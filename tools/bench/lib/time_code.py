@@ -1,7 +1,7 @@
-"""A time burnt into an image as black and white squares, and the JavaScript that reads it from a canvas.
+"""A time written into an image as black and white squares, and the JavaScript that reads it from a canvas.
 
-Squares are as large as JPEG's blocks of colour, so that no quality blurs one into the next; below them stand their
-opposites, so that an image that is not one of these, or only half drawn, is not taken for one.
+A square has the size of JPEG's chroma blocks, so that no quality setting blurs it into its neighbour. Each bit is
+written a second time inverted, so that images without a time code, or only half drawn, are not misread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from stream.frames import Image
 
 CELL_PX, COLUMNS, ROWS = 16, 16, 2
+"""Side of a square in pixels; squares per row; rows of bits, followed by as many rows of inverted bits."""
 BITS = COLUMNS * ROWS
 WIDTH_PX, HEIGHT_PX = CELL_PX * COLUMNS, 2 * CELL_PX * ROWS
 
@@ -29,11 +30,11 @@ function readTime(canvas) {{
   return time;
 }}
 """
-"""``readTime(canvas)``: what ``burn`` was given, or null."""
+"""JavaScript function ``readTime(canvas)``: the ``time_ms`` given to ``burn``, or null if there is none."""
 
 
 def burn(image: Image, time_ms: int) -> None:
-    """Write ``time_ms`` modulo 2**32 into the top left corner of ``image`` (H, W, 3) uint8, 256 x 64 pixels of it."""
+    """Write ``time_ms`` modulo 2**32 into the top left 256 x 64 pixels of ``image``, (H, W, 3) uint8."""
     bits = (time_ms >> np.arange(BITS)) & 1
     squares = np.concatenate([bits, 1 - bits]).reshape(2 * ROWS, COLUMNS)
     light = np.kron(squares, np.ones((CELL_PX, CELL_PX), int)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Processes of tools/bench/web.py: who serves, who looks. Each is a function that runs until its pipe says "end"."""
+"""Processes of tools/bench/web.py: servers and viewers. Each is a function that runs until it receives "end"."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from tools.bench.lib.time_code import burn
 
 SIZE, FPS, CAMERA = Size(480, 640), 25.0, "bench"
 SCENES = 25
-"""Rendered images that are shown again and again: rendering beside the pipeline would cost more than the pipeline."""
+"""Rendered images that are shown repeatedly; rendering each frame would cost more than the pipeline itself."""
 TABLES: dict[str, Any] = {"pipeline": "serve", "web": {"address": "127.0.0.1:0"}}
 
 
 def serve_live(pipe: Connection) -> None:
-    """A camera of 640x480 at 25 fps whose images carry the time of capture, ``tiny``, and the page.
+    """Serve a 640x480 camera at 25 fps, whose images carry their time of capture, with ``tiny`` and the page.
 
-    Answers "url"; "cost" with the CPU seconds of this process and of its encoding threads, and the images shown.
+    Replies to "url" with the address, and to "cost" with the CPU seconds of this process and of its encoding threads
+    and the number of images shown.
     """
     settings = parse(serve.ServeSettings, TABLES, "bench")
     web = Web(settings.web, settings.model, [CAMERA], ViewControls(settings.render.colormap))
@@ -49,7 +50,7 @@ def serve_live(pipe: Connection) -> None:
 
 
 def serve_images(pipe: Connection, changes: dict[str, Any]) -> None:
-    """The image service alone, ``[web]`` changed; answers "url"."""
+    """Serve the image service alone, with ``changes`` to the table ``[web]``; replies to "url" with the address."""
     tables = {**TABLES, "web": {**TABLES["web"], **changes}}
     settings = parse(serve.ServeSettings, tables, "bench")
     web = serve.web_for(settings)
@@ -57,7 +58,7 @@ def serve_images(pipe: Connection, changes: dict[str, Any]) -> None:
 
 
 def timed_images(stopping: threading.Event) -> Iterator[Frame]:
-    """Without end; each has the time at which it was handed out burnt in, in Unix milliseconds."""
+    """Endless frames with a time code: the time at which the frame was yielded, in Unix milliseconds."""
     fast = SyntheticCamera(source="synthetic", width=SIZE.width, height=SIZE.height, fps=FPS, pace="fast")
     with SyntheticSource(fast) as source:
         scenes = [frame.image for _, frame in zip(range(SCENES), source.frames(stopping), strict=False)]
@@ -71,9 +72,9 @@ def timed_images(stopping: threading.Event) -> Iterator[Frame]:
 
 
 def look(pipe: Connection, url: str, viewers: int) -> None:
-    """So many viewers of image and depth that acknowledge at once, in one process.
+    """Run ``viewers`` viewers of image and depth that acknowledge at once, all in one process.
 
-    Answers anything with the frames that each of them received since it was asked last.
+    Replies to any message with the number of frames that each viewer received since the last message.
     """
     asyncio.run(_look(pipe, url, viewers))
 
@@ -111,17 +112,17 @@ async def _watch(url: str, counts: list[int], number: int) -> None:
 
 def _serve(pipe: Connection, pipeline: Pipeline, web: Web) -> None:
     shown = threading.Event()
-    with web.serving(pipeline) as url, web.sink.heard_by(shown.set), pipeline:
+    with web.serving(pipeline) as url, web.sink.notifying(shown.set), pipeline:
         pipeline.ready.wait()
-        if web.sink.cameras:
+        if web.sink.cameras:  # the image service alone shows nothing
             shown.wait()
         pipe.send("ready")
-        while (question := pipe.recv()) != "end":
-            pipe.send(url if question == "url" else _cost(web))
+        while (request := pipe.recv()) != "end":
+            pipe.send(url if request == "url" else _cost(web))
 
 
 def _cost(web: Web) -> tuple[float, float, int]:
-    """CPU seconds by the kernel's clocks, since the start: of the process, and of the threads that encode; images."""
+    """CPU seconds since the start by the kernel's clocks, of the process and of its encoding threads; images shown."""
     encoding = [thread.ident for thread in threading.enumerate() if thread.name.startswith("web-encode")]
     clocks = [time.pthread_getcpuclockid(ident) for ident in encoding if ident is not None]
     shown = web.sink.newest(CAMERA)

@@ -1,4 +1,4 @@
-"""The sending side of tools/bench/web.py: a client of the image service, images to send, a look at its memory."""
+"""The client side of tools/bench/web.py: upload images to the image service and watch its memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from pipelines.benchmark.memory import resident_mib
 from stream.frames import Size
-from tools.bench.lib.memory import resident_mb
 
 
 class Client:
@@ -20,42 +20,43 @@ class Client:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
 
     def post(self, jpeg: bytes) -> tuple[int, str]:
-        """Status, and whether the answer was kept from before."""
+        """Upload an image; returns the HTTP status and the ``X-Cache`` header ("hit", "miss" or "shared")."""
         self._connection.request("POST", "/api/depth?output=color", jpeg, {"Content-Type": "image/jpeg"})
-        answered = self._connection.getresponse()
-        answered.read()
-        return answered.status, answered.headers.get("X-Cache", "")
+        response = self._connection.getresponse()
+        response.read()
+        return response.status, response.headers.get("X-Cache", "")
 
-    def timed(self, jpeg: bytes, cache: str) -> float:
+    def timed_s(self, jpeg: bytes, cache: str) -> float:
+        """Seconds that an upload takes, which must succeed with this ``X-Cache``."""
         start = perf_counter()
-        answered = self.post(jpeg)
-        taken = perf_counter() - start
-        assert answered == (200, cache), answered
-        return taken
+        response = self.post(jpeg)
+        seconds = perf_counter() - start
+        assert response == (200, cache), response
+        return seconds
 
 
-class Peak:
-    """Inside, the resident memory of a process (Linux), megabytes, every 20 ms."""
+class MemorySamples:
+    """Within ``with``, a list that gets the resident memory of a process in MiB every 20 ms (Linux)."""
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._done, self._seen = pid, threading.Event(), [0.0]
-        self._thread = threading.Thread(target=self._look)
+        self._pid, self._done, self._samples = pid, threading.Event(), [0.0]
+        self._thread = threading.Thread(target=self._sample)
 
     def __enter__(self) -> list[float]:
         self._thread.start()
-        return self._seen
+        return self._samples
 
     def __exit__(self, *exc_info: object) -> None:
         self._done.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         while not self._done.wait(0.02):
-            self._seen.append(resident_mb(self._pid))
+            self._samples.append(resident_mib(self._pid))
 
 
 def new_jpeg(number: int, size: Size) -> bytes:
-    """An image like no other: soft shapes and a little noise, by its number."""
+    """A JPEG that differs for every ``number``: soft shapes with a little noise."""
     import cv2
 
     rng = np.random.default_rng(number)

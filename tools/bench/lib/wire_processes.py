@@ -1,4 +1,4 @@
-"""Processes of tools/bench/wire.py: who sends, who reads. Each is a function that runs until its pipe says "end"."""
+"""Processes of tools/bench/wire.py: publishers and readers. Each is a function that runs until it receives "end"."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.benchmark.memory import resident_mib
 from stream.core.clock import Pacer, Stamp
 from stream.frames import DepthMap, Frame, Size
 from stream.settings import PublishSettings
-from tools.bench.lib.memory import resident_mb
 
 SIZE = Size(480, 640)
 STREAM = "cam"
@@ -21,7 +21,7 @@ HIGH_WATER_MARK = 2
 
 
 def depth_maps(fps: float | None) -> Iterator[DepthMap]:
-    """Endless, of 640x480 metric float32; as fast as they are taken, or at ``fps``."""
+    """Endless 640x480 metric float32 depth maps, at ``fps`` or, with None, as fast as they are consumed."""
     rng = np.random.default_rng(0)
     depths = [rng.uniform(0.3, 10.0, SIZE).astype(np.float32) for _ in range(4)]
     image = np.zeros((*SIZE, 3), np.uint8)
@@ -34,7 +34,7 @@ def depth_maps(fps: float | None) -> Iterator[DepthMap]:
 
 
 def publish(pipe: Connection, endpoint: str, fps: float | None) -> None:
-    """Our publisher; answers "memory" with the megabytes of this process, ends on "end"."""
+    """Run our publisher; replies to any message with the resident memory of this process in MiB."""
     from stream.publisher.publisher import Publisher
 
     settings = PublishSettings(endpoints=(endpoint,), high_water_mark=HIGH_WATER_MARK)
@@ -45,11 +45,11 @@ def publish(pipe: Connection, endpoint: str, fps: float | None) -> None:
             if pipe.poll():
                 if pipe.recv() == "end":
                     return
-                pipe.send(resident_mb())
+                pipe.send(resident_mib())
 
 
 def publish_raw(pipe: Connection, endpoint: str, copy: bool) -> None:
-    """What somebody writes who has only pyzmq: the same bytes over the same kind of socket, no checks, no pool."""
+    """The simplest publisher with pyzmq: the same bytes over the same kind of socket, without checks or a pool."""
     import zmq
 
     message = np.zeros(256 + 4 * SIZE.height * SIZE.width, np.uint8)
@@ -62,14 +62,14 @@ def publish_raw(pipe: Connection, endpoint: str, copy: bool) -> None:
         pipe.send("ready")
         for depth_map in depth_maps(None):
             np.copyto(payload, depth_map.depth)
-            socket.get(zmq.EVENTS)  # makes ZeroMQ look what readers have taken: with this the raw loop is faster, too
+            socket.get(zmq.EVENTS)  # makes ZeroMQ process what readers have taken, which makes this loop faster, too
             socket.send(message, copy=copy)  # type: ignore[call-overload]
             if pipe.poll():
                 return
 
 
 def publish_imagezmq(pipe: Connection, endpoint: str) -> None:
-    """imagezmq's sender in its default mode, where every image is answered."""
+    """imagezmq's sender in its default mode, where the receiver replies to every image."""
     import imagezmq
 
     sender = imagezmq.ImageSender(connect_to=endpoint)
@@ -81,7 +81,7 @@ def publish_imagezmq(pipe: Connection, endpoint: str) -> None:
 
 
 def count_ours(pipe: Connection, endpoint: str, seconds: float) -> None:
-    """Frames a second by our client, every message parsed and checked, none skipped on purpose."""
+    """Send the frames per second of our client, which parses and checks every message and skips none on purpose."""
     from stream.client.subscriber import Subscriber
 
     with Subscriber(endpoint, STREAM, latest=False) as subscriber:
@@ -94,7 +94,7 @@ def count_ours(pipe: Connection, endpoint: str, seconds: float) -> None:
 
 
 def count_raw(pipe: Connection, endpoint: str, seconds: float) -> None:
-    """Frames a second by a bare SUB socket; the array is a view of the message."""
+    """Send the frames per second of a bare SUB socket; the array is a view of the message."""
     import zmq
 
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
@@ -111,7 +111,7 @@ def count_raw(pipe: Connection, endpoint: str, seconds: float) -> None:
 
 
 def count_imagezmq(pipe: Connection, endpoint: str, seconds: float) -> None:
-    """Frames a second by imagezmq's hub."""
+    """Send the frames per second of imagezmq's hub."""
     import imagezmq
 
     hub = imagezmq.ImageHub(open_port=endpoint)
@@ -121,20 +121,23 @@ def count_imagezmq(pipe: Connection, endpoint: str, seconds: float) -> None:
         _, depth = hub.recv_image()
         hub.send_reply(b"OK")
         assert depth.shape == SIZE
-        if count == 0 and end == float("inf"):
+        if count == 0 and end == float("inf"):  # the first image starts the clock and is not counted
             end, count = monotonic() + seconds, -1
         count += 1
     pipe.send(count / seconds)
 
 
 def read_ages(pipe: Connection, endpoint: str, every_s: float | None, max_age_ms: float) -> None:
-    """Age of each frame when it is handed over, every so often (None: each); answers with them, ends on "end"."""
+    """Record the age of frames when they are read, one every ``every_s`` seconds or, with None, each of them.
+
+    Replies to any message with the samples since the last message.
+    """
     from stream.client.subscriber import Subscriber
     from stream.errors import StaleFrame
 
     pacer, number = Pacer(threading.Event(), slack_s=0.0), 0
-    seen: list[tuple[float, float, int]] = []
-    """Monotonic seconds, age in ms, server id."""
+    samples: list[tuple[float, float, int]] = []
+    """Monotonic seconds, age in ms (NaN: no fresh frame), server id."""
     with Subscriber(endpoint, STREAM) as subscriber:
         pipe.send("ready")
         while True:
@@ -144,11 +147,11 @@ def read_ages(pipe: Connection, endpoint: str, every_s: float | None, max_age_ms
             try:
                 message: Any = subscriber.read_latest(max_age_ms) if every_s else subscriber.read(0.2)
                 age_ms = (time_ns() - message.header.capture_ns) / 1e6
-                seen.append((monotonic_ns() / 1e9, age_ms, message.header.server_id))
+                samples.append((monotonic_ns() / 1e9, age_ms, message.header.server_id))
             except StaleFrame:
-                seen.append((monotonic_ns() / 1e9, float("nan"), 0))
+                samples.append((monotonic_ns() / 1e9, float("nan"), 0))
             if pipe.poll():
                 if pipe.recv() == "end":
                     return
-                pipe.send(seen)
-                seen = []
+                pipe.send(samples)
+                samples = []

@@ -1,4 +1,4 @@
-"""Depth Pro's decoder: from the coarsest level upwards, bring in the next one and double the size."""
+"""Depth Pro's decoder, which fuses levels from the coarsest upwards, and the head that makes depth of the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD_CHANNELS = 32
 
 
 class Decoder(nn.Module):
-    """Features at strides 2, 4, 8, 16 and 32 -> features at stride 2, and the coarsest level as it was taken in.
+    """Features at strides 2, 4, 8, 16 and 32 -> fused features at stride 2, and the coarsest level after projection.
 
     Both have ``config.features`` channels.
     """
@@ -22,15 +22,15 @@ class Decoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         out = config.features
-        taken = (nn.Conv2d(channels, out, 3, padding=1, bias=False) for channels in config.levels)
-        self.convs = nn.ModuleList([nn.Identity(), *taken])
-        self.fusions = nn.ModuleList(Fusion(out, doubles=number > 0) for number in range(len(self.convs)))
+        projections = (nn.Conv2d(channels, out, 3, padding=1, bias=False) for channels in config.levels)
+        self.convs = nn.ModuleList([nn.Identity(), *projections])
+        self.fusions = nn.ModuleList(Fusion(out, doubles=index > 0) for index in range(len(self.convs)))
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         *finer, coarsest = (conv(level) for conv, level in zip(self.convs, levels, strict=True))
         x = self.fusions[-1](coarsest)
-        for number in reversed(range(len(finer))):
-            x = self.fusions[number](x, finer[number])
+        for index in reversed(range(len(finer))):
+            x = self.fusions[index](x, finer[index])
         return x, coarsest
 
 
@@ -51,7 +51,7 @@ class Fusion(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two activated convolutions beside an identity; the activation comes before each convolution."""
+    """Two convolutions with a shortcut; the activation comes before each convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,25 +63,26 @@ class Residual(nn.Module):
         return refined
 
 
-class Wide(nn.Sequential):
-    """Convolutions and activations that give float32, and compute in it, also where weights and input are in half.
+class Float32Sequential(nn.Sequential):
+    """Convolutions and activations that compute in float32 even where their weights and input are in half precision.
 
-    Inverse depth that is rounded to half has steps of 0.05 to 0.1%: 5 to 10 cm at 100 m. On small networks with random
-    weights that rounding was 10 to 25 times the error of all that is computed in half before it.
+    Inverse depth that is rounded to float16 has steps of 0.05 to 0.1%: 5 to 10 cm at 100 m. On small networks with
+    random weights that rounding was 10 to 25 times the error of all layers computed in half precision before it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        as_it_is = x.dtype == torch.float32  # without casts: a trace of it can be brought into bfloat16 as a whole
-        x = x if as_it_is else x.float()
+        # a float32 network gets no casts, so that its trace can be converted to bfloat16 as a whole
+        is_float32 = x.dtype == torch.float32
+        x = x if is_float32 else x.float()
         for layer in self:
-            x = layer(x) if as_it_is else _in_float32(layer, x)
+            x = layer(x) if is_float32 else _in_float32(layer, x)
         return x
 
 
 def _in_float32(layer: nn.Module, x: Tensor) -> Tensor:
     if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        passed: Tensor = layer(x)
-        return passed
+        result: Tensor = layer(x)
+        return result
     assert layer.bias is not None
     weight, bias = layer.weight.float(), layer.bias.float()
     if isinstance(layer, nn.ConvTranspose2d):
@@ -89,13 +90,13 @@ def _in_float32(layer: nn.Module, x: Tensor) -> Tensor:
     return functional.conv2d(x, weight, bias, layer.stride, layer.padding)
 
 
-def depth_head(features: int) -> Wide:
+def depth_head(features: int) -> Float32Sequential:
     """Features (N, C, h, w) -> canonical inverse depth (N, 1, 2h, 2w) float32, never negative."""
     half = features // 2
     last = nn.Conv2d(HEAD_CHANNELS, 1, 1)
     assert last.bias is not None
     nn.init.zeros_(last.bias)
-    return Wide(
+    return Float32Sequential(
         nn.Conv2d(features, half, 3, padding=1),
         nn.ConvTranspose2d(half, half, 2, 2),
         nn.Conv2d(half, HEAD_CHANNELS, 3, padding=1),

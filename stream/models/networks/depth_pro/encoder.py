@@ -1,7 +1,8 @@
-"""Depth Pro's encoder: one vision transformer looks at tiles of the image at three sizes, another at the whole.
+"""Depth Pro's encoder: one vision transformer encodes tiles of the image at three sizes, another the whole image.
 
-The image has the side of four tiles. It is cut into 5 x 5 tiles, its half into 3 x 3, and its quarter is one: 35 in
-all, of T x T pixels or G x G tokens, which pass the transformer as one batch (apple/ml-depth-pro, network/encoder.py).
+The image's side is four tiles long. The image is cut into 5 x 5 tiles, the image at half size into 3 x 3, and the image
+at quarter size is one tile. These 35 tiles of T x T pixels, or G x G tokens, pass the transformer as one batch
+(apple/ml-depth-pro, network/encoder.py).
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ TILES = FINE.count + COARSE.count + 1
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The network's proportions; those of the released one, if nothing is said."""
+    """The proportions of the network; the defaults are the released network's."""
 
     width: int = 1024
-    """Numbers a token, in all three transformers."""
+    """Channels of a token, in all three transformers."""
     depth: int = 24
     heads: int = 16
     taps: tuple[int, int] = (5, 11)
-    """The blocks whose outputs become the two finest levels, counted from 0."""
+    """Blocks, counted from 0, whose outputs become the two finest levels."""
     levels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
     """Channels of the encoder's levels from strides 4 to 32."""
     features: int = 256
     """Channels of the finest level and of the decoder; a multiple of 8."""
     tile_px: int = 384
-    """A multiple of 128, else the overlaps are no whole tokens."""
+    """Side of a tile; a multiple of 128, so that the overlaps are whole tokens."""
 
     def __post_init__(self) -> None:
         if self.tile_px < 128 or self.tile_px % 128:
@@ -42,7 +43,7 @@ class Config:
 
     @property
     def side_px(self) -> int:
-        """The network takes images of this height and width."""
+        """Height and width of the network's input."""
         return 4 * self.tile_px
 
     @property
@@ -63,24 +64,24 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
 
     def forward(self, tiles: Tensor) -> Tensor:
-        return self.tapped(tiles, ())[0]
+        return self.forward_with_taps(tiles, ())[0]
 
-    def tapped(self, tiles: Tensor, taps: tuple[int, ...]) -> list[Tensor]:
-        """The same, and what comes out of the blocks ``taps``, which is not normalised."""
+    def forward_with_taps(self, tiles: Tensor, taps: tuple[int, ...]) -> list[Tensor]:
+        """The normalised tokens, followed by the outputs of the blocks ``taps``, which are not normalised."""
         x = self.patch_embed(tiles)
         x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), 1) + self.pos_embed
-        seen = []
-        for number, block in enumerate(self.blocks):
+        tapped = []
+        for index, block in enumerate(self.blocks):
             x = block(x)
-            if number in taps:
-                seen.append(x[:, 1:])
-        return [self.norm(x)[:, 1:], *seen]
+            if index in taps:
+                tapped.append(x[:, 1:])
+        return [self.norm(x)[:, 1:], *tapped]
 
 
 class Encoder(nn.Module):
-    """The image (N, 3, 4T, 4T) and its quarter -> features at strides 2, 4, 8, 16 and 32.
+    """The image (N, 3, 4T, 4T) and the same at quarter size -> features at strides 2, 4, 8, 16 and 32.
 
-    Their channels are ``config.features`` and ``config.levels``.
+    The features' channels are ``config.features`` and ``config.levels``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -88,14 +89,14 @@ class Encoder(nn.Module):
         width, (a, b, c, d) = config.width, config.levels
         self.taps, self.grid = config.taps, config.grid
         self.patch_encoder, self.image_encoder = Transformer(config), Transformer(config)
-        self.upsample_latent0 = enlarge(width, config.features, 3, between=a)
-        self.upsample_latent1 = enlarge(width, a, 2)
-        self.upsample0, self.upsample1, self.upsample2 = (enlarge(width, out, 1) for out in (b, c, d))
+        self.upsample_latent0 = upsample_block(width, config.features, 3, between=a)
+        self.upsample_latent1 = upsample_block(width, a, 2)
+        self.upsample0, self.upsample1, self.upsample2 = (upsample_block(width, out, 1) for out in (b, c, d))
         self.upsample_lowres = nn.ConvTranspose2d(width, d, 2, 2)
         self.fuse_lowres = nn.Conv2d(2 * d, d, 1)
 
     def forward(self, pixels: Tensor, quarter: Tensor) -> list[Tensor]:
-        last, early, middle = self._tiles_seen(pixels, quarter)
+        last, early, middle = self._encode_tiles(pixels, quarter)
         whole = as_grid(self.image_encoder(quarter), self.grid, self.grid)
         coarsest = torch.cat((self.upsample2(last[-1]), self.upsample_lowres(whole)), 1)
         return [
@@ -106,22 +107,22 @@ class Encoder(nn.Module):
             self.fuse_lowres(coarsest),
         ]
 
-    def _tiles_seen(self, pixels: Tensor, quarter: Tensor) -> list[Tensor]:
-        """(35, N, width, G, G) of the last block and of the taps: fine tiles, coarse ones, then the quarter's."""
-        tiles = torch.cat((FINE.cut(pixels), COARSE.cut(shrunk(pixels, 0.5)), quarter[None]))
-        seen = self.patch_encoder.tapped(tiles.flatten(0, 1), self.taps)
-        grids = (as_grid(tokens, self.grid, self.grid) for tokens in seen)
+    def _encode_tiles(self, pixels: Tensor, quarter: Tensor) -> list[Tensor]:
+        """Outputs of the last block and of the taps, (35, N, width, G, G) each: fine, coarse, and the quarter."""
+        tiles = torch.cat((FINE.split(pixels), COARSE.split(downscale(pixels, 0.5)), quarter[None]))
+        outputs = self.patch_encoder.forward_with_taps(tiles.flatten(0, 1), self.taps)
+        grids = (as_grid(tokens, self.grid, self.grid) for tokens in outputs)
         return [grid.reshape(TILES, -1, *grid.shape[1:]) for grid in grids]
 
 
-def enlarge(channels: int, out: int, doublings: int, *, between: int | None = None) -> nn.Sequential:
-    """Projects to ``between`` channels (``out`` if not given), then doubles the size so many times."""
+def upsample_block(channels: int, out: int, doublings: int, *, between: int | None = None) -> nn.Sequential:
+    """Projects to ``between`` channels (``out`` if not given), then doubles the size ``doublings`` times."""
     first = out if between is None else between
     inputs = [first, *(out for _ in range(doublings - 1))]
-    doubled = (nn.ConvTranspose2d(given, out, 2, 2, bias=False) for given in inputs)
-    return nn.Sequential(nn.Conv2d(channels, first, 1, bias=False), *doubled)
+    upsampling = (nn.ConvTranspose2d(width, out, 2, 2, bias=False) for width in inputs)
+    return nn.Sequential(nn.Conv2d(channels, first, 1, bias=False), *upsampling)
 
 
-def shrunk(pixels: Tensor, factor: float) -> Tensor:
-    """Bilinear from the nearest pixels, as the official code does; it does not widen its filter."""
+def downscale(pixels: Tensor, factor: float) -> Tensor:
+    """Bilinear without antialias, as in the official code: each pixel comes from the nearest pixels only."""
     return functional.interpolate(pixels, scale_factor=factor, mode="bilinear", align_corners=False)

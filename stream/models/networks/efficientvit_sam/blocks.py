@@ -1,4 +1,4 @@
-"""What EfficientViT is built of: layers and blocks under the names of the official checkpoints."""
+"""Layers and blocks of EfficientViT, with the parameter names of the official checkpoints."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NORM_EPS = 1e-6
-"""The official builder overwrites torch's defaults everywhere, in Segment Anything's decoder, too."""
+"""Epsilon of every norm: the official builder overwrites torch's defaults, in Segment Anything's decoder too."""
 
 
 class ConvLayer(nn.Module):
-    """Convolution, normalisation, activation; without a norm it has a bias if ``bias`` says so."""
+    """Convolution, batch normalisation (if ``norm``), GELU (if ``activated``)."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class ConvLayer(nn.Module):
         return functional.gelu(x, approximate="tanh") if self.activated else x
 
 
-class Operations(nn.Module):
-    """One after the other; the official name of the list is in the checkpoint."""
+class OpSequential(nn.Module):
+    """Modules in sequence, under the list name that the official checkpoint has."""
 
     def __init__(self, *operations: nn.Module) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Operations(nn.Module):
 
 
 class Residual(nn.Module):
-    """``main`` beside an identity; without ``shortcut`` only ``main``, under the name that it has in the checkpoint."""
+    """``main`` with a shortcut; or ``main`` alone, under the name that it has in the checkpoint."""
 
     def __init__(self, main: nn.Module, shortcut: bool = True) -> None:
         super().__init__()
@@ -75,12 +75,14 @@ class PlainBlock(nn.Module):
 
 
 class FusedBlock(nn.Module):
-    """A dense convolution that expands, and a projection (FusedMBConv)."""
+    """A dense convolution that expands, then a projection (FusedMBConv)."""
 
-    def __init__(self, channels: int, out: int, *, expansion: int, stride: int = 1, few_norms: bool = False) -> None:
+    def __init__(
+        self, channels: int, out: int, *, expansion: int, stride: int = 1, norm_last_only: bool = False
+    ) -> None:
         super().__init__()
         wide = channels * expansion
-        self.spatial_conv = ConvLayer(channels, wide, 3, stride=stride, bias=few_norms, norm=not few_norms)
+        self.spatial_conv = ConvLayer(channels, wide, 3, stride=stride, bias=norm_last_only, norm=not norm_last_only)
         self.point_conv = ConvLayer(wide, out, 1, activated=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,11 +93,15 @@ class FusedBlock(nn.Module):
 class InvertedBlock(nn.Module):
     """Expand, filter each channel, project (MBConv)."""
 
-    def __init__(self, channels: int, out: int, *, expansion: int, stride: int = 1, few_norms: bool = False) -> None:
+    def __init__(
+        self, channels: int, out: int, *, expansion: int, stride: int = 1, norm_last_only: bool = False
+    ) -> None:
         super().__init__()
         wide = channels * expansion
-        self.inverted_conv = ConvLayer(channels, wide, 1, bias=few_norms, norm=not few_norms)
-        self.depth_conv = ConvLayer(wide, wide, 3, stride=stride, groups=wide, bias=few_norms, norm=not few_norms)
+        self.inverted_conv = ConvLayer(channels, wide, 1, bias=norm_last_only, norm=not norm_last_only)
+        self.depth_conv = ConvLayer(
+            wide, wide, 3, stride=stride, groups=wide, bias=norm_last_only, norm=not norm_last_only
+        )
         self.point_conv = ConvLayer(wide, out, 1, activated=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Segment Anything's second half (Kirillov et al., ICCV 2023), for boxes: an embedded image and boxes in, masks out.
+"""Segment Anything's mask decoder for box prompts (Kirillov et al., ICCV 2023): embedded images and boxes -> masks.
 
-Boxes of several images are one batch: each names its image. Boxes are in the frame of an image whose longer side
-is 1024, whatever size the encoder saw. Names of parameters are those of the official checkpoints; parts that only
-points and mask prompts need are loaded and not run. Norms have EfficientViT-SAM's epsilon.
+Boxes of several images form one batch, with the index of its image for each box. Box coordinates belong to an image
+whose longer side is 1024, whatever the size of the encoder's input. Parameters have the names of the official
+checkpoints; parts that only point and mask prompts need are loaded but not run. Norms have EfficientViT-SAM's epsilon.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from stream.models.networks.efficientvit_sam.image_encoder import LayerNorm2d
 from stream.models.networks.efficientvit_sam.two_way_attention import Transformer
 
 FRAME = 1024
-"""Side of the square that boxes are given in, and that masks are made for."""
+"""Side of the square in which box coordinates are given and masks are made, pixels."""
 GRID = 64
-"""Side of an embedded image."""
+"""Side of an embedded image, positions."""
 MASK = 256
-"""Side of the masks that come out."""
+"""Side of the decoder's masks, pixels."""
 MASKS = 4
-"""One for prompts that leave no doubt, and three guesses for prompts that do."""
+"""One mask for unambiguous prompts, and three candidates for ambiguous ones."""
 
 
 class BoxDecoder(nn.Module):
-    """Masks of boxes: the network's half that runs once for each box.
+    """The half of the network that runs once per box; it shares its parameters with the network.
 
-    It shares its parts with the network. With ``multimask`` it gives the three guesses, else the one mask.
+    With ``multimask`` it returns the three candidates, else the one mask.
     """
 
     def __init__(self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, multimask: bool = False) -> None:
@@ -39,12 +39,12 @@ class BoxDecoder(nn.Module):
         self.masks = slice(1, MASKS) if multimask else slice(0, 1)
 
     def forward(self, embeddings: Tensor, boxes: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """``embeddings`` (M, C, 64, 64), ``boxes`` (K, 4) float32: x0, y0, x1, y1 in the frame of 1024, ``index``
-        (K,) int64: which image each box is of -> logits (K, 1 or 3, 256, 256), estimated IoU (K, 1 or 3), float32.
+        """Logits (K, 1 or 3, 256, 256) and estimated IoU (K, 1 or 3), float32, of K boxes in M images.
 
-        Positions are encoded in float32 whatever the mask decoder computes in: half precision cannot tell pixels
-        of the frame apart.
+        ``embeddings`` (M, C, 64, 64); ``boxes`` (K, 4) float32: x0, y0, x1, y1 in the frame of 1024; ``index`` (K,)
+        int64: the image of each box.
         """
+        # positions are encoded in float32 always: half precision cannot distinguish the frame's pixels
         encoder, dtype = self.prompt_encoder, self.mask_decoder.iou_token.weight.dtype
         images = (embeddings.float() + encoder.no_mask()).to(dtype)
         grid, prompts = encoder.grid().to(dtype), encoder.boxes(boxes).to(dtype)
@@ -53,7 +53,7 @@ class BoxDecoder(nn.Module):
 
 
 class PositionEncoding(nn.Module):
-    """Places as waves of random direction and length, which are part of the checkpoint."""
+    """Encodes positions by waves of random direction and length, which are part of the checkpoint."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -62,13 +62,13 @@ class PositionEncoding(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
 
     def forward(self, xy: Tensor) -> Tensor:
-        """(..., 2) from 0 to 1 -> (..., channels)."""
+        """Positions (..., 2) from 0 to 1 -> (..., channels)."""
         phase = 2 * math.pi * ((2 * xy - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat((phase.sin(), phase.cos()), -1)
 
 
 class PromptEncoder(nn.Module):
-    """Boxes as two tokens each, one for each corner."""
+    """Encodes each box as two tokens, one per corner; its other parts exist only for the checkpoint."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -87,26 +87,27 @@ class PromptEncoder(nn.Module):
         )
 
     def boxes(self, boxes: Tensor) -> Tensor:
-        """(K, 4) in the frame of 1024 -> (K, 2, channels). Nothing is written in place: that exports as scattering."""
+        """(K, 4) in the frame of 1024 -> (K, 2, channels)."""
+        # nothing is written in place, because that would be exported as a scatter operation
         corners = torch.stack([cast(nn.Embedding, corner).weight[0] for corner in self.point_embeddings[2:]])
-        places: Tensor = self.pe_layer((boxes.reshape(-1, 2, 2) + 0.5) / FRAME)
-        return places + corners
+        positions: Tensor = self.pe_layer((boxes.reshape(-1, 2, 2) + 0.5) / FRAME)
+        return positions + corners
 
     def grid(self) -> Tensor:
-        """Positions of an embedded image's places, (1, 64 * 64, channels)."""
+        """Position encoding of an embedded image, (1, 64 * 64, channels)."""
         device = self.no_mask_embed.weight.device
         centre = (torch.arange(GRID, device=device, dtype=torch.float32) + 0.5) / GRID
         y, x = torch.meshgrid(centre, centre, indexing="ij")
-        places: Tensor = self.pe_layer(torch.stack((x, y), -1).reshape(1, GRID * GRID, 2))
-        return places
+        positions: Tensor = self.pe_layer(torch.stack((x, y), -1).reshape(1, GRID * GRID, 2))
+        return positions
 
     def no_mask(self) -> Tensor:
-        """What stands for a mask prompt where there is none, (channels, 1, 1)."""
+        """The embedding that replaces a missing mask prompt, (channels, 1, 1)."""
         return self.no_mask_embed.weight[0][:, None, None]
 
 
 class MaskDecoder(nn.Module):
-    """Tokens and an image look at each other; then each mask's token is made into a filter for the image."""
+    """Lets tokens and image attend to each other, then makes each mask's token a filter for the upsampled image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -124,19 +125,22 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = Mlp(channels, MASKS)
 
     def forward(self, images: Tensor, grid: Tensor, prompts: Tensor, masks: slice) -> tuple[Tensor, Tensor]:
-        """``images`` (K, C, 64, 64), ``grid`` (1, 64 * 64, C), ``prompts`` (K, 2, C); ``masks``: which of the four
-        -> logits (K, masks, 256, 256), estimated IoU (K, masks). Masks that are not asked for cost nothing."""
-        own = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
-        tokens = torch.cat((own.expand(prompts.shape[0], -1, -1), prompts), 1)
-        tokens, places = self.transformer(tokens, images.flatten(2).transpose(1, 2), grid)
-        fine = self.output_upscaling(places.transpose(1, 2).unflatten(2, (GRID, GRID)))
+        """Logits (K, masks, 256, 256) and estimated IoU (K, masks).
+
+        ``images`` (K, C, 64, 64); ``grid`` (1, 64 * 64, C); ``prompts`` (K, 2, C); ``masks`` selects from the four
+        masks, and only those are computed.
+        """
+        outputs = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
+        tokens = torch.cat((outputs.expand(prompts.shape[0], -1, -1), prompts), 1)
+        tokens, positions = self.transformer(tokens, images.flatten(2).transpose(1, 2), grid)
+        fine = self.output_upscaling(positions.transpose(1, 2).unflatten(2, (GRID, GRID)))
         filters = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in range(MASKS)[masks]]
         logits = (torch.stack(filters, 1) @ fine.flatten(2)).unflatten(2, (MASK, MASK))
         return logits, self.iou_prediction_head(tokens[:, 0])[:, masks]
 
 
 class Mlp(nn.Module):
-    """Three layers; what comes out is a filter, or four estimates."""
+    """Three linear layers; their output is a mask's filter, or the four IoU estimates."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()

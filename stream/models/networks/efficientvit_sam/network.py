@@ -1,7 +1,7 @@
 """EfficientViT-SAM (Zhang et al., 2024): Segment Anything for boxes with a fast image encoder, L0 to XL1.
 
-An image is embedded once (``forward``, the image encoder); any number of boxes is then decoded (``decoder``). The
-two run apart from each other and share one checkpoint, whose names these are (mit-han-lab/efficientvit).
+An image is embedded once (``forward``, the image encoder); then any number of boxes is decoded (``decoder``). The two
+halves run separately but share one checkpoint, whose parameter names are used here (mit-han-lab/efficientvit).
 """
 
 from __future__ import annotations
@@ -12,67 +12,69 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.models.networks.efficientvit_sam.blocks import ConvLayer, FusedBlock, Operations, Residual
+from stream.models.networks.efficientvit_sam.blocks import ConvLayer, FusedBlock, OpSequential, Residual
 from stream.models.networks.efficientvit_sam.image_encoder import Backbone, LayerNorm2d
 from stream.models.networks.efficientvit_sam.mask_decoder import GRID, BoxDecoder, MaskDecoder, PromptEncoder
 
 CHANNELS = 256
-"""Of an embedded image; Segment Anything's."""
+"""Channels of an embedded image, as in Segment Anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Everything that variants differ in."""
+class Config:
+    """The proportions of one variant."""
 
     widths: tuple[int, ...]
     """Channels of the encoder's stages, at strides 2, 4, 8, ..."""
     depths: tuple[int, ...]
-    """Blocks of each stage beside the one that halves."""
+    """Blocks of each stage, not counting the one that halves the size."""
     neck: int
-    """Blocks that the last three stages, put together, go through."""
+    """Blocks after the last three stages are added up."""
     neck_expansion: int
+    """Expansion of these blocks."""
     side: int
-    """Of the square input, pixels."""
+    """Side of the square input, pixels."""
     channels: int = CHANNELS
+    """Channels of an embedded image."""
 
 
 WIDE = (32, 64, 128, 256, 512)
 VARIANTS = {
-    "l0": Shape(WIDE, (1, 1, 1, 4, 4), neck=4, neck_expansion=1, side=512),
-    "l1": Shape(WIDE, (1, 1, 1, 6, 6), neck=8, neck_expansion=1, side=512),
-    "l2": Shape(WIDE, (1, 2, 2, 8, 8), neck=12, neck_expansion=1, side=512),
-    "xl0": Shape((*WIDE, 1024), (0, 1, 1, 2, 3, 3), neck=6, neck_expansion=4, side=1024),
-    "xl1": Shape((*WIDE, 1024), (1, 2, 2, 4, 6, 6), neck=12, neck_expansion=4, side=1024),
+    "l0": Config(WIDE, (1, 1, 1, 4, 4), neck=4, neck_expansion=1, side=512),
+    "l1": Config(WIDE, (1, 1, 1, 6, 6), neck=8, neck_expansion=1, side=512),
+    "l2": Config(WIDE, (1, 2, 2, 8, 8), neck=12, neck_expansion=1, side=512),
+    "xl0": Config((*WIDE, 1024), (0, 1, 1, 2, 3, 3), neck=6, neck_expansion=4, side=1024),
+    "xl1": Config((*WIDE, 1024), (1, 2, 2, 4, 6, 6), neck=12, neck_expansion=4, side=1024),
 }
 
 
 class EfficientVitSam(nn.Module):
-    """(N, 3, side, side) normalised RGB, the image top left -> embedded images (N, 256, 64, 64)."""
+    """(N, 3, side, side) normalised RGB, with the image at the top left -> embedded images (N, 256, 64, 64)."""
 
-    def __init__(self, variant: str | Shape) -> None:
-        """``variant``: "l0", "l1", "l2", "xl0" or "xl1", or a shape that is not official."""
+    def __init__(self, variant: str | Config) -> None:
+        """``variant``: "l0", "l1", "l2", "xl0" or "xl1", or the proportions of an unofficial variant."""
         super().__init__()
-        shape = VARIANTS[variant] if isinstance(variant, str) else variant
-        self.image_encoder = ImageEncoder(shape)
-        self.prompt_encoder, self.mask_decoder = PromptEncoder(shape.channels), MaskDecoder(shape.channels)
+        config = VARIANTS[variant] if isinstance(variant, str) else variant
+        self.image_encoder = ImageEncoder(config)
+        self.prompt_encoder, self.mask_decoder = PromptEncoder(config.channels), MaskDecoder(config.channels)
 
     def forward(self, pixels: Tensor) -> Tensor:
         embedded: Tensor = self.image_encoder(pixels)
         return embedded
 
     def decoder(self, *, multimask: bool = False) -> BoxDecoder:
-        """The half that makes masks of boxes, on the same parameters."""
+        """The half that makes masks from boxes; it shares this network's parameters."""
         return BoxDecoder(self.prompt_encoder, self.mask_decoder, multimask).train(self.training)
 
 
 class ImageEncoder(nn.Module):
-    """The network's half that runs once for each image. Raises ValueError for any size but its own."""
+    """The half of the network that runs once per image. Raises ValueError for any other input size."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.side = shape.side
-        self.backbone, self.neck = Backbone(shape.widths, shape.depths), Neck(shape)
-        self.norm = LayerNorm2d(shape.channels)
+        self.side = config.side
+        self.backbone, self.neck = Backbone(config.widths, config.depths), Neck(config)
+        self.norm = LayerNorm2d(config.channels)
 
     def forward(self, pixels: Tensor) -> Tensor:
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch.jit is not annotated
@@ -84,19 +86,19 @@ class ImageEncoder(nn.Module):
 
 
 class Neck(nn.Module):
-    """The features of the last three stages as one."""
+    """Adds up the features of the last three stages at 64 x 64 and refines the sum."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        channels = shape.channels
+        channels = config.channels
         self.input_ops = nn.ModuleList(
-            Operations(ConvLayer(width, channels, 1, activated=False)) for width in reversed(shape.widths[-3:])
+            OpSequential(ConvLayer(width, channels, 1, activated=False)) for width in reversed(config.widths[-3:])
         )
-        self.middle = Operations(
-            *(Residual(FusedBlock(channels, channels, expansion=shape.neck_expansion)) for _ in range(shape.neck))
+        self.middle = OpSequential(
+            *(Residual(FusedBlock(channels, channels, expansion=config.neck_expansion)) for _ in range(config.neck))
         )
         last = ConvLayer(channels, channels, 1, bias=True, norm=False, activated=False)
-        self.output_ops = nn.ModuleList([Operations(last)])
+        self.output_ops = nn.ModuleList([OpSequential(last)])
 
     def forward(self, features: list[Tensor]) -> Tensor:
         deep, middle, fine = (
@@ -107,7 +109,7 @@ class Neck(nn.Module):
 
 
 def _on_grid(x: Tensor) -> Tensor:
-    """(N, C, h, w) -> (N, C, 64, 64), in float32 as the official code does it."""
+    """(N, C, h, w) -> (N, C, 64, 64), resized in float32 as in the official code."""
     if not torch.jit.is_tracing() and tuple(x.shape[-2:]) == (GRID, GRID):  # type: ignore[attr-defined, no-untyped-call]
         return x
     return functional.interpolate(x.float(), (GRID, GRID), mode="bicubic", align_corners=False).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Segment Anything's two-way transformer: tokens and an image look at each other."""
+"""Segment Anything's two-way transformer: prompt tokens and image positions attend to each other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from stream.models.networks.efficientvit_sam.blocks import NORM_EPS
 
-HEADS, LAYERS, MLP = 8, 2, 2048
+HEADS, LAYERS, MLP_CHANNELS = 8, 2, 2048
 
 
 class Transformer(nn.Module):
-    """Two-way: tokens look at the image and the image at them."""
+    """Two layers of cross-attention in both directions, then tokens attend to the image once more."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -22,17 +22,17 @@ class Transformer(nn.Module):
         self.final_attn_token_to_image = Attention(channels, channels // 2)
         self.norm_final_attn = nn.LayerNorm(channels, eps=NORM_EPS)
 
-    def forward(self, tokens: Tensor, places: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """``tokens`` (K, T, C) and ``places`` (K, 64 * 64, C), both as they are now."""
+    def forward(self, tokens: Tensor, features: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Updated ``tokens`` (K, T, C) and image ``features`` (K, 64 * 64, C); ``grid`` is the position encoding."""
         start = tokens
         for layer in self.layers:
-            tokens, places = layer(tokens, places, start, grid)
-        seen = self.final_attn_token_to_image(tokens + start, places + grid, places)
-        return self.norm_final_attn(tokens + seen), places
+            tokens, features = layer(tokens, features, start, grid)
+        attended = self.final_attn_token_to_image(tokens + start, features + grid, features)
+        return self.norm_final_attn(tokens + attended), features
 
 
 class TwoWayBlock(nn.Module):
-    """One layer of the transformer; in the first one tokens still are their own positions."""
+    """One layer of the transformer. In the first one, tokens serve as their own position encoding."""
 
     def __init__(self, channels: int, first: bool) -> None:
         super().__init__()
@@ -43,19 +43,19 @@ class TwoWayBlock(nn.Module):
         self.mlp = FeedForward(channels)
         self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(channels, eps=NORM_EPS) for _ in range(4))
 
-    def forward(self, tokens: Tensor, places: Tensor, start: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, features: Tensor, start: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
         if self.first:
             tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
         else:
             tokens = self.norm1(tokens + self.self_attn(tokens + start, tokens + start, tokens))
-        positioned = places + grid
-        tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + start, positioned, places))
+        positioned = features + grid
+        tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + start, positioned, features))
         tokens = self.norm3(tokens + self.mlp(tokens))
-        return tokens, self.norm4(places + self.cross_attn_image_to_token(positioned, tokens + start, tokens))
+        return tokens, self.norm4(features + self.cross_attn_image_to_token(positioned, tokens + start, tokens))
 
 
 class Attention(nn.Module):
-    """Written out as products and a softmax, as exporters and TensorRT like it."""
+    """Multi-head attention, written as products and a softmax because exporters and TensorRT handle these best."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Each token by itself."""
+    """Two linear layers with ReLU between them, applied to each token."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.lin1, self.lin2 = nn.Linear(channels, MLP), nn.Linear(MLP, channels)
+        self.lin1, self.lin2 = nn.Linear(channels, MLP_CHANNELS), nn.Linear(MLP_CHANNELS, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.lin2(functional.relu(self.lin1(x)))

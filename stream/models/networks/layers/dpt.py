@@ -1,8 +1,8 @@
-"""The head that makes depth of a vision transformer's features (Ranftl et al., "Vision Transformers for Dense
-Prediction", ICCV 2021), as Depth Anything has it.
+"""The DPT head, from a vision transformer's features to depth, in Depth Anything's variant.
 
-Names of parameters are those of the official checkpoints. The output depends on corners being aligned wherever
-features are enlarged, and on the last enlargement coming before the last convolutions.
+Source: Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021. Parameters have the names of the official
+checkpoints. The output depends on corners being aligned wherever features are upsampled, and on the last upsampling
+coming before the last convolutions.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.nn import functional
 from stream.models.networks.layers.refinenet import Fusion
 
 HEAD_CHANNELS = 32
-"""Before the last convolution."""
+"""Channels before the last convolution."""
 
 
 class DptHead(nn.Module):
-    """Four levels of features (N, width, h, w), shallow first -> (N, patch * h, patch * w), not activated yet."""
+    """Four levels of features (N, width, h, w), shallow first -> (N, patch * h, patch * w) without an activation."""
 
     def __init__(self, width: int, features: int, channels: tuple[int, ...], patch: int) -> None:
-        """``channels`` of the four levels, ``features`` of the decoder."""
+        """``channels``: of the four levels. ``features``: channels in the decoder. ``patch``: side, pixels."""
         super().__init__()
         self.patch = patch
         self.projects = nn.ModuleList(nn.Conv2d(width, level, 1) for level in channels)
@@ -46,7 +46,7 @@ class DptHead(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From the deepest of four levels upwards, then to the size of the image: (N, *size)."""
+    """Fuses four levels from the deepest upwards, then upsamples to the size of the image: (N, *size)."""
 
     def __init__(self, features: int, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
 
     def forward(self, levels: list[Tensor], size: tuple[int, int]) -> Tensor:
         first, second, third = self.layer1_rn(levels[0]), self.layer2_rn(levels[1]), self.layer3_rn(levels[2])
-        # sizes, not factors: the deepest level is rounded up where the grid of patches is odd
+        # sizes, not factors, because the deepest level is rounded up where the grid of patches is odd
         x = self.refinenet4(self.layer4_rn(levels[3]), size=third.shape[-2:])
         x = self.refinenet3(x, third, size=second.shape[-2:])
         x = self.refinenet2(x, second, size=first.shape[-2:])

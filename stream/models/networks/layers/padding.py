@@ -1,4 +1,4 @@
-"""Networks that halve the image several times need sizes that divide evenly."""
+"""The check of input sizes for networks that halve the image several times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def require_multiples(pixels: Tensor, multiple: int) -> None:
     """Raises ValueError unless height and width of (N, C, h, w) ``pixels`` are multiples of ``multiple``.
 
-    Silent while tracing: a trace records numbers, not questions, and would warn about this one.
+    It does nothing during tracing: a trace cannot record a condition and would only warn about it.
     """
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch.jit is public but not annotated
         return

@@ -1,4 +1,4 @@
-"""The decoder's blocks that MiDaS and DPT share: features of one level are refined, added and doubled in size.
+"""The decoder blocks that MiDaS and DPT share: they refine the features of one level, add them and double the size.
 
 Attribute names like ``resConfUnit1`` are those of the official checkpoints (isl-org/MiDaS, midas/blocks.py).
 """
@@ -12,16 +12,16 @@ from torch.nn import functional
 
 
 class Fusion(nn.Module):
-    """Adds a level's refined features, refines the sum and enlarges it; the projection comes last.
+    """Adds a level's refined features, refines the sum, upsamples it with corners aligned, and projects it.
 
-    Enlarged with corners aligned, to twice its size or to ``size`` (h, w).
+    The result has twice the input's size, or ``size`` (h, w).
     """
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.out_conv = nn.Conv2d(channels, out, 1)
-        # The deepest level has nothing to add: refinenet4's first unit (in MiDaS small 22% of all parameters) is in the
-        # checkpoint but never runs. Freezing a trace drops it.
+        # The deepest level has nothing to add, so refinenet4's first unit (22% of all parameters in MiDaS small) is in
+        # the checkpoint but never runs. Freezing a trace drops it.
         self.resConfUnit1 = ResidualConvUnit(channels)
         self.resConfUnit2 = ResidualConvUnit(channels)
 
@@ -34,7 +34,7 @@ class Fusion(nn.Module):
 
 
 class ResidualConvUnit(nn.Module):
-    """Two activated convolutions beside an identity; the activation comes before each convolution."""
+    """Two convolutions with a shortcut; the activation comes before each convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Parts of a vision transformer as DINOv2 has them (Oquab et al., 2023), for the networks that are built upon it.
+"""Parts of DINOv2's vision transformer (Oquab et al., 2023), shared by the networks that are built on it.
 
-Names of parameters are those of the official checkpoints.
+Parameters have the names of the official checkpoints.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch.nn import functional
 NORM_EPS = 1e-6
 MLP_RATIO = 4
 TRAINED_GRID = 37
-"""Patches along each side in DINOv2's training: 518 / 14 pixels."""
+"""Patches along each side of DINOv2's training images: 518 / 14 pixels."""
 OFFSET = 0.1
-"""DINOv2 adds it to the grid's sides before it resizes positions, so that no rounding makes one patch too few; every
-sample point moves by up to 0.1 / h for it, and networks were trained that way."""
+"""DINOv2 adds this to the grid's sides before it resizes positions, so that rounding cannot lose a patch. It moves
+every sample point by up to 0.1 / h, and the networks were trained that way."""
 
 
 class LayerScale(nn.Module):
-    """A learnt factor a channel."""
+    """One learnt factor per channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,11 +32,7 @@ class LayerScale(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token looks at every other: (N, T, width) -> (N, T, width).
-
-    Exported, it is written out as products and a softmax: the fused operation becomes guards against NaN in ONNX that
-    TensorRT does not fuse.
-    """
+    """Multi-head self-attention: (N, T, width) -> (N, T, width)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -45,18 +41,19 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, tokens, width = x.shape
-        depth = width // self.heads
-        q, k, v = self.qkv(x).reshape(n, tokens, 3, self.heads, depth).permute(2, 0, 3, 1, 4).unbind(0)
+        head_width = width // self.heads
+        q, k, v = self.qkv(x).reshape(n, tokens, 3, self.heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
         if torch.compiler.is_compiling():
-            seen = torch.softmax((q * depth**-0.5) @ k.transpose(-2, -1), dim=-1) @ v
+            # for export: the fused operation becomes ONNX with guards against NaN, which TensorRT does not fuse
+            attended = torch.softmax((q * head_width**-0.5) @ k.transpose(-2, -1), dim=-1) @ v
         else:
-            seen = functional.scaled_dot_product_attention(q, k, v)
-        mixed: Tensor = self.proj(seen.transpose(1, 2).reshape(n, tokens, width))
+            attended = functional.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.proj(attended.transpose(1, 2).reshape(n, tokens, width))
         return mixed
 
 
 class Mlp(nn.Module):
-    """Each token by itself."""
+    """Two linear layers with GELU between them, applied to each token."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -68,7 +65,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer of the transformer: (N, T, width) -> (N, T, width)."""
+    """One transformer block: (N, T, width) -> (N, T, width)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -84,7 +81,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """An image as tokens: (N, 3, h, w) -> (N, h / patch * w / patch, width), row by row."""
+    """Cuts an image into tokens: (N, 3, h, w) -> (N, h / patch * w / patch, width), row by row."""
 
     def __init__(self, width: int, patch: int) -> None:
         super().__init__()
@@ -96,9 +93,10 @@ class PatchEmbed(nn.Module):
 
 
 def grid_of(pixels: Tensor, patch: int) -> tuple[int, int]:
-    """Patches along the height and the width of (N, C, h, w) ``pixels``: plain numbers, also in a trace.
+    """Numbers of patches along the height and the width of (N, C, h, w) ``pixels``, plain integers even in a trace.
 
-    A trace then holds for one size, and positions are constants in it; the tracer would warn of that.
+    A trace then holds for one size only, and its positions are constants. That is intended, so the tracer's warning
+    about it is suppressed.
     """
     if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch.jit is not annotated
         return pixels.shape[-2] // patch, pixels.shape[-1] // patch
@@ -111,14 +109,14 @@ def resized_positions(learnt: Tensor, height: int, width: int) -> Tensor:
     """Position embeddings (1, 1 + 37 * 37, C) for a grid of ``height`` x ``width`` patches: (1, 1 + h * w, C)."""
     if height == width == TRAINED_GRID:
         return learnt
-    wide = learnt.float()
-    grid = wide[:, 1:].reshape(1, TRAINED_GRID, TRAINED_GRID, -1).permute(0, 3, 1, 2)
+    full = learnt.float()
+    grid = full[:, 1:].reshape(1, TRAINED_GRID, TRAINED_GRID, -1).permute(0, 3, 1, 2)
     factors = tuple((side + OFFSET) / TRAINED_GRID for side in (height, width))
     grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic")
     patches = grid.permute(0, 2, 3, 1).reshape(1, height * width, -1)
-    return torch.cat((wide[:, :1], patches), 1).to(learnt.dtype)
+    return torch.cat((full[:, :1], patches), 1).to(learnt.dtype)
 
 
 def as_grid(tokens: Tensor, height: int, width: int) -> Tensor:
-    """Tokens (N, h * w, C) as features (N, C, h, w)."""
+    """Reshape tokens (N, h * w, C) to features (N, C, h, w)."""
     return torch.unflatten(tokens.transpose(1, 2), 2, (height, width))

@@ -1,4 +1,4 @@
-"""What Metric3D's refinement knows from the start: its first memory, and what its gates are told at every turn."""
+"""The context network of Metric3D's refinement: its initial hidden states, and the context for its gates."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stream.models.networks.metric3d.encoder import Config
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Over the channels of each pixel."""
+    """Layer normalisation over the channels of each pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ContextBlock(nn.Module):
-    """Two normalised and activated convolutions beside a shortcut, which is projected where channels change."""
+    """Two normalised and activated convolutions with a shortcut, which is projected where the channels change."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class ContextBlock(nn.Module):
         self.norm1, self.norm2 = LayerNorm2d(out), LayerNorm2d(out)
         self.downsample: nn.Module = nn.Identity()
         if channels != out:
-            self.norm3 = LayerNorm2d(out)  # under two names in the official files, once by itself
+            self.norm3 = LayerNorm2d(out)  # the official files hold it under two names: here and within ``downsample``
             self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1), self.norm3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,9 +38,9 @@ class ContextBlock(nn.Module):
 
 
 class Context(nn.Module):
-    """Features at 1/4, 1/7 and 1/14 -> of each, the first memory and the context, (N, hidden, ...) both.
+    """Features at 1/4, 1/7 and 1/14 -> initial hidden states and context, (N, hidden, ...) for each of the three sizes.
 
-    The names tell sizes of RAFT-Stereo, which it was taken from (Lipson et al., 3DV 2021).
+    The attribute names give the sizes in RAFT-Stereo, from which it was taken (Lipson et al., 3DV 2021).
     """
 
     def __init__(self, config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Metric3D's decoder: tokens -> a first depth by 256 classes of distance, then its refinement."""
+"""Metric3D's decoder: tokens -> a first depth estimate from 256 distance bins, then its refinement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from stream.models.networks.metric3d.features import Features, Levels
 from stream.models.networks.metric3d.refinement import FARTHEST_M, NEAREST_M, Refinement
 
 BINS = 256
+"""Distances, evenly spaced in the logarithm."""
 NORMAL_CHANNELS = 128
 
 
 class Expectation(nn.Module):
-    """Logits of the distances (N, 256, h, w) -> the expected one, (N, 1, h, w) canonical metres."""
+    """Logits of the distance bins (N, 256, h, w) -> the expected distance, (N, 1, h, w) canonical metres."""
 
     metres: Tensor
 
@@ -47,18 +48,18 @@ class Decoder(nn.Module):
         self.context_zqr_convs = nn.ModuleList(nn.Conv2d(hidden, 3 * hidden, 3, padding=1) for _ in range(3))
         self.update_block = Refinement(hidden, config.iterations)
 
-    def forward(self, tokens: Tensor, h: int, w: int, everything: bool = False) -> Tensor:
-        """With ``everything`` confidence and normals after depth: (N, 6, 14h, 14w)."""
+    def forward(self, tokens: Tensor, h: int, w: int, all_outputs: bool = False) -> Tensor:
+        """With ``all_outputs``, confidence and normals follow depth: (N, 6, 14h, 14w)."""
         third, second, first, finest = self.token2feature(tokens, h, w)
-        # officially activated in place by ``decoder_mono``, so that the context is made of the activated ones too
+        # the official ``decoder_mono`` activates them in place, so the context is computed from activated features too
         second, first = functional.relu(second), functional.relu(first)
         features = self.decoder_mono(third, second, first, h, w)
         shared, confidence, kappa = features[:, :-2], features[:, -2:-1], features[:, -1:]
         depth = self.expectation(self.depth_regressor(shared))
         normals = torch.cat((self.normal_predictor(shared), kappa), 1)
         hidden, context = self.context_feature_encoder((finest, first, second))
-        told = [conv(x).chunk(3, 1) for conv, x in zip(self.context_zqr_convs, context, strict=True)]
-        refined: Tensor = self.update_block(depth, confidence, normals, hidden, told, everything=everything)
+        gate_context = [conv(x).chunk(3, 1) for conv, x in zip(self.context_zqr_convs, context, strict=True)]
+        refined: Tensor = self.update_block(depth, confidence, normals, hidden, gate_context, all_outputs=all_outputs)
         return refined
 
 

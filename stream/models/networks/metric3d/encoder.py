@@ -1,5 +1,6 @@
-"""Metric3D's encoder: DINOv2's transformer with registers (Darcet et al., "Vision Transformers Need Registers", ICLR
-2024).
+"""Metric3D's encoder: DINOv2's transformer with register tokens.
+
+Source: Darcet et al., "Vision Transformers Need Registers", ICLR 2024.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from torch import Tensor, nn
 from stream.models.networks.layers.vit import NORM_EPS, TRAINED_GRID, Block, PatchEmbed, grid_of, resized_positions
 
 PATCH = 14
-"""Pixels along each side of a patch."""
+"""Side of a patch, pixels."""
 REGISTERS = 4
-"""Tokens that belong to no patch, beside the class token."""
+"""Number of register tokens, which belong to no patch."""
 EXTRA_TOKENS = 1 + REGISTERS
+"""Class token and registers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How large a network is."""
+    """The proportions of one network."""
 
     width: int
-    """Of a token; also the channels of features at 1/14 of the image's size."""
+    """Channels of a token and of features at 1/14 of the image's size."""
     layers: int
     heads: int
     seventh: int
@@ -32,9 +34,9 @@ class Config:
     quarter: int
     """Channels of features at 1/4 of the image's size."""
     hidden: int
-    """Channels of the refinement's memory and of what it is told, at each of its three sizes."""
+    """Channels of the refinement's hidden state and of its context, at each of its three sizes."""
     iterations: int
-    """Turns of the refinement."""
+    """Iterations of the refinement."""
 
 
 class Encoder(nn.Module):
@@ -47,7 +49,7 @@ class Encoder(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TRAINED_GRID**2, width))
         self.register_tokens = nn.Parameter(torch.zeros(1, REGISTERS, width))
         self.patch_embed = PatchEmbed(width, PATCH)
-        # official code deals layers out to several lists for training on several machines; released files hold one
+        # the official code splits the layers into several lists to train on several machines; released files hold one
         self.blocks = nn.ModuleList([nn.Sequential(*(Block(width, config.heads) for _ in range(config.layers)))])
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 
@@ -56,5 +58,7 @@ class Encoder(nn.Module):
         n = pixels.shape[0]
         x = torch.cat((self.cls_token.expand(n, -1, -1), self.patch_embed(pixels)), 1)
         x = x + resized_positions(self.pos_embed, h, w)
-        x = torch.cat((x[:, :1], self.register_tokens.expand(n, -1, -1), x[:, 1:]), 1)  # registers have no position
+        x = torch.cat(
+            (x[:, :1], self.register_tokens.expand(n, -1, -1), x[:, 1:]), 1
+        )  # registers have no position embedding
         return cast(Tensor, self.norm(self.blocks[0](x)))

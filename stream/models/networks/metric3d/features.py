@@ -1,7 +1,7 @@
 """From Metric3D's tokens to features at a quarter of the image's size, by way of 1/14 and 1/7.
 
-Close to DPT (Ranftl et al., ICCV 2021), but all levels are read from the last layer, and an activation of the official
-code that writes over its input also reaches the shortcut around it; here it is written where it acts.
+It differs from DPT (Ranftl et al., ICCV 2021): all levels are read from the last layer, and the official code has an
+in-place activation whose result also reaches the shortcut around it. Here the activation stands where it takes effect.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from stream.models.networks.layers.vit import as_grid
 from stream.models.networks.metric3d.encoder import EXTRA_TOKENS, Config
 
 HEAD_CHANNELS = 2
-"""Beside the features: the logits of the confidences in depth and in normals."""
+"""Channels after the features: the logits of the confidences in depth and in normals."""
 
 
 class Readout(nn.Module):
-    """Tokens (N, 5 + h * w, width) -> (N, width, h, w), each patch told of class and registers."""
+    """Tokens (N, 5 + h * w, width) -> (N, width, h, w); class token and registers are added to every patch."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class Readout(nn.Module):
         self.project_learn = nn.Linear(EXTRA_TOKENS * width, width, bias=False)
 
     def forward(self, tokens: Tensor, h: int, w: int) -> Tensor:
-        told = self.project_learn(tokens[:, :EXTRA_TOKENS].flatten(1)).unsqueeze(1)
-        return as_grid(functional.gelu(self.project_patch(tokens[:, EXTRA_TOKENS:]) + told), h, w)
+        shared = self.project_learn(tokens[:, :EXTRA_TOKENS].flatten(1)).unsqueeze(1)
+        return as_grid(functional.gelu(self.project_patch(tokens[:, EXTRA_TOKENS:]) + shared), h, w)
 
 
 class Level(nn.Module):
-    """One level's reading of the tokens, and how it gets its size where that is not 1/14."""
+    """One level: how it reads the tokens, and how it is resampled where its size is not 1/14."""
 
     def __init__(self, width: int, sample: nn.Module | None = None) -> None:
         super().__init__()
@@ -54,12 +54,13 @@ class Levels(nn.Module):
         third, second, first, finest = (
             level.readoper(tokens, h, w) for level in (self.read_3, self.read_2, self.read_1, self.read_0)
         )
+        # from 1/14 to 1/4 of the image's size is a factor of 3.5
         finest = functional.interpolate(finest, (h * 7 // 2, w * 7 // 2), mode="nearest")
         return third, second, self.read_1.sample(first), self.read_0.sample(finest)
 
 
 class ActivatedUnit(nn.Module):
-    """Two convolutions beside a shortcut, on what has passed a ReLU already."""
+    """Two convolutions with a shortcut, for an input that has passed a ReLU already."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class ActivatedUnit(nn.Module):
 
 
 class Fuse(nn.Module):
-    """Adds a finer level, if there is one, refines the sum, enlarges it with corners aligned, and projects it."""
+    """Adds a finer level if one is given, refines the sum, resizes it with corners aligned, and projects it."""
 
     def __init__(self, channels: int, out: int, *, adds: bool) -> None:
         super().__init__()
@@ -90,7 +91,7 @@ class Fuse(nn.Module):
 
 
 class Features(nn.Module):
-    """Features at 1/14, 1/14 and 1/7, the latter two activated -> (N, quarter + 2, h * 7 / 2, w * 7 / 2)."""
+    """Features at 1/14, 1/14 and 1/7 (the last two already activated) -> (N, quarter + 2, h * 7 / 2, w * 7 / 2)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-// Numbers and states in words.
+// Numbers and units as text.
 
-/** Seconds as people say them: "3 s", "2 min", "1 h 5 min". */
+/** Seconds in the largest unit that fits: "3 s", "2 min", "1 h 5 min". */
 export function duration(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   if (s < 100) return `${s} s`;
@@ -11,13 +11,13 @@ export function duration(seconds) {
   return `${Math.floor(hours / 24)} days`;
 }
 
-/** Milliseconds with no more digits than matter. */
+/** Milliseconds, or seconds from about a second on, with no more digits than matter. */
 export function milliseconds(ms) {
   if (ms == null || !Number.isFinite(ms)) return "–";
   return ms >= 9950 ? `${(ms / 1000).toFixed(0)} s` : ms >= 995 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(0)} ms`;
 }
 
-/** A depth: metres, or a bare number where there is no unit. */
+/** A depth in metres, or a bare number if it has no unit. */
 export function depth(value, unit) {
   if (value == null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -33,14 +33,14 @@ export function meaning(kind) {
   return "";
 }
 
-/** The words at both ends of a colour range whose first colour is ``low`` and whose last is ``high``. */
+/** Labels for both ends of the legend, where the first colour stands for ``low`` and the last one for ``high``. */
 export function rangeEnds({ kind, unit, low, high }) {
   if (kind === "metric") return [depth(low, unit), depth(high, unit)];
   const lastIsNear = (high >= low) === (kind === "relative_inverse");
   return lastIsNear ? ["far", "near"] : ["near", "far"];
 }
 
-/** "12 408". */
+/** An integer with narrow spaces between thousands: "12 408". */
 export function count(number) {
   return Math.round(number ?? 0).toLocaleString("en").replaceAll(",", "\u202f");
 }
