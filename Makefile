@@ -1,26 +1,35 @@
 # What a person types; continuous integration types the same.
 #   make demo    install into .venv and show the whole pipeline on a rendered scene (writes demo.mp4)
 #   make test    lint, types, import contracts and all tests
+#   make test-fast   the tests that take less than a second each, and no other check
 #   make test-rigs   the tests that need a screen, a browser or a V4L2 camera; installs what they need (Debian, root)
 #   make check   lint, types and import contracts only
-#   make bench   the questions of docs/benchmarks.md, on this machine (some minutes; nothing else should run)
+#   make docs    the documentation as a site, in build/site; a dead link or a page that is missing from the menu fails
+#   make bench   measure the table of docs/reference/benchmarks/pipeline.md (some minutes; nothing else should run)
 
 PYTHON ?= python3
 BIN := .venv/bin
+# One worker more than cores: many tests wait for sockets and clocks. Tests of one file share a worker, and its fixtures.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 INSTALLED := .venv/.installed
+DOCS_INSTALLED := .venv/.docs-installed
 
 RIG_PACKAGES := g++ cmake pkg-config libzmq3-dev xvfb xdotool imagemagick x11-utils openbox wmctrl \
 	chromium chromium-driver \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: demo test test-rigs check bench clean
+.PHONY: demo test test-fast test-rigs check docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/depthstream demo --output demo.mp4
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: $(INSTALLED)
+	$(PYTEST) -m "not slow and not rig"
 
 test-rigs: $(INSTALLED)
 	@test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "make test-rigs installs Debian packages: run it as root on Debian or Ubuntu"; exit 1; }
@@ -35,8 +44,12 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS_INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "The site is in build/site (with search: python3 -m http.server -d build/site)"
+
 bench: $(INSTALLED)
-	$(BIN)/python -m tools.bench.pipeline --write docs/benchmarks.md
+	$(BIN)/python -m tools.bench.pipeline --write docs/reference/benchmarks/pipeline.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "depthstream needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -47,6 +60,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo "This machine lacks libGL: taking OpenCV without its window functions (apt-get install libgl1 libglib2.0-0 brings them)"; \
 		$(BIN)/python -m pip uninstall --quiet --yes opencv-python && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt opencv-python-headless; }
+	@touch $@
+
+# The packages of the extra "docs" alone: installing ".[docs]" would bring opencv-python back where libGL is missing.
+DOCS_PACKAGES = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])'
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$($(DOCS_PACKAGES))
 	@touch $@
 
 clean:
