@@ -1,7 +1,7 @@
 # What a person types; continuous integration types the same.
 #   make demo    install into .venv and show the whole pipeline on a rendered scene (writes demo.mp4)
 #   make test    lint, types, import contracts and all tests
-#   make test-fast   the tests that take less than a second each, and no other check
+#   make test-fast   the tests that take less than half a second each, and no other check
 #   make test-rigs   the tests that need a screen, a browser or a V4L2 camera; installs what they need (Debian, root)
 #   make check   lint, types and import contracts only
 #   make docs    the documentation as a site, in build/site; a dead link or a page that is missing from the menu fails

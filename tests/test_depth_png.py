@@ -76,6 +76,7 @@ def test_strips_without_a_finite_depth_give_nothing_to_the_range(kind: Kind, val
     assert_same(depth, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     depth=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(width=32)),

@@ -45,7 +45,11 @@ def list_keys(folder: Path | None, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps([_client_json(client) for client in clients], indent=2))
     elif clients:
-        Console().print(_table(clients))
+        console = Console()
+        console.print(_table(clients))
+        # outside the table, whose width would cut the path in two
+        note = f"  in {clients[0].file.parent}: copy a secret here to its reader, then delete it"
+        console.print(Text(note, style="italic"), soft_wrap=True)
     else:
         print(NO_CLIENTS)
 
@@ -62,8 +66,6 @@ def _table(clients: tuple[Client, ...]) -> Table:
         row = _client_json(client)
         cells = (client.name, row["public_key"], "yes" if row["secret_here"] else "no", client.file.name)
         table.add_row(*(Text(str(cell)) for cell in cells))  # Text: "[" in a key is no markup
-    table.caption = f"in {clients[0].file.parent}    a secret here: copy it to its reader, then delete it"
-    table.caption_justify = "left"
     return table
 
 

@@ -56,6 +56,7 @@ def test_the_caption_says_what_ran() -> None:
     assert str(everything).startswith("MiDaS_small at 256x256 with random weights: speed only; networks: tiny")
 
 
+@pytest.mark.slow
 def test_what_was_not_run_is_null_in_the_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A network that is too much for a CPU: its arithmetic is known, its time is not."""
     monkeypatch.setattr(models, "one_of_each", lambda: [models.find("depth_anything_v2_large")])
@@ -81,6 +82,7 @@ def test_a_cache_that_cannot_be_written_does_not_lose_the_results(
     assert json.loads((tmp_path / "curve.json").read_text())["size"] == "96x64"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
     """`depthstream schema > FILE`: exit status 1, nothing from Python itself when it ends."""

@@ -31,6 +31,7 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 def test_an_image_in_all_formats(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """PNG16, NPY and colour at the image's size, with a JSON that says what the numbers mean."""
     called = depthstream("depth", photo, "-o", "out", "--format", "all")
@@ -53,6 +54,7 @@ def test_an_image_in_all_formats(depthstream: Command, photo: Path, tmp_path: Pa
     assert np.abs(png["offset"] + png["scale"] * coded - array).max() <= png["scale"]
 
 
+@pytest.mark.slow
 def test_a_video_comes_out_whole(depthstream: Command, clip: Path, tmp_path: Path) -> None:
     """24 frames in, 24 out, as colour video, PNGs and arrays."""
     called = depthstream("depth", clip, "-o", "out", "--format", "all")
@@ -63,6 +65,7 @@ def test_a_video_comes_out_whole(depthstream: Command, clip: Path, tmp_path: Pat
     assert "24 depth maps by tiny" in called.out
 
 
+@pytest.mark.slow
 def test_brackets_in_names_are_only_brackets(depthstream: Command, clip: Path, tmp_path: Path) -> None:
     """Downloaded videos are called like this; the summary and the table say the name as it is."""
     for name in ("[1080p] a.mp4", "[red] b.mp4"):
@@ -73,6 +76,7 @@ def test_brackets_in_names_are_only_brackets(depthstream: Command, clip: Path, t
     assert frames_in(tmp_path / "out [bold] 1/[1080p] a.depth.mp4") == 24
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_names(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """Results of a folder lie in a folder of its name; equal stems keep their suffix."""
     folder = tmp_path / "photos"
@@ -86,6 +90,7 @@ def test_a_folder_keeps_its_names(depthstream: Command, photo: Path, tmp_path: P
     assert names == ["a_jpg.color.png", "a_png.color.png", "b.color.png"]
 
 
+@pytest.mark.slow
 def test_a_folder_gives_its_videos_too_and_says_what_it_leaves_out(
     depthstream: Command, photo: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +110,7 @@ def test_a_folder_gives_its_videos_too_and_says_what_it_leaves_out(
     assert names == ["a.color.png", "a.depth.mp4", "b.depth.mp4"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_only_is_as_good(depthstream: Command, clip: Path, tmp_path: Path) -> None:
     """No complaint about images."""
     folder = tmp_path / "clips"
@@ -115,6 +121,7 @@ def test_a_folder_of_videos_only_is_as_good(depthstream: Command, clip: Path, tm
     assert len(list((tmp_path / "out/clips/one").glob("*.npy"))) == 24
 
 
+@pytest.mark.slow
 def test_no_input_is_written_over(depthstream: Command, photo: Path, clip: Path, tmp_path: Path) -> None:
     """A result of the same name as another input, under whatever path: nothing is touched, exit status 2."""
     image, video = photo.read_bytes(), clip.read_bytes()
@@ -144,6 +151,7 @@ def test_an_address_is_sent_to_the_right_command(depthstream: Command) -> None:
     assert "depthstream rtsp" in called.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_opened_does_not_cost_the_others(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """A name that the file system itself refuses; the image behind it has its turn, no empty folder is left."""
     (tmp_path / "broken.avi").write_bytes(b"no video")
@@ -194,6 +202,7 @@ def test_the_version_is_printed(depthstream: Command) -> None:
     assert (called.status, called.out) == (0, f"depthstream {version('depthstream')}\n")
 
 
+@pytest.mark.slow
 def test_random_weights_mark_every_output(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """A warning, the JSON, and the words in the image."""
     plain = depthstream("depth", photo, "-o", "plain", "--model", "midas_small", "--weights", "random")
@@ -254,6 +263,7 @@ def test_images_no_network_takes_are_refused(
     assert word in called.err
 
 
+@pytest.mark.slow
 def test_one_bad_image_does_not_cost_the_others(depthstream: Command, photo: Path, tmp_path: Path) -> None:
     """The good ones are written, the bad one is named, the exit status is 1."""
     folder = tmp_path / "photos"
@@ -268,6 +278,7 @@ def test_one_bad_image_does_not_cost_the_others(depthstream: Command, photo: Pat
     assert sorted(p.name for p in (tmp_path / "out/photos").iterdir()) == ["a.color.png", "c.color.png"]
 
 
+@pytest.mark.slow
 def test_a_truncated_video_keeps_its_good_frames(depthstream: Command, make_clip: ClipMaker, tmp_path: Path) -> None:
     """A playable mp4 with what could be read, the counts, exit status 1; the next input has its turn."""
     whole = make_clip(tmp_path / "whole.avi", 48)
@@ -281,6 +292,7 @@ def test_a_truncated_video_keeps_its_good_frames(depthstream: Command, make_clip
     assert frames_in(tmp_path / "out/whole.depth.mp4") == 48
 
 
+@pytest.mark.slow
 def test_a_size_change_ends_a_video_with_the_frames_before(
     depthstream: Command, make_clip: ClipMaker, tmp_path: Path
 ) -> None:
@@ -308,6 +320,7 @@ def test_damaged_weights_are_reported_in_one_line(depthstream: Command, photo: P
     assert "depthstream models pull midas_small" in called.err
 
 
+@pytest.mark.slow
 def test_a_damaged_trace_is_rebuilt(depthstream: Command, photo: Path, cache_folder: Path) -> None:
     """A cache is no reason to fail: one warning, and the depth is the same as before."""
     assert depthstream("depth", photo, "-o", "first", "--format", "npy").status == 0
@@ -377,6 +390,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(
             assert next(container.decode(video=0)).width == 320
 
 
+@pytest.mark.slow
 def test_an_interrupt_finishes_the_video(depthstream: Command, make_clip: ClipMaker, tmp_path: Path) -> None:
     """Ctrl-C: exit status 130, a table, and a playable mp4 with the frames so far."""
     clip = make_clip(tmp_path / "long.mp4", 1500, (320, 240))

@@ -38,6 +38,7 @@ def pairs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -> None:
     """Table, complete JSON, and a sheet with a row of four panels for each image."""
     called = depthstream("eval", "--data", pairs, "--json", "eval.json", "--sheet", "sheet.png")
@@ -60,6 +61,7 @@ def test_a_folder_is_scored(depthstream: Command, pairs: Path, tmp_path: Path) -
     assert sheet.shape[0] > 3 * 210
 
 
+@pytest.mark.slow
 def test_photographs_without_depth_are_looked_at(depthstream: Command, pairs: Path, tmp_path: Path) -> None:
     """The agreement of two sizes is all that can be measured; the sheet shows both."""
     for depth in pairs.glob("*.npy"):
@@ -74,6 +76,7 @@ def test_photographs_without_depth_are_looked_at(depthstream: Command, pairs: Pa
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 4 * 280
 
 
+@pytest.mark.slow
 def test_rendered_views_are_scored_and_watched(depthstream: Command, tmp_path: Path) -> None:
     """Three views, marked by their family, and flicker on both tours; random weights are marked everywhere."""
     called = depthstream("eval", "--views", 3, "--json", "eval.json", "--weights", "random")

@@ -57,7 +57,7 @@ def test_the_reader_loads_the_copied_files(folder: Path, tmp_path: Path) -> None
 
 
 def test_the_list_names_clients_without_secrets(folder: Path, capsys: Printed) -> None:
-    """Name, public key, file; and whether the secret still lies about."""
+    """Name, public key, file; and whether the secret is still there. The folder is whole, however long it is."""
     for name in ("laptop", "robot"):
         new(name, folder)
     (folder / "clients" / "robot.key_secret").unlink()

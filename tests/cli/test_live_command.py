@@ -49,6 +49,7 @@ def ctrl_c_when(holds: Callable[[], bool]) -> Iterator[None]:
         watching.join()
 
 
+@pytest.mark.slow
 def test_two_cameras_are_watched_and_recorded(depthstream: Command, clip: Clip, tmp_path: Path) -> None:
     """One of them never answers: the other runs, and the table and the JSON say how both are; no password anywhere."""
     with RtspCamera({"/cam": clip}, user="admin", password="s3cret") as camera, RtspCamera({"/cam": clip}) as absent:
@@ -76,6 +77,7 @@ def test_two_cameras_are_watched_and_recorded(depthstream: Command, clip: Clip, 
         assert sum(1 for _ in video.decode(video=0)) == frames["published"]
 
 
+@pytest.mark.slow
 def test_a_generated_pattern_runs_like_a_camera_and_ends(depthstream: Command, tmp_path: Path) -> None:
     """What FFmpeg reads from its own filters, paced, until it is over."""
     called = depthstream("rtsp", "lavfi:testsrc2=size=160x120:rate=10:duration=1", "--json", "live.json")
@@ -85,6 +87,7 @@ def test_a_generated_pattern_runs_like_a_camera_and_ends(depthstream: Command, t
     assert camera["frames"][0]["captured"] == 10
 
 
+@pytest.mark.slow
 def test_no_image_at_all_is_a_failure(depthstream: Command, tmp_path: Path) -> None:
     """Status 1; what matters is the last line, and no table of zeros stands before it."""
     called = depthstream("rtsp", "rtsp://127.0.0.1:1/cam", "--seconds", 0.5, "--json", "live.json")
@@ -119,6 +122,7 @@ def test_an_error_is_one_line(
     assert len(called.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_check_shows_no_password(depthstream: Command) -> None:
     """The settings with all defaults, the URL without its password."""
     for url, shown in (

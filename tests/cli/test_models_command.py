@@ -84,6 +84,7 @@ def test_one_bad_file_does_not_hide_the_others(depthstream: Command, names: list
     assert "tensors fit tiny" in called.out
 
 
+@pytest.mark.slow
 def test_without_names_what_is_not_here_is_not_missed(depthstream: Command) -> None:
     """Only weights that are here are looked at; a name that is given must be here."""
     called = depthstream("models", "verify")
@@ -150,6 +151,7 @@ def test_pulling_what_comes_with_the_package_is_done(depthstream: Command) -> No
     assert called.out.strip().endswith("tiny.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["schema"]])
 def test_torch_is_not_loaded_for_this(arguments: list[str]) -> None:
     """Answers that need no network do not wait for torch."""
@@ -163,6 +165,7 @@ def test_torch_is_not_loaded_for_this(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
     """`depthstream schema | head -1`."""
     command = f"{sys.executable} -m pipelines schema | head -n 1"

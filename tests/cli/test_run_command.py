@@ -23,6 +23,7 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+@pytest.mark.slow
 def test_the_demo_writes_a_video_and_a_table(depthstream: Command, tmp_path: Path) -> None:
     """The table has the rate, the age, the stages, the edges, the account and the error against the truth."""
     called = depthstream("demo", "--seconds", 4, "-o", "d.mp4", "--json", "d.json")
@@ -46,6 +47,7 @@ def test_an_output_that_is_no_mp4_is_a_usage_error(depthstream: Command) -> None
     assert called.err == 'depthstream: depthstream demo: [record] path = "demo.avi" must end in .mp4\n'
 
 
+@pytest.mark.slow
 def test_run_takes_a_config_and_changes(depthstream: Command, tmp_path: Path) -> None:
     """`--set` decides what is run and how long, `--stats` prints the table meanwhile; however slow the machine is."""
     how = ("--set", "camera.seconds=2", "--stats", 0.1, "--json", "run.json")
@@ -57,6 +59,7 @@ def test_run_takes_a_config_and_changes(depthstream: Command, tmp_path: Path) ->
     assert (tmp_path / "demo.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_video_by_config(depthstream: Command, clip: Path, tmp_path: Path) -> None:
     """configs/video.toml with another path: every frame."""
     called = depthstream("run", CONFIGS / "video.toml", "--set", f"cameras.0.path={clip}", "--set", "record.path=o.mp4")
@@ -65,6 +68,7 @@ def test_a_video_by_config(depthstream: Command, clip: Path, tmp_path: Path) -> 
     assert frames_in(tmp_path / "o.mp4") == 24
 
 
+@pytest.mark.slow
 def test_the_table_says_a_cameras_name_as_it_is(depthstream: Command, clip: Path) -> None:
     """Brackets are no markup, also where they would close one."""
     changes = ("--set", f"cameras.0.path={clip}", "--set", "cameras.0.name='[/b] [x]'", "--set", "record.path=o.mp4")
@@ -99,6 +103,7 @@ def test_a_config_that_cannot_be_read_is_a_usage_error(config: str, depthstream:
     assert len(called.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_live_run_ends_on_a_signal_with_its_table(
     number: signal.Signals, status: int, depthstream: Command, tmp_path: Path
@@ -124,6 +129,7 @@ def test_a_question_that_does_not_exist_is_a_usage_error(depthstream: Command) -
     assert 'did you mean "tutorial"?' in called.err
 
 
+@pytest.mark.slow
 def test_debug_shows_where(depthstream: Command) -> None:
     """--debug shows the traceback."""
     done = subprocess.run(

@@ -149,6 +149,7 @@ def test_run_serves_a_serving_config_as_well(cache_folder: Path, tmp_path: Path)
     assert "images" in out, "the table says what was done"
 
 
+@pytest.mark.slow
 def test_seconds_end_it_by_itself(depthstream: Command, tmp_path: Path) -> None:
     """With the statistics of its images in the JSON."""
     called = depthstream("serve", CONFIG, *SMALL, *ANY_PORT, "--seconds", 0.5, "--json", "s.json")

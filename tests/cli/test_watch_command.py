@@ -83,6 +83,7 @@ def test_one_json_line_a_frame(live: Callable[[Send], str], capsys: pytest.Captu
     assert "0 restarts" in captured.err
 
 
+@pytest.mark.slow
 def test_streams_are_found_and_shown(live: Callable[[Send], str], capsys: pytest.CaptureFixture[str]) -> None:
     """One has sent its info, the other its status; of one the publisher says what is wrong."""
 
@@ -157,6 +158,7 @@ def test_silence_is_one_line_with_what_to_check(
     assert all("(Ctrl-C ends)" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_no_warning_is_printed_for_less_than_a_second_of_waiting(
     sending: Sending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,6 +219,7 @@ def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_ends_with_a_summary(
     live: Callable[[Send], str], program: Callable[..., subprocess.Popen[bytes]], number: signal.Signals, status: int
@@ -232,6 +235,7 @@ def test_an_interrupt_ends_with_a_summary(
     assert len(errors.decode().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_closed_ends_it_quietly(
     live: Callable[[Send], str], program: Callable[..., subprocess.Popen[bytes]]
 ) -> None:

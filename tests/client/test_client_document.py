@@ -53,6 +53,7 @@ def run(program: str, endpoint: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_loop_drives_and_stops(endpoint: str) -> None:
     """It drives while frames come, and stops when they end."""
     program = PROGRAMS[0].replace("range(20)", "range(60)").replace("max_age_ms=300", "max_age_ms=150")

@@ -96,6 +96,7 @@ def test_with_its_keys_a_robot_reads(guarded: Guarded, folder: Path) -> None:
         assert read(guarded, reader) == 3
 
 
+@pytest.mark.slow
 def test_an_unknown_reader_is_refused_until_its_key_is_known(guarded: Guarded, folder: Path) -> None:
     """ZeroMQ never tries again after a refusal; the reader does."""
     stranger = ClientKeys.load(folder / "server.key", make(folder, "stranger"))

@@ -147,6 +147,7 @@ def sending() -> Iterator[Sending]:
         yield sending
 
 
+@pytest.mark.slow
 def test_health_over_the_wire(sending: Sending) -> None:
     """The JSON topics are read on access, and access to the health takes no frame away."""
     with Subscriber(sending.endpoint, "front") as reader:

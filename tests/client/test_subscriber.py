@@ -197,6 +197,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(sending: Sending, caplog: p
     assert len(caplog.records) == 2
 
 
+@pytest.mark.slow
 def test_a_message_above_the_limit_does_not_end_the_reading(sending: Sending) -> None:
     """ZeroMQ drops such a connection for good; the reader makes a new one."""
     with Subscriber(sending.endpoint, "front", max_bytes=1000) as reader:
@@ -214,6 +215,7 @@ def _send_on_subscription(sending: Sending, seq: int) -> None:
     sending.send(seq)
 
 
+@pytest.mark.slow
 def test_a_publisher_that_is_started_again_is_read_again(tmp_path: Path) -> None:
     """Another process at the same address; its messages are accepted at once."""
     with socket.socket() as free:

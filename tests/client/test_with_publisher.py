@@ -58,6 +58,7 @@ def publishing(endpoint: str, fps: float = FPS, **settings: object) -> Iterator[
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_robot_that_looks_now_and_then_sees_fresh_depth() -> None:
     """After a pause the newest, not the next one; health, info and status come with it."""
     endpoint = "tcp://127.0.0.1:*"
@@ -82,6 +83,7 @@ def test_a_robot_that_looks_now_and_then_sees_fresh_depth() -> None:
     assert health.status["state"] == "LIVE"
 
 
+@pytest.mark.slow
 def test_a_publisher_whose_camera_is_gone_says_so() -> None:
     """The reader's error has the publisher's words in it."""
     settings = PublishSettings(endpoints=("tcp://127.0.0.1:*",), max_age_ms=100)
@@ -97,6 +99,7 @@ def test_a_publisher_whose_camera_is_gone_says_so() -> None:
             reader.read_latest(100)
 
 
+@pytest.mark.slow
 def test_keys_made_by_the_publishers_side_open_the_way(tmp_path: Path) -> None:
     """Keys of `depthstream keys new`; a late reader gets the info of the stream, too."""
     folder = tmp_path / "keys"

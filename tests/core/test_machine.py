@@ -52,6 +52,7 @@ def test_older_control_groups_limit_them_too(tmp_path: Path, quota: str, cores: 
     assert probe_root(tmp_path).cores == cores
 
 
+@pytest.mark.slow
 def test_affinity_limits_the_cores() -> None:
     """A process that was pinned to one CPU has one core."""
     pin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"

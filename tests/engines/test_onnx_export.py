@@ -106,6 +106,7 @@ def test_onnxruntime_gives_what_torch_gives(onnx_of: OnnxOf, name: str, precisio
         assert np.abs(found - expected).mean() < bound * np.abs(expected - expected.mean()).mean()
 
 
+@pytest.mark.slow
 def test_size_is_fixed_and_batch_is_free(small: nn.Module) -> None:
     """One file holds all, and says opset 20."""
     model = onnx.load_from_string(export_onnx(small, Size(32, 64)))
@@ -116,6 +117,7 @@ def test_size_is_fixed_and_batch_is_free(small: nn.Module) -> None:
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
+@pytest.mark.slow
 def test_the_same_network_gives_the_same_bytes(small: nn.Module) -> None:
     """An engine is kept by the hash of these bytes; they must not tell of the folder that the code is in, either."""
     content = export_onnx(small, Size(32, 64))
@@ -126,6 +128,7 @@ def test_the_same_network_gives_the_same_bytes(small: nn.Module) -> None:
     assert content != export_onnx(small, Size(32, 64))
 
 
+@pytest.mark.slow
 def test_half_precision_holds_half_the_bytes_and_leaves_the_network_alone(small: nn.Module) -> None:
     """Inputs and outputs stay float32."""
     before = copy.deepcopy(small.state_dict())
@@ -136,6 +139,7 @@ def test_half_precision_holds_half_the_bytes_and_leaves_the_network_alone(small:
     np.testing.assert_allclose(run(content, pixels), small(pixels).detach().numpy(), atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parts", "kept"), [((), {"head"}), (("twice", "head"), {"twice", "head"})])
 def test_mixed_precision_keeps_some_parts(small: nn.Module, parts: tuple[str, ...], kept: set[str]) -> None:
     """Those that the caller names, else those that the network names."""
@@ -179,6 +183,7 @@ def test_batch_norm_is_folded_where_it_alone_follows_a_convolution(small: nn.Mod
     torch.testing.assert_close(small(pixels), expected)
 
 
+@pytest.mark.slow
 def test_a_variance_beyond_half_precision_does_not_silence_its_channel(small: nn.Module) -> None:
     """Made half before it is folded, it would be infinite and the channel constant."""
     with torch.no_grad():
@@ -209,6 +214,7 @@ def test_a_size_that_the_network_does_not_take_is_one_line() -> None:
         export_onnx(build("tiny"), Size(64, 100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_everything_that_a_network_returns_is_named(precision: Precision) -> None:
     """In its order, float32, for any batch; in half precision too."""
@@ -245,6 +251,7 @@ def test_a_network_too_large_for_a_file_is_refused_at_once() -> None:
         export_onnx(huge, Size(8, 8), precision="fp16")
 
 
+@pytest.mark.slow
 def test_what_protobuf_finds_too_large_is_our_error(small: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the exporter adds to the weights is not counted; the message of so large a model is stood in for."""
 

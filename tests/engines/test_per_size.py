@@ -197,6 +197,7 @@ def test_closing_ends_what_is_being_opened() -> None:
         engines.infer(pixels=torch.zeros(1, 3, *HIGH))
 
 
+@pytest.mark.slow
 def test_a_program_that_closes_nothing_ends_all_the_same() -> None:
     """The thread is cancelled and joined at the interpreter's exit; this test starts a process for it."""
     code = """

@@ -51,6 +51,7 @@ def test_a_name_that_no_release_has_is_found() -> None:
     assert "ComputeCapability.SM89" in missing_names(members, "tensorrt_rtx")
 
 
+@pytest.mark.slow
 def test_every_name_is_in_the_installed_package() -> None:
     """Of TensorRT-RTX in CI; of TensorRT where that is installed."""
     trt = installed()

@@ -114,6 +114,7 @@ class Two(nn.Module):
         return self.small(pixels), pixels.mean((1, 2, 3))
 
 
+@pytest.mark.slow
 def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: Path) -> None:
     """Their names are part of what it was made from; a file without one of them is refused."""
     order = BuildRequest("two", {"weights": "0"}, Profile(SIZE, 2, 2), "fp16", outputs=("depth", "fov_deg"))
@@ -126,6 +127,7 @@ def test_a_network_with_two_outputs_becomes_an_engine(trt: TensorRT, tmp_path: P
         build(trt, onnx, Profile(SIZE, 1, 1))
 
 
+@pytest.mark.slow
 def test_progress_grows_and_names_what_is_being_done(trt: TensorRT, onnx: bytes) -> None:
     """From a thread of the build's own."""
     reported: list[tuple[int, int, str, str]] = []
@@ -142,6 +144,7 @@ def test_progress_grows_and_names_what_is_being_done(trt: TensorRT, onnx: bytes)
     assert threading.main_thread().name not in {thread for *_, thread in reported}
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_build_within_a_few_steps(trt: TensorRT, deep_onnx: bytes) -> None:
     """As the terminal sends it; the build's thread is over when build returns (the fixture above all tests looks)."""
     steps: list[int] = []
@@ -227,6 +230,7 @@ def only_rtx(trt: TensorRT) -> None:
         pytest.skip("only TensorRT-RTX builds for other cards than the one here")
 
 
+@pytest.mark.slow
 def test_rtx_builds_for_a_card_that_is_not_here(trt: TensorRT, tmp_path: Path) -> None:
     """And the engine is another one than the portable one, which does as well where it is all there is."""
     only_rtx(trt)
@@ -241,6 +245,7 @@ def test_rtx_builds_for_a_card_that_is_not_here(trt: TensorRT, tmp_path: Path) -
     assert find_exact(order, store, trt, Gpu("8.6", "580.65.06")) == portable
 
 
+@pytest.mark.slow
 @NO_GPU
 def test_rtx_falls_back_to_a_portable_engine(trt: TensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """For a GPU without a name, "CURRENT" is requested; without a driver that must fail."""

@@ -48,6 +48,7 @@ def in_torch(pixels: Floats) -> Floats:
         return trained()(torch.from_numpy(pixels.copy())).numpy()
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_network_does(tmp_path: Path) -> None:
     """One image, then three with the same compiled network; float32, at the input's size."""
     runner: Engine = engine(tmp_path)
@@ -72,6 +73,7 @@ def backwards(pixels: Floats) -> Floats:
     return np.ascontiguousarray(pixels[:, ::-1])[:, ::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [nhwc, read_only, backwards, np.asfortranarray])
 def test_memory_may_lie_in_any_order(layout: Callable[[Floats], Floats]) -> None:
     """The same numbers give the same depth."""
@@ -88,12 +90,14 @@ def test_channels_last_memory_is_not_copied() -> None:
     assert _tensor(pixels).data_ptr() == pixels.ctypes.data
 
 
+@pytest.mark.slow
 def test_a_warm_start_builds_no_network(tmp_path: Path) -> None:
     """The trace on disk is enough, and gives the same numbers."""
     cold = engine(tmp_path).infer(pixels=images())["depth"]
     np.testing.assert_array_equal(engine(tmp_path, never).infer(pixels=images())["depth"], cold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"weights_key": "other"}, {"code_version": "2"}])
 def test_other_weights_or_code_are_traced_anew(tmp_path: Path, change: dict[str, str]) -> None:
     """A trace is only used for what it was made from."""
@@ -120,6 +124,7 @@ def emptied(data: bytes) -> bytes:
     return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, flip, foreign, emptied])
 def test_a_damaged_trace_is_rebuilt(
     tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
@@ -134,6 +139,7 @@ def test_a_damaged_trace_is_rebuilt(
     engine(tmp_path, never).prepare(SIZE)
 
 
+@pytest.mark.slow
 def test_whole_but_useless_content_is_rebuilt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A file that passes our checks and that torch cannot read all the same."""
     from stream.engines.trace_cache import _with_header
@@ -147,6 +153,7 @@ def test_whole_but_useless_content_is_rebuilt(tmp_path: Path, caplog: pytest.Log
     engine(tmp_path, never).prepare(SIZE)
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The folder is a file: everything works, and the log is not flooded."""
     (tmp_path / "cache").write_text("in the way")
@@ -210,6 +217,7 @@ def test_memory_is_bounded_when_every_image_has_another_shape() -> None:
     assert len(runner._compiled) == MAX_SIZES
 
 
+@pytest.mark.slow
 def test_threads_are_set_for_the_thread_that_runs() -> None:
     """torch counts threads for each calling thread."""
     before = torch.get_num_threads()
@@ -241,6 +249,7 @@ def bfloat16(cache: Path | None, factory: Build = trained) -> TorchScriptEngine:
     )
 
 
+@pytest.mark.slow
 def test_bfloat16_answers_nearly_the_same_in_float32(tmp_path: Path) -> None:
     """Really computed in 8 bits of mantissa, for any number of images; how near is the engine gate's question."""
     expected = in_torch(images(3))
@@ -262,6 +271,7 @@ def test_bfloat16_weights_are_half_as_large() -> None:
     assert after.tell() < 0.7 * before.tell()
 
 
+@pytest.mark.slow
 def test_bfloat16_and_float32_are_kept_apart(tmp_path: Path) -> None:
     """Neither is taken for the other; a warm start builds no network and gives the same numbers."""
     engine(tmp_path).prepare(SIZE)

@@ -103,6 +103,7 @@ def test_an_unknown_name_gets_the_near_one() -> None:
         open_data_set("sintetic", views=3)
 
 
+@pytest.mark.slow
 def test_held_out_views_are_always_the_same() -> None:
     """View i does not depend on the number of views."""
     three, four = list(HeldOutViews(3)), list(HeldOutViews(4))

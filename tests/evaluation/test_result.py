@@ -82,6 +82,7 @@ class Constant:
         return [DepthMap(ramp.astype(np.float32), "relative_inverse", frame, "constant")]
 
 
+@pytest.mark.slow
 def test_what_never_changes_does_not_flicker() -> None:
     """Although things move before the camera and its sensor is noisy."""
     for clip in flicker(Constant(), seconds=0.5):
@@ -89,6 +90,7 @@ def test_what_never_changes_does_not_flicker() -> None:
         assert 0.8 < clip.static_share < 1.0
 
 
+@pytest.mark.slow
 def test_flicker_is_measured_in_levels() -> None:
     """A ramp that jumps up and down by 2% of itself: some 5 levels as shown, less what the range follows; the fit
     takes all of it out."""
@@ -97,6 +99,7 @@ def test_flicker_is_measured_in_levels() -> None:
         assert clip.fitted.worst < 0.01
 
 
+@pytest.mark.slow
 def test_steadied_depth_flickers_less() -> None:
     """The same ramp: what is left of a jump of 5 levels is below one."""
     for clip in flicker(Constant(tremble=0.02), seconds=4 / FPS):

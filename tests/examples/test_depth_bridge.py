@@ -171,6 +171,7 @@ def test_guessed_metres_are_left_out_by_default(
     assert next_from(bridge, subscriber, guessed=True).image.height == 6
 
 
+@pytest.mark.slow
 def test_silence_is_reported(bridge: ModuleType, subscriber: Subscriber) -> None:
     """One line has the reason; the node goes on."""
     told = bridge.next_frame(subscriber, PATIENCE_MS)

@@ -110,6 +110,7 @@ class Hungry(torch.nn.Module):
         return depth
 
 
+@pytest.mark.slow
 def test_no_room_means_smaller_batches(make_frame: FrameMaker, device: str) -> None:
     """Six images: halved once to three, then to one; the device stays in use."""
     frames, settings = noisy(make_frame, 6), ModelSettings(max_batch=8)

@@ -79,6 +79,7 @@ def depths(estimator: Estimator, frames: list[Frame]) -> dict[int, DepthMap]:
     return {m.frame.seq: m for batch in estimator.batches(frames) for m in estimator.estimate(batch)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "midas_small"])
 def test_a_device_gives_the_cpus_depth(name: str, make_frame: FrameMaker, device: str) -> None:
     """Mixed camera sizes in one batch, each back at its own size."""
@@ -95,6 +96,7 @@ def test_a_device_gives_the_cpus_depth(name: str, make_frame: FrameMaker, device
         np.testing.assert_allclose(m.depth, expected[seq].depth, rtol=0, atol=2e-3 * scale)
 
 
+@pytest.mark.slow
 def test_half_precision_is_close(make_frame: FrameMaker, device: str) -> None:
     """Within two hundredths of the range, for the trained network."""
     settings, frames = ModelSettings(), noisy(make_frame, [(48, 64)])
@@ -103,6 +105,7 @@ def test_half_precision_is_close(make_frame: FrameMaker, device: str) -> None:
     assert np.abs(got - expected).max() < 0.02 * np.ptp(expected)
 
 
+@pytest.mark.slow
 def test_depth_is_not_overwritten_by_later_batches(make_frame: FrameMaker, device: str) -> None:
     """The ring goes round more than twice; every map keeps its numbers."""
     settings = ModelSettings(layout="throughput")
@@ -189,6 +192,7 @@ def test_one_image_keeps_no_other_alive(make_frame: FrameMaker, device: str) -> 
         assert base.nbytes() == m.depth.nbytes
 
 
+@pytest.mark.slow
 def test_input_from_elsewhere(make_frame: FrameMaker, device: str) -> None:
     """As `depthstream eval` asks: the image at two sizes of the network that it does not have by itself."""
     (frame,) = noisy(make_frame, [(96, 128)])
@@ -275,6 +279,7 @@ def test_what_a_network_says_beside_depth_reaches_the_decoder(make_frame: FrameM
     assert set(heard) == set(range(len(MIXED)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [TINY, MIDAS_SMALL], ids=lambda model: model.name)
 def test_some_size_is_one_that_the_network_takes(model: DepthModel) -> None:
     """A small one in multiples, the only one of a network that takes one, the canvas of one that has a canvas."""

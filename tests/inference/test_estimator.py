@@ -33,6 +33,7 @@ def make_image(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (33, 101), (8, 200)])
 def test_depth_has_the_images_size_and_says_what_it_is(height: int, width: int) -> None:
     """float32, finite, with kind, unit, model and weights."""
@@ -71,6 +72,7 @@ def test_the_same_image_gives_the_same_depth() -> None:
     model.close()
 
 
+@pytest.mark.slow
 def test_inverse_depth_of_midas_is_never_negative() -> None:
     """A cubic resize overshoots; decoding comes after it."""
     with open_model("midas_small", weights="random") as model:

@@ -152,6 +152,7 @@ def test_a_gpu_that_torch_cannot_use_costs_one_line(make_frame: FrameMaker, capl
         estimator_for(ModelSettings(engine="cuda"), gpu).load()
 
 
+@pytest.mark.slow
 def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
     """Halved until they fit, which is remembered; the answers are the same."""
     frames, engines = noisy(make_frame, 6), list[Faulty]()
@@ -176,6 +177,7 @@ def test_out_of_memory_means_smaller_batches(make_frame: FrameMaker, caplog: pyt
     ]
 
 
+@pytest.mark.slow
 def test_no_room_when_it_is_loaded_means_smaller_batches(
     make_frame: FrameMaker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,6 +213,7 @@ def test_no_room_at_all_when_it_is_loaded(lenient: bool) -> None:
     estimator.close()
 
 
+@pytest.mark.slow
 def test_memory_is_let_go_of_before_a_smaller_batch_is_tried(make_frame: FrameMaker) -> None:
     """An error that is being handled keeps what its functions hold, which on a device is what filled it."""
     engines: list[Faulty] = []
@@ -253,6 +256,7 @@ def test_no_room_for_one_image_is_a_failure_while_preparing_too(make_frame: Fram
         assert isinstance(estimator.failure, OutOfDeviceMemory)
 
 
+@pytest.mark.slow
 def test_one_image_is_guarded_too(make_frame: FrameMaker) -> None:
     """As `open_model` is called; from then on the other network answers for sizes and decoding as well."""
     settings = ModelSettings(name="midas_small", weights="random", fallback="tiny")
@@ -272,6 +276,7 @@ def test_no_room_for_a_single_image_is_a_failure(make_frame: FrameMaker) -> None
         assert isinstance(estimator.failure, OutOfDeviceMemory)
 
 
+@pytest.mark.slow
 def test_the_spare_network_takes_over_and_says_so(make_frame: FrameMaker, caplog: pytest.LogCaptureFixture) -> None:
     """The batch that failed is not lost, one made before is made anew; the answers are the fallback network's own."""
     frames, engines = noisy(make_frame, 3), list[Faulty]()
@@ -293,6 +298,7 @@ def test_the_spare_network_takes_over_and_says_so(make_frame: FrameMaker, caplog
     assert errors == ["midas_small failed (the device is gone): tiny on the CPU takes over"]
 
 
+@pytest.mark.slow
 def test_a_running_pipeline_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """Within five seconds; the camera notices nothing, and every frame is accounted for."""
     engines: list[Faulty] = []

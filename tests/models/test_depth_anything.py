@@ -63,6 +63,7 @@ def on_meta(name: str) -> DepthAnything:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [model.name for model in FAMILY if model.name.endswith("small")])
 def test_official_small_weights_will_load(name: str) -> None:
     """All four checkpoints of this size have these names, shapes and types, in this order."""
@@ -118,6 +119,7 @@ def test_layers_that_nothing_looks_at_change_nothing() -> None:
             assert bool(network(pixels()).isnan().any()) == ruined
 
 
+@pytest.mark.slow
 def test_every_level_is_normalised(small: nn.Module) -> None:
     """Each token that goes into the head has mean 0 and deviation 1 before the factors that were learnt."""
     with torch.inference_mode():
@@ -167,6 +169,7 @@ def test_a_batch_is_as_many_single_images(small: nn.Module) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5 * float(alone.abs().max()))
 
 
+@pytest.mark.slow
 def test_a_trace_takes_any_number_of_images(small: nn.Module) -> None:
     """Traced with one; positions have become constants of this size."""
     frozen = trace(small, Size(*SIZE), "small")
@@ -176,6 +179,7 @@ def test_a_trace_takes_any_number_of_images(small: nn.Module) -> None:
         torch.testing.assert_close(frozen(batch), small(batch), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trace_in_bfloat16_answers_in_float32(small: nn.Module) -> None:
     """1.3 and 1.4% of the range off here, 1.3 and 1.0% with ViT-S' sizes; float32 from the last activation on."""
     converted = to_bfloat16(trace(small, Size(*SIZE), "small"))

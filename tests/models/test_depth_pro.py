@@ -75,6 +75,7 @@ def assert_same(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
         torch.testing.assert_close(torch.as_tensor(ours), theirs, rtol=0, atol=limit)
 
 
+@pytest.mark.slow
 def test_names_and_shapes_are_those_of_the_official_checkpoint() -> None:
     """The list was taken from the official code's state dict, in its order."""
     with torch.device("meta"):
@@ -106,6 +107,7 @@ def test_tiles_lie_where_the_official_code_cuts_them(tiling: Tiling, side: int, 
     assert torch.equal(tiles[-1], places[..., -tile:, -tile:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tiling", "side"), [(FINE, 1536), (COARSE, 768), (FINE, 512), (COARSE, 256)])
 def test_what_was_seen_of_tiles_lies_side_by_side_again(tiling: Tiling, side: int) -> None:
     """Means of 16 x 16 pixels, taken tile by tile, are laid out as those of the image, every one once."""
@@ -153,6 +155,7 @@ def test_tiles_whose_overlaps_are_no_whole_tokens_are_refused(tile_px: int) -> N
         Config(tile_px=tile_px)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_single_images_give(network: nn.Module) -> None:
     """Tiles of several images do not get mixed up; one depth map and one angle an image."""
     pixels = images(3)

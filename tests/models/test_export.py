@@ -41,6 +41,7 @@ def test_one_export_takes_any_batch_and_size(network: nn.Module, exported: Expor
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("network", ["tiny"], indirect=True)  # midas_small: tests/engines/test_onnx_export.py
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's own exporter
 def test_onnx_runtime_gives_what_torch_gives(network: nn.Module, exported: ExportedProgram, tmp_path: Path) -> None:
     """An independent engine reads the ONNX file, with batches of one, three and five."""

@@ -76,6 +76,7 @@ def images(count: int, size: Size = SIDES) -> Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(count))
 
 
+@pytest.mark.slow
 def test_names_and_shapes_are_those_of_the_official_file() -> None:
     """The official module's list, in its order, without the mask token, which the released files do not hold."""
     lines = Path(__file__).with_name("metric3d_vit_small_keys.txt").read_text().splitlines()
@@ -95,6 +96,7 @@ def test_the_large_one_has_the_official_counts_and_shapes() -> None:
     assert state[f"{decoder}.context_feature_encoder.outputs16.1.0.downsample.0.weight"].shape == (128, 1024, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", METRIC3D, ids=lambda model: model.name)
 def test_parameters_are_counted_and_depth_has_the_inputs_size(model) -> None:
     """Without memory: on torch's meta device, at the size that images are fed."""
@@ -184,6 +186,7 @@ def test_coarse_memories_take_more_steps(network: Metric3D) -> None:
     assert steps == [2, 2, 1, 2, 1, 0] * TINY.iterations
 
 
+@pytest.mark.slow
 def test_a_trace_takes_any_number_of_images(network: Metric3D) -> None:
     """Traced with one, run with one, three and five."""
     frozen = trace(network, SIDES, "small")
@@ -241,6 +244,7 @@ def test_half_precision_keeps_near_depth(metres: float) -> None:
     assert float(((found - expected).abs() / expected).mean()) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_trace_in_bfloat16_keeps_near_depth() -> None:
     """Steps of 80 cm, if the cast before the convolutions took the flow's place (measured then: 11%)."""
     network, pixels = near_network(1.0), images(1)

@@ -59,6 +59,7 @@ def test_depth_has_the_size_of_the_input(name: str, size: tuple[int, int]) -> No
         assert build(name)(torch.rand(2, 3, *size)).shape == (2, *size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(250, 256), (256, 100), (31, 31), (0, 32)])
 def test_other_sizes_are_refused(name: str, size: tuple[int, int]) -> None:
@@ -175,6 +176,7 @@ def test_the_unused_unit_of_midas_changes_nothing() -> None:
         torch.testing.assert_close(network(x), before, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trace_takes_any_number_of_images(name: str) -> None:
     """Traced with one image, run with three."""

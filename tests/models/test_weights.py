@@ -61,6 +61,7 @@ def test_a_network_without_memory_gets_the_tensors_themselves() -> None:
         assert torch.equal(empty(pixels), usual(pixels))
 
 
+@pytest.mark.slow
 def test_names_that_the_official_loader_ignores_are_left_out(
     offered: Callable[..., DepthModel],
     site: Any,
@@ -80,6 +81,7 @@ def test_names_that_the_official_loader_ignores_are_left_out(
         load_into(build("tiny"), load_state(offered(entry="model_state_dict")))
 
 
+@pytest.mark.slow
 def test_a_missing_name_is_an_error_where_extra_ones_are_not(
     offered: Callable[..., DepthModel], pack: Callable[..., bytes], cache: Path
 ) -> None:

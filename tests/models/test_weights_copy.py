@@ -52,6 +52,7 @@ def test_a_copy_has_the_values_types_and_names_of_its_original(original: Path, t
     assert copy.stat().st_mode == original.stat().st_mode
 
 
+@pytest.mark.slow
 def test_a_pull_leaves_a_copy_that_loading_uses(offered: Offer, site) -> None:
     """The original could as well be unreadable; only its hash is needed."""
     model = offered()
@@ -75,6 +76,7 @@ def test_weights_put_there_by_hand_get_a_copy_when_they_are_loaded(offered: Offe
         converted_path(offered()).unlink()
 
 
+@pytest.mark.slow
 def test_another_original_gets_another_copy(offered: Offer, site, pack) -> None:
     """Of the same name and size; the old numbers are not used again."""
     old = load_state_after_pull(offered())
@@ -174,6 +176,7 @@ def test_a_copy_is_compared_bit_by_bit(tmp_path: Path) -> None:
         check_copy(copy, {"a": state["a"]}, DIGEST, None)
 
 
+@pytest.mark.slow
 def test_verification_finds_a_copy_that_is_not_what_it_says(offered: Offer, site) -> None:
     """A flipped bit in the copy, which has no checksums of its own."""
     model = offered()

@@ -240,6 +240,7 @@ def test_a_config_that_makes_no_sense_is_refused(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_box_outside_of_its_cameras_images_ends_the_run_with_the_reason(endpoint: str) -> None:
     """The size of an image is known when the first one is there."""
     pipe, _ = build(endpoint, scene("front", boxes=[{"box": [500, 10, 600, 40]}]))

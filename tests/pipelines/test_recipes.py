@@ -30,6 +30,7 @@ def synthetic(**changes: object) -> SyntheticCamera:
     )
 
 
+@pytest.mark.slow
 def test_the_demo_accounts_for_every_frame_and_knows_its_error(tmp_path: Path) -> None:
     """A live run: an mp4 with three panels, scores against ground truth, every frame accounted for."""
     settings = demo.DemoSettings(
@@ -57,6 +58,7 @@ def test_the_demos_edges_are_those_of_a_live_pipeline(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["latency", "throughput"])
 def test_the_video_recipe_drops_nothing(layout: str, tmp_path: Path) -> None:
     """Every frame comes out, for two cameras at once, in both layouts."""

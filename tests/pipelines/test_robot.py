@@ -58,6 +58,7 @@ def until(subscriber: Subscriber, holds: Callable[[Any], bool], timeout_s: float
     raise AssertionError(f"the last status was {subscriber.health.status}")
 
 
+@pytest.mark.slow
 def test_two_cameras_each_with_a_stream_of_its_own(endpoint: str) -> None:
     """Relative depth says that it is; intrinsics, info and status come with it, and every frame is accounted for."""
     with build(endpoint, scene("left"), scene("left2", seed=1)), Subscriber(endpoint, "left") as reader:
@@ -93,6 +94,7 @@ def test_previews_are_made_for_those_who_look(endpoint: str) -> None:
     assert image.std() > 10
 
 
+@pytest.mark.slow
 def test_depth_that_is_too_old_is_dropped_and_counted(endpoint: str) -> None:
     """The status names the reason why no depth comes."""
     pipe = build(endpoint, scene("front"), publish={"endpoints": [endpoint], "max_age_ms": 0.5})
@@ -135,6 +137,7 @@ def test_relative_depth_is_not_recorded_for_ros(endpoint: str, tmp_path: Path) -
         build(endpoint, scene("front"), mcap={"path": str(tmp_path / "x.mcap")})
 
 
+@pytest.mark.slow
 def test_publish_and_watch_are_two_commands(endpoint: str) -> None:
     """A robot's process reads JSON lines; Ctrl-C ends the publisher cleanly."""
     command = [sys.executable, "-m", "pipelines"]
@@ -157,6 +160,7 @@ def test_publish_and_watch_are_two_commands(endpoint: str) -> None:
     assert "captured" in out
 
 
+@pytest.mark.slow
 def test_publishing_needs_a_config_that_publishes() -> None:
     """Another pipeline's is refused in one line."""
     other = CONFIG.with_name("rtsp.toml")

@@ -93,6 +93,7 @@ def test_nohup_is_respected(make_frame: FrameMaker) -> None:
     assert len(seen) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_a_hang_up_beside_another_signal_does_not_abort(
     first: signal.Signals, make_frame: FrameMaker, request: pytest.FixtureRequest

@@ -167,6 +167,7 @@ def test_without_cameras_images_are_taken_until_the_end(make_image: np.ndarray) 
     assert pipe.stats().accounts == ()
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_makes_the_server_unhealthy_to_the_end(tmp_path: Path) -> None:
     """The health names the stage, and the run's error is the stage's own."""
     (tmp_path / "file").touch()
@@ -191,6 +192,7 @@ def test_no_images_are_taken_where_they_are_not_wanted(make_image: np.ndarray) -
     assert web.images is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [rtsp, webcam])
 def test_live_cameras_are_shown(recipe: Any) -> None:
     """`--web` on `rtsp` and `webcam`: whatever cameras they were given, painted with the page's controls."""
@@ -207,6 +209,7 @@ def test_live_cameras_are_shown(recipe: Any) -> None:
     assert (image[..., 0] == image[..., 2]).all(), "the page's colour map"
 
 
+@pytest.mark.slow
 def test_the_demo_shows_depth_and_not_its_video(tmp_path: Path) -> None:
     """The page lays image and depth over each other itself; the mp4 has them side by side."""
     data = {"pipeline": "demo", "camera": camera(seconds=0.5), "record": {"path": str(tmp_path / "d.mp4")}}

@@ -19,6 +19,7 @@ from tests.preprocess.official import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("size", ODD_SIZES)
 def test_it_equals_the_official_path(size: tuple[int, int], name: str) -> None:

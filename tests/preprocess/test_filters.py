@@ -17,6 +17,7 @@ from tests.preprocess.official import by_pil
 sizes = st.builds(Size, st.integers(1, 150), st.integers(1, 150))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(sizes, sizes)
 def test_bytes_by_triangles_are_pils(source: Size, target: Size) -> None:
@@ -38,6 +39,7 @@ def test_floats_by_triangles_are_torchs_with_antialias(target: tuple[int, int]) 
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, sizes)
 def test_corners_keep_their_values(source: Size, target: Size) -> None:

@@ -32,6 +32,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("size", ODD_SIZES)
 def test_it_equals_the_official_path(size: tuple[int, int], name: str, device: str) -> None:
@@ -48,6 +49,7 @@ def test_it_equals_the_official_path(size: tuple[int, int], name: str, device: s
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 if way.spec.round_to_bytes else 5e-4)
 
 
+@pytest.mark.slow
 def test_any_size_within_the_bound(device: str) -> None:
     """Sixty random sizes, with any remainder by the multiple."""
     rng = np.random.default_rng(0)

@@ -86,6 +86,7 @@ def test_the_image_keeps_its_shape(height: int, width: int, canvas: Canvas) -> N
         assert low - 1e-6 <= side <= max(high + 1e-6, 1)
 
 
+@pytest.mark.slow
 @given(sides, sides, canvases)
 def test_the_image_is_in_the_middle_or_in_the_corner(height: int, width: int, canvas: Canvas) -> None:
     """The smaller half of an odd border comes first."""

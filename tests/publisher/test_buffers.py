@@ -99,6 +99,7 @@ def test_what_a_stalled_reader_gets_was_not_overwritten(make_socket: MakeSocket,
     assert buffers.copied_for_lack == 0
 
 
+@pytest.mark.slow
 def test_when_all_buffers_are_lent_messages_are_copied(make_socket: MakeSocket, publisher: PublisherSocket) -> None:
     """Readers that stopped one after the other hold all of them; the one that reads misses nothing."""
     buffers, lively = SendBuffers(max_lent=4), reader(make_socket, publisher)

@@ -99,6 +99,7 @@ def test_a_reader_gets_the_depth_with_all_that_belongs_to_it(publisher: Publishe
     assert publisher.statistics()["MB"] == pytest.approx((256 + 4 * 640 * 480) / 1e6)
 
 
+@pytest.mark.slow
 def test_settings_choose_encoding_and_compression(make_reader: MakeReader) -> None:
     """Millimetres, compressed: small, and the same metres."""
     with open_publisher(encoding="u16", compression="delta+zstd") as publisher:
@@ -240,6 +241,7 @@ def test_a_late_reader_gets_the_info_of_the_stream(publisher: Publisher, make_re
     assert parse_json(received(socket))[1]["model"] == "large"
 
 
+@pytest.mark.slow
 def test_info_and_status_of_twelve_streams_reach_one_reader(publisher: Publisher, make_reader: MakeReader) -> None:
     """Although no more than two messages wait for it."""
     streams = {f"cam{number}" for number in range(12)}
@@ -251,6 +253,7 @@ def test_info_and_status_of_twelve_streams_reach_one_reader(publisher: Publisher
         assert {parse_json(received(socket))[1]["stream"] for _ in streams} == streams
 
 
+@pytest.mark.slow
 def test_what_a_stalled_reader_gets_was_not_overwritten(
     make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

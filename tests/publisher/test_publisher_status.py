@@ -106,6 +106,7 @@ def test_facts_of_the_pipeline_do_not_replace_those_of_the_publisher(status: Str
     assert (facts["state"], facts["dropped"]) == ("STALE", 4)
 
 
+@pytest.mark.slow
 def test_the_status_comes_again_and_again(reader: zmq.Socket[bytes]) -> None:
     """Including the pipeline's facts about this stream. The publisher's clock stands still."""
     sent = depth_map(41)
@@ -126,6 +127,7 @@ def test_the_status_comes_again_and_again(reader: zmq.Socket[bytes]) -> None:
     assert second["time_ns"] > first["time_ns"]
 
 
+@pytest.mark.slow
 def test_a_report_that_fails_is_not_lost(publisher: Publisher, reader: zmq.Socket[bytes]) -> None:
     """The next depth brings it up."""
 

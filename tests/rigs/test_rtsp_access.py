@@ -15,6 +15,7 @@ from tests.rigs.rtsp_images import IMAGES, numbers, quick_clip, turning
 SECRET = "p@ss:w%rd /ü"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_the_password_opens(scheme: Scheme, transport: str) -> None:
@@ -38,6 +39,7 @@ def test_anything_else_does_not(scheme: Scheme, who: str) -> None:
         assert (camera.sessions, camera.sent("/cam")) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_new_password_is_for_new_sessions() -> None:
     with RtspCamera({"/cam": quick_clip()}, user="admin", password="old") as camera:
         old_url = camera.url("/cam", credentials=True)

@@ -21,6 +21,7 @@ from tests.rigs.rtsp_images import FPS, IMAGES, KEYFRAME_EVERY, numbers, quick_c
 STEP = 90_000 // FPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("codec", get_args(Codec))
 def test_every_image_of_a_loop_arrives(codec: Codec, transport: str) -> None:
@@ -36,6 +37,7 @@ def test_every_image_of_a_loop_arrives(codec: Codec, transport: str) -> None:
     assert np.abs(np.diff(times) - STEP).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp"), ("mjpeg", "udp")])
 def test_the_cameras_clock_reaches_the_client(codec: Codec, transport: str) -> None:
     """After the first sender report, each image has the time of sending by the camera's clock and its offset."""

@@ -16,6 +16,7 @@ from tests.rigs.rtsp_client import Seen, watching
 from tests.rigs.rtsp_images import IMAGES, KEYFRAME_EVERY, numbers, quick_clip, turning, until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "codec", "transport"),
     [("lose", "h264", "udp"), *((fault, codec, "tcp") for fault in ("lose", "corrupt") for codec in get_args(Codec))],
@@ -41,6 +42,7 @@ def is_same(image: Seen, right: dict[int | None, Image]) -> bool:
     return image.number in right and np.array_equal(image.image, right[image.number])
 
 
+@pytest.mark.slow
 def test_key_frames_are_spared_unless_asked_for() -> None:
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as images:
         camera.lose(2 * KEYFRAME_EVERY)
@@ -60,6 +62,7 @@ def until_damaged(camera: RtspCamera, images: Iterator[Seen], count: int) -> Non
     raise AssertionError(f"only {len(camera.damaged)} images were damaged")
 
 
+@pytest.mark.slow
 def test_size_and_rate_change_within_a_session() -> None:
     """The switch happens when the next image is due, from number 0 on, without a burst."""
     slow_fps = 50
@@ -79,6 +82,7 @@ def test_size_and_rate_change_within_a_session() -> None:
     assert len(log) <= (log[-1].mono_s - log[0].mono_s) * slow_fps + 3
 
 
+@pytest.mark.slow
 def test_only_the_codec_needs_new_sessions() -> None:
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as images:
         next(images)

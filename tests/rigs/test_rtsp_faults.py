@@ -23,6 +23,7 @@ def let_pass(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
+@pytest.mark.slow
 def test_a_refusing_camera_keeps_its_port_and_its_clients() -> None:
     with RtspCamera({"/cam": quick_clip()}) as camera, watching(camera.url("/cam")) as images:
         next(images)
@@ -62,6 +63,7 @@ def test_a_mute_camera_still_sends_to_who_plays() -> None:
         assert camera.sent("/cam") > sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_stalled_camera_sends_nothing_and_loses_nothing(transport: str) -> None:
     """It then goes on with the next image, and the gap shows in the times."""
@@ -81,6 +83,7 @@ def test_a_stalled_camera_sends_nothing_and_loses_nothing(transport: str) -> Non
     assert camera.damaged == []
 
 
+@pytest.mark.slow
 def test_a_stalled_path_does_not_hold_up_the_others() -> None:
     with (
         RtspCamera({"/a": quick_clip(), "/b": quick_clip("h265")}) as camera,
@@ -148,6 +151,7 @@ def test_a_cut_of_one_path_spares_the_others() -> None:
         assert len(list(islice(images, IMAGES))) == IMAGES
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_blocks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """It misses images, so the camera's buffer for it is bounded; the other client is served."""
     monkeypatch.setattr(rtsp_transport, "FULL_BYTES", 20_000)

@@ -40,6 +40,7 @@ def answer(program: subprocess.Popen[str], line: str) -> str:
     return program.stdout.readline()
 
 
+@pytest.mark.slow
 def test_the_program_shows_its_camera_until_ctrl_c() -> None:
     with running("--codec", "h265", "--size", "320x240", "--fps", "50", "--auth", "admin:secret") as program:
         assert program.stdout is not None
@@ -56,6 +57,7 @@ def test_the_program_shows_its_camera_until_ctrl_c() -> None:
         assert "Traceback" not in program.stdout.read()
 
 
+@pytest.mark.slow
 def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong commands are explained in one line."""
     clip = Clip.test_pattern(fps=50, seconds=0.4, keyframe_every=10)
@@ -64,7 +66,7 @@ def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
         with watching(camera.url("/cam", credentials=True)) as images:
             assert next(images).size == (320, 240)
             console.do("switch 160x128@50")
-            assert (160, 128) in {image.size for image in islice(images, 100)}
+            assert any(image.size == (160, 128) for image in islice(images, 500)), "the size has not changed in 10 s"
             console.do("cut rst")
             console.do("password new words")
             console.do("password new")
@@ -81,6 +83,7 @@ def test_commands_reach_the_camera(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[7].startswith("0 sessions, ")
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named() -> None:
     with RtspCamera({"/cam": Clip.test_pattern(seconds=0.4)}) as camera, running("--port", str(camera.port)) as program:
         assert program.stdout is not None

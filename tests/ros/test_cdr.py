@@ -65,6 +65,7 @@ def store(request: pytest.FixtureRequest) -> Any:
     return get_typestore(request.param)
 
 
+@pytest.mark.slow
 @given(DEPTHS, STAMPS, FRAME_IDS, st.sampled_from(["32FC1", "16UC1"]))
 @settings(max_examples=150, deadline=None)
 def test_an_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int, frame_id: str, encoding: Any) -> None:
@@ -73,6 +74,7 @@ def test_an_image_has_rosbags_bytes(store: Any, depth: np.ndarray, stamp_ns: int
     assert image_bytes(image) == reference_image(store, image)
 
 
+@pytest.mark.slow
 @given(st.tuples(PIXELS, PIXELS, PIXELS, PIXELS), st.integers(1, 16384), st.integers(1, 16384), STAMPS, FRAME_IDS)
 @settings(max_examples=150, deadline=None)
 def test_camera_info_has_rosbags_bytes(

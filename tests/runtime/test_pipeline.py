@@ -70,6 +70,7 @@ def test_a_file_pipeline_delivers_everything_in_order(make_frame: FrameMaker) ->
     assert (account.captured, account.published, account.dropped, account.in_flight) == (200, 200, {}, 0)
 
 
+@pytest.mark.slow
 def test_every_frame_is_accounted_for_at_any_moment(make_frame: FrameMaker) -> None:
     """Snapshots of a running live graph with two cameras and two sinks."""
     pipe = Pipeline("live")

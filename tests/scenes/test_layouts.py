@@ -19,6 +19,7 @@ def atlas() -> Atlas:
     return random_atlas(0, 24, side=32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_images_with_depth(family, atlas):
     """Positive depth, infinite only in the sky, colours in 0..1, and most views are worth keeping."""

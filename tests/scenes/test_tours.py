@@ -87,6 +87,7 @@ def test_things_are_at_many_distances(seed):
     assert len(images.surface_id.unique()) > 12
 
 
+@pytest.mark.slow
 def test_tours_differ_by_seed():
     """And a seed always gives the same one."""
     first, again, other = (render([tour(seed).at(1.0)], tour(seed).atlas, SMALL).rgb for seed in (0, 0, 2))

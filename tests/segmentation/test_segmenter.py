@@ -104,6 +104,7 @@ def test_every_box_gets_a_mask_of_its_images_size(segmenter: Segmenter) -> None:
     assert not np.array_equal(masks[0], masks[1])
 
 
+@pytest.mark.slow
 def test_a_batch_of_mixed_sizes_is_its_single_images(segmenter: Segmenter) -> None:
     """Nothing of one camera's image is in another's masks."""
     images = sample_images()
@@ -114,6 +115,7 @@ def test_a_batch_of_mixed_sizes_is_its_single_images(segmenter: Segmenter) -> No
             same(found, wanted)
 
 
+@pytest.mark.slow
 def test_chunks_change_nothing_but_memory(network: EfficientVitSam, segmenter: Segmenter) -> None:
     """Two boxes and one image at a time: as many runs as that takes, none larger, the same masks."""
     seen: list[int] = []
@@ -187,6 +189,7 @@ def test_images_that_no_network_takes_are_refused(segmenter: Segmenter) -> None:
         segmenter.encode([])
 
 
+@pytest.mark.slow
 def test_several_threads_may_call_at_once(segmenter: Segmenter) -> None:
     """Each gets its own answer."""
     images, answers = sample_images(), {}

@@ -343,6 +343,7 @@ def test_a_killed_recording_lost_no_more_than_a_chunk(tmp_path: Path) -> None:
     assert_whole(found)
 
 
+@pytest.mark.slow
 def test_a_killed_recording_lost_no_more_than_a_second(tmp_path: Path) -> None:
     """A second and more between frames: not one is missing."""
     run_program(tmp_path / "out.mcap", kill_after=5, tick_ns=SECONDS)
@@ -351,6 +352,7 @@ def test_a_killed_recording_lost_no_more_than_a_second(tmp_path: Path) -> None:
     assert_whole(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1_500_000, 2_500_000])
 def test_a_full_disk_leaves_whole_chunks(tmp_path: Path, limit: int) -> None:
     """One line that says where and what to do; the final name does not appear, half a chunk is cut off."""
@@ -368,6 +370,7 @@ def test_a_full_disk_leaves_whole_chunks(tmp_path: Path, limit: int) -> None:
     assert_whole(found)
 
 
+@pytest.mark.slow
 def test_a_disk_full_from_the_start_leaves_nothing(tmp_path: Path) -> None:
     """No message would be in it, so nothing is kept."""
     assert "nothing of it is left" in run_program(tmp_path / "out.mcap", 20_000)

@@ -251,6 +251,7 @@ def test_a_full_disk_leaves_a_playable_part(tmp_path: Path, limit: int) -> None:
         assert next(container.decode(video=0)).width == 128
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_the_index_alone_keeps_every_frame(tmp_path: Path) -> None:
     """Only the last step fails: all frames play from the part."""
     assert record_until_full(tmp_path / "whole.mp4", 100_000_000) == ""

@@ -273,6 +273,7 @@ def opened(**display: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_a_display_there_is_an_error_and_no_abort() -> None:
     """One line, our exit status, not SIGABRT; cv2 is not even loaded by the import."""
     done = opened()
@@ -283,6 +284,7 @@ def test_without_a_display_there_is_an_error_and_no_abort() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["xcb", "wayland", "offscreen"])
 def test_a_display_that_cannot_be_reached_is_an_error_and_no_abort(platform: str) -> None:
     """A DISPLAY of another session, whatever Qt was asked to use."""

@@ -208,6 +208,7 @@ def test_reconnects_and_stalls_are_of_the_last_hour(health: Health, clock: Clock
     assert counts == [(3, 3)] * 4 + [(2, 2), (1, 1), (0, 0), (0, 0)]
 
 
+@pytest.mark.slow
 def test_a_month_of_troubles_takes_no_more_memory_than_an_hour() -> None:
     """Memory is 360 slots of ten seconds, and the sums return to zero."""
     hour = LastHour()
@@ -337,6 +338,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_a_snapshot_is_consistent(steps: list[tuple[str, float]]) -> None:

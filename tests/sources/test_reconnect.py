@@ -441,6 +441,7 @@ ENDS = st.sampled_from([LOST, STALLED, REFUSED])
 CONNECTIONS = st.lists(st.tuples(st.none() | ENDS, st.lists(GIVES, max_size=6), ENDS), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(CONNECTIONS)
 def test_whatever_a_camera_does_numbers_rise_and_all_is_closed(connections: list[tuple[Any, list[str], Any]]) -> None:

@@ -93,6 +93,7 @@ def test_stopping_ends_the_frames(opener: Opener, tmp_path: Path) -> None:
         assert list(frames) == []
 
 
+@pytest.mark.slow
 @every_source
 def test_a_source_can_be_opened_again(opener: Opener, tmp_path: Path) -> None:
     """The second pass has the same images."""

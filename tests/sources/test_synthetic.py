@@ -48,6 +48,7 @@ def test_time_stamps_rise():
     assert all(a.stamp.mono_ns < b.stamp.mono_ns for a, b in pairwise(frames_of()))
 
 
+@pytest.mark.slow
 def test_images_depend_on_seed_and_time_alone():
     """Frame 6 at 24 fps shows the moment of frame 3 at 12 fps: same ground truth, same image except for the grain."""
     first, again, other = frames_of(), frames_of(pace="live", fps=12.0), frames_of(seed=1)
@@ -59,6 +60,7 @@ def test_images_depend_on_seed_and_time_alone():
     assert np.abs(first[3].image.astype(int) - faster[6].image).max() < 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_consecutive_frames_are_close_but_not_equal(seed):
     """The camera sways without jumps."""
@@ -126,12 +128,14 @@ def test_it_describes_itself():
     assert SyntheticSource(settings(seed=3)).describe() == "synthetic scene 3, 64x48 at 12 fps, 0.4 s, fast"
 
 
+@pytest.mark.slow
 def test_importing_it_does_not_load_torch():
     """Importing torch takes seconds, which ``depthstream --help`` should not pay."""
     program = "import sys, stream.sources.synthetic; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_still_camera_stands_still(seed):
     """Most pixels keep their exact depth, and differ only by noise and shadows; people and things still move."""

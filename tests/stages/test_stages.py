@@ -84,6 +84,7 @@ def test_capture_closes_its_source_when_it_fails(make_frame: FrameMaker) -> None
     assert source.events == ["opened", "closed"]
 
 
+@pytest.mark.slow
 def test_frames_become_depth_of_their_own_size(
     make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -99,6 +100,7 @@ def test_frames_become_depth_of_their_own_size(
     estimator.close()
 
 
+@pytest.mark.slow
 def test_several_images_at_a_time_come_out_in_order(
     make_frame: FrameMaker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

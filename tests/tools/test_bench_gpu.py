@@ -46,6 +46,7 @@ def rig() -> Rig:
     return Rig(TINY, "random", Size(96, 128), "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_every_step_runs_and_counts_its_images(rig: Rig) -> None:
     """Images that are still in flight are not counted."""

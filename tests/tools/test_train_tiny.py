@@ -112,6 +112,7 @@ def test_images_are_shrunk_and_normalised_as_the_product_does_it(size: Size) -> 
         np.testing.assert_allclose(normalised(shrunk(rgb, size), TINY.spec).numpy(), product, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_chunk_is_a_function_of_its_number() -> None:
     """Drawn here or in another process; other numbers give other views."""
     first, other = render_chunk(RECIPE, 0), render_chunk(RECIPE, 1)
@@ -144,6 +145,7 @@ def test_the_pool_slides_with_use() -> None:
         assert pool.rendered == 4 * 4
 
 
+@pytest.mark.slow
 def test_views_become_larger_on_request() -> None:
     """Views grow from the first chunk that is not requested yet; a pool opened later switches at the same chunk."""
     with Pool(RECIPE, WINDOW, later=LATER) as pool:
@@ -193,6 +195,7 @@ def trained(steps: int, folder: Path | None = None, budget: int = 2 * LOG_EVERY)
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [2, 3])
 def test_a_resumed_training_is_the_same_bit_for_bit(first: int, tmp_path: Path) -> None:
     """Network, running mean, counters: at once or in two parts, before and after views have become larger."""
@@ -206,6 +209,7 @@ def test_a_resumed_training_is_the_same_bit_for_bit(first: int, tmp_path: Path) 
         assert all(torch.equal(at_once[key], resumed[key]) for key in at_once), name
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_the_product_loads(views: HeldOut, tmp_path: Path) -> None:
     """Half precision under the product's names, taken strictly; the curves hold points and an image."""
     trainer = trained(LOG_EVERY)
@@ -245,6 +249,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(content: bytes | None, tmp_pa
         Trainer(0, Budget(1.0), TINY.spec).resume(tmp_path)
 
 
+@pytest.mark.slow
 def test_validation_separates_trained_weights_from_random_ones(views: HeldOut) -> None:
     """Every metric separates them on a few views."""
     network = build("tiny")
@@ -258,6 +263,7 @@ def test_validation_separates_trained_weights_from_random_ones(views: HeldOut) -
     assert set(shipped.by_family) == set(views.families)
 
 
+@pytest.mark.slow
 def test_the_program_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     """Nothing to resume, and a folder with a training in it: one line, no traceback."""
     program = [sys.executable, "-m", "tools.train.train_tiny", "--device", "cpu", "--workers", "0", "--out"]

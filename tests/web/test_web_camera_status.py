@@ -6,6 +6,8 @@ import json
 import threading
 from dataclasses import replace
 
+import pytest
+
 from stream.runtime.stats import Account, CameraHealth, PipelineStats
 from stream.web.camera_status import camera_lines
 from stream.web.live.hub import WebSink
@@ -70,6 +72,7 @@ def test_every_camera_has_a_line(web_view) -> None:
     assert [line["name"] for line in camera_lines(stats, sink)] == ["front", "rear", "side", "roof"]
 
 
+@pytest.mark.slow
 def test_viewers_receive_the_pipelines_statistics(serve) -> None:
     """They are updated again and again; one snapshot of the pipeline serves all viewers."""
     callers: list[str] = []

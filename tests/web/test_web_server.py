@@ -63,6 +63,7 @@ def test_the_address_is_known_and_answers_inside_with(serve) -> None:
     assert "web" in web_threads()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writes_meanwhile", [False, True])
 def test_viewers_of_every_kind_do_not_hold_up_the_end(web_view, writes_meanwhile: bool) -> None:
     """Pages, a Motion JPEG client, one that never reads, and a silent connection all end, and no thread stays."""
@@ -117,6 +118,7 @@ def test_viewers_are_notified_of_the_end(web_view) -> None:
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "the server ends")
 
 
+@pytest.mark.slow
 def test_a_request_without_an_end_is_cut_off(caplog) -> None:
     """A handler that does not return is cancelled, and its client sees the connection end."""
     begun, cancelled = threading.Event(), threading.Event()

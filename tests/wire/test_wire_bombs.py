@@ -119,6 +119,7 @@ for bomb in bombs:
 """
 
 
+@pytest.mark.slow
 def test_bombs_do_not_make_a_process_grow(tmp_path: Path) -> None:
     """By the kernel's account, so that memory of OpenCV and Zstandard counts: all together less than 20 MB more."""
     for number, message in enumerate((golden("metric-u16-png16"), *(make() for make in BOMBS.values()))):

@@ -52,6 +52,7 @@ def headers(draw: st.DrawFn) -> Header:
     )
 
 
+@pytest.mark.slow
 @given(headers())
 def test_every_header_comes_back(header: Header) -> None:
     """All fields, also those that no message of today uses."""

@@ -17,6 +17,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, 
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=10)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXT, VALUES))
 def test_whatever_json_knows_comes_back(data: dict[str, Any]) -> None:
     assert parse_json(pack_json("status/cam0", data)) == ("status/cam0", data)

@@ -116,6 +116,7 @@ def verdict(message: bytes) -> str:
     return "read"
 
 
+@pytest.mark.slow
 def test_mutated_messages_raise_our_error_only() -> None:
     """100,000 of them, of every encoding and compression; enough of each mutation are still read to have gone deep."""
     dice = random.Random(SEED)

@@ -34,6 +34,7 @@ MADE_FROM = {"weights": TINY.weights.sha256 or ""}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_golden_images_have_the_networks_sizes() -> None:
     """One array a network size; cameras that lead to the same size share it."""
     seen = golden_inputs(SMALL, (Size(480, 640), Size(240, 320), Size(640, 480)))
@@ -46,6 +47,7 @@ def test_golden_images_have_the_networks_sizes() -> None:
         assert not pixels.flags.writeable
 
 
+@pytest.mark.slow
 def test_golden_images_are_always_the_same_and_all_different() -> None:
     """Whether they are rendered anew or remembered; normalised as each network wants them."""
     from stream.engines.gate.golden_inputs import _clip, _images
@@ -134,6 +136,7 @@ def listening(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "stream.engines.gate.candidates")
 
 
+@pytest.mark.slow
 def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Judged at the first start; the second start believes that and does not even open the float32 engine.
 
@@ -151,12 +154,14 @@ def test_the_real_bfloat16_engine_is_accepted_once(file: Path, caplog: pytest.Lo
     assert Verdict.from_json(file.read_text()).belongs_to["weights"] == TINY.weights.sha256
 
 
+@pytest.mark.slow
 def test_bfloat16_does_not_pass_for_float32(file: Path) -> None:
     """The bounds belong to what the engine claims to be."""
     assert "float32" in opened(bfloat16, file, precision="fp32").describe()
     assert not Verdict.from_json(file.read_text()).accepted
 
 
+@pytest.mark.slow
 def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It says what is not used, why, and where the metrics are; the wrong engine is closed."""
     faulty = Faulty(lambda depth: -depth)
@@ -171,6 +176,7 @@ def test_a_wrong_engine_is_replaced_with_one_line(file: Path, caplog: pytest.Log
     used.infer(pixels=golden_inputs(SMALL, CAMERA).images[0][:1])
 
 
+@pytest.mark.slow
 def test_a_refusal_is_remembered(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The next start says the same line and runs nothing."""
     opened(lambda: Faulty(lambda depth: depth * np.nan), file)
@@ -181,6 +187,7 @@ def test_a_refusal_is_remembered(file: Path, caplog: pytest.LogCaptureFixture) -
     assert first == second
 
 
+@pytest.mark.slow
 def test_other_weights_are_judged_anew(file: Path) -> None:
     """An old acceptance is not believed, and the new verdict takes its place."""
     opened(bfloat16, file)
@@ -194,6 +201,7 @@ def broken(depth: Floats) -> Floats:
     raise EngineError("the device is gone")
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_before_the_gate_is_not_remembered(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The failure may be temporary: one warning, the float32 engine now, and another try at the next start."""
     faulty = Faulty(broken)
@@ -218,10 +226,13 @@ def test_an_engine_that_cannot_be_opened_is_replaced(file: Path, caplog: pytest.
         opened(bfloat16, file, reference=absent)
 
 
+@pytest.mark.slow
 def test_without_a_file_every_start_judges(caplog: pytest.LogCaptureFixture) -> None:
-    """Where nothing can be kept, nothing is believed."""
+    """Where nothing can be kept, nothing is believed. The engine is right, and its runs are counted."""
     for _ in range(2):
-        assert "bfloat16" in opened(bfloat16, None, spec=TINY.spec).describe()
+        right = Faulty(lambda depth: depth)
+        assert opened(lambda right=right: right, None) is right
+        assert right.runs > 0
     assert caplog.text.count("accepted, against float32") == 2
 
 

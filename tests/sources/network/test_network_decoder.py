@@ -84,6 +84,7 @@ def with_hole(packet: av.Packet) -> av.Packet:
     return broken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hit", [0, 5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
 def test_a_hole_taints_its_own_image_and_those_after(recording: Path, hit: int) -> None:
     """They are tainted up to the next key frame, though H.265 logs nothing; images not shown need no mark."""
@@ -96,6 +97,7 @@ def test_a_hole_taints_its_own_image_and_those_after(recording: Path, hit: int) 
     assert len(result) < IMAGES or any(checked.integrity == "tainted" for checked in result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [5, KEY_EVERY, KEY_EVERY + 1, 2 * KEY_EVERY - 1])
 def test_a_lost_image_spares_the_one_before(recording: Path, lost: int) -> None:
     """FFmpeg logs the loss while it reads the previous image, which is whole."""

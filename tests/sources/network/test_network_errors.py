@@ -151,6 +151,7 @@ def test_a_server_that_is_no_camera() -> None:
     assert "check the" in str(error) or "is the port right?" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_silent_camera_is_a_stall(transport: str) -> None:
     """It is noticed after ``stall_s``, which the message names; tools/bench/live.py measures how soon."""
@@ -162,6 +163,7 @@ def test_a_silent_camera_is_a_stall(transport: str) -> None:
     assert float(found[1]) >= STALL_S == float(found[2])
 
 
+@pytest.mark.slow
 def test_reports_alone_are_a_stall() -> None:
     """Every video packet is lost while RTCP goes on."""
     with RtspCamera({"/cam": CLIP}, report_every_s=0.2) as camera:
@@ -169,6 +171,7 @@ def test_reports_alone_are_a_stall() -> None:
     assert isinstance(error, SourceStalled)
 
 
+@pytest.mark.slow
 def test_data_without_images_is_a_stall() -> None:
     """H.265 decodes nothing between a lost image and the next key frame, here four seconds away."""
     clip = Clip.test_pattern(codec="h265", seconds=4, keyframe_every=100)
@@ -178,6 +181,7 @@ def test_data_without_images_is_a_stall() -> None:
     assert "no image could be decoded" in str(error)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_is_no_stall() -> None:
     """The time that the consumer takes for a frame does not count as the camera's."""
     waiting = threading.Event()
@@ -199,6 +203,7 @@ def test_a_cut_connection_is_an_error(how: str, transport: str) -> None:
     assert "ended the stream" in str(error) or "connection broke" in str(error)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_the_cpu_decodes(caplog: pytest.LogCaptureFixture) -> None:
     """With decode = "auto" or "cuda", the CPU decodes, and one line is logged per process."""
     from stream.sources.network.connection import _has_cuda_decoder

@@ -125,6 +125,7 @@ def is_in_order(frames: list[Frame]) -> bool:
     return all((index_of(b) - index_of(a)) % LEVELS == 1 for a, b in pairwise(frames))
 
 
+@pytest.mark.slow
 def test_mjpeg_over_http() -> None:
     """Images are in order, fresh and stamped on arrival; the rate is measured, because the format has none."""
     ages: list[float] = []
@@ -161,6 +162,7 @@ def test_a_web_camera_that_wants_a_password() -> None:
     assert "geheim99" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_mpeg_ts_over_udp() -> None:
     """The source joins in the middle of the stream."""
     port = free_udp_port()
@@ -170,6 +172,7 @@ def test_mpeg_ts_over_udp() -> None:
     assert {frame.integrity for frame in frames} == {"clean"}
 
 
+@pytest.mark.slow
 def test_rtp_with_a_session_description(tmp_path: Path) -> None:
     """``url`` is the path of an SDP file."""
     port = free_udp_port()
@@ -184,6 +187,7 @@ def test_rtp_with_a_session_description(tmp_path: Path) -> None:
     assert {frame.integrity for frame in frames} == {"clean"}
 
 
+@pytest.mark.slow
 def test_a_pattern_is_paced_and_ends() -> None:
     """``lavfi:`` runs at its own rate, and its end is no error."""
     started = monotonic()
@@ -196,6 +200,7 @@ def test_a_pattern_is_paced_and_ends() -> None:
     assert "128x96" in about
 
 
+@pytest.mark.slow
 def test_a_file_on_a_web_server_is_paced_and_ends(tmp_path: Path, write_clip: Callable[..., Path]) -> None:
     """All frames are delivered: a file has no backlog to skip."""
     write_clip("clip.mp4", frames=25)
@@ -214,6 +219,7 @@ def test_a_file_on_a_web_server_is_paced_and_ends(tmp_path: Path, write_clip: Ca
     assert monotonic() - started > 0.8
 
 
+@pytest.mark.slow
 def test_hls(tmp_path: Path) -> None:
     """A live playlist that another program keeps writing; ``stall_s`` is longer than two segments.
 

@@ -29,6 +29,7 @@ def reference(codec: str) -> dict[int, Image]:
     return undamaged(lossy_clip(codec))
 
 
+@pytest.mark.slow
 @every_codec
 @every_transport
 def test_a_camera_gives_every_image_in_order(codec: str, transport: str) -> None:
@@ -45,6 +46,7 @@ def test_a_camera_gives_every_image_in_order(codec: str, transport: str) -> None
     assert "\n" not in about
 
 
+@pytest.mark.slow
 @every_codec
 def test_the_first_image_is_fresh(codec: str) -> None:
     """Ten images are buffered between opening and reading, and none of them is shown."""
@@ -57,6 +59,7 @@ def test_the_first_image_is_fresh(codec: str) -> None:
     assert number(first) >= piled_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "transport", "packets"),
     [
@@ -82,6 +85,7 @@ def test_loss_taints_exactly_the_spoilt_images(codec: str, transport: str, packe
     assert not set(camera.damaged) & {read_number(frame.image) for frame in frames}
 
 
+@pytest.mark.slow
 def test_damaged_bytes_taint_until_the_next_key_frame() -> None:
     """No packet is lost, but the H.264 decoder notices."""
     whole = reference("h264")
@@ -92,6 +96,7 @@ def test_damaged_bytes_taint_until_the_next_key_frame() -> None:
     assert [frame.integrity == "tainted" for frame in frames] == [spoilt(frame, whole) for frame in frames]
 
 
+@pytest.mark.slow
 def test_one_cameras_damage_is_not_anothers() -> None:
     """Two cameras run in two threads: FFmpeg has one log, but each camera gets only its own lines."""
     results: dict[str, list[Frame]] = {}
@@ -112,6 +117,7 @@ def test_one_cameras_damage_is_not_anothers() -> None:
     assert {frame.integrity for frame in results["/bad"]} == {"clean", "tainted"}
 
 
+@pytest.mark.slow
 @every_codec
 def test_stamps_are_the_time_of_sending(codec: str) -> None:
     """The stamps are on our monotonic clock and never in the future, though FFmpeg returns H.264 a frame later."""
@@ -127,6 +133,7 @@ def test_stamps_are_the_time_of_sending(codec: str) -> None:
     assert {stamp.source for stamp in stamps[1:]} == {"rtcp"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset_s", [0.0, 2.0, 3600.0])
 def test_the_cameras_clock_labels_and_nothing_else(offset_s: float) -> None:
     """A clock two seconds off is used as the label, one an hour off is not, and ages are the same."""
@@ -154,6 +161,7 @@ def test_without_sender_reports_the_stamp_is_the_arrival() -> None:
     assert {frame.stamp.source for frame in frames} == {"arrival"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_new_size_comes_through(codec: str) -> None:
     """The camera switches from 320x240 to 640x480, and frames and description follow."""
@@ -196,6 +204,7 @@ def test_stopping_ends_a_silent_camera() -> None:
         thread.join(30)
 
 
+@pytest.mark.slow
 def test_a_source_can_be_opened_again() -> None:
     """It works after a stall, and the numbers start at 0."""
     with RtspCamera({"/cam": Clip.test_pattern()}) as camera:

@@ -154,6 +154,7 @@ def outcome(data: bytes) -> int:
     return 200
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.sampled_from(ENDINGS),

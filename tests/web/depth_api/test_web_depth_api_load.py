@@ -59,6 +59,7 @@ def _uploads() -> int:
     return sum(type(each) is Upload for each in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_equal_requests_at_the_same_time_are_computed_once(network: Network, senders: ThreadPoolExecutor) -> None:
     """Requests that share a job take no place in the queue; another output of the same image shares the depth."""
     network.go.clear()

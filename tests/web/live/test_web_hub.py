@@ -95,6 +95,7 @@ def test_a_probes_text_says_what_its_number_means(
     assert probe.depth == (float(np.float32(value)) if math.isfinite(value) else None)
 
 
+@pytest.mark.slow
 def test_images_that_were_replaced_are_let_go(web_view) -> None:
     """Only the depth is kept for probes: the images of eight views would take most of the memory."""
     sink = WebSink()

@@ -102,6 +102,7 @@ def test_a_reader_that_comes_before_the_camera_waits(serve, web_view) -> None:
         assert level_of(next_jpeg(response)) == pytest.approx(155, abs=2)
 
 
+@pytest.mark.slow
 def test_a_silent_camera_is_shown_again(serve, web_view, monkeypatch) -> None:
     """So that proxies keep the connection, and a client that has gone is noticed."""
     monkeypatch.setattr(mjpeg, "REPEAT_S", 0.1)

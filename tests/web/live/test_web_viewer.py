@@ -73,6 +73,7 @@ def test_cameras_that_are_not_named_are_not_sent(serve, web_view) -> None:
         assert not any(kind.startswith("image") for kind in viewer.kinds_until("stats"))
 
 
+@pytest.mark.slow
 def test_at_most_two_frames_are_in_flight(serve, web_view) -> None:
     """A viewer that does not acknowledge gets statistics but no third image; then the newest, not the third."""
     served = serve()
