@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One worker more than cores: many tests wait for sockets and clocks. Tests of one file share a worker, and its fixtures.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALLED := .venv/.installed
 DOCS_INSTALLED := .venv/.docs-installed
 
