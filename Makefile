@@ -26,7 +26,7 @@ demo: $(INSTALLED)
 	$(BIN)/depthstream demo --output demo.mp4
 
 test: check
-	$(PYTEST)
+	$(PYTEST) -m "not rig"
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not rig"
