@@ -65,11 +65,11 @@ def build(settings: DemoSettings, preview: Preview | None = None, web: Web | Non
     steps = chain(
         score=score(running),
         render=render(settings.render, controls),
-        **({"web": publish(web.sink)} if web else {}),
+        **({"web": publish(web.sink)} if web else {}),  # before compose: the page mixes image and depth itself
         compose=compose(settings.render, controls),
         record=publish(Recorder(settings.record), *([preview.sink] if preview else [])),
     )
-    pipe.stage("show", steps, after=[depth], policy="drop_oldest")
+    pipe.stage("show", steps, after=[depth], policy="drop_oldest")  # one camera: no other's view is displaced
     pipe.add_statistics("depth vs ground truth", running.statistics)
     if settings.publish:
         add_publisher(pipe, depth, settings.publish, settings.render, [settings.camera])

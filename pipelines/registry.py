@@ -70,6 +70,7 @@ def _check_recordings(settings: Settings) -> None:
         if not isinstance(recording, RecordSettings | McapSettings):
             continue
         for each in cameras:
+            # (-1, -1) stands for a file that does not exist yet, which no camera can read.
             if source := inputs.get(file_identity(recording_path(recording.path, each.name)) or (-1, -1)):
                 raise SettingsError(
                     f'[{table}] path = "{recording.path}" is what camera "{source.name}" reads; write to another file'

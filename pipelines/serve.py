@@ -59,6 +59,7 @@ def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
     paint = render(settings.render, web.controls)
     pipe.stage("show", chain(render=paint, show=publish(web.sink)), after=[depth], policy="latest")
     if settings.record:
+        # Painted apart from the page, whose viewers may change colours and range at any time.
         steps = chain(render=render(settings.render), record=publish(Recorder(settings.record)))
         pipe.stage("record", steps, after=[depth], policy="latest")
     if settings.publish:

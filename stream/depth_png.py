@@ -82,6 +82,7 @@ def npy_bytes(depth: Floats) -> bytes:
 def _encode(depth: Floats, scale: float, offset: float, values: NDArray[np.uint16]) -> int:
     """Fill ``values`` (h, W) from the rows ``depth`` (h, W); return the number of clipped pixels."""
     known = ~np.isnan(depth)
+    # A flat map has scale 0 and keeps this 1, because 0 means unknown.
     steps = np.full(depth.shape, 1.0)
     np.divide(depth.astype(np.float64) - offset, scale, out=steps, where=known & (scale > 0))
     np.rint(steps, out=steps)

@@ -45,7 +45,7 @@ app = typer.Typer(
     cls=Commands,
     help="Real-time video depth: cameras and files in, depth out.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # ``entry`` reports every error in one line
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models_app, name="models")

@@ -63,7 +63,7 @@ def _is_main_thread() -> bool:
 
 
 def _exit_now(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"depthstream: interrupted\n")
+    os.write(2, b"depthstream: interrupted\n")  # print may be at work already, and is not reentrant
     os._exit(128 + number)
 
 

@@ -144,6 +144,7 @@ def _check_no_overwrite(inputs: Sequence[Input], suffixes: tuple[str, ...]) -> N
     for each in inputs:
         images = (each.folder / f"{stem}{suffix}" for stem in each.stems for suffix in suffixes)
         for result in (*images, *([each.video] if each.video and ".color.png" in suffixes else [])):
+            # (-1, -1) stands for a file that does not exist yet, which is no input.
             if source := read.get(file_identity(result) or (-1, -1)):
                 raise UsageError(
                     f"{source}: is an input, and the result of {each.path} would take its place ({result}); "
@@ -151,6 +152,7 @@ def _check_no_overwrite(inputs: Sequence[Input], suffixes: tuple[str, ...]) -> N
                 )
 
 
+# Cached, because ``Input.name`` asks once for each frame of a folder.
 @cache
 def _names(paths: tuple[Path, ...]) -> list[str]:
     """Each path's stem, or its whole name where stems collide. Raises UsageError if whole names collide as well."""

@@ -45,7 +45,7 @@ def write_json(path: Path, data: Any) -> None:
             with path.open("wb") as file:
                 file.write(content.encode())
         else:
-            atomic_write(path.resolve(), content.encode())
+            atomic_write(path.resolve(), content.encode())  # resolved: renaming over a link would replace the link
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -42,4 +42,5 @@ def add_depth(
     if estimator.settings.layout == "latency":
         return pipe.stage("depth", chain(preprocess=preprocess(estimator), **depth), after=after, policy=policy)
     batches = pipe.stage("preprocess", preprocess(estimator), after=after, policy=policy)
+    # The default policy blocks: frames are dropped before preprocessing, where the work on them has not begun.
     return pipe.stage("infer", chain(**depth), after=[batches])

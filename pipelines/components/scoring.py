@@ -29,7 +29,7 @@ class RunningScore:
             self._scores.append(score)
 
     def statistics(self) -> Mapping[str, float]:
-        scores = list(self._scores)
+        scores = list(self._scores)  # a copy: the stage's thread appends meanwhile
         if not scores:
             return {"frames": 0}
         mean = {key: sum(getattr(s, key) for s in scores) / len(scores) for key in ("spearman", "abs_rel", "delta1")}

@@ -57,6 +57,7 @@ class Web:
             pipe.add_statistics("images", partial(_request_counts, self.images))
         required = required_stages(pipe)
         app = build_app(Services(self.sink, self.controls, pipe.stats, required, self.images, self.settings))
+        # Left in reverse: first the server, then the service's threads, last the networks that they use.
         with ExitStack() as stack:
             if self._networks and self.images:
                 stack.enter_context(closing(self._networks))
@@ -123,7 +124,7 @@ class _Network:
 
     def estimate(self, image: Image) -> DepthMap:
         with self._lock:
-            if not self._loaded:
+            if not self._loaded:  # under the lock, or two first images would load it twice
                 self._estimator.load()
                 self._loaded = True
         with self._lanes:

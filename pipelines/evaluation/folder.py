@@ -70,7 +70,7 @@ def _pairs(folder: Path) -> list[tuple[Path, Path | None]]:
 
 def _read_depth(path: Path, image_path: Path, size: tuple[int, ...]) -> Floats:
     try:
-        depth = np.load(path, allow_pickle=False)
+        depth = np.load(path, allow_pickle=False)  # unpickling a file of the user's could run code
     except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"{path}: not a NumPy array file: {error}; write it with numpy.save") from error
     if not isinstance(depth, np.ndarray) or depth.shape != size or depth.dtype.kind not in "fiu":

@@ -60,6 +60,7 @@ def _panels_with_error(result: Result, ground_truth: Floats, prediction: Image) 
     depth_map, model = result.depth_map, result.model
     inverse = 1.0 / np.where(ground_truth > 0, np.minimum(ground_truth.astype(np.float64), DEPTH_CAP_M), np.nan)
     ratio = fitted_inverse(depth_map.depth, ground_truth, depth_map.kind) / inverse
+    # The logarithm makes too near and too far by one factor the same error.
     error = paint(_narrow(np.abs(np.log(ratio))), 0.0, math.log(WORST_RATIO), lut(ERROR_COLOURS))
     return [
         ("ground truth", _depth_panel(inverse)),

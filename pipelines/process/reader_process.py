@@ -52,7 +52,7 @@ class ReaderProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._thread.join()
+        self._thread.join()  # its pipe has ended with the process
 
     def statistics(self) -> Mapping[str, float]:
         """Frames read, gaps in their numbers (including frames the publisher dropped), and their age when read, ms."""

@@ -45,6 +45,7 @@ def run(
     """
     error, status = None, 0
     try:
+        # The handlers stay until the pipeline is closed, so that a second signal during the drain aborts it.
         with signals_interrupt(), pipe:
             try:
                 _watch(pipe, seconds, watch, every_s, poll)

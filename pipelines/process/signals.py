@@ -36,6 +36,7 @@ def signals_interrupt() -> Iterator[None]:
     After the first signal, SIGHUP is ignored, because shells and systemd send it in addition to another signal. Nested
     in another such block, and in other threads than the main one, this does nothing.
     """
+    # Python lets only the main thread set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

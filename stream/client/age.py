@@ -74,6 +74,7 @@ class AgeClock:
         """
         self._detect_step()
         by_camera = Flags.RTCP in header.flags
+        # The camera has a clock of its own, so an offset learnt from one kind of time stamp says nothing of the other.
         if by_camera != self._by_camera:
             self._by_camera, self._messages = by_camera, 0
             self._reset()
@@ -88,6 +89,7 @@ class AgeClock:
     def age_ns(self, header: Header) -> int:
         """Age now, since capture, of the newest message or of one of the last few."""
         self._detect_step()
+        # No check of the header ensures P >= C, and a negative part would make the frame look younger.
         return max(0, header.publish_ns - header.capture_ns) + max(0, self._late_ns(header))
 
     def silent_ns(self, header: Header) -> int:
@@ -141,6 +143,7 @@ class AgeClock:
         if abs(step) > STEP_NS:
             self._offset_ns, self._stepped_until_ns = offset, now + 2 * HALF_WINDOW_NS
             self._reset()
+            # The newest value is carried over the step, and stays in the window for two half windows at most.
             if self._last is not None:
                 self._add(self._last[0] + step, self._last[1])
         elif self._stepped_until_ns is not None and now >= self._stepped_until_ns:
@@ -166,6 +169,7 @@ class WindowMinimum:
 
     def add(self, now_ns: int, value: int) -> None:
         if (windows := (now_ns - self._began_ns) // HALF_WINDOW_NS) > 0:
+            # After a longer silence the previous half window is out of date, too.
             self._values = [self._values[1] if windows == 1 else None, None]
             self._began_ns = now_ns
         last = self._values[1]

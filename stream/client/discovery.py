@@ -37,6 +37,7 @@ def find_streams(
     context = zmq.Context()
     try:
         size, mono_ns = 2 * LARGEST_JSON_BYTES, time.monotonic_ns
+        # Not ``latest``: CONFLATE would keep a single message of all streams together.
         link = Link(context, endpoint, PREFIXES, keys=keys, max_bytes=size, latest=False, mono_ns=mono_ns)
         streams = set[str]()
         deadline = Deadline.after(patience_s)
@@ -44,6 +45,7 @@ def find_streams(
             link.socket.poll(min(deadline.left_s, 0.25) * 1000)
             link.check_connection()
             if announced := _announced_streams(link):
+                # Only the first answer sets the deadline; if each did, a busy publisher would never let it pass.
                 deadline = deadline if streams else Deadline.after(SETTLE_S)
                 streams |= announced
             elif not streams:

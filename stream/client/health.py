@@ -81,6 +81,7 @@ class HealthRecord:
             self._rate.restart()
             self.clock.restarted()
         elif last is not None:
+            # Not below 0: a camera that begins again has lower numbers.
             self._gaps += max(0, header.seq - last.seq - 1)
         self.clock.received(header, empty_ns)
         self._newest, self._newest_ns = header, self._mono_ns()
@@ -98,6 +99,7 @@ class HealthRecord:
     def damaged(self, error: WireError) -> None:
         """Count an unreadable message. Each kind is logged once: a hostile sender must not fill the disk."""
         self._damaged += 1
+        # Without its numbers, such as sizes, since they would make a new kind of each message.
         kind = re.sub(r"\d+", "#", str(error))[:80]
         if kind not in self._logged_kinds and len(self._logged_kinds) < MAX_LOGGED_KINDS:
             self._logged_kinds.add(kind)
@@ -126,6 +128,7 @@ class HealthRecord:
     def _alive(self) -> bool:
         if self._newest is None:
             return False
+        # A message that waited unread is new to us but not to the stream, so its own times count as well.
         silent_ns = max(self._mono_ns() - self._newest_ns, self.clock.silent_ns(self._newest))
         return silent_ns <= max(DEAD_AFTER_AT_LEAST_S, DEAD_AFTER_PERIODS * self._period_s()) * NS_PER_S
 
@@ -188,5 +191,6 @@ class RecentRate:
 def number(data: Mapping[str, Any], key: str) -> float | None:
     """``data[key]`` if it is a plausible non-negative number; the JSON comes from another machine."""
     value = data.get(key)
+    # JSON may hold 1e999, which Python reads as infinity, and bool is a subclass of int.
     valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
     return float(value) if valid and value is not None else None

@@ -45,6 +45,7 @@ class Inbox:
         self._mono_ns = mono_ns
         self._record = HealthRecord(AgeClock(mono_ns, unix_ns), mono_ns, count_rate=not latest)
         self.newest: Message | None = None
+        # Without ``latest``, ``collect`` leaves what is beyond QUEUED to the relay, which drops the oldest.
         self.unread: deque[Message] = deque(maxlen=1 if latest else None)
         self._service_ns = mono_ns()
         """When the other sockets are due again, monotonic nanoseconds."""
@@ -105,10 +106,10 @@ class Inbox:
         if not self._context.closed:
             for link in (self._frames, *self._json_links):
                 link.close()
-            self._context.term()
+            self._context.term()  # waits for open sockets, so it comes last
 
     def _take_json(self, link: Link) -> None:
-        if (raw := link.receive()) is None:
+        if (raw := link.receive()) is None:  # CONFLATE: never more than one waits
             return
         try:
             self._record.announced(*parse_json(raw))

@@ -63,6 +63,7 @@ class Link:
         _set_options(self.socket, keys, max_bytes, latest=latest, ipv6="[" in endpoint)
         for prefix in prefixes:
             self.socket.subscribe(prefix)
+        # Before connecting, or the first events would be missed.
         self._monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_ALL)
         self.monitors: Sequence[Any] = (self._monitor,)
         """Readable when ``check_connection`` has events to read."""
@@ -142,10 +143,12 @@ def _set_options(
     if latest:
         socket.conflate = True
     else:
-        socket.rcvhwm = 0
+        socket.rcvhwm = 0  # no bound: a full queue aborts the process, as said at the top
     socket.rcvbuf = RECEIVE_BUFFER_BYTES
-    socket.maxmsgsize = max_bytes
+    socket.maxmsgsize = max_bytes  # refused before it is allocated, and the connection with it
+    # A reader sends nothing after its subscription, so TCP alone would never notice that the other machine is gone.
     socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000
+    # Both of these limits are below GIVEN_UP_NS, or a slow try would pass for one that ZeroMQ has given up.
     socket.reconnect_ivl, socket.reconnect_ivl_max = 100, 1500
     socket.connect_timeout = 2000
     socket.ipv6 = ipv6  # not always on: it would look for localhost at ::1 only
@@ -159,6 +162,7 @@ def _state_after(event: int, state: LinkState) -> LinkState:
     import zmq
 
     if event == zmq.EVENT_DISCONNECTED:
+        # ZeroMQ also disconnects after a failed handshake, which must not hide the reason.
         return "connecting" if state == "connected" else state
     states: dict[int, LinkState] = {
         zmq.EVENT_HANDSHAKE_SUCCEEDED: "connected",

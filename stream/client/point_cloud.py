@@ -25,9 +25,11 @@ def points(message: Message) -> Floats:
     if camera is None or not (camera.fx_px > 0 and camera.fy_px > 0):
         raise WireError(f"{message.header.topic}: the camera's intrinsics are not known: calibrate it first")
     depth = message.depth()
+    # Infinity is the network's "nothing in reach", which is not a place.
     rows, columns = np.nonzero(np.isfinite(depth) & (depth > 0))
     z = depth[rows, columns]
     cloud = np.empty((len(z), 3), np.float32)
+    # cx and cy count from the centre of the top left pixel, so indices need no half pixel.
     cloud[:, 0] = (columns - camera.cx_px) / camera.fx_px * z
     cloud[:, 1] = (rows - camera.cy_px) / camera.fy_px * z
     cloud[:, 2] = z

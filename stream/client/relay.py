@@ -26,6 +26,7 @@ class Relay:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        # Needs no lock: append and popleft are atomic, and nothing but ``receive`` ever empties it.
         self._waiting: deque[tuple[memoryview, int]] = deque(maxlen=QUEUED)
         self._failure: Exception | None = None
         self._closing = threading.Event()
@@ -62,7 +63,7 @@ class Relay:
     def close(self) -> None:
         self._closing.set()
         self._wake_writer.send(b"\0")
-        self._thread.join()
+        self._thread.join()  # first, because a ZeroMQ socket must not be used by two threads
         self._link.close()
         for end in (self._ready_reader, self._ready_writer, self._wake_reader, self._wake_writer):
             end.close()

@@ -89,6 +89,7 @@ class Subscriber:
             while True:
                 newest = self._inbox.collect_newest()
                 if newest and self._inbox.age_ms(newest) <= max_age_ms:
+                    # This frame and all before it count as read, so ``read`` must not give one of them again.
                     self._inbox.unread.clear()
                     return newest
                 self._wait(deadline, f"no frame of at most {max_age_ms:g} ms")
@@ -132,6 +133,7 @@ class Subscriber:
 
     def close(self) -> None:
         """Close the sockets and end a ``read`` or an iteration of another thread. Idempotent."""
+        # Set before the lock is tried: a thread that holds it looks at this only after its release.
         self._closing.set()
         try:
             self._wake_writer.send(b"\0")
@@ -158,6 +160,7 @@ class Subscriber:
             yield
         finally:
             self._in_use.release()
+            # After the release, or a ``close`` in between would find the lock taken and neither would close anything.
             if self._closing.is_set():
                 self._close_if_unused()
 
@@ -174,8 +177,10 @@ class Subscriber:
     def _wait(self, deadline: Deadline, complaint: str) -> None:
         """Wait for a message. Raises StaleFrame if the deadline has passed, ReaderClosed after ``close``."""
         if deadline.passed:
+            # The error quotes the status and the connection, so their news are read first.
             self._inbox.service()
             raise StaleFrame(why_stale(f"{self.topic} at {self.endpoint}: {complaint}", self._inbox.health()))
+        # Rounded up, because a poll of 0 ms would spin through the last millisecond.
         ready = self._poller.poll(math.ceil(min(deadline.left_s, POLL_S) * 1000))
         if any(socket != self._inbox.frames for socket, _ in ready):
             self._inbox.service()

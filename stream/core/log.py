@@ -43,6 +43,7 @@ def one_line(text: str, max_chars: int = 600) -> str:
 
     For text from outside (a camera's name, a decoder's message), which could otherwise move a terminal's cursor.
     """
+    # Redacted before it is shortened, which may cut off the "@" that marks a password.
     return "".join(c for c in " ".join(redact(text).split()) if c.isprintable())[:max_chars]
 
 

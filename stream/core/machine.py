@@ -65,6 +65,7 @@ def libcuda() -> Any:
 
 def _cores(root: Path) -> int:
     allowed = len(os.sched_getaffinity(0))
+    # A quota limits time, not the set of CPUs, so the affinity of a container does not show it.
     quotas = (_quota_v2(root), _quota_v1(root))
     return max(1, min([allowed, *(int(quota) for quota in quotas if quota is not None)]))
 

@@ -36,6 +36,7 @@ def clip_boxes(boxes: Iterable[Box], size: Size, max_boxes: int) -> ClippedBoxes
     for box in boxes:
         if not isinstance(box, Box):
             raise UsageError(f"a detector gave {type(box).__name__} instead of stream.objects.Box: {box!r:.80}")
+        # Checked before clipping as well, because max(0.0, nan) is 0.0 and would hide the fault.
         inside = box if box_fault(box) else clip_box(box, size)
         if fault := box_fault(inside):
             dropped[fault if inside is box else "outside of the image"] += 1
@@ -66,6 +67,7 @@ def clip_box(box: Box, size: Size) -> Box:
 
 def _sanitized(box: Box) -> Box:
     """``box`` with a label that can be printed and sent, and a score that is a finite number or None."""
+    # A label may hold half a surrogate pair, which has no UTF-8.
     text = CONTROL.sub(" ", str(box.label)).encode(errors="replace").decode()[:MAX_LABEL_CHARS]
     score = None if box.score is None or not math.isfinite(box.score) else float(box.score)
     return replace(box, label=text, score=score)

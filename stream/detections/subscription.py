@@ -90,6 +90,7 @@ class BoxTopic:
 
         with ExitStack() as undo:
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            # Undone last: term waits for the links to be closed.
             undo.callback(context.term)
             yield [self._link(undo, context, endpoint) for endpoint in self._settings.connect]
 

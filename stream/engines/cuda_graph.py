@@ -56,6 +56,7 @@ class CudaGraphEngine:
             return self._eager.infer(pixels=pixels)
         chosen = graphs[padded_batch(count, batch_sizes(self.max_batch))]
         with torch.inference_mode(), device_errors(self.name), self._exclusive():
+            # Rows beyond ``count`` keep older images, and their outputs are cut off.
             chosen.pixels[:count].copy_(pixels)
             chosen.graph.replay()
             # copied, because the next run of any size, also by a thread that judges engines, may overwrite the outputs
@@ -80,6 +81,7 @@ class CudaGraphEngine:
 
     def _graphs_for(self, size: Size) -> Mapping[int, CapturedGraph] | None:
         """Graphs by batch size; None for a size beyond MAX_SIZES."""
+        # Read without the lock: a size is entered only with all its graphs, and ``close`` alone removes it.
         graphs = self._by_size.get(size)
         if graphs is not None:
             return graphs
@@ -99,13 +101,16 @@ class CudaGraphEngine:
     def _capture(self, batch: int, size: Size) -> CapturedGraph:
         pixels = torch.zeros(batch, 3, *size, device=self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))  # which zeroes ``pixels``
         graph = torch.cuda.CUDAGraph()
+        # Around the warm-up too: that is when cuDNN searches, and the capture then finds the results.
         with CUDNN_AUTOTUNE:
             with torch.cuda.stream(self._stream):
                 for _ in range(WARM_UP_RUNS):
+                    # One turn for each run, so that images of other sizes get theirs in between.
                     with self._exclusive():
                         self._eager.infer(pixels=pixels)
+            # A capture runs nothing, so it excludes no other size's run.
             with capture_graph(graph, self._stream, self._pool):
                 outputs = self._eager.infer(pixels=pixels)
         self._pool = self._pool or graph.pool()
@@ -119,7 +124,7 @@ class CudaGraphEngine:
         """
         with self._run_lock:
             stream = torch.cuda.current_stream(self.device)
-            stream.wait_event(self._done)
+            stream.wait_event(self._done)  # an event that was never recorded counts as reached
             try:
                 yield
             finally:

@@ -92,6 +92,7 @@ def check_pixels(inputs: dict[str, Tensor], name: str, device: torch.device, max
     pixels = inputs.get("pixels")
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "pixels"; got: {", ".join(inputs) or "none"}')
+    # Only the device's type, because torch holds "cuda" and "cuda:0" to be different.
     if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.float32 or pixels.device.type != device.type:
         found = f"{tuple(pixels.shape)} {pixels.dtype} on {pixels.device}"
         raise EngineError(f"{name} takes (N, 3, h, w) float32 on {device}; got {found}")

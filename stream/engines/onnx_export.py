@@ -96,7 +96,7 @@ def _export(network: nn.Module, example: Tensor, outputs: tuple[str, ...]) -> An
         dynamo=True,
         opset_version=OPSET,
         verbose=False,
-        external_data=False,
+        external_data=False,  # the file's hash must cover the weights
         input_names=[INPUT],
         output_names=list(outputs),
         dynamic_shapes=({0: Dim("batch", min=1)},),
@@ -110,6 +110,7 @@ def _serialize(model: Any) -> bytes:
     graph = model.graph
     for element in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del element.metadata_props[:]
+    # Protobuf leaves the order of maps open otherwise.
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 

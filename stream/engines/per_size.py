@@ -59,6 +59,8 @@ class EnginesBySize:
         """Sizes that have arrived, or were prepared."""
         self._with_own_engine: set[Size] = set()
         """At most MAX_SIZES of them: an engine is open, is being opened, or failed to open."""
+        # ``_opening`` may be held for minutes, so ``infer`` takes it only if it waits. Where both are held, it
+        # is taken first.
         self._lock, self._opening, self._cancel = threading.Lock(), threading.Lock(), CancelToken()
         self._pending: deque[Size] = deque()
         self._thread: threading.Thread | None = None
@@ -94,7 +96,7 @@ class EnginesBySize:
         try:
             self._open(size)
         except Cancelled:
-            self._check_open()
+            self._check_open()  # only ``close`` cancels, so this raises EngineError
 
     def describe(self) -> str:
         with self._lock:
@@ -119,7 +121,7 @@ class EnginesBySize:
             thread = self._thread
         if thread is not None:
             thread.join()
-            atexit.unregister(self._stop_thread)
+            atexit.unregister(self._stop_thread)  # the registration would keep this object alive
 
     def _check_open(self) -> None:
         if self._cancel.is_set():
@@ -140,6 +142,7 @@ class EnginesBySize:
                 self._requested.add(size)
                 if self._reserve(size):
                     self._open_in_background(size)
+            # Opened under the lock, so that none is opened after ``close``.
             return self._fallback()
 
     def _reserve(self, size: Size) -> bool:
@@ -177,13 +180,14 @@ class EnginesBySize:
 
     def _next(self) -> Size | None:
         with self._lock:
+            # Decided under the lock, so that no size is left to a thread that is about to end.
             self._thread_running = bool(self._pending)
             return self._pending.popleft() if self._pending else None
 
     def _open(self, size: Size) -> None:
         """Open and warm up one engine at a time; ``infer`` uses it only when it is ready."""
         with self._opening:
-            if size in self._by_size:
+            if size in self._by_size:  # opened by another thread while this one waited
                 return
             with side_stream(self._device):
                 engine = self._open_and_prepare(size)

@@ -102,6 +102,7 @@ def _conv_norm_pairs(program: ExportedProgram) -> list[tuple[str, str]]:
         if conv.target is not torch.ops.aten.conv2d.default or scale is None:
             continue
         weight = conv.args[1]
+        # With a second user, folding would change that one's result or be done twice.
         if len(conv.users) == len(weight.users) == len(scale.users) == 1:
             pairs.append((owner[weight.name], owner[scale.name]))
     return pairs

@@ -61,6 +61,7 @@ def select(machine: Machine, settings: ModelSettings, parameters: int, *, built:
 
 def usable_gpu(machine: Machine) -> str | None:
     """Name of the first NVIDIA GPU, if the installed torch was built for one."""
+    # Told by the version: asking torch would load it, and then ``wait_without_spinning`` comes too late.
     built_for_cuda = machine.torch_version is not None and not machine.torch_version.endswith("+cpu")
     return machine.cuda_devices[0] if machine.cuda_devices and built_for_cuda else None
 

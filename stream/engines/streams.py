@@ -89,6 +89,7 @@ class DeviceStreams:
 
 
 _dedicated_lock = threading.Lock()
+# Weak, so that a stream can be handed out again once its engine is gone.
 _dedicated: list[weakref.ref[Any]] = []
 
 
@@ -99,6 +100,7 @@ def dedicated_stream(device: torch.device) -> Any:
     """
     with _dedicated_lock:
         _dedicated[:] = [ref for ref in _dedicated if ref() is not None]
+        # There is no way to ask for an unused stream, but so many draws see each of them once.
         for _ in range(POOL_SIZE):
             stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             if all(stream != ref() for ref in _dedicated):
@@ -120,6 +122,7 @@ def side_stream(device: torch.device) -> Iterator[None]:
             yield
         finally:
             if stream is not None:
+                # Other streams do not wait for this one, and use what the block made right after it.
                 stream.synchronize()
 
 
@@ -146,7 +149,7 @@ def device_errors(name: str) -> Iterator[None]:
     """Raise torch's errors as ours: OutOfDeviceMemory, where a smaller batch may help, or EngineError."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except torch.OutOfMemoryError as error:  # first, because it is a RuntimeError, too
         raise OutOfDeviceMemory(f"{name}: the device is out of memory: {first_line(error)}") from error
     except RuntimeError as error:
         raise EngineError(f"{name}: the device failed: {first_line(error)}") from error
@@ -161,5 +164,6 @@ def _survive_device_loss() -> None:
     with suppress(AttributeError, RuntimeError, ValueError):
         settings = torch._C._accelerator_getAllocatorSettings()
         if "pinned_free_catch_all" not in settings:
+            # Appended, so that what the program has set stays in force.
             wanted = f"{settings},pinned_free_catch_all:True".lstrip(",")
             torch._C._accelerator_setAllocatorSettings(wanted)

@@ -112,6 +112,7 @@ class TorchScriptEngine:
             if size not in self._compiled:
                 if len(self._compiled) >= MAX_SIZES:
                     self._compiled.pop(next(iter(self._compiled)))
+                # Under the lock, so that lanes which meet a new size together compile it once.
                 self._compiled[size] = self._load_or_compile(size)
             return self._compiled[size]
 
@@ -164,12 +165,14 @@ def trace(network: nn.Module, size: Size, name: str) -> Any:
         expected = _run(network, two, name)
         try:
             # torch ships no annotations for torch.jit.trace
+            # torch's own check is off: it repeats the batch size of the trace, and ours below takes another.
             traced = torch.jit.trace(network, _example(1, size), check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
         except RuntimeError as error:
             raise EngineError(f"{name} cannot be traced at {size}: {_last_line(error)}") from error
         for correct, traced_output in zip(expected, _run(frozen, two, name), strict=True):
             difference = float((traced_output - correct).abs().max())
+            # Not ``>``, which would let NaN pass.
             if not difference <= 1e-3 * float(correct.abs().max()):
                 raise EngineError(f"{name}: the trace at {size} differs from the network by {difference:g}")
     return frozen

@@ -53,6 +53,7 @@ class TraceCache:
             self._folder = None
 
     def _path(self, folder: Path, name: str, key: str) -> Path:
+        # A part of the hash is enough for a name, because the file holds the whole key.
         return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.trace"
 
 
@@ -66,7 +67,7 @@ def _content(data: bytes, key: str) -> bytes:
     start = len(_TITLE) + 65  # 64 hexadecimal digits and a line break
     if not data.startswith(_TITLE) or data[start - 1 : start] != b"\n":
         raise ValueError("it is not one of our files")
-    body = memoryview(data)[start:]
+    body = memoryview(data)[start:]  # not a slice of bytes, which would copy the whole network
     if hashlib.sha256(body).hexdigest().encode() != data[len(_TITLE) : start - 1]:
         raise ValueError("its checksum is wrong")
     prefix = key.encode() + b"\n"

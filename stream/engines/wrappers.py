@@ -41,6 +41,7 @@ class Lazy(Generic[C]):
 
     def __call__(self) -> C:
         with self._lock:
+            # Opened under the lock: two threads that come first together share one network, not load two.
             if self._resource is None:
                 self._resource = self._factory()
             return self._resource
@@ -133,6 +134,7 @@ class NumpyEngine:
         from stream.engines.streams import device_errors
 
         with device_errors(self.describe()), torch.inference_mode():
+            # Copied, because golden inputs are read-only, and torch warns about tensors on such memory.
             tensors = {name: torch.from_numpy(np.array(value)).to(self._device) for name, value in inputs.items()}
             return {name: output.cpu().numpy() for name, output in self.engine.infer(**tensors).items()}
 

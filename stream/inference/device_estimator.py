@@ -93,6 +93,7 @@ class DeviceEstimator(EngineEstimator):
             staging.wait()  # returns at once unless the device is slower than all the rest
             begun = streams.record("copy in")
             pixels = self._uploaded(staging, together, streams)
+            # Preprocessing is the last to read the staging memory.
             staging.used = ready = streams.record("preprocess")
         return Batch(Prepared(pixels, tuple(frame.size for frame in together), begun, ready), together, self)
 
@@ -119,6 +120,7 @@ class DeviceEstimator(EngineEstimator):
         """Wait for the depth, by its own event and not for the whole device."""
         with device_errors(self.model.name):
             ticket.events["copied"].wait()
+            # After the wait, because only events that are complete have times; all others precede "copied".
             self._note_times(ticket.events)
         depth = [image.numpy() for image in ticket.depth]
         if ticket.scalars:

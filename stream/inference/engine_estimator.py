@@ -58,7 +58,7 @@ class EngineEstimator(Estimator):
         self._engine_settings = self.settings.model_copy(update={"max_batch": max_batch})
 
     def describe(self) -> str:
-        engine = self._engine.resource
+        engine = self._engine.resource  # calling it would load the network, only to describe it
         words = engine.describe() if engine else f"{self.model.name}, not loaded yet"
         return with_weights_note(words, self.settings.weights)
 

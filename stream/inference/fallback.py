@@ -62,7 +62,7 @@ class FallbackEstimator(Estimator):
 
     def close(self) -> None:
         if self._warming is not None:
-            self._warming.join()
+            self._warming.join()  # first, or it would load the fallback after that was closed
             self._warming = None
         self.fallback.close()
         self.first.close()
@@ -169,6 +169,7 @@ class FallbackEstimator(Estimator):
     def _by_fallback(self, batch: Batch) -> list[DepthMap]:
         """Run the fallback; a batch that was prepared for the first network is prepared anew from its frames."""
         batches = [batch] if batch.made_by is self.fallback else self.fallback.batches(batch.frames)
+        # By frame, because ``batches`` groups by network size and may change the order.
         maps = {id(m.frame): m for each in batches for m in self.fallback.estimate(each)}
         return [maps[id(frame)] for frame in batch.frames]
 
@@ -176,7 +177,7 @@ class FallbackEstimator(Estimator):
         with self._switching:
             if self._failure is not None:
                 return
-            self._failure = type(error)(str(error))
+            self._failure = type(error)(str(error))  # a copy, without the traceback
         log.error("%s failed (%s): %s on the CPU takes over", self.model.name, str(error), self.fallback.model.name)
 
     def _warm(self, expect: Sequence[Size]) -> None:

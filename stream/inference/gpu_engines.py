@@ -88,7 +88,7 @@ class GpuEngines:
             self._model.name,
             self._settings.max_batch,
             self.engine_for,
-            self._uncaptured,
+            self._uncaptured,  # takes a new size at once; for a capture images would have to wait
             shared,
             self._device,
             waits=waits,
@@ -159,6 +159,7 @@ class GpuEngines:
         )
 
     def _torch_in_single(self) -> Engine:
+        # The fallback's network, so that the device holds its weights once.
         eager = self._uncaptured()
         assert isinstance(eager, EagerEngine)
         return self._by_torch(eager)

@@ -50,6 +50,7 @@ def estimator_for(settings: ModelSettings, machine: Machine | None = None, *, wa
     if choice.engine == "torchscript":
         first = CpuEstimator(settings)
         return FallbackEstimator(first, fallback_for(settings, settings.fallback)) if settings.fallback else first
+    # Not at the top: it loads torch, which on the CPU must come after ``wait_without_spinning``.
     from stream.inference.device_estimator import DeviceEstimator
     from stream.inference.gpu_engines import open_on_gpu
 
@@ -68,6 +69,7 @@ def fallback_for(settings: ModelSettings, name: str) -> Estimator:
     """The network ``name`` on the CPU, not loaded yet; with random weights only if it is the same network."""
     weights = settings.weights if name == settings.name else "trained"
     changes = {"name": name, "weights": weights, "engine": "torchscript", "fallback": None}
+    # Another network may need another multiple, or take one size only.
     side = {"side": None} if name != settings.name else {}
     return CpuEstimator(settings.model_copy(update={**changes, **side}))
 

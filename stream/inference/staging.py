@@ -45,6 +45,7 @@ class StagingBuffers:
         """Wait until the device has read the last batch; free the buffers of sizes not used for long."""
         if self.used is not None:
             self.used.wait()
+        # Only now, because the device may have been reading from them.
         while len(self.by_size) > KEPT_SIZES:
             self.by_size.popitem(last=False)
 

@@ -57,6 +57,7 @@ def fit_scale_and_shift(prediction: Array, target: Array) -> tuple[float, float]
     """The scale >= 0 and the shift that fit flat ``prediction`` to ``target`` by least squares; (0, 0) for no pixel."""
     if prediction.size == 0:
         return 0.0, 0.0
+    # Centred first: sums of raw squares cancel where the values are far from zero and close together.
     centred = prediction - prediction.mean()
     variance = float(centred @ centred)
     scale = max(0.0, float(centred @ (target - target.mean())) / variance) if variance > 0 else 0.0

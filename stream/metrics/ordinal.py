@@ -29,7 +29,7 @@ def ordinal_error(
     if ground_truth_m.size == 0:
         return float("nan")
     first, second = np.random.default_rng(seed).integers(0, ground_truth_m.size, (2, pairs))
-    inverse = 1.0 / ground_truth_m
+    inverse = 1.0 / ground_truth_m  # the sky becomes 0, which compares; inf / inf would be NaN
     one, other = inverse[first], inverse[second]
     ordered = np.maximum(one, other) >= ratio * np.minimum(one, other)
     ordered &= one != other  # both in the sky, where 0 >= ratio * 0

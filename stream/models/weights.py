@@ -140,6 +140,7 @@ def random_state(model: HasInputSpec, seed: int = 0) -> dict[str, Tensor]:
     import torch
     from torch import nn
 
+    # Forked, so that the program's random numbers go on undisturbed; without ``devices`` torch would ask every GPU.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         network = build(model.name)

@@ -45,6 +45,7 @@ def to_network(images: Sequence[Image], spec: InputSpec) -> Floats:
     nhwc, matrix = _canvases(places, spec), _bgr_to_normalised_rgb(spec)
     for image, place, canvas in zip(images, places, nhwc, strict=True):
         resized = _resized_image(image, place.size, spec)
+        # Written to its place in the batch, because stacking would copy every image once more.
         cv2.transform(resized, matrix, dst=canvas[place.rows, place.columns])
     return nhwc.transpose(0, 3, 1, 2)
 

@@ -81,6 +81,7 @@ def to_fixed_point(weights: Weights) -> NDArray[np.int32]:
 
     The sum of the products, plus one half, shifted right by PRECISION_BITS, is the new byte.
     """
+    # Pillow rounds negative weights the other way, but a triangle has none.
     whole: NDArray[np.int32] = np.floor(weights * 2**PRECISION_BITS + 0.5).astype(np.int32)
     return whole
 

@@ -78,7 +78,7 @@ def _on_canvas(camera: Size, canvas: Canvas) -> Placement:
 
 def _fitted(side_px: float, spec: InputSpec) -> int:
     steps = side_px / spec.multiple
-    fitted = round(steps) * spec.multiple
+    fitted = round(steps) * spec.multiple  # half to even, as np.round
     # rounding may cross the bound: take the nearest multiple on its right side
     if spec.bound == "upper" and fitted > spec.side:
         fitted = math.floor(steps) * spec.multiple

@@ -72,6 +72,7 @@ def resized(planes: Tensor, size: Size, interpolation: Interpolation) -> Tensor:
         return planes.clone()  # callers modify the result in place
     if interpolation == "nearest":
         return interpolate(planes, tuple(size), mode="nearest")
+    # torch's own "area" is up to 0.45 (of 0..1) off OpenCV's where the ratio is not a whole number.
     if interpolation == "area":
         if size.height <= H and size.width <= W:
             return _area_matrix(H, size.height, planes.device) @ planes @ _area_matrix(W, size.width, planes.device).T
@@ -83,6 +84,7 @@ def _resized_bytes(planes: Tensor, size: Size, interpolation: Interpolation) -> 
     """(N, C, H, W) uint8 -> (N, C, h, w) float32 with whole numbers."""
     if interpolation == "triangle":
         return _triangle_of_bytes(planes.int(), size).float()
+    # Clamped, because a cubic overshoots at hard edges.
     return resized(planes.float(), size, interpolation).add_(0.5).floor_().clamp_(0, 255)
 
 
@@ -91,6 +93,7 @@ def _triangle_of_bytes(planes: Tensor, size: Size) -> Tensor:
     for dim, length in ((-1, size.width), (-2, size.height)):
         if planes.shape[dim] != length:
             indices, weights = _fixed_point_taps(planes.shape[dim], length, dim, planes.device)
+            # Weights sum to 1, so that a byte's sum takes 8 + 22 bits and int32 does not overflow.
             half = 1 << (filters.PRECISION_BITS - 1)
             planes = (
                 _weighted_sum(planes, dim, indices, weights).add_(half).bitwise_right_shift_(filters.PRECISION_BITS)

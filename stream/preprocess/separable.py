@@ -60,6 +60,7 @@ def _transposed(array: NDArray[Scalar]) -> NDArray[Scalar]:
 
 def _sums(rows: Floats, indices: Indices, weights: Weights) -> Floats:
     factors = weights.astype(np.float32)[:, :, None]
+    # An array of indices copies the rows, so that they may be changed in place.
     total: Floats = rows[indices[0]]
     total *= factors[0]
     for index, factor in zip(indices[1:], factors[1:], strict=True):

@@ -70,6 +70,7 @@ class CurveGate:
     def _reload_if_changed(self) -> None:
         """Read the keys again. An unreadable folder changes nothing: a refused client does not come back by itself."""
         try:
+            # Listed before the keys are read: a change in between is noticed the next time.
             listing = self._listing()
             if listing != self._loaded_listing:
                 self._names = {client.public: client.name for client in load_clients(self._folder)}

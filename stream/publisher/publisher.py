@@ -55,12 +55,14 @@ class Publisher:
         self._packer = Packer(settings, self.server_id)
         self._lock = threading.Lock()
         self._subscriptions, self._buffers = Subscriptions(), SendBuffers()
+        # By the real clock whatever ``now_ns`` is, because the thread waits in real time.
         self._announcements = InfoStatusQueue(self._subscriptions, monotonic_ns())
         self._counters = SendCounters(self.server_id, settings)
         self._status_of: StatusOf = lambda stream: {}
         self._socket: PublisherSocket | None = None
         self._failure: Exception | None = None
         self._refused = self._users = 0
+        # Apart from ``_lock``, which the thread needs while ``close`` waits for its end.
         self._opening = threading.Lock()
         self.previews: PreviewOf = "depth"
         """Content of preview/<stream>, which decides which stage makes it; set it before opening."""
@@ -100,7 +102,7 @@ class Publisher:
         if socket is None:
             return
         self._waiter.wake()
-        self._thread.join()
+        self._thread.join()  # without the lock, which the thread takes to see that it must end
         self._waiter.close()
         self._refused = socket.refused
         socket.close()
@@ -239,6 +241,7 @@ class Publisher:
         self._wake()
 
     def _wake(self) -> None:
+        # The publisher's own thread looks at what is pending before each wait, so it need not wake itself.
         if self._socket and self._announcements.has_pending and threading.current_thread() is not self._thread:
             self._waiter.wake()
 

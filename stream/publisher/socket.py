@@ -39,6 +39,7 @@ class PublisherSocket:
         self._zmq = zmq
         with ExitStack() as undo:
             context = zmq.Context()
+            # Undone in reverse order: term waits for open sockets, so it must come last.
             undo.callback(context.term)
             self._gate = CurveGate(context, Path(settings.keys).expanduser()) if settings.keys else None
             if self._gate:

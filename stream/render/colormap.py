@@ -50,6 +50,7 @@ def paint(depth: Floats, low: float, high: float, colours: Image) -> Image:
     if not math.isfinite(span) or abs(span) < _FLAT:
         index = np.full(depth.shape, MIDDLE, np.uint8)
     else:
+        # NaN passes through clip and gets an arbitrary level; those pixels are painted over below.
         offset = np.clip(depth, min(low, high), max(low, high))
         offset -= np.float32(low)  # before scaling: keeps the digits of a narrow range far from zero
         index = cast(Image, cv2.convertScaleAbs(offset, alpha=255.0 / span))

@@ -28,12 +28,12 @@ def paint(depth: Tensor, low: float, high: float, colours: Tensor) -> Tensor:
 @lru_cache(maxsize=CACHED_TABLES)
 def lut_on(name: str, device: torch.device) -> Tensor:
     """``colormap.lut`` of that name on the device. Raises UsageError for an unknown name."""
-    return torch.from_numpy(lut(name).copy()).to(device)
+    return torch.from_numpy(lut(name).copy()).to(device)  # a copy, because torch warns of read-only arrays
 
 
 @lru_cache(maxsize=CACHED_TABLES)
 def _unknown(device: torch.device) -> Tensor:
-    return torch.tensor(UNKNOWN_BGR, dtype=torch.uint8).to(device)
+    return torch.tensor(UNKNOWN_BGR, dtype=torch.uint8).to(device)  # cached: a copy for each frame would synchronise
 
 
 def _levels(depth: Tensor, low: float, high: float) -> Tensor:
@@ -42,4 +42,5 @@ def _levels(depth: Tensor, low: float, high: float) -> Tensor:
     if not math.isfinite(span) or abs(span) < FLAT:
         return torch.full_like(depth, MIDDLE)
     offset = depth.clamp(min(low, high), max(low, high)).sub_(low)  # before scaling, as on the CPU
+    # round_ takes halves to the even number, as OpenCV does. NaN must go: as an index it could be outside of the table.
     return offset.mul_(255.0 / span).abs_().round_().nan_to_num_(MIDDLE).clamp_(0, 255)

@@ -65,6 +65,7 @@ class SmoothRange:
 
     def update(self, depth: Floats, image: Image, stamp: Stamp) -> tuple[float, float]:
         """The colour range for (H, W) ``depth`` of ``image`` (H, W, 3); (0, 1) until the first finite depth."""
+        # Cuts and weight compare with the frame before, so they must also see frames without depth.
         is_cut = self._cuts.is_cut(image)
         weight = self._weight(stamp)
         percentiles = self._percentiles_of(depth)

@@ -32,6 +32,7 @@ def image_bytes(image: ImageMessage) -> bytes:
 def camera_info_bytes(info: CameraInfoMessage) -> bytes:
     """Serialise sensor_msgs/msg/CameraInfo. Raises WireError for a frame id that a CDR string cannot hold."""
     message = _header(info.stamp, info.frame_id).uint32(info.height, info.width)
+    # ``d`` is a sequence, with its length in front of it; the other three are arrays of fixed length and have none.
     message.string(info.distortion_model).uint32(len(info.d))
     for matrix in (info.d, info.k, info.r, info.p):
         message.float64(matrix)

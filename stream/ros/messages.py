@@ -116,6 +116,7 @@ def ros_time(stamp_ns: int) -> RosTime:
 
 def _metres(depth: Floats) -> NDArray[np.float32]:
     pixels = np.ascontiguousarray(depth, dtype="<f4")
+    # -Inf stays: too near to measure (REP 117).
     no_distance = (pixels <= 0) & (pixels > -np.inf)
     return np.where(no_distance, np.float32(np.nan), pixels) if no_distance.any() else pixels
 

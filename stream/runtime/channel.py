@@ -97,6 +97,7 @@ class Channel(Generic[T]):
         list.
         """
         for first in self:
+            # A short grace: waiting 40 ms for company made the images of a 10 ms network 34 ms old instead of 20.
             batch, deadline = [first], Deadline.after(grace_s)
             while len(batch) < max_items and (joined := self._take_joining(batch, deadline)):
                 batch += joined
@@ -171,7 +172,8 @@ class Channel(Generic[T]):
             self._starved.end(start)
 
     def _replace_or_append(self, item: T) -> None:
-        # In place, not at the end: a fast camera that always moved to the end would never reach the front.
+        # In place, not at the end: a fast camera that always moved to the end would never reach the front. Of four
+        # equal cameras that gave 18.5, 0, 0 and 1.5 fps instead of 5 each.
         cameras = _cameras(item)
         for index, waiting in enumerate(self._items):
             if _cameras(waiting) == cameras:
@@ -179,7 +181,7 @@ class Channel(Generic[T]):
                 self._items[index] = item
                 self._accepted += 1
                 return
-        self._append(item)
+        self._append(item)  # whatever the capacity: there is at most one item per camera
 
     def _append(self, item: T) -> None:
         self._items.append(item)

@@ -46,6 +46,7 @@ class Durations:
         total = sum(counts)  # not self._count, which the writer may have raised since the copy
         if not total:
             return DurationSummary()
+        # The centre of a counter may lie above the longest duration.
         p50, p95, p99 = (min(_percentile(counts, total, q), self._max_ns / NS_PER_S) for q in (0.5, 0.95, 0.99))
         return DurationSummary(self._count, self._total_ns / NS_PER_S, p50, p95, p99, self._max_ns / NS_PER_S)
 

@@ -113,7 +113,7 @@ class Worker(threading.Thread):
         # Published before captured: a frame that moves on meanwhile then counts as in flight, never as a surplus.
         passed, dropped = dict(self._passed), dict(self._dropped)
         steps = {name: step.busy.summary() for name, step in self._steps.items()}
-        ages = {camera: age.summary() for camera, age in self._ages.copy().items()}
+        ages = {camera: age.summary() for camera, age in self._ages.copy().items()}  # the worker adds cameras
         return StageStats(
             *(self.name, self._activity, steps, dict(self._taken), passed, dropped),
             *(self._age.summary(), ages, self._rate.fps),
@@ -126,6 +126,7 @@ class Worker(threading.Thread):
                 feed = steps.enter_context(closing(step.run(feed)))
             if self.is_source:
                 self.set_activity("waiting for the stages")
+                # A network takes seconds to load; images captured meanwhile would be stale.
                 self._graph.ready.wait()
             for item in feed:
                 if self.is_source:
@@ -223,6 +224,7 @@ class _Step:
         try:
             for result in results:
                 self._pause()
+                # A source has no inbox, whose items would end the measurement.
                 if isinstance(feed, threading.Event):
                     self._finish_item()
                 if isinstance(result, Dropped):

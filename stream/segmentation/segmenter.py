@@ -145,12 +145,14 @@ class Segmenter:
             logits, scores = network.decode(encoded.embeddings, places[start : start + step], image_of_box)
             for image in np.unique(image_of_box):  # in their order: ``index`` never falls
                 boxes, size = np.flatnonzero(image_of_box == image), encoded.sizes[image]
+                # A slice, because an array of indices would copy the logits.
                 run = slice(int(boxes[0]), int(boxes[-1]) + 1)
                 masks = network.masks(logits[run], framed(size, self.model.box_frame), size)
                 yield from map(SegmentedBox, masks, scores[run].tolist())
 
     def _open(self) -> SegmenterNetwork:
         """Open the network on its device; torch is imported here. "auto" takes the CPU where the GPU cannot be used."""
+        # Before torch is loaded, because its OpenMP reads the policy only then.
         wait_without_spinning()
         keep_freed_memory()
         warn_of_random_weights(self.model, self.settings.weights, "masks")

@@ -133,7 +133,9 @@ class _Mp4:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # FFmpeg would open the file with its first packet, which libx264 gives out some 40 frames late.
             self._part.write_bytes(b"")
+            # use_metadata_tags: without it the muxer drops tags that mp4 does not define.
             options = {"movflags": "hybrid_fragmented+use_metadata_tags"}
+            # "file:", because FFmpeg takes a name with a colon in it for an address.
             self._container = av.open(f"file:{self._part}", "w", format="mp4", options=options)
             self._container.metadata.update(metadata)
             self._stream = self._new_stream(self._container)
@@ -142,7 +144,7 @@ class _Mp4:
 
     def _new_stream(self, container: OutputContainer) -> VideoStream:
         settings = self._settings
-        rate = Fraction(settings.fps).limit_denominator(1001)
+        rate = Fraction(settings.fps).limit_denominator(1001)  # NTSC rates are multiples of 1/1001
         key_frames = str(max(1, round(KEY_FRAME_S * settings.fps)))
         # No B-frames: a fragmented mp4 has no edit list, so their delay would shift every time stamp.
         options = {"crf": str(settings.crf), "preset": settings.preset, "g": key_frames, "bf": "0"}
@@ -198,7 +200,7 @@ class _TickClock:
         first = self._first = self._first or stamp
         ticks = round(self._count * self._period if self._constant else TICKS_PER_S * _seconds_since(first, stamp))
         self._count += 1
-        self._last = max(ticks, self._last + 1)
+        self._last = max(ticks, self._last + 1)  # an mp4 takes no equal or falling times
         return self._last
 
 
@@ -229,7 +231,7 @@ def _is_playable(path: Path) -> bool:
     try:
         with av.open(f"file:{path}") as container:
             return next(container.decode(video=0), None) is not None
-    except (av.error.FFmpegError, OSError, IndexError):
+    except (av.error.FFmpegError, OSError, IndexError):  # IndexError: no video stream
         return False
 
 

@@ -126,6 +126,7 @@ class VideoReader:
         import av
 
         try:
+            # Demuxed and decoded apart, because ``container.decode()`` ends at the first damaged packet.
             yield from self._container.demux(self._stream)
         except (av.error.FFmpegError, OSError) as error:
             self._read_error = error
@@ -191,7 +192,7 @@ def _check_is_file(path: Path, label: str) -> None:
         raise SourceError(f'{label}: a folder, not a video file; folders of images need source = "images"')
     try:
         empty = path.is_file() and path.stat().st_size == 0
-        path.stat()
+        path.stat()  # ``is_file`` says False where this says why
     except FileNotFoundError as error:
         raise SourceError(f"{label}: no such file (seen from {Path.cwd()}); check the path") from error
     except OSError as error:

@@ -211,6 +211,7 @@ class LastHour:
 
     def add_time(self, from_ns: int, to_ns: int, *counters: str) -> None:
         """Add the nanoseconds of an interval to each counter, split among the slots that it covers."""
+        # Slots older than an hour would be dropped at once; a gap of days would only cost time under the lock.
         from_ns = max(from_ns, to_ns - SLOTS * SLOT_NS)
         while from_ns < to_ns:
             end_ns = min(to_ns, (from_ns // SLOT_NS + 1) * SLOT_NS)

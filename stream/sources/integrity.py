@@ -67,7 +67,7 @@ def is_black(image: Image) -> bool:
     dark = green <= BLACK_LEVEL
     if np.count_nonzero(dark) < BLACK_SHARE * green.size:
         return False
-    return float(green[dark].std()) <= BLACK_SPREAD
+    return float(green[dark].std()) <= BLACK_SPREAD  # without the bright text that a camera writes over it
 
 
 class FreezeDetector:

@@ -87,6 +87,7 @@ class Reconnecting:
                 self._reached_end = not stopping.is_set()
                 return
             except SourceError as error:
+                # An error while stopping is the end, not a loss: the health record keeps the last state.
                 if not stopping.is_set():
                     stopping.wait(self._lost(error))
 
@@ -107,6 +108,7 @@ class Reconnecting:
                     with closing_frames(source.frames(stopping)) as items:
                         yield from self._recorded(source, items)
         finally:
+            # Kept for ``_lost``, which runs when this try's source is gone.
             self._log_lines = source.log_lines
 
     def _recorded(self, source: LiveSource, items: Iterator[Frame | Dropped]) -> Iterator[Frame | Dropped]:
@@ -183,6 +185,7 @@ def opened_in_thread(source: AbstractContextManager[object], stopping: threading
         yield False
         return
     with ExitStack() as stack:
+        # Not ``enter_context``: the thread has entered the source.
         stack.push(source.__exit__)
         yield True
 
@@ -210,6 +213,7 @@ class _Opening:
     def wait(self, stopping: threading.Event) -> bool:
         """True once the source is open, False if ``stopping`` came first. Raises the error of the opening."""
         while not self._done.wait(POLL_S):
+            # ``_abandon`` fails if the opening has ended meanwhile: then closing is up to this thread.
             if stopping.is_set() and self._abandon():
                 return False
         if self._error is not None:

@@ -65,6 +65,7 @@ class SyntheticSource:
             if settings.pace == "live" and not pacer.wait_until(time_s):
                 return
             camera = self._opened().sway.at(time_s)
+            # After the wait: an image dates from the moment when it is due, not from its rendering.
             stamp = Stamp.now("synthetic", media_s=time_s)
             yield Frame(image, settings.name, seq, stamp, camera.intrinsics(self._size), ground_truth)
 

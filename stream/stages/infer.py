@@ -24,6 +24,7 @@ def infer(estimator: Estimator, expect: Sequence[Size] = ()) -> Body:
             for batch in batches:
                 yield from estimator.estimate(batch)
         else:
+            # One image per core: on 2 cores 15.0 fps, instead of 11.2 with two threads on one image (decision 4).
             yield from _in_parallel(estimator, batches)
 
     return body

@@ -54,6 +54,7 @@ def intrinsics_at(size: Size, settings: IntrinsicsSettings, camera: str) -> Intr
             *(camera, size, measured, size),
         )
         return None
+    # Pixel centres have whole coordinates, so the middle is half a pixel before half the width.
     cx = 0.5 * (measured.width - 1) if settings.cx is None else settings.cx
     cy = 0.5 * (measured.height - 1) if settings.cy is None else settings.cy
     fy = settings.fx if settings.fy is None else settings.fy

@@ -128,6 +128,7 @@ def broadcast_objects(publisher: Publisher, segmenter: Mapping[str, Any], *, mas
         with publisher:
             for objects in items:
                 depth_map = objects.depth_map
+                # A function, so that masks are coded only if the topic has a reader.
                 if not publisher.send_objects(depth_map, partial(_document, objects, segmenter, masks)):
                     yield Dropped(objects.frames, "too old")
                     continue

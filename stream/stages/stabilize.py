@@ -34,7 +34,7 @@ class Stabilizer:
     def statistics(self) -> Mapping[str, float]:
         """For a pipeline's table: flicker of each camera before and after, in 255ths of the depth range."""
         levels: dict[str, float] = {}
-        for name, camera in list(self._cameras.items()):
+        for name, camera in list(self._cameras.items()):  # a copy: the stage adds cameras meanwhile
             levels |= {f"{name} raw": camera.raw.level, f"{name} steady": camera.steady.level}
         return levels
 

@@ -64,6 +64,7 @@ def listen(address: Address) -> socket.socket:
     try:
         resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, sockaddr = resolved[0][0], resolved[0][4]
+        # create_server restricts an IPv6 socket to IPv6 unless it is told otherwise.
         is_dual_stack = sockaddr[0] == "::" and socket.has_dualstack_ipv6()
         listener = socket.create_server(
             (sockaddr[0], sockaddr[1]), family=family, backlog=BACKLOG, dualstack_ipv6=is_dual_stack
@@ -85,13 +86,14 @@ def _set_options(listener: socket.socket) -> None:
     Without TCP_NODELAY a small response is delayed by up to 40 ms (Nagle's algorithm and delayed acknowledgements).
     """
     for option, value in (("TCP_USER_TIMEOUT", STALLED_MS), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES), ("TCP_NODELAY", 1)):
-        if hasattr(socket, option):
+        if hasattr(socket, option):  # Linux has all three, other systems do not
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _routed_ip(version: int) -> str:
     """This machine's own IP on the default route. Connecting a datagram socket looks up the route, sends nothing."""
     family, remote, fallback = (
+        # Addresses for documentation (RFC 5737, RFC 3849), which are routed like any other and belong to no host.
         (socket.AF_INET, "192.0.2.1", "127.0.0.1") if version == 4 else (socket.AF_INET6, "2001:db8::1", "::1")
     )
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as route:

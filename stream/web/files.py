@@ -57,6 +57,7 @@ def _route(address: str, content: bytes, media_type: str) -> Route:
     headers = {"ETag": f'"{sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
 
     async def serve_file(request: Request) -> Response:
+        # If-None-Match may list several tags, and a cache may have marked them weak (RFC 9110, 13.1.2).
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media_type, headers=headers)

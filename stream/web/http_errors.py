@@ -42,7 +42,7 @@ async def _not_found(request: Request, error: Exception) -> PlainTextResponse:
 
 async def _method_not_allowed(request: Request, error: Exception) -> PlainTextResponse:
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    methods = sorted(allowed.split(", "))
+    methods = sorted(allowed.split(", "))  # Starlette joins a set, whose order changes from run to run
     message = f"{request.method} is not allowed at this address: use {' or '.join(methods)}\n"
     return PlainTextResponse(message, 405, {"Allow": ", ".join(methods)})
 

@@ -50,6 +50,7 @@ class Readiness:
     def _problems(self, stats: PipelineStats) -> Iterator[str]:
         stages = {stage.name: stage for stage in stats.stages}
         sources = _sources(stats)
+        # Cameras begin only when every stage is open; until then the checks below would blame them.
         if any(stages[name].state == OPENING for name in sources):
             busy = [name for name in stages if name not in sources and stages[name].state.startswith("busy")]
             yield f"the pipeline is opening what it needs: {', '.join(busy)}"
@@ -68,6 +69,7 @@ class Readiness:
         done = sum(durations.count for durations in stage.steps.values())
         now = self._now_ns()
         last_done, since_ns = self._progress.get(stage.name, (-1, now))
+        # A stage that waits for input finishes nothing either, and does not hang.
         if done != last_done or not stage.state.startswith("busy"):
             since_ns = now
         self._progress[stage.name] = (done, since_ns)

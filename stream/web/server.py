@@ -52,14 +52,14 @@ class WebServer:
 
     def __enter__(self) -> Self:
         listener = listen(self._address)
-        self._address = Address(self._address.host, listener.getsockname()[1])
+        self._address = Address(self._address.host, listener.getsockname()[1])  # port 0 has become a real one
         self._server = _Server(_config(self._app))
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="web", daemon=True)
         self._log_forwarder = _LogForwarder()
         self._log_forwarder.start()
         self._thread.start()
         if not self._server.settled.wait(START_TIMEOUT_S) or not self._server.started:
-            self.__exit__()
+            self.__exit__()  # ``with`` does not call it when entering fails
             raise SinkError(f"the web server at {self._address} did not start; the log says why")
         return self
 
@@ -106,6 +106,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         for timer in timers:
             timer.cancel()
+        # uvicorn stops waiting after GRACEFUL_SHUTDOWN_S and may leave connections open.
         self._abort_connections()
 
     def _abort_connections(self) -> None:
@@ -166,7 +167,7 @@ def _config(app: Starlette) -> uvicorn.Config:
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # JPEG does not get smaller
         lifespan="on",
-        log_config=None,
+        log_config=None,  # uvicorn's own handlers would not redact passwords
         access_log=False,  # addresses carry tokens
         proxy_headers=False,  # a client must not be able to choose the address that it seems to come from
         server_header=False,

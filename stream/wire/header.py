@@ -110,6 +110,7 @@ class Header:
             raise WireError(f"not a depth message: magic {magic!r} version {version}, expected {MAGIC!r} {VERSION}")
         header = cls._from_fields(topic, header_bytes, *numbers)
         check(header)
+        # Refuses a header longer than the message, too, because payload_bytes cannot be negative.
         if header.payload_bytes != len(view) - header_bytes:
             raise WireError(
                 f"{header.topic}: {len(view)} bytes are not the header's {header_bytes} + {header.payload_bytes}"
@@ -134,6 +135,7 @@ class Header:
         """From the layout's fields without magic and version; they have the same order as the fields of this class."""
         values = list(numbers)
         try:
+            # IntFlag keeps bits that it does not know, while the enums raise: a pixel of unknown type cannot be read.
             for index, code in CODES.items():
                 values[index] = code(values[index])
         except ValueError as error:

@@ -54,11 +54,13 @@ def from_jpeg(payload: memoryview, height: int, width: int) -> Image:
     if (size := jpeg_size(payload)) != (height, width):
         raise WireError(f"a JPEG payload says of itself (height, width) {size}; the header says {(height, width)}")
     cv2 = _opencv("JPEG")
+    # An EXIF orientation could swap the two sides that the header announces.
     return _decoded(cv2, payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, (height, width, 3), np.uint8)
 
 
 def png_fault(file: memoryview, height: int, width: int) -> str:
     """The reason why ``file`` is not a 16-bit gray PNG of this size; empty if it is one."""
+    # 29 bytes: the signature (8), the length and name of IHDR (8), and its content (13).
     if file[:29].tobytes() != PNG_SIGNATURE + struct.pack(">I4sII", 13, b"IHDR", width, height) + PNG_GRAY16:
         return f"not a PNG file of 16-bit gray and {width}x{height} px"
     # Chunk lengths are checked because OpenCV 5 allocates what a chunk claims: 2.1 GB for a damaged file of 118 bytes.
@@ -69,7 +71,7 @@ def png_fault(file: memoryview, height: int, width: int) -> str:
         length, kind = struct.unpack_from(">I4s", file, at)
         if kind not in PNG_CHUNKS:
             return f"a {kind!r} chunk in it"
-        at += 12 + length
+        at += 12 + length  # a chunk has 4 bytes each for its length, its name and its CRC
     return "" if at == len(file) else f"{at} bytes by its chunks"
 
 

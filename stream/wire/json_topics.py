@@ -32,9 +32,10 @@ def parse_json(message: bytes | memoryview) -> tuple[str, dict[str, Any]]:
     raw = view.tobytes()
     topic = unpadded(raw[:TOPIC_BYTES], "topic")
     try:
+        # Python reads NaN and Infinity, which JSON does not have (RFC 8259).
         data = json.loads(raw[TOPIC_BYTES:].decode(), parse_constant=_refuse)
         json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair could be neither printed nor stored
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested lists
         raise WireError(f"{topic}: this is not JSON: {error}") from error
     if not topic or not isinstance(data, dict):
         raise WireError(f"{topic or 'a message without a topic'}: {type(data).__name__} instead of a JSON object")

@@ -76,7 +76,7 @@ class Message:
 def parse(message: bytes | memoryview) -> Message:
     """Parse the header; the payload is not decoded yet. Raises WireError, and nothing else, for invalid bytes."""
     view = memoryview(message).toreadonly()
-    if not view.c_contiguous:
+    if not view.c_contiguous:  # ``cast`` would raise TypeError
         raise WireError(f"a message is one block of bytes, not a view with strides {view.strides}")
     header = Header.parse(view.cast("B"))
     return Message(header, view.cast("B")[header.header_bytes :])

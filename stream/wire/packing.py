@@ -69,6 +69,7 @@ def pack_depth(
         ros_encoding=ROS_ENCODINGS.get(sender.encoding, "") if kind == WireKind.METRIC else "",
         crc32=zlib.crc32(target[:used]) if sender.checksum else 0,
     )
+    # The header comes last: its size, range and CRC are known only once the payload is stored.
     into.cast("B")[:HEADER_BYTES] = header.pack()
     return HEADER_BYTES + used
 
@@ -141,6 +142,7 @@ def _payload_view(into: memoryview, size: Size, sender: Sender) -> memoryview:
     _check_size(size)
     if into.readonly:
         raise WireError("cannot write a message into a read-only buffer")
+    # The size of a compressed payload is not known yet; ``_copy`` checks it.
     needed = largest_message(size, sender) if sender.compression == Compression.RAW else HEADER_BYTES
     if into.nbytes < needed:
         raise WireError(f"a buffer of {into.nbytes} bytes is too small for {size} px: largest_message() is {needed}")

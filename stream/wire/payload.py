@@ -76,6 +76,7 @@ def delta(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     steps[0] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=steps[1:])
     signed = steps.view(np.int16)
+    # int16, because the shift must repeat the sign: -1 for a step down, which inverts all bits, else 0.
     zigzag = ((signed << 1) ^ (signed >> 15)).view(np.uint16)
     split = np.empty((2, flat.size), np.uint8)
     np.copyto(split[0], zigzag, casting="unsafe")
@@ -89,6 +90,7 @@ def undelta(split: bytes) -> NDArray[np.uint16]:
     zigzag = high.astype(np.uint16)
     zigzag <<= 8
     zigzag |= low
+    # Unsigned numbers wrap: 0 - 1 is 0xFFFF, which inverts all bits.
     steps = (zigzag >> 1) ^ (np.uint16(0) - (zigzag & 1))
     return np.cumsum(steps, dtype=np.uint16)
 

@@ -103,10 +103,11 @@ def _store_steps(depth: Floats, into: NDArray[Any]) -> Range:
     low, high = _known_range(depth)
     dtype = _dtype_for(high - low)
     known = np.isfinite(depth)
+    # Unknown values are replaced first, since NaN and infinity times 0 would still be NaN.
     steps = np.where(known, depth, np.float32(low)).astype(dtype, copy=False)
     steps -= dtype(low)
     steps *= dtype(STEPS / (high - low) if high > low else 0.0)
-    steps += dtype(1.5)
+    steps += dtype(1.5)  # 1 for the first step, and 0.5 because the cast below cuts off
     steps *= known
     np.copyto(into, steps, casting="unsafe")
     return low, high

@@ -90,7 +90,7 @@ def stop(clip: Clip) -> Iterator[GoalResult]:
         with RtspCamera({"/cam": clip}) as camera:
             camera.mute(fault == "mute")
             pipe, _ = pipeline({"a": camera.url("/cam")})
-            pipe.__enter__()
+            pipe.__enter__()  # not ``with``: only the exit is timed
             pipe.ready.wait()
             if fault == "stall":
                 until(live(pipe))

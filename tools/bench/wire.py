@@ -51,7 +51,7 @@ def running(role: Callable[..., None], *arguments: object, wait: bool = True) ->
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=role, args=(theirs, *arguments))
     process.start()
-    theirs.close()
+    theirs.close()  # or the pipe would not break when the process ends
     try:
         if wait:
             assert ours.recv() == "ready"

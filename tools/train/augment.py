@@ -31,6 +31,7 @@ def batch_of(
     crop_size = _crop_size(Size(*inverse.shape[1:]), size, 1.0 if rng.random() < FULL_FRAME_SHARE else rng.random())
     rgb, inverse = _crop(rgb, inverse, crop_size, rng)
     images, target = shrunk(rgb.float() / 255, size), resized_nearest(inverse.float(), size)
+    # Drawn by numpy, here and below: torch's generators give other numbers on a GPU than on a CPU.
     mirrored = torch.from_numpy(rng.random(len(rgb)) < 0.5).to(rgb.device)
     images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
     target = torch.where(mirrored[:, None, None], target.flip(-1), target)

@@ -90,7 +90,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename, which may reach the disk earlier than the content
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -121,6 +121,7 @@ def _pairs_across_edges(target: Tensor, generator: torch.Generator) -> tuple[Ten
     h, w = target.shape[1:]
     right, down = torch.zeros_like(target), torch.zeros_like(target)
     right[:, :, :-1], down[:, :-1] = target.diff(dim=2).abs(), target.diff(dim=1).abs()
+    # The small weight lets multinomial, which rejects rows of zeros, draw from images without edges.
     weight = (torch.maximum(right, down) > EDGE_STEP).float().flatten(1) + 1e-6
     edge = torch.multinomial(weight, PAIRS // 2, replacement=True, generator=generator)
     in_row = (right >= down).flatten(1).gather(1, edge)

@@ -137,7 +137,7 @@ def _run(
         loss: float | None = None
         while trainer.used < 1 and not stop.requested:
             result = trainer.step(pool)
-            trainer.progress.seconds += clock.tick()
+            trainer.progress.seconds += clock.tick()  # since the last tick: saving and validating count as well
             if trainer.progress.steps % SHOW_EVERY == 0:
                 loss = _smoothed(loss, float(result.total.detach()))
                 speed = (trainer.progress.views - first_views) / clock.seconds

@@ -55,7 +55,7 @@ class Trainer:
 
         ``pixels`` is the size of a batch; ``small_until`` is the share of the budget in which images are small.
         """
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # only the first weights depend on torch's global generator
         network = build("tiny")
         if init is not None:
             load_into(network, init)
@@ -75,6 +75,7 @@ class Trainer:
     def step(self, pool: Pool) -> Loss:
         """Learn from one batch. Raises EngineError when the loss is not finite, which is checked every 20 steps."""
         number = self.progress.steps
+        # By the step's number, so that a resumed training draws what it would have drawn.
         rng = np.random.default_rng((self.progress.seed, STEP_STREAM, number))
         if self.progress.grown_at is None and self.used > self._small_until - HEAD_START:
             self.progress.grown_at = pool.grow()
@@ -84,6 +85,7 @@ class Trainer:
         rate = learning_rate(number, self.used, self._rate)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+        # bfloat16 has the range of float32, so that gradients do not underflow and need no loss scaling.
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
             prediction, second_prediction = self.network(pixels), self.network(second_look(pixels, rng))
         loss = depth_loss(prediction.float(), inverse, generator, second_prediction.float())
@@ -118,6 +120,7 @@ class Trainer:
         self.curves = Curves.load(folder, self.progress.steps)
 
     def _log(self, loss: Loss, rate: float) -> None:
+        # The loss is read once in a while only, because each reading waits for the GPU.
         self._unlogged.append(loss)
         if self.progress.steps % LOG_EVERY:
             return
@@ -143,7 +146,7 @@ def update_average(average: nn.Module, network: nn.Module, steps: int) -> None:
             if tensor.is_floating_point():
                 tensor.lerp_(current[name], share)
             else:
-                tensor.copy_(current[name])
+                tensor.copy_(current[name])  # counters of batch normalisation are integers
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:

@@ -77,7 +77,7 @@ def render_chunk(recipe: Recipe, number: int) -> Chunk:
         kept += len(images)
         assert len(rgb) < MAX_TRIES * recipe.views_in_chunk, f"no view of {recipe} is worth keeping"
     n = recipe.views_in_chunk
-    return Chunk(np.concatenate(rgb)[:n], np.concatenate(inverse)[:n])
+    return Chunk(np.concatenate(rgb)[:n], np.concatenate(inverse)[:n])  # the last batch may bring more than are needed
 
 
 def chunks(recipe_of: Callable[[int], Recipe], first: int, workers: int) -> Generator[Chunk, None, None]:
@@ -100,6 +100,7 @@ def chunks(recipe_of: Callable[[int], Recipe], first: int, workers: int) -> Gene
                     number += 1
                 yield waiting.popleft().result()
         finally:
+            # Requested chunks are not needed any more, and rendering them would delay the end.
             pool.shutdown(wait=False, cancel_futures=True)
 
 

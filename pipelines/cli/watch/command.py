@@ -134,6 +134,7 @@ def _print_lines(frames: Iterator[tuple[Watched, Message, float] | None], watche
         for frame in frames:
             if frame is not None:
                 one, message, age_ms = frame
+                # Flushed, or a program at the other end of a pipe would get frames late and many at once.
                 print(json.dumps({"stream": one.stream, **frame_json(message, age_ms)}), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes standard output again at exit

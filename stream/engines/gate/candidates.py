@@ -91,6 +91,7 @@ def first_accepted(
         if reference is None:
             log.info("%s: not judged, because random weights mean nothing", engine.describe())
             return engine
+        # This stands until the gate has answered, so that an exception closes the engine as a refusal does.
         reason: str | None = "the judgement was interrupted"
         try:
             reason = why_refused(candidate, engine, reference, inputs, cancel)

@@ -59,8 +59,10 @@ class Comparison:
 
 def compare(output: Floats, reference: Floats, where: str) -> Comparison:
     """Compare two outputs (h, w). Raises EngineError if the reference is flat or not finite."""
+    # Float64, because float32 can hardly tell the tightest bound on the correlation, 1 - 1e-7, from 1.
     expected, actual = reference.astype(np.float64), output.astype(np.float64)
     deviation = float(expected.std())
+    # Not ``<=``, which would let NaN pass.
     if not deviation > FLAT * float(np.abs(expected).max()):
         raise EngineError(f"{where}: the float32 reference's depth is flat or not finite, nothing can be judged by it")
     nan, inf = count_nonfinite(output)

@@ -56,9 +56,11 @@ class Metrics:
 
 def measure(reference: Engine, candidate: Engine, golden: GoldenInputs) -> Metrics:
     """Run both engines on all golden inputs. Raises EngineError if one fails or the reference's depth is flat."""
+    # An engine may be right alone and wrong in a batch, such as one whose last image is the first again.
     batches = tuple(sorted({1, min(2, candidate.max_batch), candidate.max_batch}))
     evaluations = [_Evaluation(reference, candidate, pixels) for pixels in golden.images]
     images = [comparison for evaluation in evaluations for comparison in evaluation.compare(batches)]
+    # Filled by the comparisons above, so it must come after them.
     differences = [difference for evaluation in evaluations for difference in evaluation.differences]
     clips = [list(_Evaluation(reference, candidate, clip, "frame").compare((1,))) for clip in golden.clips]
     extremes = [count_nonfinite(output) for pixels in golden.extremes for output in _one_by_one(candidate, pixels)]
@@ -145,6 +147,7 @@ def _relative_range(scales: Iterable[float]) -> float:
     finite = [scale for scale in scales if np.isfinite(scale)]
     if not finite:
         return 0.0
+    # The fit never gives a negative scale: 0 stands for an output that is inverted or flat.
     return max(finite) / min(finite) - 1 if min(finite) > 0 else float("inf")
 
 

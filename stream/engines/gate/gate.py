@@ -115,5 +115,5 @@ def _reasons(metrics: Metrics, bounds: Bounds) -> Iterator[str]:
         value, bound, least = getattr(metrics, field.name), getattr(bounds, field.name), field.name in AT_LEAST
         if not (value >= bound if least else value <= bound):
             where = f" ({metrics.correlation_at})" if field.name == "correlation" else ""
-            digits = 8 if 0.99 <= value < 1 else 3
+            digits = 8 if 0.99 <= value < 1 else 3  # bounds reach 0.9999999, which would read as 1
             yield f"{field.name} {value:.{digits}g}{where}, must be at {'least' if least else 'most'} {bound:g}"

@@ -77,6 +77,7 @@ def processor(root: Path = Path("/")) -> str:
     about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines.splitlines())}
     name = about.get("model name", "unknown")
     numbers = "/".join(about.get(number, "?") for number in ("cpu family", "model", "stepping"))
+    # Intel's and AMD's processors list flags, ARM's list Features.
     flags = " ".join(sorted(about.get("flags", about.get("Features", "")).split()))
     return f"{name} {numbers} {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
 
@@ -94,10 +95,12 @@ def _from_dict(content: dict[str, Any]) -> Verdict:
 
 
 def _encode(value: Any) -> Any:
+    # JSON has no numbers for these (RFC 8259, section 6).
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _decode(value: Any) -> Any:
     if value in ("nan", "inf", "-inf"):
         return float(value)
+    # JSON has no tuples: ``batches`` comes back as a list.
     return tuple(value) if isinstance(value, list) else value

@@ -122,7 +122,7 @@ def _logger(trt: Any, errors: ErrorLog) -> Any:
 
     class Logger(trt.ILogger):  # type: ignore[misc]  # a class that is only known once the package is loaded
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)
+            trt.ILogger.__init__(self)  # pybind11 raises TypeError without it
 
         def log(self, level: Any, message: str) -> None:
             if level <= severity.ERROR:  # INTERNAL_ERROR has the lower number

@@ -89,6 +89,7 @@ def rtx_targets(gpu: Gpu | None) -> tuple[Targets, ...]:
 
 
 def _parse(trt: TensorRT, builder: Any, onnx: bytes, outputs: tuple[str, ...]) -> Any:
+    # Without this flag TensorRT 10 chooses types itself; TensorRT 11 always takes the graph's.
     flag = getattr(trt.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.module.OnnxParser(network, trt.logger)
@@ -174,6 +175,7 @@ def _run_build(trt: TensorRT, builder: Any, network: Any, config: Any, progress:
         wait([building])
         raise
     finally:
+        # A second Ctrl-C leaves before the build has ended, and must not wait for it here.
         if building.done():
             thread.join()
     if monitor.failure is not None:

@@ -141,7 +141,7 @@ class TensorRTEngine:
         try:
             with torch.cuda.device(self._device), torch.inference_mode():
                 yield
-        except torch.OutOfMemoryError as error:
+        except torch.OutOfMemoryError as error:  # first, because it is a RuntimeError, too
             raise OutOfDeviceMemory(f"{self.name}: the device is out of memory: {first_line(error)}") from error
         except (RuntimeError, ValueError) as error:  # torch raises ValueError for a device that is no CUDA GPU
             raise EngineError(f"{self.name} failed on {self._device}: {first_line(error)}") from error
@@ -152,6 +152,7 @@ def check_pixels(inputs: dict[str, Tensor], profile: Profile, device: torch.devi
     pixels = inputs.get(INPUT)
     if pixels is None or len(inputs) != 1:
         raise EngineError(f'{name} takes one input, "{INPUT}"; got: {", ".join(inputs) or "none"}')
+    # Only the device's type, because torch holds "cuda" and "cuda:0" to be different.
     if pixels.dtype != torch.float32 or pixels.device.type != device.type:
         raise EngineError(f"{name} takes float32 on {device}; got {pixels.dtype} on {pixels.device}")
     if tuple(pixels.shape[1:]) != (3, *profile.size) or not 1 <= len(pixels) <= profile.max_batch:

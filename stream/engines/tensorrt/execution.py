@@ -33,7 +33,7 @@ def deserialize(trt: TensorRT, plan: bytes, profile: Profile) -> Any:
 
     Raises EngineError if the plan is for another GPU or TensorRT release, or was not built for ``profile``.
     """
-    trt.errors.take()
+    trt.errors.take()  # what earlier calls left is not this one's cause
     try:
         engine = trt.module.Runtime(trt.logger).deserialize_cuda_engine(plan)
     except TypeError as error:  # its bindings raise this for a null pointer
@@ -100,6 +100,7 @@ class BoundContext:
         self._graph: torch.cuda.CUDAGraph | None = None
         bound = context.set_input_shape(INPUT, shape)
         bound = bound and all(context.set_tensor_address(name, address) for name, address in addresses.items())
+        # ``infer_shapes`` returns the names of inputs that are still missing.
         if not bound or context.infer_shapes():
             raise EngineError(f"{trt} does not take {shape}: {trt.errors.take()}")
 

@@ -88,7 +88,7 @@ def progress_monitor(trt: Any, progress: Progress) -> Any:
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # a class that is only known once the package is loaded
         def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
+            trt.IProgressMonitor.__init__(self)  # pybind11 raises TypeError without it
             self.cancelled = False
             self.failure: BaseException | None = None
             self._phases = Phases()

@@ -63,6 +63,7 @@ class BuildRequest:
 def find_exact(request: BuildRequest, store: EngineStore, trt: TensorRT, gpu: Gpu | None) -> StoredEngine | None:
     """A stored engine for exactly this request that runs on this machine; one for this very GPU is preferred."""
     source = request.full_source()
+    # () finds TensorRT-RTX's portable engines, which another machine may have built.
     for targets in dict.fromkeys((*_target_choices(trt, gpu), ())):
         if (engine := store.find(request.recipe(trt, gpu, targets), source)) is not None:
             return engine

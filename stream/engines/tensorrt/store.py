@@ -148,6 +148,7 @@ def _stored(record: Path) -> StoredEngine | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _report(record, error)
         return None
+    # Only the size, because this runs for every engine of the store; ``read`` verifies the hash.
     if found != engine.size_bytes:
         _report(engine.path, f"it has {found} of {engine.size_bytes} bytes")
         return None

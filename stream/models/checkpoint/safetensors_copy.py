@@ -101,4 +101,5 @@ def _identical(one: Tensor, other: Tensor) -> bool:
 
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
+    # As bytes, because NaN is not equal to itself.
     return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))

@@ -44,6 +44,7 @@ def fetch(model: HasWeights, url: str, partial: PartialFile, on_progress: OnProg
 
     Raises DownloadError, and OSError where the local disk fails.
     """
+    # An earlier run may have stopped after the last byte; a server answers a range behind the end with 416.
     if partial.size_bytes and _finished(partial, url):
         return
     response = _request(model, url, partial, timeout_s)
@@ -53,7 +54,7 @@ def fetch(model: HasWeights, url: str, partial: PartialFile, on_progress: OnProg
         on_progress(partial.size_bytes, total)
         for chunk in _chunks(model, response, partial, total):
             partial.file.write(chunk)
-            partial.file.flush()
+            partial.file.flush()  # ``size_bytes`` asks the file system
             on_progress(partial.size_bytes, total)
     finally:
         response.close()
@@ -85,7 +86,7 @@ def _send(model: HasWeights, url: str, headers: dict[str, str], timeout_s: float
         response: _Response = urllib.request.urlopen(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         return error  # it is a response, too; the caller looks at its status
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:  # the latter, for malformed answers, is no OSError
         raise _failure(model, describe_error(error)) from error
     return response
 
@@ -100,6 +101,7 @@ def _range_headers(url: str, partial: PartialFile) -> dict[str, str]:
 
 def _can_use(response: _Response, partial: PartialFile) -> bool:
     """False if the response to a range request does not continue ``partial``: the file has changed on the server."""
+    # 200 is the whole file: the server knows no ranges, or If-Range found another version (RFC 9110, 13.1.5).
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return response.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -126,6 +128,7 @@ def _validator(headers: Message) -> str | None:
 def _chunks(model: HasWeights, response: _Response, partial: PartialFile, total: int | None) -> Iterator[bytes]:
     while chunk := _read(model, response, partial, total):
         yield chunk
+    # http.client reports no error where the body is shorter than its Content-Length and is read in pieces.
     if total is not None and partial.size_bytes != total:
         raise _interrupted(model, "the connection was closed", partial, total)
 

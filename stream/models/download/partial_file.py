@@ -53,6 +53,8 @@ class PartialFile:
 
     def restart(self, origin: Origin) -> None:
         """Discard the bytes so far; the next byte written is the first of ``origin``."""
+        # The file is open for appending, so the next byte goes to its new end. The description follows the truncation:
+        # a run that stops in between must not leave old bytes under the new description.
         self.file.truncate(0)
         self.origin = origin
         _origin_path(self.path).write_text(json.dumps(asdict(origin)), encoding="utf-8")
@@ -60,6 +62,7 @@ class PartialFile:
     def move_to(self, target: Path) -> None:
         """Rename the finished file to ``target``, atomically."""
         self.file.flush()
+        # Before the rename, or a power cut could leave the final name with missing bytes.
         os.fsync(self.file.fileno())
         os.replace(self.path, target)
         _origin_path(self.path).unlink(missing_ok=True)
@@ -72,6 +75,7 @@ class PartialFile:
 
 def _lock(file: BinaryIO, path: Path) -> None:
     try:
+        # The kernel releases it however the process ends, so that no stale lock is left.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         same = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
     except BlockingIOError as error:

@@ -46,4 +46,5 @@ class Camera:
     def intrinsics(self, size: Size) -> Intrinsics:
         """Intrinsics for images of ``size``: square pixels, principal point in the middle."""
         focal_px = size.width / 2 / math.tan(self.field_of_view_rad / 2)
+        # Pixel centres have whole coordinates, so the image begins at -0.5 and its middle is (width - 1) / 2.
         return Intrinsics(focal_px, focal_px, (size.width - 1) / 2, (size.height - 1) / 2, size, calibrated=True)

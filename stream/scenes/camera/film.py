@@ -114,7 +114,7 @@ def blurred(image: Tensor, blur_px: Tensor) -> Tensor:
 def _blur_px(depth: Tensor, shots: Shots) -> Tensor:
     """(B, H, W): standard deviation of softness and defocus together, which add as independent errors."""
     device = depth.device
-    inverse = (1 / depth).flatten(1)
+    inverse = (1 / depth).flatten(1)  # the sky becomes 0, so the clamp below keeps the focus finite
     rank = (shots.focus.to(device) * (inverse.shape[1] - 1)).long()
     focus_m = 1 / inverse.sort(dim=1).values.gather(1, rank[:, None])[:, 0].clamp_min(1 / FARTHEST_FOCUS_M)
     defocus = defocus_px(depth, focus_m, shots.aperture.to(device))

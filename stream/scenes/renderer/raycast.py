@@ -93,6 +93,7 @@ def ellipsoid_interval(origin: Triple, direction: Triple) -> Interval:
 def cylinder_interval(origin: Triple, direction: Triple) -> Interval:
     """Intersect the endless cylinder about z with the slab between the caps."""
     (ox, oy, oz), (dx, dy, dz) = origin, direction
+    # The clamp is for rays along the axis, which would give 0 * infinity, NaN.
     inverse_square = torch.addcmul(dx * dx, dy, dy).clamp_min(1e-12).reciprocal()
     nearest = -torch.addcmul(dx * ox, dy, oy) * inverse_square
     offset_x, offset_y = torch.addcmul(ox, dx, nearest), torch.addcmul(oy, dy, nearest)

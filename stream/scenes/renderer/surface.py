@@ -115,6 +115,7 @@ def _texture_coordinates(
     u, v = torch.where(along_x, y, x), torch.where(along_z, y, z)
     is_ball, is_cylinder = kinds
     wrapped = is_ball | (is_cylinder & ~along_z)
+    # pi * (a + b) approximates an ellipse's circumference; it is exact for a circle.
     turns = (math.pi * (half[0] + half[1]) * repeats).round().clamp_min(1)
     angle = torch.atan2(local[1], local[0]) / (2 * math.pi)
     u = torch.where(wrapped, angle * turns, u * repeats)

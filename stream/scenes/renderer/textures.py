@@ -61,7 +61,7 @@ class Atlas:
         starts, sides = self._starts_and_sides(level.device)
         side = sides.index_select(0, level.flatten()).view_as(level)
         base = starts.index_select(0, level.flatten()).view_as(level) + texture * side * side
-        x, y = u * side - 0.5, v * side - 0.5
+        x, y = u * side - 0.5, v * side - 0.5  # texel centres lie at halves
         left, top = x.floor(), y.floor()
         last = side - 1
         column, row = left.int() & last, top.int() & last  # a side is a power of two: the mask is the modulo

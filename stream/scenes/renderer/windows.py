@@ -93,7 +93,7 @@ def group_windows(shapes: Sequence[Shape], windows: Windows, largest_px: int) ->
     """
     heights, widths = windows[:, 1] - windows[:, 0], windows[:, 3] - windows[:, 2]
     areas = heights.clip(0) * widths.clip(0)
-    order = np.lexsort((-areas, shapes))
+    order = np.lexsort((-areas, shapes))  # by shape first: lexsort's last key is the primary one
     groups, slots, height, width = [], list[int](), 0, 0
     for slot in order[areas[order] > 0].tolist():
         larger_height, larger_width = max(height, int(heights[slot])), max(width, int(widths[slot]))

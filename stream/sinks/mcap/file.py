@@ -61,6 +61,7 @@ class McapFile:
             raise SinkError(f"{self.path}: the recording has already ended after an error; start a new one")
         with self._writing():
             self._describe_camera(item, messages[0].topic)
+            # Metadata is written at once, messages only with their chunk: growth from here on means whole messages.
             before = self._flush()
             for message in messages:
                 self._add_message(message, item)
@@ -109,6 +110,7 @@ class McapFile:
     def _flush(self) -> int:
         """Flush to the system and return the file's size in bytes, all of them whole records."""
         self._file.flush()
+        # Not reached on a full disk, where ``flush`` raises: the size up to the last whole record stays.
         self._whole_bytes = self._file.tell()
         return self._whole_bytes
 

@@ -40,10 +40,12 @@ class McapRecorder:
     def __enter__(self) -> Self:
         """Create the folder. Raises SinkError if that fails or if it cannot be written."""
         path = Path(self._settings.path).expanduser()
+        # The deepest folder that no camera's name changes; the "x" is a file in it where the text ends in a slash.
         folder = Path(str(path).partition("{camera}")[0] + "x").parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
+            # Renaming the part to a folder's name would fail, but only at the end of the recording.
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         except OSError as error:

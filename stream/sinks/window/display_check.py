@@ -75,6 +75,7 @@ def _x11_connection() -> Iterator[Size]:
     except OSError:  # not the wheel: its Qt was linked in some other way
         yield UNKNOWN_SCREEN
         return
+    # The default, a 32-bit int, would cut these pointers.
     xcb.xcb_connect.restype = xcb.xcb_get_setup.restype = ctypes.c_void_p
     xcb.xcb_setup_roots_iterator.restype = _ScreenIterator
     connection = ctypes.c_void_p(xcb.xcb_connect(None, None))

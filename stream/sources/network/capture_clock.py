@@ -66,7 +66,7 @@ class CaptureClock:
                 mono_ns = media_ns + self._offsets[0][1]
         self._last_arrival_ns = now_ns
         self._arrivals[media_s] = mono_ns, camera_us
-        self._arrivals.move_to_end(media_s)
+        self._arrivals.move_to_end(media_s)  # a known time keeps its place, but ``stamp`` takes the last one as newest
         while len(self._arrivals) > MAX_PENDING:
             self._arrivals.popitem(last=False)
 
@@ -78,6 +78,7 @@ class CaptureClock:
         newest = next(reversed(self._arrivals.values()), (self._now_ns(), None))
         mono_ns, camera_us = self._arrivals.get(media_s, newest)
         self._last_mono_ns = mono_ns = max(mono_ns, self._last_mono_ns)
+        # The wall clock only labels: it is dated back by the age on the monotonic clock.
         ours_ns = self._unix_ns() - (self._now_ns() - mono_ns)
         if camera_us is not None and self._plausible(camera_us * 1000, ours_ns):
             self._last_camera_ns = camera_us * 1000
@@ -94,6 +95,7 @@ class CaptureClock:
         if 0 < media_s - last_s < 1:
             self._intervals_s.append(media_s - last_s)
         elif media_s - last_s < -SET_BACK_S:
+            # The last arrival, too: the pause of a restart would date the first held image too old.
             self._offsets.clear()
             self._last_arrival_ns = None
 

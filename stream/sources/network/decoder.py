@@ -51,7 +51,7 @@ class LiveDecoder:
     """The decoder of one connection. It never raises on bad input; damage shows in ``integrity``."""
 
     def __init__(self, stream: VideoStream, log: FfmpegLog) -> None:
-        stream.thread_type = "SLICE"  # frame threads delay images
+        stream.thread_type = "SLICE"  # each frame thread delays images by a frame interval
         stream.codec_context.thread_count = 1  # log lines of helper threads could not be assigned to a camera
         self._stream, self._log = stream, log
         self._hides_holes = stream.codec_context.name not in REPORT_HOLES
@@ -93,9 +93,11 @@ class LiveDecoder:
         raised = False
         with self._log.capture() as log_lines:
             try:
+                # Not ``container.decode()``, which ends for good at the first damaged packet.
                 frames = self._stream.decode(packet)
             except (av.error.FFmpegError, OSError):
                 raised = True
+        # The log, because is_corrupt was never set at 1 to 5 % loss, while 86 to 139 of 315 images were broken.
         problems = [line for line in log_lines if line.level <= AV_LOG_ERROR and not HARMLESS.search(line.text)]
         return frames, raised or bool(problems) or any(frame.is_corrupt for frame in frames)
 
@@ -128,6 +130,7 @@ class LiveDecoder:
         return self._last_pts - packet.pts > self._set_back
 
     def _track_time(self, packet: Packet[VideoStream] | None) -> None:
+        # The first packet from GStreamer's server has no time.
         if packet is None or packet.pts is None:
             return
         if self._last_pts is not None:

@@ -50,7 +50,9 @@ _READING = {
     "HTTPNotFoundError": "the stream is gone (404)",
     "HTTPServerError": "the camera reports a fault of its own (5xx)",
 }
+# ExitError comes from the time-outs that av.open takes, TimeoutError from the socket's.
 _INTERRUPTED = ("ExitError", "TimeoutError")
+# A server that accepts and never answers ends in InvalidDataError, which also means "no video".
 _HUNG_UP = (*_INTERRUPTED, "InvalidDataError", "EOFError", "OSError")
 """Exceptions with which opening may end when its time is over."""
 ENCODING_ADVICE = (

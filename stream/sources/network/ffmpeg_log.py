@@ -78,6 +78,6 @@ def _enable_log() -> None:
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
             logger.propagate = False
-        av.logging.set_level(av.logging.WARNING)
+        av.logging.set_level(av.logging.WARNING)  # lost RTP packets are only warnings
     if av.logging.get_skip_repeated():
         av.logging.set_skip_repeated(False)

@@ -59,6 +59,7 @@ class LivePackets:
                 raise errors.stalled(self._url, waited_ns / NS_PER_S, self._stall_s)
             if isinstance(packet, SourceError):
                 raise packet  # outside of any handler: an exception of FFmpeg as its context would hold the URL
+            # FFmpeg reports a killed camera, FIN and TEARDOWN alike: as the end of a file.
             if packet is None:
                 return
             if packet.size:  # the decoder would take an empty packet for the end of the stream
@@ -78,7 +79,7 @@ class LivePackets:
                 if not isinstance(error, av.error.InvalidDataError) or self._bad_reads > BAD_READS:
                     waited_s = (monotonic_ns() - started_ns) / NS_PER_S
                     return errors.on_reading(error, self._url, waited_s, self._stall_s), []
-                self._packets = self._container.demux(self._stream)
+                self._packets = self._container.demux(self._stream)  # a generator that has raised is over
             else:
                 self._bad_reads = 0
                 return packet, log_lines
@@ -86,8 +87,9 @@ class LivePackets:
 
 def camera_time_us(packet: Packet[VideoStream]) -> int | None:
     """The camera's own clock for this image, microseconds since 1970; None before its first RTCP sender report."""
+    # The container's start_time_realtime plus the packet's time was off by 230 ms; this was within 5 ms.
     for data in packet.iter_sidedata():
         if data.data_type == "prft":
-            microseconds: int = unpack("<qi", bytes(data)[:12])[0]
+            microseconds: int = unpack("<qi", bytes(data)[:12])[0]  # int64 wallclock, int flags, padding
             return microseconds
     return None

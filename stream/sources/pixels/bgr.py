@@ -33,6 +33,7 @@ class BgrConverter:
     def _from_memory(self, frame: VideoFrame) -> Image:
         converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
         image = cast(Image, converted.to_ndarray())
+        # A frame that is BGR already comes back as it is, in the decoder's memory.
         return image.copy() if converted is frame else np.ascontiguousarray(image)
 
     def _from_device(self, frame: VideoFrame) -> Image:

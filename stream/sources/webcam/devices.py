@@ -164,6 +164,7 @@ def _reason(error: OSError) -> str:
 
 def _kernel_name(path: str) -> str:
     try:
+        # Readable without a right to the device itself.
         return Path("/sys/class/video4linux", Path(path).name, "name").read_text(encoding="utf-8").strip()
     except OSError:
         return ""

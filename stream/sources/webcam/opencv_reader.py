@@ -18,6 +18,7 @@ from stream.sources.webcam.pixel_formats import NAMES, ffmpeg_name
 from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat
 from stream.sources.webcam.v4l2_abi import fourcc, fourcc_code
 
+# Reversed, so that of several FourCCs with one name the first one stays: MJPG, not JPEG.
 _FOURCCS = {name: letters for letters, name in reversed(NAMES.items())}
 
 

@@ -61,7 +61,7 @@ NAMES |= {fourcc: raw.name for fourcc, raw in (GREY | BAYER).items()}
 
 def ffmpeg_name(name: str) -> str:
     """FFmpeg's name for a user's spelling of a format: ``MJPG``, ``yuyv``, ``YUYV422``."""
-    return NAMES.get(name.upper().ljust(4), name.lower())
+    return NAMES.get(name.upper().ljust(4), name.lower())  # FourCCs have spaces at the end: "Y16 "
 
 
 class Converted(NamedTuple):
@@ -101,6 +101,7 @@ class ImageDecoder:
         packet.update(data)  # type: ignore[arg-type]  # it takes any buffer
         with self._log.capture() as log_lines:
             try:
+                # The decoder would take an empty packet for the end of the stream.
                 frames = self._codec.decode(packet) if len(data) else []
             except (av.error.FFmpegError, OSError):
                 return None

@@ -136,6 +136,7 @@ class PixelLayout(Structure):
     ]
 
 
+# Other members of the C union hold pointers: ``aligned`` gives it their alignment.
 class _FormatUnion(Union):
     _fields_ = [("pix", PixelLayout), ("raw", c_uint8 * 200), ("aligned", c_void_p)]
 
@@ -209,6 +210,7 @@ class Buffer(Structure):
 _WRITE, _READ = 1, 2
 
 
+# The number contains the size of the structure, so a driver refuses one with a wrong layout (ENOTTY).
 def _request(direction: int, number: int, size: int) -> int:
     return direction << 30 | size << 16 | ord("V") << 8 | number
 

@@ -41,6 +41,7 @@ class VideoNode:
     """An open ``/dev/video*``, for one thread at a time. Methods raise OSError with the driver's errno."""
 
     def __init__(self, path: str) -> None:
+        # Non-blocking, so that only poll() waits, which has a time-out.
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._maps: list[mmap.mmap] = []
         self._poll = select.poll()
@@ -48,12 +49,13 @@ class VideoNode:
 
     def close(self) -> None:
         """Stop, unmap and close; an error while stopping is ignored."""
+        # Steps run last to first: a buffer that is still mapped keeps the camera busy after closing.
         with ExitStack() as steps:
             steps.callback(os.close, self._fd)
             for mapped in self._maps:
                 steps.callback(mapped.close)
             if self._maps:
-                with suppress(OSError):
+                with suppress(OSError):  # an unplugged camera answers ENODEV
                     self.ioctl(abi.STREAMOFF, c_int(abi.CAPTURE))
         self._maps = []
 
@@ -123,7 +125,7 @@ class VideoNode:
         if not self._try_ioctl(abi.G_PARM, answer):
             return 0.0
         if fps is not None and answer.capability & abi.CAP_TIME_PER_FRAME:
-            answer.time_per_frame = abi.Fraction(1000, round(fps * 1000))
+            answer.time_per_frame = abi.Fraction(1000, round(fps * 1000))  # seconds per frame
             self.ioctl(abi.S_PARM, answer)
         return answer.time_per_frame.inverse
 
@@ -131,7 +133,7 @@ class VideoNode:
         """Map the buffers and start the stream. After an error, ``close`` leaves the camera free for other programs."""
         request = abi.RequestBuffers(count=BUFFERS, type=abi.CAPTURE, memory=abi.MMAP)
         self.ioctl(abi.REQBUFS, request)
-        for index in range(request.count):
+        for index in range(request.count):  # the driver may grant another number than BUFFERS
             buffer = abi.Buffer(index=index, type=abi.CAPTURE, memory=abi.MMAP)
             self.ioctl(abi.QUERYBUF, buffer)
             self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.offset))
@@ -150,6 +152,7 @@ class VideoNode:
             yield None
             return
         try:
+            # A JPEG image fills only a part of its buffer. The views end here: mmap cannot close while one exists.
             with memoryview(self._maps[buffer.index]) as whole, whole[: buffer.bytesused] as data:
                 yield FilledBuffer(data, bool(buffer.flags & abi.BUFFER_ERROR), _mono_ns(buffer))
         finally:

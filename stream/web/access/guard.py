@@ -62,6 +62,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        # latin-1 decodes any bytes: a client must not be able to cause an error here.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         send = _with_headers(send, scope["path"])
         rejection = self._reject(scope, headers)
@@ -102,6 +103,7 @@ def _unknown_host(host: str) -> Response:
     known = printable_host(host)
     name = f'"{known}"' if known else "that name"
     message = f"this server is not known by {name}; if it is a name of its own, add it to its settings: [web] hosts"
+    # printable_host keeps a response from repeating what a stranger wrote.
     return _text_response(421, f"{message} = [{name}]" if known else message)
 
 

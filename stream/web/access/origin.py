@@ -49,6 +49,7 @@ def is_same_origin(origin: str, host: str) -> bool:
         ports = page.port or default, server.port or default
     except ValueError:
         return False
+    # "null", the origin of sandboxed frames and of local files, has no scheme and equals no server.
     return default is not None and page.hostname is not None and page.hostname == server.hostname and len({*ports}) == 1
 
 

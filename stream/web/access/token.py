@@ -42,6 +42,7 @@ def has_token(token: str, headers: Mapping[str, str], query: str, cookie: str) -
     # Starlette's parser also copes with malformed cookies that other programs on this host have set.
     in_cookie = unquote(cookie_parser(headers.get("cookie", "")).get(cookie, ""))
     candidates = (in_cookie, bearer.strip() if scheme.lower() == "bearer" else "", token_in_query(query))
+    # compare_digest takes text only if it is ASCII, so it gets bytes.
     return any(compare_digest(candidate.encode(errors="replace"), token.encode()) for candidate in candidates)
 
 
@@ -67,4 +68,5 @@ def without_token(query: str) -> str:
 
 def cookie_header(name: str, token: str) -> str:
     """Set-Cookie value: hidden from scripts and from other sites' requests, deleted when the browser is closed."""
+    # Not Secure: browsers would keep such a cookie from the plain HTTP that this server speaks.
     return f"{name}={quote(token, safe='')}; HttpOnly; SameSite=Strict; Path=/"

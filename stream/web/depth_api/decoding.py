@@ -44,11 +44,12 @@ def decode(data: bytes, header: Header) -> Image:
         check_image(image)
     except ImageError as error:
         raise RequestError(400, str(error)) from error
-    image.flags.writeable = False
+    image.flags.writeable = False  # the cache keeps it for further requests
     return image
 
 
 def _check_decoding_cost(data: bytes, header: Header) -> None:
+    # FF DA within a scan can only be a marker: entropy-coded data has a 0 stuffed after each FF (ITU-T T.81, B.1.1.5).
     if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
         raise RequestError(400, f"the JPEG has more than {MAX_SCANS} scans: save it anew")
     if header.format == "PNG":
@@ -63,6 +64,7 @@ def _check_inflated_size(data: bytes, max_bytes: int) -> None:
         for content in _image_data(data):
             rest = content
             while rest and not inflate.eof:
+                # Without the limit, one call would return everything that the chunk inflates to, up to gigabytes.
                 size += len(inflate.decompress(rest, INFLATE_BYTES))
                 rest = inflate.unconsumed_tail
                 if size > max_bytes:

@@ -99,7 +99,7 @@ def _jpeg(data: bytes) -> tuple[int, ...]:
         if marker in {0xD8, 0xD9, 0xDA}:
             break
         if marker and marker not in _WITHOUT_LENGTH:
-            at += max(2, struct.unpack_from(">H", data, at)[0])
+            at += max(2, struct.unpack_from(">H", data, at)[0])  # the length counts its own two bytes (B.1.1.4)
     raise RequestError(400, "the JPEG is damaged: it does not say its size; send it again")
 
 
@@ -108,20 +108,20 @@ def _webp(data: bytes) -> tuple[int, ...]:
     chunk = data[12:16]
     if chunk == b"VP8X":
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
-        return (width, height) if len(data) >= 30 else (0, 0)
+        return (width, height) if len(data) >= 30 else (0, 0)  # slicing a short file raises nothing, unlike struct
     if chunk == b"VP8L":
         bits = struct.unpack_from("<I", data, 21)[0]
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if chunk == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
+        return width & 0x3FFF, height & 0x3FFF  # the two upper bits are a hint for scaling (RFC 6386, 9.1)
     raise RequestError(400, "the WebP is damaged: it does not say its size; send it again")
 
 
 def _bmp(data: bytes) -> tuple[int, ...]:
     """A negative height means that the rows are stored from the top."""
     header_size = struct.unpack_from("<I", data, 14)[0]
-    if header_size == 12:
+    if header_size == 12:  # BITMAPCOREHEADER of OS/2: the sizes have 16 bits
         return struct.unpack_from("<HH", data, 18)
     width, height = struct.unpack_from("<ii", data, 18)
     return width, abs(height)

@@ -35,6 +35,7 @@ class SharedJobs(Generic[T]):
     @property
     def running(self) -> int:
         """Number of jobs being worked on."""
+        # Copies, here and below: the pipeline's table reads these counts on another thread.
         return sum(job.is_running for job in tuple(self._jobs.values()))
 
     @property
@@ -74,6 +75,7 @@ class SharedJobs(Generic[T]):
         finally:
             job.requests -= 1
             if not job.requests and not job.is_running:
+                # Removed here: a task that is cancelled before its first step never enters the ``try`` of ``_run``.
                 job.task.cancel()
                 self._remove(key, job)
 

@@ -58,7 +58,7 @@ class Form:
         self._count_part()
         name, value = (part.field_name or b"").decode("utf-8", "replace"), part.value or b""
         if name in ACCEPTED_FIELDS:
-            self._take_image(value)
+            self._take_image(value)  # a part without a file name is a field, whatever it holds
         elif len(value) > MAX_FIELD_BYTES:
             raise RequestError(400, f"a field of the form has more than {MAX_FIELD_BYTES} bytes")
         else:

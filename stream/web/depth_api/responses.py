@@ -54,6 +54,7 @@ def encode_depth(result: DepthResult, output: Output, colormap: str, paint: Pain
     if output == "png16":
         return _png16(depth_map)
     view = paint(depth_map, colormap)
+    # repr gives the shortest digits that read back as the same float.
     ends = {"X-Depth-Low": repr(float(view.low)), "X-Depth-High": repr(float(view.high))}
     return EncodedDepth(png_bytes(view.image), "image/png", _headers(depth_map, "color.png") | ends)
 

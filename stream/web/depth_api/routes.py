@@ -56,6 +56,7 @@ class ImageService:
         self._work = ImageWork(estimate, paint, settings.image_workers, cache_bytes)
         self._jobs = SharedJobs[EncodedDepth](settings.image_workers, settings.image_queue)
         self._reader = UploadReader(upload_bytes, grace_s)
+        # Uploads are bounded in all, not one by one: a slow sender then keeps no other client out.
         self._uploads = MemoryBudget((settings.image_workers + settings.image_queue) * upload_bytes)
         self._responses = MemoryBudget(cache_bytes)
         self._counts: Counter[str] = Counter()
@@ -111,6 +112,7 @@ class ImageService:
                 return "hit", key, cached
             job = self._jobs.find(key)
             if job is None:
+                # Inside of the reservation: the job holds the upload in memory for as long as it waits and runs.
                 with self._jobs.joined(key, self._start(key, upload.data)) as result:
                     return "miss", key, await while_connected(request, result)
         del upload  # the job keeps the equal upload that it was started with: do not hold a second copy

@@ -49,13 +49,14 @@ async def while_connected(request: Request, result: asyncio.Future[T]) -> T:
     disconnect = asyncio.ensure_future(_disconnected(request))
     try:
         either: set[asyncio.Future[Any]] = {result, disconnect}
+        # asyncio.wait leaves ``result`` running when this request is cancelled; other requests may wait for it, too.
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
             raise RequestError(CLIENT_CLOSED_REQUEST, "the client has disconnected")
         return result.result()
     finally:
         disconnect.cancel()
-        await asyncio.wait({disconnect})
+        await asyncio.wait({disconnect})  # unlike await, does not raise its CancelledError
 
 
 async def _disconnected(request: Request) -> None:

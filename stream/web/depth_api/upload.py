@@ -92,7 +92,7 @@ class UploadBody:
         """
         if self._content_length() > self._max_bytes:
             raise _too_large(self._max_bytes)
-        if self._ended:
+        if self._ended:  # a further receive would wait until the client disconnects
             return None
         message = await self._receive()
         if message["type"] == "http.disconnect":

@@ -49,6 +49,7 @@ class ImageWork:
         options = key.options
         result = await self._depth(key.digest, options.model, data, header)
         encode = partial(encode_depth, result, options.output, options.colormap, self._paint)
+        # Compressing a large PNG on the event loop would halt the live video of all viewers.
         encoded = await asyncio.get_running_loop().run_in_executor(self._pool, encode)
         self.cache.put(key, encoded, len(encoded.body))
         return encoded

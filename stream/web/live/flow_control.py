@@ -15,7 +15,7 @@ from stream.web.live.hub import ImageName, SharedView, WebSink
 from stream.web.live.messages import IMAGES, Mode
 from stream.web.live.probe import Probe, ProbeableDepth
 
-MAX_IN_FLIGHT = 2
+MAX_IN_FLIGHT = 2  # one is drawn while the next is on its way
 MAX_FROZEN_BYTES = 32 << 20
 """Depth maps kept for one viewer's frozen images, so that these can still be probed."""
 

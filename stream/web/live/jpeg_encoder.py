@@ -32,6 +32,7 @@ class JpegEncoder:
 
     async def jpegs(self, shared: SharedView, names: Sequence[ImageName]) -> list[bytes]:
         """JPEGs of the camera's image ("image") or of its colourised depth ("depth"), in the order of ``names``."""
+        # The list starts all encodings before the first is awaited, so that two threads share an image and its depth.
         for encoding in [self._encoding(shared, name) for name in names if name not in shared.jpegs]:
             await asyncio.shield(encoding)  # a viewer that leaves must not cancel what others wait for
         return [shared.jpegs[name] for name in names]

@@ -83,7 +83,7 @@ def parse_message(text: str) -> ClientMessage:
     try:
         return _CLIENT.validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]  # the input may be 32 kB long
         where = ".".join(str(part) for part in first["loc"])[:100]
         raise WireError(f"not understood{f' ({where})' if where else ''}: {first['msg'][:200]}") from error
 

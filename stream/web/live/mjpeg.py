@@ -41,7 +41,7 @@ def mjpeg_routes(live: LiveSession) -> list[Route]:
             return Response(media_type=media_type, headers=headers)
         return StreamingResponse(_parts(live, camera, name), media_type=media_type, headers=headers)
 
-    return [Route("/stream/{camera:path}.mjpg", respond)]
+    return [Route("/stream/{camera:path}.mjpg", respond)]  # path: a camera's name may contain slashes
 
 
 async def _parts(live: LiveSession, camera: str, name: ImageName) -> AsyncIterator[bytes]:
@@ -50,7 +50,7 @@ async def _parts(live: LiveSession, camera: str, name: ImageName) -> AsyncIterat
         yield f"--{BOUNDARY}\r\n".encode()
         number, repeat = 0, Deadline.after(0)
         while not live.is_closing:
-            news.clear()
+            news.clear()  # before looking, or news in between would be lost
             newest = live.sink.newest(camera)
             if newest is None or (newest.number == number and not repeat.passed):
                 await news.wait()

@@ -65,4 +65,4 @@ def _three_digits(value: float) -> str:
 
 
 def _index(fraction: float, count: int) -> int:
-    return min(max(int(fraction * count), 0), count - 1)
+    return min(max(int(fraction * count), 0), count - 1)  # 1.0, the right or lower edge, is in the last pixel

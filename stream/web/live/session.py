@@ -54,6 +54,7 @@ class LiveSession:
 
     def close(self) -> None:
         """Ask every viewer to end. Any thread may call it."""
+        # First, or a viewer that wakes up would find nothing new and wait again.
         self.is_closing = True
         self.notify_all()
 

@@ -44,6 +44,7 @@ def viewer_routes(live: LiveSession) -> list[WebSocketRoute]:
     """The WebSocket at /ws."""
 
     async def connect(websocket: WebSocket) -> None:
+        # A close before the handshake ends in a plain 403, which shows a browser neither code nor reason.
         await websocket.accept()
         if live.is_full:
             await websocket.close(TRY_AGAIN_LATER, VIEWER_LIMIT_REACHED)
@@ -72,6 +73,7 @@ class Viewer:
             sending = tasks.create_task(self._send_news())
             await self._receive()
             sending.cancel()
+        # Open on both sides only if ``_receive`` has returned because of the rate limit.
         if self._websocket.client_state is WebSocketState.CONNECTED is self._websocket.application_state:
             await self._websocket.close(POLICY_VIOLATION, f"more than {MESSAGES_PER_S:g} messages a second")
 
@@ -130,7 +132,7 @@ class Viewer:
         """Send one message after the other, so that at most one waits for a viewer that does not read."""
         with suppress(WebSocketDisconnect):
             while not self._live.is_closing:
-                self._news.clear()
+                self._news.clear()  # before looking, or news in between would be lost
                 while await self._send_one():
                     pass
                 await self._news.wait()

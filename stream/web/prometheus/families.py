@@ -34,7 +34,7 @@ def gauge(name: str, description: str, labels: Sequence[str], samples: Samples) 
 
 def counter(name: str, description: str, labels: Sequence[str], samples: Samples) -> Metric:
     """A counter named ``depthstream_<name>_total``."""
-    family = CounterMetricFamily(PREFIX + name, description, labels=labels)
+    family = CounterMetricFamily(PREFIX + name, description, labels=labels)  # appends "_total" itself
     for values, number in samples:
         family.add_metric(_texts(values), number)
     return family

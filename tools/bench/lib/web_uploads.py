@@ -39,7 +39,7 @@ class MemorySamples:
     """Within ``with``, a list that gets the resident memory of a process in MiB every 20 ms (Linux)."""
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._done, self._samples = pid, threading.Event(), [0.0]
+        self._pid, self._done, self._samples = pid, threading.Event(), [0.0]  # never empty: it has a maximum
         self._thread = threading.Thread(target=self._sample)
 
     def __enter__(self) -> list[float]:

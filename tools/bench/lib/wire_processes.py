@@ -52,7 +52,7 @@ def publish_raw(pipe: Connection, endpoint: str, copy: bool) -> None:
     """The simplest publisher with pyzmq: the same bytes over the same kind of socket, without checks or a pool."""
     import zmq
 
-    message = np.zeros(256 + 4 * SIZE.height * SIZE.width, np.uint8)
+    message = np.zeros(256 + 4 * SIZE.height * SIZE.width, np.uint8)  # 256: as long as our header
     message[:64] = np.frombuffer(f"depth/{STREAM}".encode().ljust(64, b"\0"), np.uint8)
     payload = message[256:].view(np.float32).reshape(SIZE)
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
@@ -101,7 +101,7 @@ def count_raw(pipe: Connection, endpoint: str, seconds: float) -> None:
         socket.set(zmq.RCVHWM, HIGH_WATER_MARK)
         socket.subscribe(f"depth/{STREAM}\0".encode())
         socket.connect(endpoint)
-        socket.recv()
+        socket.recv()  # the clock starts when the connection is there
         count, end = 0, monotonic() + seconds
         while monotonic() < end:
             message = socket.recv(copy=False)

@@ -112,6 +112,7 @@ class Encoder(nn.Module):
         tiles = torch.cat((FINE.split(pixels), COARSE.split(downscale(pixels, 0.5)), quarter[None]))
         outputs = self.patch_encoder.forward_with_taps(tiles.flatten(0, 1), self.taps)
         grids = (as_grid(tokens, self.grid, self.grid) for tokens in outputs)
+        # -1 and not the number of images, which a trace would keep as a constant.
         return [grid.reshape(TILES, -1, *grid.shape[1:]) for grid in grids]
 
 

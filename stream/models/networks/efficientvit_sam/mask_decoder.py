@@ -90,6 +90,7 @@ class PromptEncoder(nn.Module):
         """(K, 4) in the frame of 1024 -> (K, 2, channels)."""
         # nothing is written in place, because that would be exported as a scatter operation
         corners = torch.stack([cast(nn.Embedding, corner).weight[0] for corner in self.point_embeddings[2:]])
+        # Segment Anything's boxes are moved to pixel centres.
         positions: Tensor = self.pe_layer((boxes.reshape(-1, 2, 2) + 0.5) / FRAME)
         return positions + corners
 

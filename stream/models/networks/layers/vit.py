@@ -112,6 +112,7 @@ def resized_positions(learnt: Tensor, height: int, width: int) -> Tensor:
     full = learnt.float()
     grid = full[:, 1:].reshape(1, TRAINED_GRID, TRAINED_GRID, -1).permute(0, 3, 1, 2)
     factors = tuple((side + OFFSET) / TRAINED_GRID for side in (height, width))
+    # By factor: ``size=`` would ignore the offset, as transformers does, whose depth differs slightly.
     grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic")
     patches = grid.permute(0, 2, 3, 1).reshape(1, height * width, -1)
     return torch.cat((full[:, :1], patches), 1).to(learnt.dtype)

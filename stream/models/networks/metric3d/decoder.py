@@ -26,7 +26,7 @@ class Expectation(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         bins = torch.linspace(math.log(NEAREST_M), math.log(FARTHEST_M), BINS).exp()
-        self.register_buffer("metres", bins.view(BINS, 1, 1), persistent=False)
+        self.register_buffer("metres", bins.view(BINS, 1, 1), persistent=False)  # not in the official files
 
     def forward(self, logits: Tensor) -> Tensor:
         return (logits.float().softmax(1) * self.metres).sum(1, keepdim=True)
