@@ -85,8 +85,10 @@ class SegmenterNetwork:
         return f"{self.name} by torch {torch.__version__} on {where}, {self.precision}"
 
     def close(self) -> None:
-        """Free the memory of the weights."""
-        self._encoder, self._decoder = nn.Identity(), nn.Identity()
+        """Do nothing: the weights are freed with the last reference to this network.
+
+        Another thread may be decoding with it, and finishes its call.
+        """
 
     def _use_threads(self) -> None:
         # torch keeps one thread count for each calling thread

@@ -224,6 +224,32 @@ def test_a_closed_segmenter_loads_again_when_it_is_used(network: EfficientVitSam
     assert "on the CPU, 1 thread, fp32" in segmenter.describe()
 
 
+def test_closing_does_not_disturb_a_call_that_is_running(network: EfficientVitSam) -> None:
+    """Another thread closes the segmenter during the first run of boxes: the second run gives its masks, too."""
+    settings = SegmenterSettings(device="cpu", threads=1, max_boxes_at_once=1)
+    with Segmenter(settings, network=lambda: network, machine=NO_GPU) as segmenter:
+        encoded, boxes = segmenter.encode(sample_images()[:1]), [BOXES[0][:2]]
+        assert len(boxes[0]) == 2
+        (expected,) = segmenter.decode(encoded, boxes)
+        runs: list[int] = []
+
+        def close_meanwhile(*_: object) -> None:
+            runs.append(1)
+            if len(runs) == 1:
+                other = threading.Thread(target=segmenter.close)
+                other.start()
+                other.join()
+
+        hook = network.mask_decoder.register_forward_pre_hook(close_meanwhile)
+        try:
+            (found,) = segmenter.decode(encoded, boxes)
+        finally:
+            hook.remove()
+    assert len(runs) == 2
+    for ours, theirs in zip(found, expected, strict=True):
+        same(ours, theirs)
+
+
 def test_settings_that_cannot_be_met_are_refused_at_once() -> None:
     """A name that does not exist, and a GPU that is not there."""
     with pytest.raises(UnknownModel, match='no segmenter "tiny"'):
