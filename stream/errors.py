@@ -7,6 +7,7 @@ DepthStreamError
 │   └── MissingPackage      an optional package is not installed
 ├── SourceError             a camera, file or folder could not be opened, or ended unexpectedly
 │   ├── SourceStalled       a live camera delivered no image within its time limit
+│   ├── SourceBehind        a live camera's images come later and later; a new connection starts at the newest one
 │   └── AccessDenied        a camera refused the user name or the password
 ├── ImageError              an image that no depth network can take (too small, too large, not 8-bit BGR)
 ├── BoxError                a box that is outside its image, empty or not made of numbers
@@ -61,6 +62,10 @@ class SourceError(DepthStreamError):
 
 class SourceStalled(SourceError):
     """A live camera delivered no image within its time limit."""
+
+
+class SourceBehind(SourceError):
+    """A live camera's images arrive with a growing delay; a new connection starts with the newest image."""
 
 
 class AccessDenied(SourceError):

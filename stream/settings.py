@@ -143,6 +143,10 @@ NON_RTSP_SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp"
 """URL schemes that need source = "url"."""
 
 
+TRACKS = r"^(first|largest|smallest|\d{1,2}|\d{2,5}x\d{2,5})$"
+"""Values of ``track``."""
+
+
 class NetworkCamera(LiveCamera):
     """An IP camera, or any other live stream that FFmpeg reads: http MJPEG, HLS, UDP, MPEG-TS, ``lavfi:`` patterns."""
 
@@ -155,6 +159,20 @@ class NetworkCamera(LiveCamera):
     decode: Literal["cpu", "cuda", "auto"] = Field(
         default="cpu", description="video decoder; cuda, auto: the GPU's where there is one, else the CPU's"
     )
+    track: str = Field(
+        default="first",
+        pattern=TRACKS,
+        description="video track of an RTSP camera with several: first, largest, smallest, its number from 0 on, or its "
+        'size, such as "1920x1080"',
+    )
+    tls: Literal["verify", "insecure"] = Field(
+        default="verify",
+        description="rtsps and https: verify the camera's certificate, or accept any, also an attacker's",
+    )
+    tls_ca: str | None = Field(
+        default=None, description="file with the certificates (PEM) to verify against; unset: the system's"
+    )
+    fps: float = Field(default=5.0, gt=0, le=60, description="rate at which the address of a single JPEG is polled")
 
     @model_validator(mode="after")
     def _rtsp_is_rtsp(self) -> NetworkCamera:

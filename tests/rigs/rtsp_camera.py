@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.rigs.rtsp.camera import RtspCamera
-from tests.rigs.rtsp.clip import Clip
-from tests.rigs.rtsp.feed import Sent
-from tests.rigs.rtsp.numbered import read_number
+from pipelines.drill.camera.camera import RtspCamera
+from pipelines.drill.camera.clip import Clip
+from pipelines.drill.camera.feed import Sent
+from pipelines.drill.camera.numbered import read_number
 
 __all__ = ["Clip", "RtspCamera", "Sent", "read_number"]
 
 if __name__ == "__main__":
-    from tests.rigs.rtsp.console import main
+    from pipelines.drill.camera.console import main
 
     sys.exit(main())

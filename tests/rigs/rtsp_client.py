@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.rigs.rtsp.numbered import Image
+from pipelines.drill.camera.numbered import Image
 from tests.rigs.rtsp_camera import read_number
 
 if TYPE_CHECKING:

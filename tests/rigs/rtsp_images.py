@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from tests.rigs.rtsp.encode import Codec
+from pipelines.drill.camera.encode import Codec
 from tests.rigs.rtsp_camera import Clip
 from tests.rigs.rtsp_client import Seen
 

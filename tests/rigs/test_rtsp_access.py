@@ -7,7 +7,7 @@ from itertools import islice
 import av
 import pytest
 
-from tests.rigs.rtsp.auth import Scheme
+from pipelines.drill.camera.auth import Scheme
 from tests.rigs.rtsp_camera import RtspCamera
 from tests.rigs.rtsp_client import watching
 from tests.rigs.rtsp_images import IMAGES, numbers, quick_clip, turning

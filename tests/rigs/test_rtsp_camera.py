@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.rigs.rtsp.encode import Codec
+from pipelines.drill.camera.encode import Codec
 from tests.rigs.rtsp_camera import Clip, RtspCamera, read_number
 from tests.rigs.rtsp_client import watching
 from tests.rigs.rtsp_images import FPS, IMAGES, KEYFRAME_EVERY, numbers, quick_clip, turning

@@ -9,8 +9,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from tests.rigs.rtsp.encode import Codec
-from tests.rigs.rtsp.numbered import Image
+from pipelines.drill.camera.encode import Codec
+from pipelines.drill.camera.numbered import Image
 from tests.rigs.rtsp_camera import RtspCamera
 from tests.rigs.rtsp_client import Seen, watching
 from tests.rigs.rtsp_images import IMAGES, KEYFRAME_EVERY, numbers, quick_clip, turning, until

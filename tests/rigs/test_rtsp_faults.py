@@ -10,7 +10,7 @@ from typing import Literal
 import av
 import pytest
 
-from tests.rigs.rtsp import transport as rtsp_transport
+from pipelines.drill.camera import transport as rtsp_transport
 from tests.rigs.rtsp_camera import RtspCamera
 from tests.rigs.rtsp_client import BareClient, watching
 from tests.rigs.rtsp_images import IMAGES, numbers, quick_clip, turning

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.rigs.rtsp.auth import REALM, Access, Guard
-from tests.rigs.rtsp.encode import Codec
-from tests.rigs.rtsp.messages import BadRequest, Request, RequestReader
-from tests.rigs.rtsp.numbered import NUMBERS, write_number
-from tests.rigs.rtsp.payload import LARGEST_BYTES, h264_payloads, h265_payloads, nal_units
-from tests.rigs.rtsp.rtp import NTP_EPOCH_S, RtpStream
-from tests.rigs.rtsp.sdp import describe
+from pipelines.drill.camera.auth import REALM, Access, Guard
+from pipelines.drill.camera.encode import Codec
+from pipelines.drill.camera.messages import BadRequest, Request, RequestReader
+from pipelines.drill.camera.numbered import NUMBERS, write_number
+from pipelines.drill.camera.payload import LARGEST_BYTES, h264_payloads, h265_payloads, nal_units
+from pipelines.drill.camera.rtp import NTP_EPOCH_S, RtpStream
+from pipelines.drill.camera.sdp import describe
 from tests.rigs.rtsp_camera import Clip, read_number
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.rigs.rtsp.console import Console
+from pipelines.drill.camera.console import Console
 from tests.rigs.rtsp_camera import Clip, RtspCamera
 from tests.rigs.rtsp_client import watching
 

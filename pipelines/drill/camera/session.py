@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 
-from tests.rigs.rtsp.clip import AccessUnit
-from tests.rigs.rtsp.feed import Feed
-from tests.rigs.rtsp.rtp import CameraClock, RtpStream
-from tests.rigs.rtsp.sdp import PAYLOAD_TYPES
-from tests.rigs.rtsp.transport import Transport
+from pipelines.drill.camera.clip import AccessUnit
+from pipelines.drill.camera.feed import Feed
+from pipelines.drill.camera.rtp import CameraClock, RtpStream
+from pipelines.drill.camera.sdp import PAYLOAD_TYPES
+from pipelines.drill.camera.transport import Transport
 
 
 class Session:

@@ -7,7 +7,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from tests.rigs.rtsp.sdp import CLOCK_HZ
+from pipelines.drill.camera.sdp import CLOCK_HZ
 
 NTP_EPOCH_S = 2_208_988_800
 """Seconds from 1900 to 1970."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from tests.rigs.rtsp.loop import EventLoop
+from pipelines.drill.camera.loop import EventLoop
 
 Ending = Literal["fin", "rst"]
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from tests.rigs.rtsp.encode import Codec, encode, numbered_images
-from tests.rigs.rtsp.numbered import Image
-from tests.rigs.rtsp.payload import h264_payloads, h265_payloads, jpeg_payloads, nal_units
+from pipelines.drill.camera.encode import Codec, encode, numbered_images
+from pipelines.drill.camera.numbered import Image
+from pipelines.drill.camera.payload import h264_payloads, h265_payloads, jpeg_payloads, nal_units
 
 H264_SPS, H264_PPS = 7, 8
 H265_VPS, H265_SPS, H265_PPS = 32, 33, 34

@@ -10,9 +10,9 @@ from functools import partial
 from inspect import signature
 from typing import get_args
 
-from tests.rigs.rtsp.camera import RtspCamera
-from tests.rigs.rtsp.clip import Clip
-from tests.rigs.rtsp.encode import Codec
+from pipelines.drill.camera.camera import RtspCamera
+from pipelines.drill.camera.clip import Clip
+from pipelines.drill.camera.encode import Codec
 
 PATH = "/cam"
 CLIP_SECONDS = 8.0

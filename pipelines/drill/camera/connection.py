@@ -6,15 +6,15 @@ import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from tests.rigs.rtsp.auth import Access, Guard
-from tests.rigs.rtsp.feed import Feed, Mount
-from tests.rigs.rtsp.link import Ending, Link
-from tests.rigs.rtsp.loop import EventLoop
-from tests.rigs.rtsp.messages import BadRequest, Request, RequestReader
-from tests.rigs.rtsp.rtp import CameraClock
-from tests.rigs.rtsp.sdp import TRACK, describe
-from tests.rigs.rtsp.session import Session
-from tests.rigs.rtsp.transport import TransportName, chosen_transport
+from pipelines.drill.camera.auth import Access, Guard
+from pipelines.drill.camera.feed import Feed, Mount
+from pipelines.drill.camera.link import Ending, Link
+from pipelines.drill.camera.loop import EventLoop
+from pipelines.drill.camera.messages import BadRequest, Request, RequestReader
+from pipelines.drill.camera.rtp import CameraClock
+from pipelines.drill.camera.sdp import TRACK, describe
+from pipelines.drill.camera.session import Session
+from pipelines.drill.camera.transport import TransportName, chosen_transport
 
 METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER")
 TIMEOUT_S = 60

@@ -6,9 +6,9 @@ import time
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from tests.rigs.rtsp.clip import AccessUnit, Clip
-from tests.rigs.rtsp.faults import Faults
-from tests.rigs.rtsp.loop import EventLoop
+from pipelines.drill.camera.clip import AccessUnit, Clip
+from pipelines.drill.camera.faults import Faults
+from pipelines.drill.camera.loop import EventLoop
 
 SLACK_S = 0.5
 """Seconds: after a longer pause of the machine a new time line starts instead of a burst."""

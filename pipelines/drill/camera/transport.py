@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
-from tests.rigs.rtsp.link import Link
+from pipelines.drill.camera.link import Link
 
 TransportName = Literal["tcp", "udp"]
 

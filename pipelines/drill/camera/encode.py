@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from tests.rigs.rtsp.numbered import Image, write_number
+from pipelines.drill.camera.numbered import Image, write_number
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import Literal
 
-from tests.rigs.rtsp.messages import Request
+from pipelines.drill.camera.messages import Request
 
 Scheme = Literal["digest", "basic"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.rigs.rtsp.clip import Clip
-from tests.rigs.rtsp.encode import Codec
+from pipelines.drill.camera.clip import Clip
+from pipelines.drill.camera.encode import Codec
 
 TRACK = "track0"
 """The only track's control URL, after the camera's own."""

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.rigs.rtsp.loop import EventLoop
+from pipelines.drill.camera.loop import EventLoop
 
 BACKLOG = 64
 OnConnection = Callable[[socket.socket, str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.rigs.rtsp.clip import Clip
+from pipelines.drill.camera.clip import Clip
 
 Fault = Literal["lose", "corrupt"]
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Self, TypeVar
 from urllib.parse import quote
 
-from tests.rigs.rtsp.auth import Access, Scheme
-from tests.rigs.rtsp.clip import Clip
-from tests.rigs.rtsp.connection import Connection, Premises
-from tests.rigs.rtsp.feed import Mount, Sent
-from tests.rigs.rtsp.link import Ending
-from tests.rigs.rtsp.listener import Listener
-from tests.rigs.rtsp.loop import EventLoop
-from tests.rigs.rtsp.rtp import CameraClock
-from tests.rigs.rtsp.transport import TransportName
+from pipelines.drill.camera.auth import Access, Scheme
+from pipelines.drill.camera.clip import Clip
+from pipelines.drill.camera.connection import Connection, Premises
+from pipelines.drill.camera.feed import Mount, Sent
+from pipelines.drill.camera.link import Ending
+from pipelines.drill.camera.listener import Listener
+from pipelines.drill.camera.loop import EventLoop
+from pipelines.drill.camera.rtp import CameraClock
+from pipelines.drill.camera.transport import TransportName
 
 T = TypeVar("T")
 

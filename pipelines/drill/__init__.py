@@ -1,0 +1,1 @@
+"""Drills: the product tried against a camera with faults."""
