@@ -125,7 +125,7 @@ def test_digest_with_and_without_qop() -> None:
     """RFC 2617, section 3.2.2; FFmpeg's clients use the older form, which the real-client tests cover."""
     access = Access("admin", "secret")
     guard = Guard(access)
-    nonce = guard.challenge.split('nonce="')[1].rstrip('"')
+    nonce = guard.challenges[0].split('nonce="')[1].rstrip('"')
 
     def digest(*parts: str) -> str:
         return md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()

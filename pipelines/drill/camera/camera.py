@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Mapping
+import ssl
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self, TypeVar
 from urllib.parse import quote
 
 from pipelines.drill.camera.auth import Access, Scheme
 from pipelines.drill.camera.clip import Clip
-from pipelines.drill.camera.connection import Connection, Premises
-from pipelines.drill.camera.feed import Mount, Sent
+from pipelines.drill.camera.connection import Connection, Ordered, Premises
+from pipelines.drill.camera.feed import Gate, Mount, Sent
 from pipelines.drill.camera.link import Ending
 from pipelines.drill.camera.listener import Listener
 from pipelines.drill.camera.loop import EventLoop
 from pipelines.drill.camera.rtp import CameraClock
+from pipelines.drill.camera.rtp_clock import ClockFault
+from pipelines.drill.camera.sdp import Side
 from pipelines.drill.camera.transport import TransportName
 
 T = TypeVar("T")
@@ -28,7 +32,7 @@ class RtspCamera:
 
     def __init__(
         self,
-        clips: Mapping[str, Clip],
+        clips: Mapping[str, Clip | Sequence[Clip | Side]],
         *,
         user: str | None = None,
         password: str | None = None,
@@ -39,12 +43,21 @@ class RtspCamera:
         report_every_s: float = 5.0,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        session_timeout_s: float | None = None,
     ) -> None:
-        """``port`` 0 is a free one; entering the ``with`` block raises OSError if another program has it."""
+        """``clips``: what each path shows, one clip or several tracks, of which at least one is a clip.
+
+        ``port`` 0 is a free one; entering the ``with`` block raises OSError if another program has it. ``tls``: speak
+        rtsps with its certificate. ``session_timeout_s``: end sessions from which no request came for so long.
+        """
         self._access = Access(user, password or "", auth) if user is not None else None
         loop, every_s = EventLoop("rtsp-camera"), report_every_s if sender_reports else None
         self._premises = Premises(loop, transports, self._access, CameraClock(clock_offset_s), every_s)
-        self._premises.mounts.update({path.rstrip("/"): Mount(clip, loop) for path, clip in clips.items()})
+        self._premises.tls, self._premises.timeout_s = tls, session_timeout_s
+        for path, tracks in clips.items():
+            mount = Mount([tracks] if isinstance(tracks, Clip) else tracks, loop)
+            self._premises.mounts[path.rstrip("/")] = mount
         self._loop, self._mounts = loop, self._premises.mounts
         self._connections: list[Connection] = []
         self._listener = Listener(host, port, loop, self._welcome)
@@ -70,12 +83,18 @@ class RtspCamera:
         who = ""
         if credentials and self._access is not None:
             who = f"{quote(self._access.user, safe='')}:{quote(self._access.password, safe='')}@"
-        return f"rtsp://{who}{self._listener.host}:{self.port}{path}"
+        host = f"[{self._listener.host}]" if ":" in self._listener.host else self._listener.host
+        return f"{'rtsps' if self._premises.tls else 'rtsp'}://{who}{host}:{self.port}{path}"
 
     @property
     def sessions(self) -> int:
         """The number of clients that have a session open."""
         return self._do(lambda: sum(connection.session is not None for connection in self._connections))
+
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Method and URL of the last thousand requests."""
+        return self._do(lambda: list(self._premises.requests))
 
     @property
     def damaged(self) -> list[int]:
@@ -130,6 +149,45 @@ class RtspCamera:
     def jump_clock(self, seconds: float) -> None:
         """Step the camera's clock; a sender report with the new time goes out before the next image."""
         self._do(lambda: self._premises.clock.jump(seconds))
+
+    def break_rtp_clock(self, fault: ClockFault | None, path: str | None = None) -> None:
+        """From now on RTP times are wrong in this way, those of sender reports, too; None: they are right again."""
+
+        def set_fault(mount: Mount) -> None:
+            mount.rtp_clock.fault, mount.rtp_clock.since_s = fault, time.monotonic()
+
+        self._do_to(path, set_fault)
+
+    def set_gate(self, gate: Gate | None, path: str | None = None) -> None:
+        """Send only images that ``gate`` passes; the others are left out without a gap in the packets' numbers."""
+        self._do_to(path, lambda mount: setattr(mount, "gate", gate))
+
+    def answer(
+        self, method: str, status: int | None, headers: Mapping[str, str] | None = None, *, times: int | None = None
+    ) -> None:
+        """Answer requests of ``method`` (``*``: all) with ``status``, ``times`` times or always; None: rightly."""
+
+        def order() -> None:
+            self._premises.answers.pop(method, None)
+            if status is not None:
+                self._premises.answers[method] = Ordered(status, headers or {}, times)
+
+        self._do(order)
+
+    def redirect(self, location: str | None, status: int = 302) -> None:
+        """Redirect every client that asks for a description; None: no more."""
+        self.answer("DESCRIBE", status if location is not None else None, {"Location": location or ""})
+
+    def rewrite_sdp(self, rewrite: Callable[[str], str]) -> None:
+        """Change the session description of new clients; ``str`` leaves it as it is."""
+        self._do(lambda: setattr(self._premises, "rewrite", rewrite))
+
+    def end_nonces(self) -> None:
+        """All nonces of Digest are too old from now on: clients get new ones, marked as stale."""
+        access = self._access
+        if access is None:
+            raise ValueError("this camera asks for no password: give RtspCamera a user")
+        self._do(lambda: setattr(access, "nonces", access.nonces + 1))
 
     def set_password(self, password: str) -> None:
         """Require it from new connections; raises ValueError for a camera without a user."""

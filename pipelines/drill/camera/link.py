@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,15 +15,20 @@ from pipelines.drill.camera.loop import EventLoop
 Ending = Literal["fin", "rst"]
 
 READ_BYTES = 65_536
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Link:
-    """Calls ``on_data`` with received bytes, and ``on_end`` once when the connection ends."""
+    """Calls ``on_data`` with received bytes, and ``on_end`` once when the connection ends.
+
+    An ``ssl.SSLSocket`` shakes hands first, as far as the client takes part.
+    """
 
     def __init__(
         self, sock: socket.socket, loop: EventLoop, on_data: Callable[[bytes], None], on_end: Callable[[], None]
     ) -> None:
         self._sock, self._loop = sock, loop
+        self._shakes_hands = isinstance(sock, ssl.SSLSocket)
         self.own_host = str(sock.getsockname()[0])
         self.is_open = True
         self._on_data, self._on_end = on_data, on_end
@@ -62,27 +68,47 @@ class Link:
         self._on_end()
 
     def _on_ready(self, events: int) -> None:
+        if self._shakes_hands:
+            self._shake_hands()
+            return
         if events & selectors.EVENT_READ:
             self._read()
         if self.is_open and events & selectors.EVENT_WRITE:
             self._flush()
 
-    def _read(self) -> None:
+    def _shake_hands(self) -> None:
+        assert isinstance(self._sock, ssl.SSLSocket)
         try:
-            data = self._sock.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if data:
-            self._on_data(data)
-        else:
+            self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._loop.watch(self._sock, selectors.EVENT_READ, self._on_ready)
+        except ssl.SSLWantWriteError:
+            self._loop.watch(self._sock, selectors.EVENT_WRITE, self._on_ready)
+        except OSError:  # the client does not trust our certificate, or speaks no TLS
             self.end()
+        else:
+            self._shakes_hands = False
+            self._loop.watch(self._sock, selectors.EVENT_READ, self._on_ready)
+
+    def _read(self) -> None:
+        while self.is_open:
+            try:
+                data = self._sock.recv(READ_BYTES)
+            except _LATER:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.end()
+                return
+            self._on_data(data)
+            if not isinstance(self._sock, ssl.SSLSocket):  # its decrypted bytes would wake nothing
+                return
 
     def _flush(self) -> None:
         try:
             del self._waiting[: self._sock.send(self._waiting)]
-        except BlockingIOError:
+        except _LATER:
             pass
         except OSError:
             self.end()

@@ -12,10 +12,12 @@ INTERLEAVED = b"$"
 LONGEST_REQUEST_BYTES = 64 * 1024
 REASONS = {
     451: "Parameter Not Understood",
+    453: "Not Enough Bandwidth",
     454: "Session Not Found",
     455: "Method Not Valid In This State",
     459: "Aggregate Operation Not Allowed",
     461: "Unsupported Transport",
+    551: "Option not supported",
 }
 """Reasons for status codes that HTTP does not have."""
 
@@ -42,7 +44,7 @@ class Request:
 
     def answer(self, status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
         """An answer to this request, as bytes."""
-        reason = REASONS.get(status) or HTTPStatus(status).phrase
+        reason = REASONS.get(status) or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "Unknown")
         fields = {"CSeq": self.headers.get("cseq", "0"), "Server": "depthstream test camera", **(headers or {})}
         if body:
             fields["Content-Length"] = str(len(body))

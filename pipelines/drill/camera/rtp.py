@@ -7,8 +7,10 @@ import struct
 import time
 from dataclasses import dataclass
 
-from pipelines.drill.camera.sdp import CLOCK_HZ
+from pipelines.drill.camera.rtp_clock import RtpClock
 
+CLOCK_HZ = 90_000
+"""Ticks a second of video."""
 NTP_EPOCH_S = 2_208_988_800
 """Seconds from 1900 to 1970."""
 SENDER_REPORT, SOURCE_DESCRIPTION = 200, 202
@@ -35,15 +37,15 @@ class CameraClock:
 class RtpStream:
     """Sequence numbers, times and counts of one session, with random starts as RFC 3550 requires."""
 
-    def __init__(self, payload_type: int) -> None:
-        self._payload_type = payload_type
+    def __init__(self, payload_type: int, clock: RtpClock | None = None, rate_hz: int = CLOCK_HZ) -> None:
+        self._payload_type, self._clock, self._rate_hz = payload_type, clock or RtpClock(), rate_hz
         self._ssrc, self._zero = secrets.randbits(32), secrets.randbits(32)
         self.next_seq = secrets.randbits(16)
         self._packets = self._octets = 0
 
     def ticks(self, mono_s: float) -> int:
         """The RTP time of a monotonic time."""
-        return self._zero + round(mono_s * CLOCK_HZ) & 0xFFFFFFFF
+        return self._zero + round(self._clock.media_s(mono_s) * self._rate_hz) & 0xFFFFFFFF
 
     def packet(self, payload: bytes, mono_s: float, *, last: bool) -> bytes:
         """One RTP packet; ``last`` marks the end of an access unit."""

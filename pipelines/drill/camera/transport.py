@@ -114,7 +114,8 @@ def _pair(text: str) -> tuple[int, int] | None:
 def _neighbouring_sockets(host: str) -> tuple[socket.socket, socket.socket]:
     """Sockets bound to an even port and the next one, as RFC 3550 recommends."""
     for _ in range(PORT_TRIES):
-        first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        first, second = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
         if _bind(first, host, 0) and (port := first.getsockname()[1]) % 2 == 0 and _bind(second, host, port + 1):
             return first, second
         first.close()

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
     from stream.frames import Size
 
-TimeLine = Literal["rtp", "container", "none"]
-"""rtp: media times are ticks of the camera's clock. container: they are time stamps of MPEG-TS, HLS or RTMP.
+TimeLine = Literal["rtp", "container", "segments", "polled", "none"]
+"""rtp: media times are ticks of the camera's clock. container: they are time stamps of MPEG-TS or RTMP. segments: the
+same, but several seconds arrive at once, as in HLS. polled: each image was asked for, so none waits anywhere.
 none: there are no media times, as in MJPEG over HTTP."""
 
 
@@ -34,6 +38,8 @@ class AccessUnit(NamedTuple):
     the first report."""
     damage: Literal["", "before", "inside"] = ""
     """before: data between the previous access unit and this one was lost. inside: a part of this one is missing."""
+    packet: Packet[VideoStream] | None = None
+    """FFmpeg's packet, if FFmpeg has read it: it is decoded in place of ``data``."""
 
 
 class CameraReport(NamedTuple):

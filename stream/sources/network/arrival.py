@@ -1,7 +1,8 @@
 """The moment at which bytes reached this machine, however late this process reads them.
 
-Linux keeps it with each piece of received data (SO_TIMESTAMPNS, also for TCP since Linux 4.14), so the time is right
-even for a process that was stopped or starved. Elsewhere the time of reading is all that is known.
+Linux keeps it with each piece of received data (SO_TIMESTAMPNS; for TCP since Linux 4.14). For datagrams it is right
+even in a process that was stopped or starved. TCP may join pieces that wait, and keeps the time of the newest: a reader
+must remember when it last found nothing waiting, and be content with that. Elsewhere only the time of reading is known.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def waiting(sock: socket.socket) -> Waiting:
     import fcntl  # not on Windows
     import termios
 
-    (size,) = struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0\0\0\0"))
+    size = int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
     if size == 0:
         return Waiting(0, monotonic_ns())
     _, ancillary, _, _ = sock.recvmsg(1, ANCILLARY_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -59,6 +60,6 @@ def arrived_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)
             # The kernel's stamp is on the wall clock; only the difference between two of its readings is used.
-            waited_ns = time_ns() - (seconds * NS_PER_S + nanoseconds)
+            waited_ns: int = time_ns() - (seconds * NS_PER_S + nanoseconds)
             return now_ns - max(0, waited_ns)
     return now_ns
