@@ -24,6 +24,10 @@ MAX_SIDE_PX = 16384
 Image: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 
+NOT_DECODED: Image = np.zeros((1, 1, 3), np.uint8)
+"""Stands for the pixels of a frame that is dropped without having been decoded."""
+NOT_DECODED.flags.writeable = False
+
 Kind: TypeAlias = Literal["metric", "relative_inverse", "relative"]
 """metric: metres. relative_inverse: larger is nearer, scale and shift unknown. relative: larger is farther, scale and
 shift unknown."""

@@ -5,7 +5,9 @@ The wall clock may be stepped by hand or by NTP while the pipeline runs; no deci
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
@@ -18,7 +20,7 @@ NowNs = Callable[[], int]
 
 StampSource = Literal["arrival", "file", "rtcp", "device", "synthetic"]
 """arrival: this machine's clock when the frame arrived. file: the file's time line. rtcp: the camera's clock, by RTCP
-sender reports. device: the webcam's driver. synthetic: the rendered scene."""
+sender reports. device: a webcam's driver, or a local source in GStreamer. synthetic: the rendered scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,16 @@ class Stamp:
         if self.media_s is not None and earlier.media_s is not None:
             return max(0.0, self.media_s - earlier.media_s)
         return max(0.0, (self.mono_ns - earlier.mono_ns) / NS_PER_S)
+
+
+def slept_ns() -> int:
+    """How long this machine has been suspended since it was started, nanoseconds; always 0 outside of Linux.
+
+    CLOCK_MONOTONIC stands still meanwhile, so that what waited in a buffer looks younger than it is.
+    """
+    if sys.platform != "linux":
+        return 0
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)

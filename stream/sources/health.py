@@ -55,7 +55,7 @@ class Health:
         self._running = self._was_live = False
         self._hour = LastHour()
         self._integrity: dict[str, int] = dict.fromkeys(get_args(Integrity), 0)
-        self._trouble = self._about = ""
+        self._trouble = self._about = self._clock = ""
         self._log: tuple[str, ...] = ()
 
     def set_about(self, text: str) -> None:
@@ -77,6 +77,12 @@ class Health:
             if self._was_live:
                 self._hour.add(now, "reconnects")
             self._was_live, self._trouble, self._log = True, "", ()
+            self._clock = ""
+
+    def set_clock_fault(self, fault: str) -> None:
+        """Record what is wrong with the camera's clock: a few words after "its clock"; empty: nothing."""
+        with self._lock:
+            self._clock = f"its clock {one_line(fault)}: ages count from the arrival" if fault else ""
 
     def lost(self, error: SourceError, log_lines: Iterable[str] = ()) -> None:
         """Record that the connection or the try ended with ``error``; ``log_lines`` are the decoder's last ones."""
@@ -124,6 +130,7 @@ class Health:
                 trouble=self._trouble,
                 log=self._log,
                 about=self._about,
+                clock=self._clock,
                 offline_s=0.0 if self._state == "live" else (now - self._offline_ns) / NS_PER_S,
             )
 

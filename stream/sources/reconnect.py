@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from stream.core.clock import NS_PER_S, NowNs
 from stream.core.log import one_line
-from stream.errors import AccessDenied, SourceError
+from stream.errors import AccessDenied, SourceBehind, SourceError
 from stream.frames import Dropped, Frame
 from stream.runtime.stats import CameraState
 from stream.sources.backoff import DEFAULT_DELAYS, JITTER, Backoff, BackoffDelays
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 HEALTHY_NS = 60 * NS_PER_S
 """The back-off is reset after this much time with images, so a camera that breaks off at once is still backed off."""
+WORTHWHILE_NS = 5 * NS_PER_S
+"""A camera that was live for this long before it fell behind is connected again without a delay."""
 POLL_S = 0.05
 """How often ``stopping`` is checked while a source is being opened: a thread cannot wait for two events at once."""
 
@@ -33,6 +35,11 @@ class LiveSource(Protocol):
 
     @property
     def log_lines(self) -> tuple[str, ...]: ...
+
+    @property
+    def clock_fault(self) -> str:
+        """Why ages do not come from the camera's clock: a few words after "its clock"; empty if they do."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -68,6 +75,8 @@ class Reconnecting:
         self._about = ""
         self._next_seq, self._reached_end = 0, False
         self._log_lines: tuple[str, ...] = ()
+        self._clock_fault = ""
+        self._live_ns: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +107,7 @@ class Reconnecting:
         return self._about
 
     def _connection(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
-        self._log_lines = ()
+        self._log_lines, self._clock_fault, self._live_ns = (), "", None
         self._health.connecting()
         source = self._open()
         self._update_about(source)
@@ -119,6 +128,7 @@ class Reconnecting:
             if first_ns is None:
                 first_ns = now
                 self._live(source, now)
+            self._note_clock(source)
             if now - first_ns >= HEALTHY_NS:
                 self._backoff.reset()
             renumbered = _numbered_from(first_seq, item)
@@ -128,15 +138,31 @@ class Reconnecting:
     def _live(self, source: LiveSource, now: int) -> None:
         # Again, because most sources know their size and rate only once they are open.
         self._update_about(source)
+        self._live_ns = now
         self._health.live()
         self._state_log.live(now)
 
+    def _note_clock(self, source: LiveSource) -> None:
+        if source.clock_fault != self._clock_fault:
+            self._clock_fault = source.clock_fault
+            self._health.set_clock_fault(self._clock_fault)
+            if self._clock_fault:
+                what = f"its clock {self._clock_fault}: ages count from the arrival"
+                log.warning("camera %s: %s", self._health.name, what)
+
     def _lost(self, error: SourceError) -> float:
         """Record the error; returns the delay before the next try, seconds."""
-        delay_s = self._backoff.next_delay_s(refused=isinstance(error, AccessDenied))
+        delay_s = self._delay_s(error)
         self._health.lost(error, self._log_lines)
         self._state_log.lost(error, delay_s, self._now_ns())
         return delay_s
+
+    def _delay_s(self, error: SourceError) -> float:
+        # A camera that is behind is well; but if it is behind again at once, a new connection does not help.
+        live_ns = self._now_ns() - self._live_ns if self._live_ns is not None else 0
+        if isinstance(error, SourceBehind) and live_ns >= WORTHWHILE_NS:
+            return 0.0
+        return self._backoff.next_delay_s(refused=isinstance(error, AccessDenied))
 
     def _update_about(self, source: LiveSource) -> None:
         self._about = one_line(source.describe())
@@ -147,7 +173,7 @@ class _StateLog:
     """Logs one warning per change of the camera's state, however many tries lie in between."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._since_ns, self._was_live = name, 0, False
+        self._name, self._since_ns, self._was_live, self._is_behind = name, 0, False, False
         self._state: CameraState = "connecting"
 
     def begin(self, now_ns: int) -> None:
@@ -158,15 +184,19 @@ class _StateLog:
         if self._state == "connecting":
             log.info("camera %s: live after %s", self._name, offline)
         else:
-            log.warning("camera %s: %s after %s", self._name, "back" if self._was_live else "available", offline)
+            level = logging.DEBUG if self._is_behind else logging.WARNING
+            log.log(level, "camera %s: %s after %s", self._name, "back" if self._was_live else "available", offline)
         self._state, self._was_live = "live", True
 
     def lost(self, error: SourceError, delay_s: float, now_ns: int) -> None:
         state: CameraState = "refused" if isinstance(error, AccessDenied) else "waiting"
+        # A link that is always too slow falls behind several times a minute: once is enough to know.
+        is_known = self._state == state or (self._is_behind and isinstance(error, SourceBehind))
+        self._is_behind = isinstance(error, SourceBehind)
         word = "refused" if state == "refused" else "lost" if self._state == "live" else "not available"
         if self._state == "live":
             self._since_ns = now_ns
-        level = logging.DEBUG if self._state == state else logging.WARNING
+        level = logging.DEBUG if is_known else logging.WARNING
         line = f"camera {self._name}: {word} ({one_line(str(error))}), trying again in {_seconds(delay_s)}"
         log.log(level, "%s", line)
         self._state = state

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from stream.core.suggest import nearest
@@ -22,6 +23,8 @@ OTHER_SCHEMES = (
     *("md5", "subfile"),
 )
 """The other protocols of FFmpeg (ffmpeg.org/ffmpeg-protocols.html); not every build has all of them."""
+OPTIONAL_SCHEMES = ("srt", "rist", "smb", "sftp", "amqp", "zmq", "rtmpe", "rtmpte", "sctp", "bluray")
+"""Protocols that need libraries which builds of FFmpeg may lack."""
 CREATED_LATER = (".sdp", ".m3u8")
 """Suffixes of files that another program writes when it begins to send: they may be missing at the start."""
 LAST_PORT = 65535
@@ -47,7 +50,23 @@ def _address_error(url: CameraUrl) -> str | None:
         return _file_error(url)
     if scheme not in (*HOST_SCHEMES, *OTHER_SCHEMES):
         return f'"{url.label}": there are no {scheme}:// addresses{nearest(scheme, HOST_SCHEMES)}'
+    if scheme in OPTIONAL_SCHEMES and not _is_built_in(scheme):
+        return f'"{url.label}": the FFmpeg in PyAV was built without {scheme}://; source = "gstreamer" may read it'
     return _host_error(url) if found["slashes"] else None
+
+
+@lru_cache
+def _is_built_in(scheme: str) -> bool:
+    """Whether PyAV's FFmpeg knows the protocol: it has no list of them, but refuses an unknown one at once."""
+    import av
+
+    try:
+        av.open(f"{scheme}://", timeout=(0.2, 0.2)).close()
+    except av.error.ProtocolNotFoundError:
+        return False
+    except (av.error.FFmpegError, OSError):
+        return True  # it misses the host
+    return True
 
 
 def _file_error(url: CameraUrl) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from stream.core.clock import NS_PER_S
 from stream.errors import SourceError
-from stream.frames import Frame
+from stream.frames import Dropped, Frame
 from stream.settings import WebcamCamera
 from stream.sources.webcam.source import OpenWebcam, WebcamSource
 
@@ -50,6 +50,8 @@ def read(source: WebcamSource, count: int, act: Callable[[Frame], object] = lamb
     frames: list[Frame] = []
     stopping = threading.Event()
     for frame in source.frames(stopping):
+        if isinstance(frame, Dropped):
+            continue
         frames.append(frame)
         act(frame)
         if len(frames) == count:

@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.clock import NS_PER_S, Stamp
-from stream.errors import AccessDenied, MissingPackage, SettingsError, SourceError, SourceStalled, UsageError
+from stream.errors import (
+    AccessDenied,
+    MissingPackage,
+    SettingsError,
+    SourceBehind,
+    SourceError,
+    SourceStalled,
+    UsageError,
+)
 from stream.frames import Dropped, Frame
 from stream.runtime.channel import Channel
 from stream.runtime.pipeline import Pipeline
@@ -71,6 +79,7 @@ class Camera:
     def __init__(self, world: World, on_open: BaseException | None, *gives: Any) -> None:
         self._world, self._on_open, self._gives = world, on_open, gives
         self.log_lines: tuple[str, ...] = ()
+        self.clock_fault = ""
 
     def __enter__(self) -> Camera:
         if self._on_open:
@@ -478,6 +487,7 @@ class Hanging:
     """A camera that never opens, in real time; ``tried`` is set at each try."""
 
     log_lines = ()
+    clock_fault = ""
 
     def __init__(self, tried: threading.Event) -> None:
         self._tried = tried
@@ -514,6 +524,7 @@ class Working:
     """A camera with ``count`` images that then waits for the end, in real time."""
 
     log_lines = ()
+    clock_fault = ""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -558,3 +569,46 @@ def test_the_default_delays_are_go2rtcs() -> None:
     """The complete list of delays, in seconds."""
     assert DEFAULT_DELAYS.lost_s == (1.0,) * 5 + (5.0,) * 5 + (10.0,) * 10 + (60.0,)
     assert DEFAULT_DELAYS.refused_s == (60.0, 300.0, 900.0)
+
+
+def behind() -> SourceBehind:
+    return SourceBehind("images arrive 1.2 s late; connecting again")
+
+
+def test_a_camera_that_fell_behind_is_connected_again_at_once(
+    make_frame: Callable[..., Frame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is well, only late: no delay, however often, one line in the log, and each time a reconnect in its health."""
+    rig = Rig(
+        *[(None, make_frame(0), 20.0, behind())] * 4, (None, make_frame(0), 0.1, SourceError("gone")), stop_after=5
+    )
+    rig.run()
+    assert rig.world.pauses[:4] == [0.0] * 4
+    assert rig.world.pauses[4] > 0.5
+    assert rig.health.snapshot().reconnects == 5
+    assert len([record for record in caplog.records if "late" in record.message]) == 1
+
+
+def test_a_camera_that_is_behind_at_once_is_backed_off(make_frame: Callable[..., Frame]) -> None:
+    """A new connection does not help there."""
+    rig = Rig((None, make_frame(0), 1.0, behind()), stop_after=7)
+    rig.run()
+    assert match_delays(rig.world.pauses, [1.0] * 5 + [5.0] * 2)
+
+
+def test_a_broken_clock_is_in_the_health_and_in_the_log(
+    make_frame: Callable[..., Frame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each connection, and until the next one has begun."""
+    rig = Rig((None, make_frame(0)))
+    seen = []
+    with rig.source as source, caplog.at_level("WARNING"):
+        camera = Camera(rig.world, None, *(make_frame(seq) for seq in range(4)))
+        rig.source._open = lambda: camera
+        for index, _ in enumerate(source.frames(rig.world.stopping)):
+            camera.clock_fault = "stands still" if index else ""
+            seen.append(rig.health.snapshot().clock)
+    assert seen == ["", "", *["its clock stands still: ages count from the arrival"] * 2]
+    assert [record.message for record in caplog.records if "clock" in record.message] == [
+        "camera front: its clock stands still: ages count from the arrival"
+    ]

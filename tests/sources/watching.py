@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -22,11 +22,16 @@ def network(url: str, **settings: object) -> NetworkSource:
     return NetworkSource(NetworkCamera(source=kind, name="door", url=url, **{"stall_s": STALL_S, **settings}))
 
 
+def images(source: NetworkSource, stopping: threading.Event) -> Iterator[Frame]:
+    """The frames without those that a busy machine has skipped."""
+    return (frame for frame in source.frames(stopping) if isinstance(frame, Frame))
+
+
 def read(source: NetworkSource, count: int, act: Callable[[Frame], object] = lambda frame: None) -> list[Frame]:
     """Read ``count`` frames of an open source, call ``act`` with each, then stop."""
     frames: list[Frame] = []
     stopping = threading.Event()
-    for frame in source.frames(stopping):
+    for frame in images(source, stopping):
         frames.append(frame)
         act(frame)
         if len(frames) == count:
@@ -38,7 +43,7 @@ def read_until(source: NetworkSource, done: Callable[[Frame], bool]) -> list[Fra
     """Read up to the first frame for which ``done`` is true; fail after a thousand."""
     frames: list[Frame] = []
     stopping = threading.Event()
-    for frame in source.frames(stopping):
+    for frame in images(source, stopping):
         frames.append(frame)
         if done(frame):
             stopping.set()

@@ -96,11 +96,21 @@ def stalled(url: CameraUrl, waited_s: float, stall_s: float) -> SourceStalled:
     return SourceStalled(f"{url.label}: no image for {waited_s:.1f} s; {advice}")
 
 
-def undecodable(url: CameraUrl, waited_s: float, limit_s: float) -> SourceStalled:
-    """The error for packets that came for longer than allowed without a decodable image."""
+def silent(url: CameraUrl, open_s: float) -> SourceStalled:
+    """The error for a camera that answers everything and then sends nothing."""
     return SourceStalled(
-        f"{url.label}: data comes, but no image could be decoded for {waited_s:.1f} s (allowed: {limit_s:g} s); "
-        "set the camera to send key frames more often, once a second say"
+        f"{url.label}: the camera answers, but sends nothing for {open_s:g} s; does a firewall stop UDP, or has "
+        'the camera too many viewers? transport = "tcp" needs no open ports'
+    )
+
+
+def undecodable(url: CameraUrl, waited_s: float, limit_s: float, codec: str, words: str) -> SourceStalled:
+    """The error for data that came for longer than allowed without an image; ``words``: the decoder's, if any."""
+    says = f"; its {codec} decoder says: {words}" if words else ""
+    return SourceStalled(
+        f"{url.label}: data comes, but no image could be decoded for {waited_s:.1f} s (allowed: {limit_s:g} s){says}; "
+        f"set the camera to send key frames more often, once a second say, or open_s to more than their distance, and "
+        f"check that it sends {codec}"
     )
 
 

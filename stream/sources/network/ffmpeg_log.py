@@ -44,6 +44,10 @@ class FfmpegLog:
         """At most ten lines, the newest last; consecutive repeats are kept once."""
         return tuple(self._last_lines)
 
+    def add(self, text: str) -> None:
+        """Add a line of our own, such as lost data that FFmpeg never saw."""
+        self._keep([LogLine(AV_LOG_ERROR, "", self._scrub(text))])
+
     def clear(self) -> None:
         self._last_lines.clear()
 

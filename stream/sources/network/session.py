@@ -1,36 +1,36 @@
-"""One connection to a live stream, read by one thread from its first fresh image to its end or its error."""
+"""One connection to a live stream: its images, from the first fresh one to its end or its error."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
 from time import monotonic_ns
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stream.core.clock import NS_PER_S, Pacer, Stamp
 from stream.frames import Image, Integrity, Size
 from stream.settings import NetworkCamera
 from stream.sources.network import errors
+from stream.sources.network.access_unit import Reader
+from stream.sources.network.backlog import Backlog
 from stream.sources.network.capture_clock import CaptureClock
-from stream.sources.network.connection import RTP_SCHEMES, connect, video_stream
-from stream.sources.network.decoder import CheckedFrame, LiveDecoder
+from stream.sources.network.decoder import CheckedFrame, LiveDecoder, codec_context
+from stream.sources.network.ffmpeg.connection import hardware
+from stream.sources.network.ffmpeg.reader import FfmpegReader
 from stream.sources.network.ffmpeg_log import FfmpegLog
-from stream.sources.network.packets import LivePackets, camera_time_us
+from stream.sources.network.opening import open_reader
+from stream.sources.network.receiver import Received, Receiver
 from stream.sources.network.url import CameraUrl
 from stream.sources.pixels.bgr import BgrConverter
 
-FRESH_AFTER_S = 0.005
-"""A packet that took this long to arrive did not come out of a buffer."""
-PACED_PACKETS = 3
-"""With a time line, this many packets must come at half their media pace or slower to count as fresh: on a busy
-machine a single buffered packet takes long, too."""
-CATCH_UP_NS = 2 * NS_PER_S
-"""The longest time to skip buffered images: a machine that decodes slower than the camera sends never catches up."""
-# fflags=noparse does not help: the decoder then refuses the packets.
-HELD_BY_PARSER = ("h264", "hevc")
-"""Codecs whose images, over RTP, FFmpeg knows to be complete only when the next one begins."""
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+LATE_S = 0.1
+"""An image that has waited longer than this here is not shown if a newer one waits: showing costs most of the time."""
+SHOW_EVERY_S = 0.2
+"""But after this much decoding one is shown, so that a decoder that is too slow still shows something."""
 RATE_IMAGES = 50
 """The frame rate is measured over this many images."""
 RATE_AT_LEAST = 10
@@ -40,40 +40,33 @@ RATE_AT_LEAST = 10
 class DecodedImage(NamedTuple):
     """One image with its stamp and integrity."""
 
-    image: Image
-    """(H, W, 3) uint8 BGR, contiguous, read-only."""
+    image: Image | None
+    """(H, W, 3) uint8 BGR, contiguous, read-only; None: left out because a newer one was there already."""
     stamp: Stamp
     integrity: Integrity
 
 
 class LiveSession:
-    """An open connection, for one thread at a time.
-
-    The thread that reads it must close it (closing under a reader crashes FFmpeg); another thread may open it. Opening
-    raises AccessDenied or SourceError.
-    """
+    """An open connection. Opening raises AccessDenied or SourceError; it may happen in another thread than reading."""
 
     def __init__(self, settings: NetworkCamera, url: CameraUrl, log: FfmpegLog) -> None:
-        self._settings, self._url = settings, url
+        self._settings, self._url, self._log = settings, url, log
         self._opened_ns = monotonic_ns()
-        self._container = connect(settings, url, log)
+        reader = open_reader(settings, url, log)
         try:
-            self._stream = stream = video_stream(self._container, url)
-            self._decoder = LiveDecoder(stream, log)
+            self._decoder = LiveDecoder(_decoder_for(reader, settings, url), log)
         except BaseException:
-            self._container.close()
+            reader.close()
             raise
-        self._packets = LivePackets(self._container, stream, url, log, settings.stall_s)
+        self._receiver = Receiver(reader, url, settings.name)
         self._to_bgr = BgrConverter()
-        self.codec = stream.codec_context.name
-        self.size = Size(stream.height, stream.width) if stream.height and stream.width else None
+        self._clock = CaptureClock()
+        self._backlog = Backlog(reader.time_line)
+        self.codec = reader.codec
+        self.size = reader.size
         """Size of the newest image; None before the first one if the camera does not state it."""
-        self.is_recording = self._container.duration is not None or url.scheme == "lavfi"
-        """It has an end and no pace of its own: a file on a web server, or a generated pattern."""
-        self._rtp = url.scheme in RTP_SCHEMES
-        self._clock = CaptureClock(rtp=self._rtp, held=self._rtp and self.codec in HELD_BY_PARSER)
-        self._time_base = stream.time_base or Fraction(1, 90_000)
-        self._stated_fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self.is_recording = reader.is_recording
+        self._stated_fps = reader.stated_fps
         self._shown_ns: deque[int] = deque(maxlen=RATE_IMAGES)
 
     @property
@@ -84,72 +77,96 @@ class LiveSession:
             return self._stated_fps
         return (len(shown_ns) - 1) * NS_PER_S / (shown_ns[-1] - shown_ns[0])
 
+    @property
+    def clock_fault(self) -> str:
+        """Why the ages do not come from the camera's clock: a few words after "its clock"; empty if they do."""
+        return self._receiver.clock.fault
+
     def close(self) -> None:
-        """Call it from the reading thread only."""
-        self._container.close()
+        self._receiver.close()
 
     def images(self, stopping: threading.Event) -> Iterator[DecodedImage]:
-        """Images until ``stopping`` is set or a recording ends. Raises SourceStalled or SourceError otherwise."""
-        pacer = Pacer(stopping) if self.is_recording else None
-        for decoded in self._fresh(stopping):
-            media_s = self._media_s(decoded.frame.pts)
-            if pacer is not None and media_s is not None and not pacer.wait_until(media_s):
-                return
-            if stopping.is_set():
-                return
-            # Of the frame, because stream.width stays as it was when a camera changes its size midway.
-            self.size = Size(decoded.frame.height, decoded.frame.width)
-            stamp = self._clock.stamp(media_s) if pacer is None else Stamp.now(media_s=media_s)
-            self._shown_ns.append(stamp.mono_ns)
-            yield DecodedImage(self._to_bgr(decoded.frame), stamp, decoded.integrity)
+        """Images until ``stopping`` is set or a recording ends. Raises SourceStalled or SourceError otherwise.
 
-    def _fresh(self, stopping: threading.Event) -> Iterator[CheckedFrame]:
-        """Decoded images without those that were buffered while the connection was opened."""
-        limit_s, image_ns = self._settings.open_s, self._opened_ns
+        Images that were skipped because newer ones were there are None, one for each.
+        """
+        self._receiver.start()
+        pacer, shown_ns = Pacer(stopping) if self.is_recording else None, 0
+        for received, frames in self._decoded(stopping):
+            if received is not None and received.skipped:
+                yield from [DecodedImage(None, self._stamp(received), "clean")] * received.skipped
+            for checked in frames:
+                media_s = checked.received.unit.media_s
+                if pacer is not None and media_s is not None and not pacer.wait_until(media_s):
+                    return
+                if stopping.is_set():
+                    return
+                is_due = pacer is not None or monotonic_ns() - shown_ns > SHOW_EVERY_S * NS_PER_S
+                if not is_due and self._receiver.is_late(checked.received, LATE_S):
+                    yield DecodedImage(None, self._stamp(checked.received), checked.integrity)
+                else:
+                    yield self._shown(checked)
+                    shown_ns = (
+                        monotonic_ns()
+                    )  # the consumer's time for an image is no reason to show it another old one
+
+    def _decoded(self, stopping: threading.Event) -> Iterator[tuple[Received | None, list[CheckedFrame]]]:
+        """Access units with the frames that came out, without those that were buffered before the first fresh one."""
+        limit_s, image_ns, is_first = self._settings.open_s, self._opened_ns, True
         # Unless they are skipped, a view starts with a burst and stays behind: by 1.2 s at 25 fps, 2.9 s at 10 fps
         # (FFmpeg's default options).
-        backlog = _Backlog()
-        for packet, log_lines, waited_ns in self._packets.arrivals(stopping):
-            media_s = self._media_s(packet.pts)
-            # Before decoding, whose time would count as the network's.
-            self._clock.arrived(media_s, camera_time_us(packet))
-            images = self._decoder.decode(packet, log_lines)
+        while (received := self._next(limit_s, stopping, is_first)) is not None:
+            frames = self._decoder.decode(received)
             without_s = (monotonic_ns() - image_ns) / NS_PER_S
-            if not images and without_s > limit_s:
-                raise errors.undecodable(self._url, without_s, limit_s)
-            if self.is_recording or backlog.is_over(waited_ns, media_s if self._rtp else None):
-                yield from images
-            if images:
+            if not frames and without_s > limit_s:
+                words = self._log.last_lines[-1] if self._log.last_lines else ""
+                raise errors.undecodable(self._url, without_s, limit_s, self.codec, words)
+            is_first = False
+            if self.is_recording or self._backlog.is_over(received.unit, received.captured_ns):
+                yield received, frames
+            if frames:
                 # After the yield, because the time that the consumer takes for an image does not count.
                 limit_s, image_ns = self._settings.stall_s, monotonic_ns()
         if not stopping.is_set():
             if not self.is_recording:
                 raise errors.ended(self._url)
-            yield from self._decoder.decode(None)
+            yield None, self._decoder.decode(None)
 
-    def _media_s(self, pts: int | None) -> float | None:
-        return None if pts is None else float(pts * self._time_base)
+    def _next(self, limit_s: float, stopping: threading.Event, is_first: bool) -> Received | None:
+        try:
+            return self._receiver.next(limit_s, stopping)
+        except TimeoutError:
+            pass
+        # Outside of the handler: the time-out is no news as the context of our error.
+        raise (
+            errors.silent(self._url, limit_s)
+            if is_first
+            else errors.stalled(self._url, limit_s, self._settings.stall_s)
+        )
+
+    def _shown(self, checked: CheckedFrame) -> DecodedImage:
+        # Of the frame, because a camera may change its size midway.
+        self.size = Size(checked.frame.height, checked.frame.width)
+        stamp = self._stamp(checked.received)
+        self._shown_ns.append(stamp.mono_ns)
+        return DecodedImage(self._to_bgr(checked.frame), stamp, checked.integrity)
+
+    def _stamp(self, received: Received) -> Stamp:
+        unit = received.unit
+        if self.is_recording:
+            return Stamp.now(media_s=unit.media_s)
+        if self.clock_fault:
+            unit = unit._replace(media_s=None)  # a wrong time line would end up in recordings
+        return self._clock.stamp(unit, received.captured_ns)
 
 
-class _Backlog:
-    """Recognises the packets that were buffered while the connection was opened: they come without a pause."""
+def _decoder_for(reader: Reader, settings: NetworkCamera, url: CameraUrl) -> VideoCodecContext:
+    import av
 
-    def __init__(self) -> None:
-        self._over = False
-        self._started_ns = monotonic_ns()
-        self._last_media_s: float | None = None
-        self._steps: deque[tuple[float, float]] = deque(maxlen=PACED_PACKETS)
-
-    def is_over(self, waited_ns: int, media_s: float | None) -> bool:
-        """Whether the next packet is fresh; once True, always True.
-
-        ``waited_ns``: time spent waiting for the packet. ``media_s``: its media time; None without a time line.
-        """
-        waited_s, last_s = waited_ns / NS_PER_S, self._last_media_s
-        self._last_media_s = media_s
-        if media_s is not None and last_s is not None and 0 < media_s - last_s < 1:
-            self._steps.append((waited_s, media_s - last_s))
-        waits_s, steps_s = (sum(column) for column in zip(*self._steps, strict=True)) if self._steps else (0.0, 0.0)
-        fresh = waited_s > FRESH_AFTER_S and waits_s >= steps_s / 2
-        self._over = self._over or fresh or monotonic_ns() - self._started_ns > CATCH_UP_NS
-        return self._over
+    if isinstance(reader, FfmpegReader):
+        return reader.context
+    try:
+        return codec_context(reader.codec, reader.extradata, hardware(settings.decode))
+    except (av.error.FFmpegError, ValueError):
+        pass
+    raise errors.no_decoder(url)  # outside of the handler, as all errors with FFmpeg's as a context

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Self
 
-from stream.frames import Frame
+from stream.frames import NOT_DECODED, Dropped, Frame
 from stream.settings import NetworkCamera
 from stream.sources.network.ffmpeg_log import FfmpegLog
 from stream.sources.network.session import LiveSession
@@ -41,15 +41,23 @@ class NetworkSource:
         """FFmpeg's last errors and warnings about this camera, at most ten, without passwords; kept after closing."""
         return self._log.last_lines
 
-    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
-        """Ends within ``stall_s`` after ``stopping`` is set, and at the end of a file or a generated pattern.
+    @property
+    def clock_fault(self) -> str:
+        """Why ages do not come from the camera's clock: a few words after "its clock"; empty if they do."""
+        return self._session.clock_fault if self._session is not None else ""
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
+        """Ends soon after ``stopping`` is set, and at the end of a file or a generated pattern.
+
+        Images that were skipped because the reader was behind are Dropped as "behind"; they have no pixels.
 
         Raises SourceStalled when no image came for ``stall_s`` (before the first image: ``open_s``), and SourceError or
         AccessDenied when the connection breaks or the camera ends the stream.
         """
         assert self._session is not None, "frames() outside of the with block"
         for seq, (image, stamp, integrity) in enumerate(self._session.images(stopping)):
-            yield Frame(image, self._settings.name, seq, stamp, integrity=integrity)
+            frame = Frame(NOT_DECODED if image is None else image, self._settings.name, seq, stamp, integrity=integrity)
+            yield Dropped((frame,), "behind") if image is None else frame
 
     def describe(self) -> str:
         session = self._session

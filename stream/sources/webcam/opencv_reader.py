@@ -6,9 +6,10 @@ cannot report why a camera does not open, and gives no time of capture, so frame
 
 from __future__ import annotations
 
+from time import monotonic_ns
 from typing import cast
 
-from stream.core.clock import Stamp
+from stream.core.clock import NS_PER_S, Stamp
 from stream.errors import SourceError
 from stream.frames import Image, Size
 from stream.settings import WebcamCamera
@@ -20,6 +21,11 @@ from stream.sources.webcam.v4l2_abi import fourcc, fourcc_code
 
 # Reversed, so that of several FourCCs with one name the first one stays: MJPG, not JPEG.
 _FOURCCS = {name: letters for letters, name in reversed(NAMES.items())}
+
+PAUSE_S = 0.3
+"""A longer time between two reads: the process was stopped, or its images were not wanted."""
+MOST_BUFFERED = 10
+AT_ONCE_S = 0.005
 
 
 class Cv2Webcam:
@@ -41,13 +47,24 @@ class Cv2Webcam:
             )
         self._request(settings)
         self.negotiated = self._negotiated()
+        self._read_ns = 0
 
     def discard_buffered(self) -> None:
         """Do nothing: OpenCV does not report which images are buffered."""
 
+    def _skip_stale(self) -> None:
+        """After a pause, drop what the system has buffered: an image that needs no waiting is an old one."""
+        paused_s = (monotonic_ns() - self._read_ns) / NS_PER_S if self._read_ns else 0.0
+        for _ in range(MOST_BUFFERED if paused_s > PAUSE_S else 0):
+            started_ns = monotonic_ns()
+            if not self._capture.grab() or monotonic_ns() - started_ns > AT_ONCE_S * NS_PER_S:
+                return
+
     def read(self, timeout_s: float) -> CapturedImage | None:
         """The next image, however long it takes: OpenCV has no time-out. Raises SourceError."""
+        self._skip_stale()
         ok, image = self._capture.read()
+        self._read_ns = monotonic_ns()
         if not ok:
             raise SourceError(f"webcam {self.path}: gives no image any more; {REPLUG}")
         image.flags.writeable = False

@@ -25,8 +25,8 @@ class NegotiatedFormat(NamedTuple):
 class CapturedImage(NamedTuple):
     """One image with its time and integrity."""
 
-    image: Image
-    """(H, W, 3) uint8 BGR, contiguous, read-only."""
+    image: Image | None
+    """(H, W, 3) uint8 BGR, contiguous, read-only; None: left out because a newer one was there already."""
     stamp: Stamp
     integrity: Integrity
 

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from stream.core.clock import Deadline
-from stream.frames import Frame, Size
+from stream.core.clock import NS_PER_S, Deadline, slept_ns
+from stream.frames import NOT_DECODED, Dropped, Frame, Size
 from stream.settings import WebcamCamera
 from stream.sources.webcam import errors
 from stream.sources.webcam.opencv_reader import Cv2Webcam
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 """How often a reader that waits for an image checks ``stopping``."""
+SLEPT_S = 0.5
+"""After a longer sleep of the machine, buffered images are too old."""
 SAME_FPS = 0.01
 """Relative difference that counts as the same rate: 30 and 29.97 do."""
 
@@ -42,6 +44,7 @@ class WebcamSource:
         self._webcam: WebcamReader | None = None
         self._about = f"webcam {settings.device}"
         self._log_lines: tuple[str, ...] = ()
+        self._slept_ns = slept_ns()
 
     def __enter__(self) -> Self:
         self._webcam = webcam = self._open(self._settings)
@@ -66,8 +69,15 @@ class WebcamSource:
         """The last errors and warnings of driver and decoder, at most ten; kept after closing."""
         return self._log_lines if self._webcam is None else self._webcam.log_lines
 
-    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+    @property
+    def clock_fault(self) -> str:
+        """Always empty: the driver stamps images with this machine's clock."""
+        return ""
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame | Dropped]:
         """Frames until soon after ``stopping`` is set; the first one is fresh.
+
+        Images that were left out because newer ones waited are Dropped as "behind"; they have no pixels.
 
         Raises SourceStalled after ``stall_s`` without an image (before the first: ``open_s``), SourceError when the
         camera was unplugged or its driver gave up.
@@ -77,7 +87,9 @@ class WebcamSource:
         webcam.discard_buffered()
         seq, limit = 0, (settings.open_s, "open_s")
         while (captured := self._next(webcam, stopping, *limit)) is not None:
-            yield Frame(captured.image, settings.name, seq, captured.stamp, integrity=captured.integrity)
+            image = NOT_DECODED if captured.image is None else captured.image
+            frame = Frame(image, settings.name, seq, captured.stamp, integrity=captured.integrity)
+            yield Dropped((frame,), "behind") if captured.image is None else frame
             seq, limit = seq + 1, (settings.stall_s, "stall_s")
 
     def describe(self) -> str:
@@ -89,7 +101,12 @@ class WebcamSource:
         """The next image; None when ``stopping`` is set."""
         deadline = Deadline.after(limit_s)
         while not stopping.is_set():
-            if (captured := webcam.read(TICK_S)) is not None:
+            captured = webcam.read(TICK_S)
+            if slept_ns() - self._slept_ns > SLEPT_S * NS_PER_S:
+                self._slept_ns = slept_ns()
+                webcam.discard_buffered()  # older than the driver's clock says, by the time that the machine slept
+                continue
+            if captured is not None:
                 return captured
             if deadline.passed:
                 raise errors.stalled(webcam.path, limit_s, setting)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic_ns, time_ns
 
-from stream.core.clock import NS_PER_S, Stamp
+from stream.core.clock import Stamp
 from stream.frames import Size
 from stream.settings import WebcamCamera
 from stream.sources.network.ffmpeg_log import KEPT_LINES
@@ -18,8 +18,9 @@ from stream.sources.webcam.pixel_formats import NAMES, ImageDecoder, ffmpeg_name
 from stream.sources.webcam.reader import CapturedImage, NegotiatedFormat
 from stream.sources.webcam.v4l2_device import VideoNode
 
-PLAUSIBLE_S = 5.0
-"""A driver's time stamp that is older than this, or in the future, is ignored."""
+LATE_S = 0.1
+"""An image that has waited longer than this is not decoded if a newer one waits: the driver's buffers are few, but a
+process that was stopped, or decodes too slowly, would always show the oldest."""
 ENOUGH_FPS = 30.0
 """Without a requested rate, a pixel format with a higher rate than this is not better."""
 _PREFERRED = tuple(dict.fromkeys(NAMES.values()))
@@ -98,6 +99,8 @@ class V4l2Webcam:
             if filled is None:
                 return None
             stamp, is_bad = stamp_of(filled.mono_ns), filled.is_bad
+            if stamp.age_s() > LATE_S and self._node.wait(0):
+                return CapturedImage(None, stamp, "clean")
             converted = self._decoder(filled.data)
         if is_bad or converted is None:
             self._lines.append(f"{self.driver}: bad image, {'shown as tainted' if converted else 'not shown'}")
@@ -132,9 +135,9 @@ def select_format(
 
 
 def stamp_of(captured_ns: int | None) -> Stamp:
-    """The driver's time (CLOCK_MONOTONIC, nanoseconds) if it is plausible, else the time of arrival: now."""
+    """The driver's time (CLOCK_MONOTONIC, nanoseconds), however old; now if it has none, or one in the future."""
     now_ns = monotonic_ns()
-    if captured_ns is None or not 0 <= now_ns - captured_ns < PLAUSIBLE_S * NS_PER_S:
+    if captured_ns is None or captured_ns > now_ns:
         return Stamp.now()
     return Stamp(captured_ns, time_ns() - (now_ns - captured_ns), "device")
 

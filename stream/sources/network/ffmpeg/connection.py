@@ -81,7 +81,7 @@ def _open(settings: NetworkCamera, url: CameraUrl, transport: str) -> InputConta
         url.full,
         options=_options(settings, url.scheme, transport),
         timeout=(settings.open_s, settings.stall_s),
-        hwaccel=_hardware(settings.decode),
+        hwaccel=hardware(settings.decode),
     )
 
 
@@ -104,7 +104,8 @@ def _options(settings: NetworkCamera, scheme: str, transport: str) -> dict[str, 
     return options
 
 
-def _hardware(decode: str) -> HWAccel | None:
+def hardware(decode: str) -> HWAccel | None:
+    """The GPU's video decoder if ``decode`` allows it and this machine has one; None: decode on the CPU."""
     from av.codec.hwaccel import HWAccel
 
     if decode == "cpu" or not _has_cuda_decoder():
