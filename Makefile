@@ -18,7 +18,8 @@ DOCS_INSTALLED := .venv/.docs-installed
 RIG_PACKAGES := g++ cmake pkg-config libzmq3-dev xvfb xdotool imagemagick x11-utils openbox wmctrl \
 	chromium chromium-driver \
 	python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 \
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+	gstreamer1.0-libav python3-dev libgirepository1.0-dev libcairo2-dev
 
 .PHONY: demo test test-fast test-rigs check docs bench clean
 
@@ -35,6 +36,7 @@ test-rigs: $(INSTALLED)
 	@test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "make test-rigs installs Debian packages: run it as root on Debian or Ubuntu"; exit 1; }
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(RIG_PACKAGES) >/dev/null
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$($(GSTREAMER_PACKAGES))
 	$(BIN)/python -m tests.rigs.vivid --prepare
 	$(BIN)/python -m pytest -m rig
 
@@ -61,6 +63,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 		$(BIN)/python -m pip uninstall --quiet --yes opencv-python && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt opencv-python-headless; }
 	@touch $@
+
+# The packages of the extra "gstreamer" alone, as those of "docs" below.
+GSTREAMER_PACKAGES = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gstreamer"])'
 
 # The packages of the extra "docs" alone: installing ".[docs]" would bring opencv-python back where libGL is missing.
 DOCS_PACKAGES = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])'

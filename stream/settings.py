@@ -162,8 +162,8 @@ class NetworkCamera(LiveCamera):
     track: str = Field(
         default="first",
         pattern=TRACKS,
-        description="video track of an RTSP camera with several: first, largest, smallest, its number from 0 on, or its "
-        'size, such as "1920x1080"',
+        description="video track of an RTSP camera with several: first, largest, smallest, its number from 0 on, or "
+        'its size, such as "1920x1080"',
     )
     tls: Literal["verify", "insecure"] = Field(
         default="verify",
@@ -209,8 +209,21 @@ class WebcamCamera(LiveCamera):
         return self
 
 
+class GstreamerCamera(LiveCamera):
+    """A camera read by a GStreamer pipeline: CSI cameras of Jetson and Raspberry Pi, SRT, hardware decoders."""
+
+    source: Literal["gstreamer"]
+    name: Name = Field(default="gstreamer", description="the camera's name in output, file names and topics")
+    pipeline: str = Field(
+        min_length=1,
+        description="what gst-launch-1.0 takes, without a sink at the end, which is added: "
+        '"libcamerasrc ! video/x-raw,width=1280,height=720"; passwords appear in no log',
+    )
+
+
 Camera = Annotated[
-    VideoCamera | ImagesCamera | SyntheticCamera | NetworkCamera | WebcamCamera, Field(discriminator="source")
+    VideoCamera | ImagesCamera | SyntheticCamera | NetworkCamera | WebcamCamera | GstreamerCamera,
+    Field(discriminator="source"),
 ]
 
 

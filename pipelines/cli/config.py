@@ -60,6 +60,7 @@ def _without_secrets(settings: Any, key: str = "") -> Any:
     """The settings with tokens replaced by "***" and passwords removed from URLs and all other strings."""
     from stream.core.config_file import SECRETS
     from stream.core.log import redact
+    from stream.sources.gstreamer.description import Description
     from stream.sources.network.url import CameraUrl
 
     if isinstance(settings, dict):
@@ -68,7 +69,10 @@ def _without_secrets(settings: Any, key: str = "") -> Any:
         return [_without_secrets(value, key) for value in settings]
     if not isinstance(settings, str):
         return settings
-    return "***" if key in SECRETS else redact(CameraUrl(settings).label if key == "url" else settings)
+    if key in SECRETS:
+        return "***"
+    shown = {"url": lambda: CameraUrl(settings).label, "pipeline": lambda: Description(settings).redacted}
+    return redact(shown[key]() if key in shown else settings)
 
 
 def _print(text: str) -> None:

@@ -60,10 +60,13 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     return result
 
 
-def parse(model: type[S], data: Mapping[str, Any], origin: str) -> S:
-    """``data`` as settings. Raises SettingsError with one line for each error; ``origin`` names the file."""
+def parse(model: type[S], data: Mapping[str, Any], origin: str, context: Mapping[str, Any] | None = None) -> S:
+    """``data`` as settings. Raises SettingsError with one line for each error; ``origin`` names the file.
+
+    ``context`` is passed to the model's validators.
+    """
     try:
-        return model.model_validate(dict(data))
+        return model.model_validate(dict(data), context=dict(context or {}))
     except ValidationError as error:
         lines = [_explain(model, problem) for problem in _root_causes([dict(each) for each in error.errors()])]
         raise SettingsError("\n".join(f"{origin}: {line}" for line in lines)) from error
@@ -113,7 +116,8 @@ def _explain(model: type[Settings], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f'{_table(above)}key "{key}" is missing'
     if problem["type"] == "union_tag_not_found":
-        return f'{_table(location)}key "source" is missing: "rtsp", "url", "webcam", "video", "images" or "synthetic"'
+        sources = '"rtsp", "url", "webcam", "gstreamer", "video", "images" or "synthetic"'
+        return f'{_table(location)}key "source" is missing: {sources}'
     if problem["type"] == "union_tag_invalid":
         tag = value.get("source") if isinstance(value, dict) else value
         tags = [str(tag) for tag in problem["ctx"]["expected_tags"].replace("'", "").split(", ")]

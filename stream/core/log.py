@@ -21,6 +21,12 @@ _SECRET_PARAMETERS = re.compile(
     r"(?P<key>[?&](?:token|pass(?:word|wd)?|pwd|secret)=)[^\s&#'\"]+?(?=[&#'\"]|[:,.)]*(?:\s|$))", re.IGNORECASE
 )
 """Secrets in a query string: the token of our own web page's address, and passwords of cameras that take them there."""
+_SECRET_PROPERTIES = re.compile(
+    r"(?P<key>\b(?:user-pw|proxy-pw|user-id|proxy-id|passphrase)\s*=\s*)"
+    r"(?:\\?\"(?:[^\"\\]|\\.)*|'[^']*'?|(?:\\.|[^\s&'\"\\])+)(?:\\?\")?",
+    re.IGNORECASE,
+)
+"""Secrets in a GStreamer pipeline, as it stands in a config file and in errors about one."""
 
 
 def redact(text: str) -> str:
@@ -29,6 +35,7 @@ def redact(text: str) -> str:
     >>> redact("cannot open rtsp://admin:s3cret@10.0.0.7/main")
     'cannot open rtsp://admin:***@10.0.0.7/main'
     """
+    text = _SECRET_PROPERTIES.sub(lambda m: f"{m['key']}***", text)
     return _SECRET_PARAMETERS.sub(lambda m: f"{m['key']}***", _CREDENTIALS.sub(_without_password, text))
 
 

@@ -34,6 +34,8 @@ from stream.core.log import one_line, redact, set_up
         ("camera 'admin:s3/cr@t@[::1]/x' at 5", "camera 'admin:***@[::1]/x' at 5"),
         ("rtsp:admin:s3cret@cam", "rtsp:***@cam"),
         ("http://cam/x?user=a&pwd=s3cret&n=1", "http://cam/x?user=a&pwd=***&n=1"),
+        ("rtspsrc user-id=admin user-pw=s3cret latency=0", "rtspsrc user-id=*** user-pw=*** latency=0"),
+        ('srtsrc passphrase="s3cret of mine" ! tsdemux', "srtsrc passphrase=*** ! tsdemux"),
         ("open http://cam/x?password=s3.cr:t: refused", "open http://cam/x?password=***: refused"),
         ("rtsp:/cam/main?a=b@c", "rtsp:/cam/main?a=b@c"),
         ("12:30:05 a stage: 640x480@30", "12:30:05 a stage: 640x480@30"),
