@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from pipelines.components.cameras import add_cameras
 from pipelines.components.depth import add_depth
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.window import Preview
 from stream.frames import View
 from stream.inference.open import estimator_for
-from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.pipeline import chain
 from stream.settings import Camera, ModelSettings, RecordSettings, RenderSettings, Settings, SteadySettings
 from stream.sinks.base import Sink
 from stream.sinks.video_file import Recorder
@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from pipelines.components.web import Web
 
 
+T = TypeVar("T")
+
+CAMERAS_MAY_COME = "cameras may come"
+"""Key of the validation context for a config whose cameras may change while it runs: there may be none."""
+
+
+def at_least_one(cameras: tuple[T, ...], info: ValidationInfo) -> tuple[T, ...]:
+    """Refuse a list without cameras, unless some may come later."""
+    if not cameras and not (info.context or {}).get(CAMERAS_MAY_COME):
+        raise ValueError("must have at least one entry")
+    return cameras
+
+
+Cameras = Annotated[tuple[Camera, ...], AfterValidator(at_least_one), Field(json_schema_extra={"minItems": 1})]
+
+
 class LiveSettings(Settings):
     """One or more cameras that share one network."""
 
-    cameras: tuple[Camera, ...] = Field(min_length=1, description="one [[cameras]] table per camera")
+    cameras: Cameras = Field(description="one [[cameras]] table per camera")
     model: ModelSettings = ModelSettings()
     steady: SteadySettings | None = Field(default=None, description="temporal stabilisation; unset: none")
     render: RenderSettings = RenderSettings()
@@ -34,14 +50,16 @@ class LiveSettings(Settings):
 
 def build_live(
     name: str, settings: LiveSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
-) -> Pipeline:
+) -> CameraPipeline:
     """Build a live pipeline. It drops frames in two places only: before the network and before the sinks.
 
     Only the newest item of each camera waits there. Cameras take turns at the network, however fast each one is; a slow
     or missing one delays no other. ``preview`` and ``web`` share their controls: one image is painted for both.
     """
-    pipe = Pipeline(name)
-    cameras = add_cameras(pipe, settings.cameras)
+    pipe = CameraPipeline(name)
+    cameras = pipe.add_cameras(settings.cameras)
+    if web:
+        web.follow(pipe)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
     viewers = [viewer for viewer in (preview, web) if viewer]
     all_sinks = [

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
-from pipelines.components.cameras import add_cameras
 from pipelines.components.depth import add_depth
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.publisher import add_publisher
 from pipelines.components.window import Preview
+from pipelines.live import at_least_one
 from stream.core.view_controls import ViewControls
 from stream.detections.detectors import Detector, FixedBoxes, combine_detectors
 from stream.detections.rejections import Rejections
@@ -20,10 +21,12 @@ from stream.errors import SettingsError
 from stream.frames import View
 from stream.inference.open import estimator_for
 from stream.publisher.publisher import Publisher
-from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.pipeline import chain
 from stream.runtime.worker import Worker
 from stream.segmentation.settings import SegmenterSettings
 from stream.settings import (
+    Camera,
+    GstreamerCamera,
     ImagesCamera,
     ModelSettings,
     NetworkCamera,
@@ -74,8 +77,13 @@ class BoxedWebcam(WebcamCamera, Boxed):
     """A camera at this machine with boxes."""
 
 
+class BoxedGstreamer(GstreamerCamera, Boxed):
+    """A camera read through GStreamer, with boxes."""
+
+
 BoxedCamera = Annotated[
-    BoxedVideo | BoxedImages | BoxedSynthetic | BoxedNetwork | BoxedWebcam, Field(discriminator="source")
+    BoxedVideo | BoxedImages | BoxedSynthetic | BoxedNetwork | BoxedWebcam | BoxedGstreamer,
+    Field(discriminator="source"),
 ]
 
 
@@ -83,7 +91,9 @@ class ObjectsSettings(Settings):
     """Distances of the objects in boxes."""
 
     pipeline: Literal["objects"]
-    cameras: tuple[BoxedCamera, ...] = Field(description="one [[cameras]] table per camera")
+    cameras: Annotated[tuple[BoxedCamera, ...], AfterValidator(at_least_one)] = Field(
+        description="one [[cameras]] table per camera"
+    )
     boxes: BoxTopicSettings | None = Field(
         default=None, description="boxes that other programs send over ZeroMQ; unset: none"
     )
@@ -95,28 +105,21 @@ class ObjectsSettings(Settings):
     publish: PublishSettings = PublishSettings()
     record: RecordSettings | None = Field(default=None, description="also record each camera's objects; unset: no")
 
-    @field_validator("cameras")
-    @classmethod
-    def _at_least_one(cls, cameras: tuple[BoxedCamera, ...]) -> tuple[BoxedCamera, ...]:
-        if not cameras:  # min_length would also report a list whose only camera is wrong
-            raise ValueError("at least one camera is needed")
-        return cameras
-
 
 def build(
     settings: ObjectsSettings,
     preview: Preview | None = None,
     detect: Detector | None = None,
     segmenter: BoxSegmenter | None = None,
-) -> Pipeline:
+) -> CameraPipeline:
     """Build the pipeline. Depth is published as it comes; objects follow in a branch of their own, newest image first.
 
     ``detect`` adds the boxes of a detector in Python to those of the settings; ``segmenter`` replaces the one of the
     settings. Raises SettingsError without any source of boxes, and for more boxes than ``objects.max_boxes``.
     """
     _check_boxes(settings, detect)
-    pipe = Pipeline("objects", stop_timeout_s=STOP_TIMEOUT_S)
-    cameras = add_cameras(pipe, settings.cameras)
+    pipe = CameraPipeline("objects", stop_timeout_s=STOP_TIMEOUT_S)
+    cameras = pipe.add_cameras(settings.cameras)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
     publisher = add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
     publisher.previews = "objects"  # a preview shows the objects rather than depth
@@ -132,7 +135,7 @@ def build(
 
 
 def _add_finder(
-    pipe: Pipeline, depth: Worker, settings: ObjectsSettings, detect: Detector | None, segmenter: BoxSegmenter
+    pipe: CameraPipeline, depth: Worker, settings: ObjectsSettings, detect: Detector | None, segmenter: BoxSegmenter
 ) -> Worker:
     rejections = Rejections()
     streams = [camera.name for camera in settings.cameras]
@@ -140,13 +143,25 @@ def _add_finder(
     fixed = FixedBoxes({camera.name: [box.as_box() for box in camera.boxes] for camera in settings.cameras})
     detectors: Sequence[Detector] = [fixed, *topics, *([detect] if detect else [])]
     finder = ObjectFinder(segmenter, combine_detectors(detectors), settings.objects, topics, rejections)
+
+    def added(camera: Camera) -> None:
+        fixed.set(camera.name, [box.as_box() for box in camera.boxes] if isinstance(camera, Boxed) else [])
+        for topic in topics:
+            topic.add_stream(camera.name)
+
+    def removed(name: str) -> None:
+        fixed.remove(name)
+        for topic in topics:
+            topic.remove_stream(name)
+
+    pipe.on_cameras(added, removed)
     pipe.add_note(finder.describe)
     pipe.add_statistics("objects", finder.statistics)
     return pipe.stage("objects", finder.body(), after=[depth], policy="latest")
 
 
 def _add_outputs(
-    pipe: Pipeline,
+    pipe: CameraPipeline,
     objects: Worker,
     settings: ObjectsSettings,
     publisher: Publisher,
@@ -180,7 +195,12 @@ def _check_boxes(settings: ObjectsSettings, detect: Detector | None) -> None:
                 f"[cameras.{number}.boxes] {len(camera.boxes)} boxes, and at most {limit} of an image are looked at: "
                 f"leave some out, or raise objects.max_boxes (up to {MAX_BOXES})"
             )
-    if detect is None and settings.boxes is None and not any(camera.boxes for camera in settings.cameras):
+    if (
+        detect is None
+        and settings.boxes is None
+        and settings.cameras
+        and not any(camera.boxes for camera in settings.cameras)
+    ):
         raise SettingsError(
             "[boxes] nothing says where objects are: give connect (a detector's endpoint), or [[cameras.boxes]]"
         )

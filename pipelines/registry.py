@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from pipelines import demo, objects, robot, rtsp, serve, video, webcam
 from pipelines.bundled import config_path
+from pipelines.live import CAMERAS_MAY_COME
 from pipelines.paths import file_identity, is_url
 from stream.core.config_file import override, parse, read_toml
 from stream.core.suggest import nearest
@@ -40,12 +41,23 @@ RECIPES = {
 }
 
 
-def load(path: Path, assignments: Iterable[str] = ()) -> tuple[Settings, Pipeline]:
+def load(path: Path, assignments: Iterable[str] = (), *, cameras_may_come: bool = False) -> tuple[Settings, Pipeline]:
     """Read a config file, or a bundled one by its name; return its settings and its pipeline, built but not started.
 
     ``assignments`` (``table.key=value``) replace settings. Raises SettingsError for anything wrong in the file or in
-    them, UnknownModel for an unknown network, and MissingPackage if a requested feature needs a package.
+    them, UnknownModel for an unknown network, and MissingPackage if a requested feature needs a package. With
+    ``cameras_may_come`` there may be none yet.
     """
+    settings = read_settings(path, assignments, cameras_may_come=cameras_may_come)
+    try:
+        check_recordings(settings)
+        return settings, RECIPES[getattr(settings, "pipeline", "")].build(settings)
+    except UsageError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def read_settings(path: Path, assignments: Iterable[str] = (), *, cameras_may_come: bool = False) -> Settings:
+    """The settings alone, as ``load`` returns them."""
     if is_url(path):
         raise SettingsError(f"{path}: is an address, not a config file: for live depth of it use depthstream rtsp URL")
     data = override(read_toml(config_path(path)), assignments)
@@ -53,15 +65,13 @@ def load(path: Path, assignments: Iterable[str] = ()) -> tuple[Settings, Pipelin
     if name not in RECIPES:
         problem = 'key "pipeline" is missing' if name is None else f'pipeline = "{name}" does not exist'
         raise SettingsError(f"{path}: {problem}{nearest(str(name or ''), RECIPES)}")
-    settings = parse(RECIPES[name].settings, data, origin=str(path))
-    try:
-        _check_recordings(settings)
-        return settings, RECIPES[name].build(settings)
-    except UsageError as error:
-        raise type(error)(f"{path}: {error}") from error
+    model = RECIPES[name].settings
+    if cameras_may_come and "cameras" in model.model_fields and model.model_fields["cameras"].is_required():
+        data.setdefault("cameras", [])
+    return parse(model, data, origin=str(path), context={CAMERAS_MAY_COME: cameras_may_come})
 
 
-def _check_recordings(settings: Settings) -> None:
+def check_recordings(settings: Settings) -> None:
     """Raise SettingsError if a recording would overwrite a file that a camera reads."""
     cameras = [each for each in getattr(settings, "cameras", ()) if isinstance(each, VideoCamera | ImagesCamera)]
     inputs = {identity: each for each in cameras if (identity := file_identity(Path(each.path)))}

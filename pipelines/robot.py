@@ -7,15 +7,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.components.cameras import add_cameras
 from pipelines.components.depth import add_depth
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.publisher import add_publisher
 from pipelines.live import LiveSettings
 from stream.errors import SettingsError
 from stream.frames import DepthMap, Dropped
 from stream.inference.open import estimator_for
 from stream.models.catalog import find
-from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.pipeline import chain
 from stream.settings import McapSettings, PublishSettings
 from stream.sinks.mcap.recorder import McapRecorder
 from stream.sinks.video_file import Recorder
@@ -36,7 +36,7 @@ class RobotSettings(LiveSettings):
     )
 
 
-def build(settings: RobotSettings) -> Pipeline:
+def build(settings: RobotSettings) -> CameraPipeline:
     """Build the pipeline. Recordings have channels of their own, so that a slow disk delays no robot.
 
     Raises SettingsError for a recording of metric depth from a network whose depth is relative.
@@ -46,8 +46,8 @@ def build(settings: RobotSettings) -> Pipeline:
             f'[mcap] records metres, and the depth of model "{model.name}" is relative: choose a metric network '
             "(depthstream models list), or leave [mcap] out"
         )
-    pipe = Pipeline("robot")
-    cameras = add_cameras(pipe, settings.cameras)
+    pipe = CameraPipeline("robot")
+    cameras = pipe.add_cameras(settings.cameras)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
     add_publisher(pipe, depth, settings.publish, settings.render, settings.cameras)
     if settings.record:

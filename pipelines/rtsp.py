@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.window import Preview
 from pipelines.live import LiveSettings, build_live
 from stream.frames import View
-from stream.runtime.pipeline import Pipeline
 from stream.sinks.base import Sink
 
 if TYPE_CHECKING:
@@ -22,6 +22,6 @@ class RtspSettings(LiveSettings):
 
 def build(
     settings: RtspSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
-) -> Pipeline:
+) -> CameraPipeline:
     """Build the pipeline. It waits for missing cameras and repairs connections (``stream.sources.reconnect``)."""
     return build_live("rtsp", settings, preview, *sinks, web=web)

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from pipelines.components.cameras import add_cameras
 from pipelines.components.depth import add_depth
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.publisher import add_publisher
 from pipelines.components.web import Web
-from pipelines.live import LiveSettings
+from pipelines.live import CAMERAS_MAY_COME, LiveSettings
 from stream.core.view_controls import ViewControls
 from stream.inference.open import estimator_for
-from stream.runtime.pipeline import Pipeline, chain
+from stream.runtime.pipeline import chain
 from stream.settings import Camera, PublishSettings, WebSettings
 from stream.sinks.video_file import Recorder
 from stream.stages.publish import publish
@@ -36,8 +36,8 @@ class ServeSettings(LiveSettings):
     web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
-    def _there_is_something_to_serve(self) -> ServeSettings:
-        if self.cameras:
+    def _there_is_something_to_serve(self, info: ValidationInfo) -> ServeSettings:
+        if self.cameras or (info.context or {}).get(CAMERAS_MAY_COME):
             return self
         if not self.web.images:
             raise ValueError("nothing to serve: give [[cameras]], or web.images = true")
@@ -47,14 +47,18 @@ class ServeSettings(LiveSettings):
         return self
 
 
-def build(settings: ServeSettings, web: Web | None = None) -> Pipeline:
-    """Build the pipeline. Viewers do not slow it: it keeps the newest view of each camera, encoded only for viewers."""
+def build(settings: ServeSettings, web: Web | None = None, *, cameras_may_come: bool = False) -> CameraPipeline:
+    """Build the pipeline. Viewers do not slow it: it keeps the newest view of each camera, encoded only for viewers.
+
+    Without a camera it has the image service only, unless ``cameras_may_come``.
+    """
     web = web or web_for(settings)
-    pipe = Pipeline("serve")
-    if not settings.cameras:
+    pipe = CameraPipeline("serve")
+    if not settings.cameras and not cameras_may_come:
         pipe.source(IMAGES, until_stopped)
         return pipe
-    cameras = add_cameras(pipe, settings.cameras)
+    cameras = pipe.add_cameras(settings.cameras)
+    web.follow(pipe)
     depth = add_depth(pipe, estimator_for(settings.model), cameras, policy="latest", steady=settings.steady)
     paint = render(settings.render, web.controls)
     pipe.stage("show", chain(render=paint, show=publish(web.sink)), after=[depth], policy="latest")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.window import Preview
-from pipelines.live import LiveSettings, build_live
+from pipelines.live import Cameras, LiveSettings, build_live
 from stream.frames import View
-from stream.runtime.pipeline import Pipeline
-from stream.settings import Camera, WebcamCamera
+from stream.settings import WebcamCamera
 from stream.sinks.base import Sink
 
 if TYPE_CHECKING:
@@ -21,13 +21,11 @@ class WebcamSettings(LiveSettings):
     """Cameras at this machine; cameras of other kinds may be added."""
 
     pipeline: Literal["webcam"]
-    cameras: tuple[Camera, ...] = Field(
-        default=(WebcamCamera(source="webcam"),), min_length=1, description="one [[cameras]] table per camera"
-    )
+    cameras: Cameras = Field(default=(WebcamCamera(source="webcam"),), description="one [[cameras]] table per camera")
 
 
 def build(
     settings: WebcamSettings, preview: Preview | None = None, *sinks: Sink[View], web: Web | None = None
-) -> Pipeline:
+) -> CameraPipeline:
     """Build the pipeline. It waits for a camera that is unplugged (``stream.sources.reconnect``)."""
     return build_live("webcam", settings, preview, *sinks, web=web)

@@ -70,6 +70,10 @@ JsonFile = Annotated[
 ]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after this many seconds.")]
 StatsEvery = Annotated[float | None, typer.Option(min=0.1, help="Print the statistics at this interval, in seconds.")]
+WatchConfig = Annotated[
+    bool,
+    typer.Option("--watch-config", help="Apply the cameras of CONFIG whenever the file changes, or on SIGHUP."),
+]
 Window = Annotated[bool, typer.Option("--window", help="Show the images in a window (h: keys, q: quit).")]
 Model = Annotated[str, typer.Option(help="Network to use (see: depthstream models list).")]
 FieldOfView = Annotated[
@@ -160,6 +164,7 @@ def depth(
 def run(
     config: ConfigFile,
     assignments: Assignments = None,
+    watch_config: WatchConfig = False,
     seconds: Seconds = None,
     stats: StatsEvery = None,
     json: JsonFile = None,
@@ -167,7 +172,8 @@ def run(
     """Run any pipeline from a config file until its input ends, the time is up, or Ctrl-C."""
     from pipelines.cli.run import run_config
 
-    raise typer.Exit(run_config(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+    rest: dict[str, Any] = {"watch_config": watch_config, "seconds": seconds, "stats_every_s": stats, "json_file": json}
+    raise typer.Exit(run_config(config, assignments or [], **rest))
 
 
 @app.command(cls=WebCommand)
@@ -228,6 +234,7 @@ def webcam(
 def serve(
     config: ConfigFile,
     assignments: Assignments = None,
+    watch_config: WatchConfig = False,
     seconds: Seconds = None,
     stats: StatsEvery = None,
     json: JsonFile = None,
@@ -235,13 +242,15 @@ def serve(
     """Show cameras and their depth in the browser, and take uploads, until Ctrl-C (see: depthstream config serve)."""
     from pipelines.cli.run import run_serve
 
-    raise typer.Exit(run_serve(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+    rest: dict[str, Any] = {"watch_config": watch_config, "seconds": seconds, "stats_every_s": stats, "json_file": json}
+    raise typer.Exit(run_serve(config, assignments or [], **rest))
 
 
 @app.command()
 def publish(
     config: ConfigFile,
     assignments: Assignments = None,
+    watch_config: WatchConfig = False,
     seconds: Seconds = None,
     stats: StatsEvery = None,
     json: JsonFile = None,
@@ -249,7 +258,8 @@ def publish(
     """Publish depth frames over ZeroMQ, for robots, until Ctrl-C (see: depthstream config robot)."""
     from pipelines.cli.run import run_publish
 
-    raise typer.Exit(run_publish(config, assignments or [], seconds=seconds, stats_every_s=stats, json_file=json))
+    rest: dict[str, Any] = {"watch_config": watch_config, "seconds": seconds, "stats_every_s": stats, "json_file": json}
+    raise typer.Exit(run_publish(config, assignments or [], **rest))
 
 
 @app.command()
@@ -351,6 +361,35 @@ def bench(
     given = {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") != "DEFAULT"}
     rest: dict[str, Any] = {"model": model, "size": size, "batch": batch, "precision": precision, "weights": weights}
     raise typer.Exit(run_bench(given, only=only, models=models, engine=engine, seconds=seconds, json_file=json, **rest))
+
+
+@app.command()
+def drill(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONFIG]", help="TOML file with your cameras, or the name of a bundled one."),
+    ] = None,
+    assignments: Assignments = None,
+    test_camera: Annotated[
+        bool, typer.Option("--test-camera", help="Use a test camera on this machine in place of yours.")
+    ] = False,
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this camera; without it, all network cameras in turn.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="SCENARIO", help="Only this scenario; may be repeated.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter faults.")] = False,
+    json: JsonFile = None,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", parser=_path, help="Write the results into this page, too.")
+    ] = None,
+) -> None:
+    """Try the live input with your camera behind a faulty network; print which promises about ages and images hold."""
+    from pipelines.cli.drill import run_drill
+
+    rest: dict[str, Any] = {"camera": camera, "only": only or [], "quick": quick, "json_file": json, "page": page}
+    raise typer.Exit(run_drill(config, assignments or [], test_camera=test_camera, **rest))
 
 
 @app.command("eval")

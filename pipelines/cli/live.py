@@ -17,7 +17,7 @@ from stream.core.config_file import parse
 from stream.core.view_controls import ViewControls
 from stream.errors import UsageError
 from stream.runtime.pipeline import Pipeline
-from stream.sources.network.connection import RTSP_SCHEMES
+from stream.sources.network.ffmpeg.connection import RTSP_SCHEMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from pipelines import serve
+from pipelines.bundled import config_path
 from pipelines.cli.json_file import check_writable, table_console, write_json
 from pipelines.cli.page import serving_page
 from pipelines.cli.table import stats_table
+from pipelines.components.live_cameras import CameraPipeline
 from pipelines.components.web import Web
 from pipelines.objects import ObjectsSettings
+from pipelines.process.config_watch import ConfigWatch
 from pipelines.process.runner import RunResult, no_image_reason, run
+from pipelines.process.signals import hang_ups_noted
 from pipelines.registry import load
+from pipelines.reload import CameraReloader
 from pipelines.robot import RobotSettings
 from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
@@ -33,51 +38,87 @@ from stream.sinks.window.sink import WindowLoop
 
 err = Console(stderr=True)
 
+Follow: TypeAlias = Callable[[Pipeline], Callable[[], None]]
+"""Makes a pipeline that has not started follow its config file; returns what to call again and again meanwhile."""
 
-def run_config(config: Path, assignments: list[str], **options: Any) -> int:
+
+def run_config(config: Path, assignments: list[str], *, watch_config: bool = False, **options: Any) -> int:
     """Run any pipeline; ``options`` are those of ``run_pipeline``. Returns the exit status."""
-    settings, pipe = load(config, assignments)
-    return _run_loaded(settings, pipe, **options)
+    with _loaded(config, assignments, watch_config) as (settings, pipe, follow):
+        return _run_loaded(settings, pipe, follow, **options)
 
 
-def run_serve(config: Path, assignments: list[str], **options: Any) -> int:
+def run_serve(config: Path, assignments: list[str], *, watch_config: bool = False, **options: Any) -> int:
     """Run a pipeline that serves the page. Raises SettingsError for the config of another pipeline."""
-    settings, pipe = load(config, assignments)
+    with _loaded(config, assignments, watch_config) as (settings, pipe, follow):
+        _check_serves(config, settings, pipe)
+        return _run_loaded(settings, pipe, follow, **options)
+
+
+def run_publish(config: Path, assignments: list[str], *, watch_config: bool = False, **options: Any) -> int:
+    """Run a pipeline that publishes. Raises SettingsError for the config of another pipeline."""
+    with _loaded(config, assignments, watch_config) as (settings, pipe, follow):
+        if not isinstance(settings, RobotSettings | ObjectsSettings):
+            raise SettingsError(
+                f'{config}: pipeline = "{pipe.name}" publishes nothing: "depthstream config robot" prints one that does'
+            )
+        err.print(announcement(settings), markup=False, highlight=False, soft_wrap=True)
+        return _run_loaded(settings, pipe, follow, **options)
+
+
+def _check_serves(config: Path, settings: Settings, pipe: Pipeline) -> None:
     if not isinstance(settings, serve.ServeSettings):
         raise SettingsError(
             f'{config}: pipeline = "{pipe.name}" serves no page: "depthstream config serve" prints one that does; '
             'or use "depthstream run"'
         )
-    return _run_loaded(settings, pipe, **options)
-
-
-def run_publish(config: Path, assignments: list[str], **options: Any) -> int:
-    """Run a pipeline that publishes. Raises SettingsError for the config of another pipeline."""
-    settings, pipe = load(config, assignments)
-    if not isinstance(settings, RobotSettings | ObjectsSettings):
-        raise SettingsError(
-            f'{config}: pipeline = "{pipe.name}" publishes nothing: "depthstream config robot" prints one that does'
-        )
-    err.print(announcement(settings), markup=False, highlight=False, soft_wrap=True)
-    return run_pipeline(pipe, **options)
 
 
 def announcement(settings: RobotSettings | ObjectsSettings) -> str:
     """One line that names the streams, the endpoints, and the command that shows them."""
     families = ("depth", "objects") if isinstance(settings, ObjectsSettings) else ("depth",)
-    names = ", ".join(f"{family}/{camera.name}" for camera in settings.cameras for family in families)
+    names = [f"{family}/{camera.name}" for camera in settings.cameras for family in families] or ["no camera yet"]
     keys = " --keys DIR" if settings.publish.keys else ""
     endpoints = " and ".join(settings.publish.endpoints)
     local = settings.publish.endpoints[0].replace("//*:", "//127.0.0.1:")
-    return f"publishing {names} on {endpoints}; to look: depthstream watch {local}{keys}"
+    return f"publishing {', '.join(names)} on {endpoints}; to look: depthstream watch {local}{keys}"
 
 
-def _run_loaded(settings: Settings, pipe: Pipeline, **options: Any) -> int:
+@contextmanager
+def _loaded(
+    config: Path, assignments: list[str], watch_config: bool
+) -> Iterator[tuple[Settings, Pipeline, Follow | None]]:
+    """The settings, the pipeline, and with ``watch_config`` the function that makes a pipeline follow the file.
+
+    Raises SettingsError for a file that cannot be followed.
+    """
+    if not watch_config:
+        yield *load(config, assignments), None
+        return
+    path = config_path(config)
+    if not path.is_file():
+        raise SettingsError(f"{config}: --watch-config needs a file that can be read again, not a pipe or a device")
+    with hang_ups_noted() as hang_ups:
+        watch = ConfigWatch(path)  # before the file is loaded, so that no change is missed
+        settings, pipe = load(config, assignments, cameras_may_come=True)
+
+        def follow(pipe: Pipeline) -> Callable[[], None]:
+            if not isinstance(pipe, CameraPipeline):
+                raise SettingsError(
+                    f'{config}: the input of pipeline = "{pipe.name}" cannot change: run it without --watch-config'
+                )
+            pipe.stay_open()
+            return CameraReloader(config, assignments, settings, pipe, watch, hang_ups.take)
+
+        yield settings, pipe, follow
+
+
+def _run_loaded(settings: Settings, pipe: Pipeline, follow: Follow | None, **options: Any) -> int:
     """Run a loaded pipeline, rebuilt with a web server if its recipe has one."""
-    if not isinstance(settings, serve.ServeSettings):
-        return run_pipeline(pipe, **options)
-    web = serve.web_for(settings)
-    return run_pipeline(serve.build(settings, web), web=web, **options)
+    web = serve.web_for(settings) if isinstance(settings, serve.ServeSettings) else None
+    if isinstance(settings, serve.ServeSettings):
+        pipe = serve.build(settings, web, cameras_may_come=follow is not None)
+    return run_pipeline(pipe, tick=follow(pipe) if follow else None, web=web, **options)
 
 
 def run_pipeline(
@@ -88,17 +129,19 @@ def run_pipeline(
     json_file: Path | None,
     window: WindowLoop | None = None,
     web: Web | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> int:
     """Run ``pipe`` until it ends, ``seconds`` have passed or Ctrl-C; returns the exit status.
 
     ``stats_every_s`` prints the table at that interval; ``json_file`` gets the final statistics. ``window`` is polled
-    and ``web`` served meanwhile. Raises the run's error after the statistics are written.
+    and ``web`` served meanwhile; ``tick`` is called several times a second. Raises the run's error after the statistics
+    are written.
     """
     if json_file is not None:
         check_writable(json_file)
     with window or nullcontext(), serving_page(web, pipe, err) as announce, _status_line() as show:
         watch, poll = _Watcher(show, stats_every_s, announce), window.poll if window else None
-        result = run(pipe, seconds=seconds, watch=watch, poll=poll)
+        result = run(pipe, seconds=seconds, watch=watch, poll=poll, tick=tick)
     try:
         _report(result, json_file)
     finally:

@@ -59,6 +59,8 @@ def _lines(stats: PipelineStats) -> Iterator[Text]:
     """The lines below the tables. They are Text, not markup: cameras are named after files such as "[1080p] clip"."""
     for camera in stats.cameras:
         yield _line(camera.name, camera.trouble or camera.about)
+        if camera.clock:
+            yield Text(f"{'':19}{camera.clock}", style="yellow")
         yield from (Text(f"{'':19}{line}", style="dim") for line in camera.log)
     drops = [*_drops(stats.stages), *_drops(stats.edges)]
     yield _line("drops by reason", ", ".join(drops) or "none")

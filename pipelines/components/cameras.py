@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
 from stream.errors import SettingsError
 from stream.runtime.pipeline import Pipeline
-from stream.runtime.worker import Worker
+from stream.runtime.stats import CameraHealth
+from stream.runtime.worker import Body, Worker
 from stream.settings import (
     Camera,
     CameraWithIntrinsics,
+    GstreamerCamera,
     ImagesCamera,
     NetworkCamera,
     SyntheticCamera,
@@ -18,6 +20,8 @@ from stream.settings import (
     WebcamCamera,
 )
 from stream.sources.base import Source
+from stream.sources.gstreamer.parsing import check_description
+from stream.sources.gstreamer.source import GstreamerSource
 from stream.sources.health import Health
 from stream.sources.images import ImagesSource
 from stream.sources.network.source import NetworkSource
@@ -35,11 +39,13 @@ RecordedCamera: TypeAlias = VideoCamera | ImagesCamera | SyntheticCamera
 def add_cameras(pipe: Pipeline, cameras: Sequence[Camera]) -> list[Worker]:
     """Add one source stage per camera; live cameras reconnect and report their health.
 
-    Raises SettingsError for two cameras of one name, and for an address or a device that can never work.
+    Raises SettingsError for two cameras of one name, and for an address, a device or a GStreamer pipeline that can
+    never work; MissingPackage for such a pipeline without GStreamer.
     """
     check_names(cameras)
     check_connections(cameras)
-    return [_add(pipe, camera) for camera in cameras]
+    sources = [(camera.name, *source_of(camera)) for camera in cameras]
+    return [pipe.source(f"capture.{name}", body, health=health) for name, body, health in sources]
 
 
 def open_source(camera: RecordedCamera) -> Source:
@@ -64,25 +70,34 @@ def check_names(cameras: Sequence[Camera]) -> None:
 
 
 def check_connections(cameras: Sequence[Camera]) -> None:
-    """Raise SettingsError for a live camera that can never connect; it would be retried for ever."""
+    """Raise SettingsError or MissingPackage for a live camera that can never connect; it would be retried for ever."""
     for camera in cameras:
+        if isinstance(camera, GstreamerCamera):
+            check_description(camera)
         if isinstance(camera, NetworkCamera | WebcamCamera) and (why := config_error(camera)):
             raise SettingsError(f'[cameras] camera "{camera.name}": {why}')
 
 
-def _add(pipe: Pipeline, camera: Camera) -> Worker:
-    name = f"capture.{camera.name}"
-    if not isinstance(camera, NetworkCamera | WebcamCamera):
+def source_of(camera: Camera) -> tuple[Body, Callable[[], CameraHealth] | None]:
+    """The source that ``camera`` describes, not opened yet, and the health of a live one."""
+    if not isinstance(camera, NetworkCamera | WebcamCamera | GstreamerCamera):
         frames = capture(open_source(camera))
         # The rendered camera knows its own lens.
         known = camera.intrinsics if isinstance(camera, CameraWithIntrinsics) else None
-        return pipe.source(name, with_intrinsics(frames, known) if known else frames)
+        return (with_intrinsics(frames, known) if known else frames), None
     health = Health(camera.name)
-    pipe.add_camera(health.snapshot)
     # A live source is one connection and never retries; Reconnecting opens a new one (decision 6).
     live = capture_live(Reconnecting(lambda: _open_live(camera), health), camera, health)
-    return pipe.source(name, with_intrinsics(live, camera.intrinsics) if camera.intrinsics else live)
+    return (with_intrinsics(live, camera.intrinsics) if camera.intrinsics else live), health.snapshot
 
 
-def _open_live(camera: NetworkCamera | WebcamCamera) -> LiveSource:
-    return NetworkSource(camera) if isinstance(camera, NetworkCamera) else WebcamSource(camera)
+def _open_live(camera: NetworkCamera | WebcamCamera | GstreamerCamera) -> LiveSource:
+    match camera:
+        case NetworkCamera():
+            return NetworkSource(camera)
+        case WebcamCamera():
+            return WebcamSource(camera)
+        case GstreamerCamera():
+            return GstreamerSource(camera)
+        case _:
+            assert_never(camera)

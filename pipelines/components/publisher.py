@@ -8,6 +8,7 @@ from time import monotonic_ns
 from typing import Any
 
 from pipelines.components.depth import FLICKER
+from pipelines.components.live_cameras import CameraPipeline
 from stream.core.clock import NS_PER_S, NowNs
 from stream.publisher.publisher import Publisher
 from stream.runtime.pipeline import Pipeline
@@ -26,13 +27,24 @@ def add_publisher(
 ) -> Publisher:
     """Add a stage that broadcasts the newest depth map of each camera; return its publisher, not opened yet.
 
-    ``preview`` is how previews are painted.
+    ``preview`` is how previews are painted. Cameras that come and go are announced to readers.
     """
     publisher = Publisher(settings)
     publisher.set_status_source(StreamStatus(pipe.stats))
     promised = {camera.name: promised_fps(camera, settings) for camera in cameras}
     pipe.stage(STAGE, broadcast(publisher, preview, promised), after=[depth], policy="latest")
     pipe.add_statistics("publisher", publisher.statistics)
+
+    def added(camera: Camera) -> None:
+        promised[camera.name] = promised_fps(camera, settings)
+        publisher.declare(camera.name, {"fps": promised[camera.name]})
+
+    def removed(name: str) -> None:
+        promised.pop(name, None)
+        publisher.retire(name)
+
+    if isinstance(pipe, CameraPipeline):
+        pipe.on_cameras(added, removed)
     return publisher
 
 
@@ -83,6 +95,7 @@ def _camera(health: CameraHealth) -> dict[str, Any]:
         "reconnects": health.reconnects,
         "stalls": health.stalls,
         "trouble": health.trouble,
+        "clock": health.clock,
         "images": dict(health.integrity),
     }
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipelines.components.live_cameras import CameraPipeline
 from stream.core.clock import Stamp
 from stream.core.view_controls import ViewControls
 from stream.frames import DepthMap, Frame, Image, View
@@ -42,6 +43,15 @@ class Web:
         self.images = (
             ImageService(self._networks, self._networks.names, settings, paint=paint_single) if self._networks else None
         )
+
+    def follow(self, pipe: CameraPipeline) -> None:
+        """Show cameras that come, and no longer show those that go."""
+
+        def removed(name: str) -> None:
+            self.sink.remove(name)
+            self.controls.release(name)
+
+        pipe.on_cameras(lambda camera: self.sink.announce(camera.name), removed)
 
     @contextmanager
     def serving(self, pipe: Pipeline) -> Iterator[str]:

@@ -34,11 +34,12 @@ def run(
     watch: Callable[[PipelineStats], None] = lambda stats: None,
     every_s: float = REFRESH_S,
     poll: Callable[[], bool] | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> RunResult:
     """Run until the sources end, ``seconds`` have passed, or a signal arrives.
 
     ``watch`` gets a snapshot every ``every_s`` seconds. ``poll`` is called repeatedly and waits a little each time (a
-    window's main loop); it ends the run by returning False.
+    window's main loop); it ends the run by returning False. ``tick`` is called at least every ``every_s`` seconds.
 
     The first Ctrl-C (SIGTERM, SIGHUP) drains: sources end and captured frames are still delivered. The second aborts.
     A run that was not interrupted and in which no camera delivered an image has failed.
@@ -48,7 +49,7 @@ def run(
         # The handlers stay until the pipeline is closed, so that a second signal during the drain aborts it.
         with signals_interrupt(), pipe:
             try:
-                _watch(pipe, seconds, watch, every_s, poll)
+                _watch(pipe, seconds, watch, every_s, poll, tick)
             except KeyboardInterrupt as interrupt:
                 status = status_of(interrupt)  # leaving ``with`` without the exception drains
     except KeyboardInterrupt as interrupt:  # the second one, while draining
@@ -82,6 +83,7 @@ def _watch(
     watch: Callable[[PipelineStats], None],
     every_s: float,
     poll: Callable[[], bool] | None,
+    tick: Callable[[], None] | None,
 ) -> None:
     """Wait for the end; ``seconds`` count from the moment when every stage is ready."""
     snapshot, end = Deadline.after(every_s), None
@@ -89,6 +91,8 @@ def _watch(
     while not pipe.wait(0.0 if poll else snapshot.left_s if end is None else min(snapshot.left_s, end.left_s)):
         if poll is not None and not poll():
             return
+        if tick is not None:
+            tick()
         if snapshot.passed:
             watch(pipe.stats())
             snapshot = Deadline.after(every_s)

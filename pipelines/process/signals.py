@@ -42,6 +42,7 @@ def signals_interrupt() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in TERMINATION_SIGNALS}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, _interrupt)]
+    ours = [number for number in ours if not isinstance(getattr(before[number], "__self__", None), HangUps)]
     for number in ours:
         signal.signal(number, _interrupt)
     try:
@@ -51,6 +52,42 @@ def signals_interrupt() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+class HangUps:
+    """SIGHUP as a request to read the config file again. A terminal that was closed still ends the run with 129."""
+
+    def __init__(self) -> None:
+        self._is_pending = False
+
+    def take(self) -> bool:
+        """True if a SIGHUP has arrived since the last call; several count once."""
+        taken, self._is_pending = self._is_pending, False
+        return taken
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The signal's handler."""
+        if _redirect_dead_terminal():
+            _interrupt(number, frame)
+        self._is_pending = True
+
+
+@contextmanager
+def hang_ups_noted() -> Iterator[HangUps]:
+    """Within the block, SIGHUP is noted and does not end the run, even where it was ignored (nohup) before.
+
+    Once another signal has ended the run, SIGHUP is ignored, as ``signals_interrupt`` explains.
+    """
+    hang_ups = HangUps()
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        yield hang_ups
+        return
+    before = signal.signal(signal.SIGHUP, hang_ups.note)
+    try:
+        yield hang_ups
+    finally:
+        if signal.getsignal(signal.SIGHUP) == hang_ups.note:
+            signal.signal(signal.SIGHUP, before)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the second one of a pair must not abort the drain
@@ -58,15 +95,20 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated(number)
 
 
-def _redirect_dead_terminal() -> None:
-    """Redirect output to /dev/null if the terminal was closed: an error from ``print`` would keep files unfinished."""
+def _redirect_dead_terminal() -> bool:
+    """Redirect output to /dev/null if the terminal was closed: an error from ``print`` would keep files unfinished.
+
+    Returns whether it was closed.
+    """
+    was_closed = False
     for stream in (sys.__stdout__, sys.__stderr__):
         with suppress(OSError, ValueError, AttributeError):
-            _redirect_if_dead(stream.fileno())  # type: ignore[union-attr]
+            was_closed |= _redirect_if_dead(stream.fileno())  # type: ignore[union-attr]
+    return was_closed
 
 
-def _redirect_if_dead(number: int) -> None:
-    """Redirect a descriptor whose terminal was hung up.
+def _redirect_if_dead(number: int) -> bool:
+    """Redirect a descriptor whose terminal was hung up; returns whether it was.
 
     Reading the settings of such a terminal fails with EIO; a file or a pipe fails with another error.
     """
@@ -78,3 +120,5 @@ def _redirect_if_dead(number: int) -> None:
         if error.args[0] == EIO:
             with open(os.devnull, "w", encoding="utf-8") as nothing:
                 os.dup2(nothing.fileno(), number)
+            return True
+    return False

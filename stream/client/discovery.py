@@ -64,9 +64,11 @@ def _announced_streams(link: Link) -> set[str]:
         if raw is None:
             break
         try:
-            streams.add(parse_json(raw)[0].partition("/")[2])
+            topic, data = parse_json(raw)
         except WireError:
             continue
+        if data.get("camera") != "removed":
+            streams.add(topic.partition("/")[2])
     return streams - {""}
 
 

@@ -58,6 +58,14 @@ class ReaderHealth:
     status: Mapping[str, Any]
     """The last JSON of status/<stream>; empty until the first."""
 
+    @property
+    def is_removed(self) -> bool:
+        """True if the publisher said that this camera was removed from its settings: no frame comes until it is back.
+
+        False again with the next status message, should the camera come back.
+        """
+        return self.status.get("camera") == "removed"
+
 
 class HealthRecord:
     """Accumulates the events of one stream; the reading thread feeds it."""

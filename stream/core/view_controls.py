@@ -51,6 +51,12 @@ class ViewControls:
         with self._lock:
             self._frozen_ranges = MappingProxyType(dict(current))
 
+    def release(self, camera: str) -> None:
+        """Unfreeze one camera, which has gone."""
+        with self._lock:
+            others = {name: limits for name, limits in self._frozen_ranges.items() if name != camera}
+            self._frozen_ranges = MappingProxyType(others)
+
     def toggle_frozen_ranges(self, current: Mapping[str, Range]) -> None:
         """Unfreeze all cameras if any is frozen, else freeze each at its ``current`` range."""
         with self._lock:

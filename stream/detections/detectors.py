@@ -18,12 +18,23 @@ class FixedBoxes:
     """Detector that returns the boxes of the config, by camera.
 
     Raises SettingsError for a box without a pixel in the first image of its camera, which must be a mistake. If the
-    camera changes its size later, such boxes are dropped like those of any detector.
+    camera changes its size later, such boxes are dropped like those of any detector, and so are those that ``set``
+    gives while a pipeline runs: one camera must not end it.
     """
 
     def __init__(self, boxes: Mapping[str, Sequence[Box]]) -> None:
-        self._boxes = boxes
+        self._boxes = dict(boxes)
         self._checked: set[str] = set()
+
+    def set(self, camera: str, boxes: Sequence[Box]) -> None:
+        """Give a camera these boxes from now on. Any thread may call it."""
+        self._checked.add(camera)
+        self._boxes[camera] = boxes
+
+    def remove(self, camera: str) -> None:
+        """Forget a camera. Any thread may call it."""
+        self._boxes.pop(camera, None)
+        self._checked.discard(camera)
 
     def __call__(self, frame: Frame) -> Sequence[Box]:
         boxes = self._boxes.get(frame.camera, ())

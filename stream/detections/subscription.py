@@ -44,13 +44,24 @@ class BoxTopic:
         rejections: Rejections | None = None,
         now_ns: NowNs = monotonic_ns,
     ) -> None:
-        self._settings, self._streams, self._now_ns = settings, frozenset(streams), now_ns
+        self._settings, self._streams, self._now_ns = settings, set(streams), now_ns
         self.rejections = rejections or Rejections()
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._newest: dict[str, tuple[BoxSet, int]] = {}
         self._failure: Exception | None = None
         self.sets = 0
         """Number of valid messages taken."""
+
+    def add_stream(self, stream: str) -> None:
+        """Take boxes of one more stream. Any thread may call it."""
+        with self._lock:
+            self._streams.add(stream)
+
+    def remove_stream(self, stream: str) -> None:
+        """Take no boxes of this stream any more. Any thread may call it."""
+        with self._lock:
+            self._streams.discard(stream)
+            self._newest.pop(stream, None)
 
     def __enter__(self) -> Self:
         self._closing.clear()
@@ -90,12 +101,13 @@ class BoxTopic:
 
         with ExitStack() as undo:
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            self._subscribed = self._wanted()
             # Undone last: term waits for the links to be closed.
             undo.callback(context.term)
             yield [self._link(undo, context, endpoint) for endpoint in self._settings.connect]
 
     def _link(self, undo: ExitStack, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Link:
-        topics = [subscription(f"{FAMILY}{stream}") for stream in sorted(self._streams)]
+        topics = [subscription(f"{FAMILY}{stream}") for stream in sorted(self._subscribed)]
         link = Link(
             *(context, endpoint, topics),
             keys=None,
@@ -114,6 +126,7 @@ class BoxTopic:
             poller.register(waiting, zmq.POLLIN)
         try:
             while not self._closing.is_set():
+                self._follow_streams(links)
                 for link in links:
                     link.check_connection()
                     self._take_some(link)
@@ -121,6 +134,20 @@ class BoxTopic:
         except Exception as error:  # noqa: BLE001  # raised again by the next call
             with self._lock:
                 self._failure = error
+
+    def _follow_streams(self, links: Sequence[Link]) -> None:
+        """Change the subscriptions to the streams wanted now; only this thread may use the sockets."""
+        wanted, before = self._wanted(), self._subscribed
+        for link in links:
+            for stream in wanted - before:
+                link.socket.subscribe(subscription(f"{FAMILY}{stream}"))
+            for stream in before - wanted:
+                link.socket.unsubscribe(subscription(f"{FAMILY}{stream}"))
+        self._subscribed = wanted
+
+    def _wanted(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._streams)
 
     def _take_some(self, link: Link) -> None:
         """Take the newest message of each topic.
@@ -138,5 +165,7 @@ class BoxTopic:
             self.rejections.add("malformed messages", f"a message was refused: {error}")
             return
         with self._lock:
+            if stream not in self._streams:  # removed a moment ago
+                return
             self.sets += 1
             self._newest[stream] = boxes, self._now_ns()

@@ -20,6 +20,9 @@ State: TypeAlias = Literal["LIVE", "STALE", "OFFLINE"]
 LONGEST_FAMILY = "preview/"
 """A stream name that fits a topic of this family fits every topic."""
 OFFLINE_AFTER_S = 5.0
+RETIRED_S, MAX_RETIRED = 30.0, 64
+"""For so long the status says that a stream was removed; of more streams than that, only the newest."""
+RETIRED = {"camera": "removed", "trouble": "the publisher's settings name it no longer"}
 RATE_WINDOW_S, RATE_WINDOW_FRAMES = 5.0, 64
 """The rate covers the last seconds, and at most this many frames."""
 
@@ -33,6 +36,8 @@ class SendCounters:
     def __init__(self, server_id: int, settings: PublishSettings) -> None:
         self._server_id, self._max_age_ms = server_id, settings.max_age_ms
         self._statuses: dict[str, StreamStatus] = {}
+        self._retired_ns: dict[str, int] = {}
+        """When each stream was retired, the newest last."""
         # These keys exist from the start, so that the statistics table shows a zero for each.
         self._counts = Counter(dict.fromkeys(("depth messages", "previews", "too old", "previews too old"), 0))
         self._bytes = 0
@@ -47,6 +52,30 @@ class SendCounters:
             topic_bytes(f"{LONGEST_FAMILY}{stream}")
             self._statuses[stream] = StreamStatus(stream, self._server_id, self._max_age_ms, now_ns)
         return self._statuses[stream]
+
+    def retire(self, stream: str, now_ns: int) -> None:
+        """Report a stream as removed for ``RETIRED_S``, then forget it."""
+        if stream in self._statuses:
+            self._retired_ns.pop(stream, None)
+            self._retired_ns[stream] = now_ns
+        for old in list(self._retired_ns)[:-MAX_RETIRED]:
+            self._forget(old)
+
+    def revive(self, stream: str) -> None:
+        """Take back ``retire``: the stream is there again."""
+        if stream in self._retired_ns:
+            self._forget(stream)  # its counters as well: this is another camera
+
+    def forget_retired(self, now_ns: int) -> None:
+        """Forget the streams that were retired long enough ago for each reader to have been told."""
+        for stream in [name for name, since in self._retired_ns.items() if now_ns - since > RETIRED_S * NS_PER_S]:
+            self._forget(stream)
+
+    def is_retired(self, stream: str) -> bool:
+        return stream in self._retired_ns
+
+    def _forget(self, stream: str) -> None:
+        del self._retired_ns[stream], self._statuses[stream]
 
     def is_too_old(self, depth_map: DepthMap, now_ns: int) -> bool:
         return now_ns - depth_map.frame.stamp.mono_ns > self._max_age_ms * NS_PER_MS

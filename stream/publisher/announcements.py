@@ -35,6 +35,11 @@ class InfoStatusQueue:
             self._infos[topic] = message
             self._add([topic])
 
+    def withdraw(self, topic: str) -> None:
+        """Forget the message of info/<stream>: new readers get none."""
+        self._infos.pop(topic, None)
+        self._pending.pop(topic, None)
+
     def info(self, topic: str) -> bytes | None:
         """The message of info/<stream>; None for other topics."""
         return self._infos.get(topic)

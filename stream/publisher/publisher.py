@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypeAlias
 from stream.core.clock import NowNs
 from stream.errors import SinkError
 from stream.frames import DepthMap, Image
-from stream.publisher.accounting import ExtraMessage, SendCounters
+from stream.publisher.accounting import RETIRED, ExtraMessage, SendCounters
 from stream.publisher.announcements import InfoStatusQueue
 from stream.publisher.buffers import SendBuffers
 from stream.publisher.endpoints import check_endpoints
@@ -121,9 +121,19 @@ class Publisher:
         topic = f"info/{stream}"
         message = pack_json(topic, {**info, "stream": stream, "server_id": self.server_id})
         with self._lock:
+            self._counters.revive(stream)
             self._counters.status(stream, self._now_ns())
             self._announcements.declare(topic, message)
             self._wake()
+
+    def retire(self, stream: str) -> None:
+        """Tell the readers of a stream that its camera was removed, for half a minute, and then forget the stream.
+
+        Its status is OFFLINE with ``camera`` = "removed" meanwhile. ``declare`` brings it back.
+        """
+        with self._lock:
+            self._announcements.withdraw(f"info/{stream}")
+            self._counters.retire(stream, self._now_ns())
 
     def send_depth(self, depth_map: DepthMap) -> bool:
         """Send depth/<stream>; False if it is older than ``max_age_ms`` (monotonic clock): dropped and counted.
@@ -213,6 +223,7 @@ class Publisher:
     def _step(self) -> float | None:
         """Answer readers and send one announcement; returns the seconds to wait next, None once it is closed."""
         with self._lock:
+            self._counters.forget_retired(self._now_ns())
             topic = self._announcements.next(self._counters.streams, monotonic_ns())
         message = self._announcement(topic) if topic else None
         with self._lock:
@@ -223,12 +234,17 @@ class Publisher:
             self._read_requests(self._socket)
             return self._announcements.wait_s(monotonic_ns())
 
-    def _announcement(self, topic: str) -> bytes:
+    def _announcement(self, topic: str) -> bytes | None:
+        """The message to send; None for a stream that was forgotten meanwhile."""
         if (info := self._announcements.info(topic)) is not None:
             return info
         stream = topic.removeprefix("status/")
-        known = self._status_of(stream)  # not under the lock: it may take others
         with self._lock:
+            is_retired = self._counters.is_retired(stream)
+        known = RETIRED if is_retired else self._status_of(stream)  # not under the lock: it may take others
+        with self._lock:
+            if stream not in self._counters.streams:
+                return None
             now_ns = self._now_ns()
             return pack_json(topic, self._counters.status(stream, now_ns).facts(known, now_ns))
 

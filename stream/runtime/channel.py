@@ -18,6 +18,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from stream.core.clock import Deadline
 from stream.frames import frames_of
+from stream.runtime.counts import fold_drops, fold_frames
 from stream.runtime.meters import WaitMeter
 from stream.runtime.stats import DropKey, EdgeStats
 
@@ -103,6 +104,12 @@ class Channel(Generic[T]):
                 batch += joined
             yield batch
 
+    def open(self) -> None:
+        """Add one producer, who will ``close`` it. It stays closed after ``abort``: then nothing reads it any more."""
+        with self._lock:
+            if not self.aborted:
+                self._producers += 1
+
     def close(self) -> None:
         """End one producer; after the last one the reader takes the remaining items and then stops."""
         with self._lock:
@@ -117,6 +124,12 @@ class Channel(Generic[T]):
                 self._drop(self._items.popleft(), "stopped")
             self._producers, self.aborted = 0, True
             self._wake_everyone()
+
+    def fold(self, camera: str, into: str) -> None:
+        """Add the numbers of a camera that has gone to those of ``into``, and forget the camera."""
+        with self._lock:
+            fold_frames(self._taken, camera, into)
+            fold_drops(self._dropped, camera, into)
 
     def stats(self) -> EdgeStats:
         """A snapshot of the counters."""

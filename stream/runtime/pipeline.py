@@ -10,27 +10,37 @@
 Data flows down, ``close()`` follows it, errors go up. A stage that fails aborts the pipeline. A source that fails ends
 like one that has finished: the frames it captured are still delivered, other cameras go on, and its error is raised at
 the end. There are two ways to stop: *drain* (sources end, everything in flight is delivered) and *abort* (now).
+
+After ``stay_open`` sources may come and go while the pipeline runs, and the stages wait for more when the last one has
+ended. One thread calls ``add_source``, ``remove_source`` and, now and then, ``settle``:
+
+    add_source --> running --remove_source--> leaving --> settled: its body has ended, and the last of its frames has
+                      |                                   |        been published or dropped
+                      | ends or fails by itself           |
+                      v                                   +--> gone, or the source that was added under its name
+                    over --remove_source--> leaving            meanwhile starts, and continues its counters
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic_ns
 from typing import Any, Self
 
 from stream.core.clock import NS_PER_S, Deadline
-from stream.errors import StageError
+from stream.errors import SinkError, StageError
 from stream.runtime.channel import Channel, Policy
-from stream.runtime.stats import Account, CameraHealth, DropKey, EdgeStats, PipelineStats, StageStats
+from stream.runtime.graph import StageGraph
+from stream.runtime.stats import CameraHealth, PipelineStats
 from stream.runtime.worker import Body, Worker
 
 log = logging.getLogger(__name__)
 
-MAX_NAMED_STAGES = 2
-"""Number of stages before a channel that its name spells out; more are only counted."""
+SIGNAL_CHECK_S = 0.5
+"""Longest single wait for the end, after which a signal that came just before it is handled."""
 ABORT_GRACE_S = 0.5
 """Time that a body has after an abort to notice that its channels are closed."""
 
@@ -54,20 +64,27 @@ class Pipeline:
     def __init__(self, name: str, *, stop_timeout_s: float = 5.0) -> None:
         self.name, self.stop_timeout_s = name, stop_timeout_s
         self.stopping = threading.Event()
-        self._workers: list[Worker] = []
-        self._edges: dict[str, tuple[Channel[Any], tuple[str, ...]]] = {}
+        """Set as soon as the sources are to end."""
+        self._graph = StageGraph(name)
         self.ready = threading.Event()
         """Set when every stage has opened what it needs. Sources wait for it, so that no frame is stale at start."""
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._alive = self._opening = 0
+        self._stays_open = False
+        self._leaving: dict[str, Worker] = {}
+        self._successors: dict[str, Worker] = {}
+        self._settling = threading.Lock()
         self._statistics: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._notes: list[Callable[[], str]] = []
         self._cameras: list[Callable[[], CameraHealth]] = []
         self._started_ns = self._ended_ns = 0
 
-    def source(self, name: str, body: Body | Chain) -> Worker:
-        """Add a body that takes the event ``stopping`` instead of an inbox. Raises ValueError for a name in use."""
-        return self._add(Worker(name, _steps(name, body), self.stopping, self))
+    def source(self, name: str, body: Body | Chain, *, health: Callable[[], CameraHealth] | None = None) -> Worker:
+        """Add a body that takes the event that stops it instead of an inbox. Raises ValueError for a name in use.
+
+        ``health`` becomes part of every snapshot.
+        """
+        return self._graph.add(Worker(name, _steps(name, body), threading.Event(), self, health=health))
 
     def stage(
         self,
@@ -79,22 +96,30 @@ class Pipeline:
         policy: Policy = "block",
     ) -> Worker:
         """Add a body fed by everything that the workers ``after`` yield. Raises ValueError for a name in use."""
-        inbox = self._edge(name, after, capacity, policy)
-        return self._add(Worker(name, _steps(name, body), inbox, self))
+        inbox = self._graph.connect(name, after, capacity, policy)
+        return self._graph.add(Worker(name, _steps(name, body), inbox, self))
 
     def outlet(
         self, name: str, after: Sequence[Worker], *, capacity: int = 1, policy: Policy = "block"
     ) -> Channel[Any]:
         """Add a channel fed by ``after``, for a reader that is not a stage (for example the main thread)."""
-        return self._edge(name, after, capacity, policy)
+        return self._graph.connect(name, after, capacity, policy)
+
+    def stay_open(self) -> None:
+        """Wait for more sources when all have ended, until ``drain``; call it on the complete graph, before its start.
+
+        A source that comes later feeds every stage that is fed by sources, and by no other stage.
+        """
+        self._graph.open_entries()
+        self._stays_open = True
 
     def __enter__(self) -> Self:
-        self._started_ns, self._alive = monotonic_ns(), len(self._workers)
-        self._opening = sum(not worker.is_source for worker in self._workers)
+        self._started_ns, self._alive = monotonic_ns(), len(self._graph.workers)
+        self._opening = sum(not worker.is_source for worker in self._graph.workers)
         if not self._opening:
             self.ready.set()
         try:
-            for worker in reversed(self._workers):  # readers before writers
+            for worker in reversed(self._graph.workers):  # readers before writers
                 worker.start()
         except BaseException:
             self._stop_started()
@@ -103,25 +128,84 @@ class Pipeline:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until every stage has ended; False if ``timeout_s`` passes first. Ctrl-C interrupts the wait."""
-        # An event needs no polling for that: Ctrl-C ends the wait within 0.2 ms (measured).
-        return self._ended.wait(timeout_s)
+        # Ctrl-C ends the wait within 0.2 ms (measured), except in the microseconds before the thread sleeps: there the
+        # signal is noted, but interrupts nothing until this wait ends.
+        deadline = None if timeout_s is None else Deadline.after(timeout_s)
+        while not self._ended.wait(SIGNAL_CHECK_S if deadline is None else min(SIGNAL_CHECK_S, deadline.left_s)):
+            if deadline is not None and deadline.passed:
+                return False
+        return True
+
+    def add_source(self, name: str, body: Body | Chain, *, health: Callable[[], CameraHealth] | None = None) -> None:
+        """Start a source while the pipeline runs, after ``stay_open``.
+
+        If a removed source of this name has not settled yet, the new one waits for that (see ``settle``), so that two
+        never open the same camera. Raises ValueError for a name in use, and StageError when the pipeline is stopping or
+        the thread cannot be started.
+        """
+        worker = Worker(name, _steps(name, body), threading.Event(), self, health=health)
+        with self._lock:
+            if not self._stays_open or not self._started_ns:
+                raise ValueError(f"pipeline {self.name!r} takes no sources now: call stay_open, and start it")
+            if self.stopping.is_set():
+                raise StageError(f"{self.name}: {name!r} was not added, because the pipeline is stopping")
+            if name in self._leaving and name not in self._successors:
+                self._successors[name] = worker
+            else:
+                self._start_source(worker)
+
+    def remove_source(self, name: str) -> None:
+        """Ask a source to end; returns at once. Its frames in flight are still delivered, and its numbers stay.
+
+        Raises ValueError if there is no source of this name, or if it has been removed before.
+        """
+        with self._lock:
+            if self._successors.pop(name, None):
+                return
+            worker = next((w for w in self._graph.sources if w.name == name), None)
+            if worker is None or name in self._leaving:
+                raise ValueError(f"pipeline {self.name!r} has no source called {name!r}")
+            self._leaving[name] = worker
+            worker.stop()
+
+    def settle(self) -> list[str]:
+        """Complete what ``remove_source`` began, as far as it can be now; returns the names of sources that are gone.
+
+        For a source whose last frame has left the pipeline, the stages forget its cameras and finish their files
+        (``KeepsCameras``). Then the source that waits for its name starts; without one it is gone. Its numbers stay in
+        the accounts: by name for the last sources removed, of all older ones as a sum.
+        """
+        with self._settling:
+            with self._lock:
+                settled = [worker for worker in self._leaving.values() if self._is_settled(worker)]
+                workers = list(self._graph.workers)
+            for source in settled:  # without the lock, because finishing a file takes a moment
+                for camera in source.counts.cameras:
+                    _release(camera, workers)
+            with self._lock:
+                return [source.name for source in settled if not self._replace(source)]
 
     def drain(self) -> None:
         """Stop the sources; frames in flight are still delivered. Returns at once: see ``wait``."""
-        self.stopping.set()
+        with self._lock:
+            if not self.stopping.is_set():
+                self._stop_sources()
+                for channel in self._graph.entries:
+                    channel.close()
 
     def abort(self) -> None:
         """Stop now; frames in flight are dropped and counted."""
-        self.stopping.set()
-        for channel, _ in self._edges.values():
+        with self._lock:
+            self._stop_sources()
+        for channel in self._graph.channels:
             channel.abort()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
         try:
             deadline = Deadline.after(self.stop_timeout_s)
             self.drain() if error is None else self.abort()
-            for outlet in self._outlets():
-                self._edges[outlet][0].abort()  # its reader has left the ``with`` block
+            for outlet in self._graph.outlets:
+                self._graph.channel(outlet).abort()  # its reader has left the ``with`` block
             if not self.wait(deadline.left_s):
                 stuck = self._still_running()
                 self.abort()
@@ -136,21 +220,16 @@ class Pipeline:
 
     def stats(self) -> PipelineStats:
         """A snapshot; any thread may take it at any time."""
-        # From the terminals up: a frame that moves on meanwhile then counts as in flight, never as a surplus.
-        edges = {reader: self._edges[reader][0].stats() for reader in self._outlets()}
-        stages = []
-        for worker in reversed(self._workers):
-            stages.append(worker.stats())
-            if worker.name in self._edges:
-                edges[worker.name] = self._edges[worker.name][0].stats()
-        stages.reverse()
+        with self._lock:  # no source comes or goes meanwhile
+            stages, edges, accounts = self._graph.counted()
+            removed = self._removed_cameras()
+            marked = tuple(replace(each, is_removed=each.camera in removed) for each in accounts)
+            healths = [*self._cameras, *self._healths()]
         until = self._ended_ns or monotonic_ns()
         running_s = (until - self._started_ns) / NS_PER_S if self._started_ns else 0.0
-        accounts = self._accounts({stage.name: stage for stage in stages}, edges)
         statistics = {name: dict(statistics()) for name, statistics in self._statistics.items()}
-        notes, cameras = tuple(note() for note in self._notes), tuple(health() for health in self._cameras)
-        in_order = tuple(edges[reader] for reader in self._edges)
-        return PipelineStats(self.name, running_s, tuple(stages), in_order, tuple(accounts), statistics, cameras, notes)
+        notes, cameras = tuple(note() for note in self._notes), tuple(health() for health in healths)
+        return PipelineStats(self.name, running_s, stages, edges, marked, statistics, cameras, notes)
 
     def add_statistics(self, name: str, statistics: Callable[[], Mapping[str, float]]) -> None:
         """Add a recipe's own numbers to every snapshot, under a heading (for example the error of the depth)."""
@@ -166,30 +245,7 @@ class Pipeline:
 
     def graph(self) -> list[str]:
         """The stages and their channels as lines of text, in order."""
-        lines = []
-        for worker in self._workers:
-            channel, after = self._edges.get(worker.name, (None, ()))
-            steps = " > ".join(worker.step_names)
-            edge = f"  after {', '.join(after)} ({channel.policy}, capacity {channel.capacity})" if channel else ""
-            lines.append(f"{worker.name}{f' [{steps}]' if steps != worker.name else ''}{edge}")
-        return lines
-
-    def _edge(self, reader: str, after: Sequence[Worker], capacity: int, policy: Policy) -> Channel[Any]:
-        names = tuple(worker.name for worker in after)
-        if reader in self._edges:
-            raise ValueError(f"pipeline {self.name!r}: there are two stages called {reader!r}")
-        label = f"{'+'.join(names) if len(names) <= MAX_NAMED_STAGES else f'{len(names)} sources'} > {reader}"
-        channel: Channel[Any] = Channel(capacity, policy, name=label, producers=len(after))
-        self._edges[reader] = (channel, names)
-        for worker in after:
-            worker.outboxes.append(channel)
-        return channel
-
-    def _add(self, worker: Worker) -> Worker:
-        if any(worker.name == other.name for other in self._workers):
-            raise ValueError(f"pipeline {self.name!r}: there are two stages called {worker.name!r}")
-        self._workers.append(worker)
-        return worker
+        return self._graph.lines()
 
     def worker_ready(self, worker: Worker) -> None:
         """Called once by each stage's worker."""
@@ -204,6 +260,8 @@ class Pipeline:
         if worker.error and not worker.is_source:
             log.debug("%s: stage %r failed, stopping the pipeline", self.name, worker.name)
             self.abort()
+        elif worker.error and self._stays_open:  # the end of the pipeline, which raises it, may be months away
+            log.warning("%s has ended: %s; the others go on", worker.name, worker.error)
         with self._lock:
             self._alive -= 1
             if self._alive == 0:
@@ -215,67 +273,82 @@ class Pipeline:
         self.abort()
         self.ready.set()  # the missing stage never will, and sources wait for it
         deadline = Deadline.after(self.stop_timeout_s)
-        for worker in self._workers:
+        for worker in self._graph.workers:
             if worker.is_alive():
                 worker.join(deadline.left_s)
 
-    def _outlets(self) -> list[str]:
-        stages = {worker.name for worker in self._workers}
-        return [reader for reader in self._edges if reader not in stages]
-
     def _still_running(self) -> str:
-        return ", ".join(f"{w.name} ({w.stats().state})" for w in self._workers if w.is_alive())
+        return ", ".join(f"{w.name} ({w.stats().state})" for w in self._graph.workers if w.is_alive())
 
     def _raise_failures(self, error: BaseException | None) -> None:
         # A failed stage has stopped the pipeline, a failed source only itself: the stage's error comes first.
-        failed = sorted((w for w in self._workers if w.error), key=lambda w: (w.is_source, w.failed_at_ns))
+        failed = sorted((w for w in self._graph.workers if w.error), key=lambda w: (w.is_source, w.failed_at_ns))
         if failed and (error is None or isinstance(error, Exception)):
             first = failed[0]
             raise StageError(f"{self.name}: stage {first.name!r} failed: {first.error}") from first.error
 
-    def _accounts(self, stages: Mapping[str, StageStats], edges: Mapping[str, EdgeStats]) -> Iterator[Account]:
-        feeding = {name for _, after in self._edges.values() for name in after}
-        for terminal in dict.fromkeys((*stages, *edges)):
-            if terminal not in feeding:
-                above = self._upstream(terminal)
-                for camera in _cameras(above, stages, edges):
-                    yield _account(terminal, camera, above, stages, edges)
+    def _stop_sources(self) -> None:
+        self._successors.clear()
+        for source in self._graph.sources:
+            source.stop()
+        # Last: a second Ctrl-C that is sent on seeing it must not come while the events' locks are taken.
+        self.stopping.set()
 
-    def _upstream(self, name: str) -> list[str]:
-        """``name`` and everything that feeds it, from the terminal up."""
-        above = [name]
-        for place in above:  # grows while it is walked
-            above += [n for n in self._edges.get(place, (None, ()))[1] if n not in above]
-        return above
+    def _start_source(self, source: Worker) -> None:
+        self._graph.add_source(source)
+        self._alive += 1
+        try:
+            source.start()
+        except RuntimeError as error:  # the system has no thread left
+            self._alive -= 1
+            self._graph.remove_source(source)
+            for channel in source.outboxes:
+                channel.close()
+            raise StageError(f"{self.name}: the thread of {source.name!r} cannot be started: {error}") from error
+
+    def _is_settled(self, source: Worker) -> bool:
+        """True if the source has ended, and none of its frames is in a stage or a channel."""
+        if not source.has_ended:
+            return False
+        cameras = source.counts.cameras
+        _, _, accounts = self._graph.counted()
+        if any(account.in_flight for account in accounts if account.camera in cameras):
+            return False
+        # A terminal may have published a frame that the stage above it has not yet counted as passed.
+        return not any(worker.counts.is_inside(camera) for worker in self._graph.workers for camera in cameras)
+
+    def _replace(self, source: Worker) -> bool:
+        """Take a settled source out of the graph; False if no other one takes its place."""
+        self._graph.remove_source(source)
+        del self._leaving[source.name]
+        successor = self._successors.pop(source.name, None)
+        if successor is not None:
+            self._start_source(successor)
+        else:
+            self._graph.forget_old_sources()
+        return successor is not None
+
+    def _removed_cameras(self) -> frozenset[str]:
+        left = {name for name in self._leaving if name not in self._successors}
+        present = [source.counts.cameras for source in self._graph.sources if source.name not in left]
+        leaving = [self._leaving[name].counts.cameras for name in left]
+        return frozenset().union(*leaving, self._graph.removed.cameras).difference(*present)
+
+    def _healths(self) -> Iterator[Callable[[], CameraHealth]]:
+        """The health of each live camera, of a replaced one that of its successor; a removed one has none."""
+        for worker in self._graph.workers:
+            current = self._successors.get(worker.name) if worker.name in self._leaving else worker
+            if current is not None and current.health is not None:
+                yield current.health
+
+
+def _release(camera: str, workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        try:
+            worker.release(camera)
+        except SinkError as error:  # a file that cannot be finished; the other cameras go on
+            log.warning("%s: what was kept of camera %r could not be finished: %s", worker.name, camera, error)
 
 
 def _steps(name: str, body: Body | Chain) -> Mapping[str, Body]:
     return body if isinstance(body, Chain) else {name: body}
-
-
-def _cameras(above: Sequence[str], stages: Mapping[str, StageStats], edges: Mapping[str, EdgeStats]) -> list[str]:
-    sources = [stages[place] for place in above if place in stages and place not in edges]
-    return sorted({camera for source in sources for camera in source.taken})
-
-
-def _account(
-    terminal: str,
-    camera: str,
-    above: Sequence[str],
-    stages: Mapping[str, StageStats],
-    edges: Mapping[str, EdgeStats],
-) -> Account:
-    captured, dropped = 0, Counter[str]()
-    for place in reversed(above):
-        if place in edges:
-            dropped.update(_drops(edges[place].name, camera, edges[place].dropped))
-        elif place in stages:
-            captured += stages[place].taken.get(camera, 0)
-        if place in stages:
-            dropped.update(_drops(place, camera, stages[place].dropped))
-    arrived = stages[terminal].passed if terminal in stages else edges[terminal].taken
-    return Account(terminal, camera, captured, arrived.get(camera, 0), dict(dropped))
-
-
-def _drops(where: str, camera: str, dropped: Mapping[DropKey, int]) -> dict[str, int]:
-    return {f"{reason} ({where})": count for (owner, reason), count in dropped.items() if owner == camera and count}

@@ -84,6 +84,8 @@ class Account:
     published: int
     dropped: Mapping[str, int]
     """Number of frames by reason and place, such as "superseded (capture > depth)"."""
+    is_removed: bool = False
+    """True for a camera that was removed while the pipeline ran."""
 
     @property
     def in_flight(self) -> int:
@@ -93,7 +95,8 @@ class Account:
     def __str__(self) -> str:
         reasons = [f"{count} {where}" for where, count in self.dropped.items()]
         parts = [f"{self.published} published", *reasons, *([f"{self.in_flight} in flight"] if self.in_flight else [])]
-        return f"{self.camera}: {self.captured} captured = {' + '.join(parts)}"
+        name = f"{self.camera} (removed)" if self.is_removed else self.camera
+        return f"{name}: {self.captured} captured = {' + '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class CameraHealth:
     """The decoder's last lines before the connection ended."""
     about: str = ""
     """The camera's address or device, with the size and rate that it reports."""
+    clock: str = ""
+    """What is wrong with the camera's own clock, so that ages count from the arrival; empty while nothing is."""
     offline_s: float = 0.0
     """Time without images, seconds, over all tries since the last one; 0 while the camera is live."""
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from time import monotonic_ns
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from stream.frames import Dropped, frames_of
 from stream.runtime.channel import Channel, ChannelClosed
+from stream.runtime.counts import FrameCounts
 from stream.runtime.meters import Durations, RateMeter
-from stream.runtime.stats import DropKey, StageStats
+from stream.runtime.stats import CameraHealth, StageStats
 
 T = TypeVar("T")
 
@@ -21,6 +22,35 @@ log = logging.getLogger(__name__)
 
 Body: TypeAlias = Callable[[Any], Iterator[Any]]
 """A stage: takes an inbox (a source: the event that stops it) and returns an iterator of results."""
+
+
+@runtime_checkable
+class KeepsCameras(Protocol):
+    """A body (or a sink) that keeps something for each camera: a colour range, the previous frame, a file."""
+
+    def release(self, camera: str) -> None:
+        """Forget ``camera``, and finish its file. Any thread may call it, when no frame of the camera is in flight.
+
+        A camera of the same name may come later, perhaps with images of another size. Raises SinkError for a file
+        that cannot be finished.
+        """
+
+
+def release_all(things: Iterable[object], camera: str) -> None:
+    """Release ``camera`` in those of ``things`` that keep something for each camera."""
+    for thing in things:
+        if isinstance(thing, KeepsCameras):
+            thing.release(camera)
+
+
+class ReleasingBody:
+    """A body together with the function that releases what it keeps for a camera."""
+
+    def __init__(self, run: Body, release: Callable[[str], None]) -> None:
+        self._run, self.release = run, release
+
+    def __call__(self, inbox: Any) -> Iterator[Any]:
+        return self._run(inbox)
 
 
 class Graph(Protocol):
@@ -54,17 +84,22 @@ class Worker(threading.Thread):
         steps: Mapping[str, Body],
         inbox: Channel[Any] | threading.Event,
         graph: Graph,
+        *,
+        health: Callable[[], CameraHealth] | None = None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self.outboxes: list[Channel[Any]] = []
         self.error: Exception | None = None
         self.failed_at_ns = 0
+        self.has_ended = False
+        """True once the body has ended, and all that the worker took is counted."""
+        self.counts = FrameCounts()
+        self.health = health
+        """Health of a source that is a live camera."""
         self._inbox, self._graph, self._is_ready = inbox, graph, False
+        self._bodies = tuple(steps.values())
         self._steps = {step: _Step(step, body, self) for step, body in steps.items()}
         self._activity = "not started"
-        self._taken: Counter[str] = Counter()
-        self._passed: Counter[str] = Counter()
-        self._dropped: Counter[DropKey] = Counter()
         self._age, self._ages, self._rate = Durations(), defaultdict[str, Durations](Durations), RateMeter()
 
     @property
@@ -88,19 +123,33 @@ class Worker(threading.Thread):
         finally:
             self._end(left_early)
 
+    def stop(self) -> None:
+        """Ask a source to end; its frames in flight are still delivered. Other stages end when their inbox does."""
+        if isinstance(self._inbox, threading.Event):
+            self._inbox.set()
+
+    def fold(self, camera: str, into: str) -> None:
+        """Add the numbers of a camera that has gone to those of ``into``, and forget the camera."""
+        self.counts.fold(camera, into)
+
+    def release(self, camera: str) -> None:
+        """Forget a camera that has gone, and have the bodies do so. Raises SinkError as ``KeepsCameras`` does."""
+        self._ages.pop(camera, None)
+        release_all(self._bodies, camera)
+
     def set_activity(self, activity: str) -> None:
         """Set the state that ``stats`` shows to people."""
         self._activity = activity
 
     def count_taken(self, item: Any) -> None:
         """Count the frames of ``item`` as come in."""
-        self._taken.update(frame.camera for frame in frames_of(item))
+        self.counts.take(frame.camera for frame in frames_of(item))
 
     def count_dropped(self, item: Dropped) -> None:
         """Count frames that a step decided not to pass on."""
         if self.is_source:  # dropped frames do not reach ``_work``, which counts the others as captured
-            self._taken.update(frame.camera for frame in item.frames)
-        self._dropped.update((frame.camera, item.reason) for frame in item.frames)
+            self.counts.take(frame.camera for frame in item.frames)
+        self.counts.drop((frame.camera for frame in item.frames), item.reason)
 
     def report_ready(self) -> None:
         """Report to the graph, once, that this stage has requested its first item, so that all it needs is open."""
@@ -110,12 +159,11 @@ class Worker(threading.Thread):
 
     def stats(self) -> StageStats:
         """A snapshot; any thread may take it at any time."""
-        # Published before captured: a frame that moves on meanwhile then counts as in flight, never as a surplus.
-        passed, dropped = dict(self._passed), dict(self._dropped)
+        counted = self.counts.read()
         steps = {name: step.busy.summary() for name, step in self._steps.items()}
         ages = {camera: age.summary() for camera, age in self._ages.copy().items()}  # the worker adds cameras
         return StageStats(
-            *(self.name, self._activity, steps, dict(self._taken), passed, dropped),
+            *(self.name, self._activity, steps, counted.taken, counted.passed, counted.dropped),
             *(self._age.summary(), ages, self._rate.fps),
         )
 
@@ -149,7 +197,7 @@ class Worker(threading.Thread):
 
     def _count_passed(self, item: Any, now_ns: int) -> None:
         frames = frames_of(item)
-        self._passed.update(frame.camera for frame in frames)
+        self.counts.give(frame.camera for frame in frames)
         self._rate.tick(now_ns, len(frames))
         if not self.outboxes:  # a terminal stage: its output is published
             for frame in frames:
@@ -160,10 +208,7 @@ class Worker(threading.Thread):
     def _end(self, left_early: bool) -> None:
         aborted = isinstance(self._inbox, Channel) and self._inbox.aborted
         if self.error or left_early or aborted:
-            # Frames inside the stage are lost, and have to be accounted for.
-            reason = "failed" if self.error else "stopped"
-            for camera, count in (self._taken - self._passed - _by_camera(self._dropped)).items():
-                self._dropped[camera, reason] += count
+            self.counts.lose_rest("failed" if self.error else "stopped")  # the frames inside are lost
         self.set_activity(f"failed: {self.error}" if self.error else "done")
         # Writers above must not wait for this stage any more; readers below take what is left, then end.
         if isinstance(self._inbox, Channel):
@@ -171,6 +216,7 @@ class Worker(threading.Thread):
         for outbox in self.outboxes:
             outbox.close()
         self.report_ready()
+        self.has_ended = True
         self._graph.worker_ended(self)
 
 
@@ -254,10 +300,3 @@ class _Step:
     def _finish_item(self) -> None:
         self.busy.add(self._spent_ns)
         self._spent_ns = 0
-
-
-def _by_camera(dropped: Mapping[DropKey, int]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for (camera, _), count in dropped.items():
-        counts[camera] += count
-    return counts

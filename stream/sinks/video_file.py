@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -42,12 +44,15 @@ class Recorder:
     Time stamps start at 0 with the first frame. With ``time_stamps = "source"`` they keep the intervals of capture, and
     dropped frames leave a gap. Odd sides are padded by repeating the edge. ``metadata`` are the mp4's tags (title,
     comment, ...). Leaving the ``with`` block finishes the files, also after an error or an interrupt; without frames no
-    file is made.
+    file is made. A camera that is released and comes again gets a file of its own (``name-2.mp4``).
     """
 
     def __init__(self, settings: RecordSettings, *, metadata: Mapping[str, str] | None = None) -> None:
         self._settings, self._metadata = settings, dict(metadata or {})
         self._files: dict[str, _Mp4] = {}
+        self._has_released = False
+        self._lock = threading.Lock()
+        """``release`` is called by another thread than ``write``."""
 
     def __enter__(self) -> Self:
         return self
@@ -63,12 +68,22 @@ class Recorder:
         camera with the same path.
         """
         frame = item.depth_map.frame
-        if frame.camera not in self._files:
-            self._files[frame.camera] = self._new_file(frame.camera, Size(*item.image.shape[:2]))
-        self._files[frame.camera].write(item.image, frame.stamp)
+        with self._lock:
+            if frame.camera not in self._files:
+                self._files[frame.camera] = self._new_file(frame.camera, Size(*item.image.shape[:2]))
+            self._files[frame.camera].write(item.image, frame.stamp)
+
+    def release(self, camera: str) -> None:
+        """Finish the camera's file. Raises SinkError if that fails."""
+        with self._lock:
+            self._has_released = True
+            if file := self._files.pop(camera, None):
+                file.finish()
 
     def _new_file(self, camera: str, size: Size) -> _Mp4:
         path = recording_path(self._settings.path, camera)
+        if self._has_released:  # what was recorded in this run must not be overwritten by the same run
+            path = unused_path(path)
         for other, file in self._files.items():
             if file.path == path:
                 raise SinkError(
@@ -80,6 +95,12 @@ class Recorder:
 def recording_path(template: str, camera: str) -> Path:
     """Replace ``{camera}`` in ``template`` by the camera's name, without slashes, and ~ by the home folder."""
     return Path(template.replace("{camera}", camera.replace("/", "_"))).expanduser()
+
+
+def unused_path(path: Path) -> Path:
+    """``path``, or the first of ``name-2.mp4``, ``name-3.mp4``, ... that does not exist yet."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return path if not path.exists() else next(each for each in numbered if not each.exists())
 
 
 class _Mp4:

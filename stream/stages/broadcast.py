@@ -7,7 +7,7 @@ from typing import Any
 
 from stream.frames import DepthMap, Dropped
 from stream.publisher.publisher import Publisher
-from stream.runtime.worker import Body
+from stream.runtime.worker import Body, ReleasingBody
 from stream.settings import RenderSettings
 from stream.stages.render import Painter
 
@@ -16,14 +16,19 @@ def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapp
     """Send every depth map that is fresh enough; drop the others as "too old".
 
     ``promised_fps`` is the rate that readers of each camera may expect; None promises nothing. Every camera in it has a
-    status from the start, even before its first frame.
+    status from the start, even before its first frame. The mapping may change while the stage runs.
     """
+    paint = Painter(settings)
+    declared: dict[str, Mapping[str, Any]] = {}
+
+    def release(camera: str) -> None:
+        paint.release(camera)
+        declared.pop(camera, None)
 
     def body(maps: Iterable[DepthMap]) -> Iterator[DepthMap | Dropped]:
-        paint = Painter(settings)
-        declared: dict[str, Mapping[str, Any]] = {camera: {"fps": fps} for camera, fps in promised_fps.items()}
         with publisher:
-            for camera, info in declared.items():
+            declared.update({camera: {"fps": fps} for camera, fps in promised_fps.items()})
+            for camera, info in dict(declared).items():
                 publisher.declare(camera, info)
             for depth_map in maps:
                 camera = depth_map.frame.camera
@@ -39,7 +44,7 @@ def broadcast(publisher: Publisher, settings: RenderSettings, promised_fps: Mapp
                     publisher.send_preview(paint(depth_map).image, depth_map)
                 yield depth_map
 
-    return body
+    return ReleasingBody(body, release)
 
 
 def stream_info(depth_map: DepthMap, promised_fps: float | None) -> dict[str, Any]:

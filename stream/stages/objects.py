@@ -18,7 +18,7 @@ from stream.objects import Box, Mask, Objects, Ruler
 from stream.publisher.publisher import Publisher
 from stream.render.overlays import draw_objects
 from stream.render.panels import side_by_side, stamp_text
-from stream.runtime.worker import Body, greedy_batches
+from stream.runtime.worker import Body, ReleasingBody, greedy_batches, release_all
 from stream.sinks.objects_json import facts_of
 
 
@@ -151,7 +151,7 @@ def compose_objects(paint: Callable[[DepthMap], View], segmenter: Mapping[str, A
             ]
             yield replace(view, image=side_by_side(panels))
 
-    return body
+    return ReleasingBody(body, partial(release_all, (paint,)))
 
 
 def overlay(objects: Objects, segmenter: Mapping[str, Any]) -> Image:

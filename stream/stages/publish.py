@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TypeVar
 
-from stream.runtime.worker import Body
+from stream.runtime.worker import Body, ReleasingBody, release_all
 from stream.sinks.base import Sink
 
 T = TypeVar("T")
@@ -24,4 +25,4 @@ def publish(*sinks: Sink[T]) -> Body:
                     sink.write(item)
                 yield item
 
-    return body
+    return ReleasingBody(body, partial(release_all, sinks))

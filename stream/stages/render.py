@@ -12,7 +12,7 @@ from stream.frames import DepthMap, Image, View
 from stream.render.colormap import lut, paint
 from stream.render.depth_range import DepthRange, range_for
 from stream.render.panels import stamp_text
-from stream.runtime.worker import Body
+from stream.runtime.worker import Body, ReleasingBody
 from stream.settings import RenderSettings
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,13 @@ log = logging.getLogger(__name__)
 def render(settings: RenderSettings, controls: ViewControls | None = None) -> Body:
     """Paint every depth map with a ``Painter``."""
 
+    paint_map = Painter(settings, controls)
+
     def body(maps: Iterable[DepthMap]) -> Iterator[View]:
-        paint_map = Painter(settings, controls)
         for depth_map in maps:
             yield paint_map(depth_map)
 
-    return body
+    return ReleasingBody(body, paint_map.release)
 
 
 class Painter:
@@ -49,6 +50,10 @@ class Painter:
         if depth_map.weights == "random":
             image = stamp_text(image, "RANDOM WEIGHTS")
         return View(image, depth_map, low, high)
+
+    def release(self, camera: str) -> None:
+        """Forget the camera's colour range; one of its name that comes later gets a new one."""
+        self._ranges.pop(camera, None)
 
     def _paint(self, depth_map: DepthMap, low: float, high: float) -> Image:
         """Paint on the GPU if the depth is still there, else on the CPU; a GPU that fails is not tried again."""

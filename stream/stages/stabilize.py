@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from stream.core.clock import Stamp
 from stream.frames import DepthMap, Floats, Size
-from stream.runtime.worker import Body
+from stream.runtime.worker import Body, ReleasingBody
 from stream.settings import SteadySettings
 from stream.temporal.alignment import IDENTITY, Alignment, align
 from stream.temporal.flicker import FlickerIndex
@@ -29,7 +29,11 @@ class Stabilizer:
             for depth_map in maps:
                 yield self._camera(depth_map.frame.camera)(depth_map)
 
-        return body
+        return ReleasingBody(body, self.release)
+
+    def release(self, camera: str) -> None:
+        """Forget the camera's previous frame and its flicker."""
+        self._cameras.pop(camera, None)
 
     def statistics(self) -> Mapping[str, float]:
         """For a pipeline's table: flicker of each camera before and after, in 255ths of the depth range."""

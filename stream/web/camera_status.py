@@ -14,10 +14,11 @@ from stream.web.live.hub import WebSink
 def camera_lines(stats: PipelineStats, sink: WebSink) -> list[dict[str, Any]]:
     """One JSON object per camera: those of the sink first, then those that only the pipeline knows.
 
-    Passwords are redacted in all texts.
+    Removed cameras are left out. Passwords are redacted in all texts.
     """
     healths = {health.name: health for health in stats.cameras}
-    names = dict.fromkeys((*sink.cameras, *healths, *(account.camera for account in stats.accounts)))
+    captured = [account.camera for account in stats.accounts if not account.is_removed]
+    names = dict.fromkeys((*sink.cameras, *healths, *captured))
     return [_line(name, healths.get(name), stats, sink) for name in names]
 
 
@@ -37,6 +38,7 @@ def _line(name: str, health: CameraHealth | None, stats: PipelineStats, sink: We
         "dropped": dict(_redacted_drops(account)) if account else {},
         "grade": health.grade if health else "unknown",
         "trouble": redact(health.trouble) if health else "",
+        "clock": health.clock if health else "",
     }
 
 

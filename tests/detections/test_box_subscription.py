@@ -84,6 +84,21 @@ def test_the_newest_set_of_each_stream(tmp_path: Path) -> None:
         assert boxes(frame("front")) == ()
 
 
+def test_streams_come_and_go(tmp_path: Path) -> None:
+    """The detector sees the subscription of a new stream, and the end of a removed one's."""
+    endpoint = f"ipc://{tmp_path}/boxes"
+    with detector(endpoint) as socket, topic(endpoint, streams=("front",)) as boxes:
+        subscribed(socket)
+        boxes.add_stream("back")
+        subscribed(socket)
+        socket.send(pack_boxes("back", [BOX]))
+        until(lambda: boxes.sets == 1)
+        assert boxes(frame("back")) == (BOX,)
+        boxes.remove_stream("back")
+        assert boxes(frame("back")) == ()
+        subscribed(socket)  # XPUB reports the end of the last subscription, too
+
+
 def test_a_set_is_used_until_it_is_too_old(tmp_path: Path) -> None:
     """The age counts from the arrival, by the monotonic clock."""
     endpoint, later = f"ipc://{tmp_path}/boxes", [0]

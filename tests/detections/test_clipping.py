@@ -99,6 +99,15 @@ def test_a_fixed_box_outside_of_the_first_image_cannot_be_meant() -> None:
     assert len(later(frame("left"))) == 1
 
 
+def test_boxes_of_cameras_that_come_and_go() -> None:
+    """One outside of the image does not end a pipeline that runs: it is dropped as any detector's."""
+    detect = FixedBoxes({})
+    detect.set("left", [Box(600, 400, 700, 500)])
+    assert len(detect(frame("left"))) == 1
+    detect.remove("left")
+    assert detect(frame("left")) == ()
+
+
 @pytest.mark.parametrize(
     ("box", "message"),
     [

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.process.runner import run
+from pipelines.process.signals import hang_ups_noted, signals_interrupt
 from stream.errors import SourceError, StageError
 from stream.frames import Frame
 from stream.runtime.pipeline import Pipeline
@@ -91,6 +96,54 @@ def test_nohup_is_respected(make_frame: FrameMaker) -> None:
         signal.signal(signal.SIGHUP, before)
     assert ending.exit_status == 0
     assert len(seen) == 5
+
+
+def test_a_hang_up_can_be_a_request(make_frame: FrameMaker) -> None:
+    """Within ``hang_ups_noted`` it ends nothing, also where it was ignored before; then the handler is put back."""
+    taken: list[bool] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt(), hang_ups_noted() as hang_ups:
+
+            def tick() -> None:
+                taken.append(hang_ups.take())
+                if len(taken) == 1:
+                    os.kill(os.getpid(), signal.SIGHUP)
+                    os.kill(os.getpid(), signal.SIGHUP)
+
+            ending = run(endless(make_frame), tick=tick, every_s=0.01, poll=lambda: len(taken) < 5)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ending.exit_status == 0
+    assert taken.count(True) == 1
+
+
+def test_a_closed_terminal_ends_a_run_that_takes_hang_ups_as_requests(tmp_path: Path) -> None:
+    """The terminal's output cannot be written any more; the status is that of SIGHUP."""
+    program = """
+        import os, signal, sys, time
+        from pipelines.process.signals import Terminated, hang_ups_noted, signals_interrupt
+        with signals_interrupt(), hang_ups_noted():
+            try:
+                print("ready", flush=True)
+                while True:
+                    time.sleep(60)
+            except Terminated as ended:
+                open(sys.argv[1], "w").write(str(ended))
+    """
+    ours, theirs = os.openpty()
+    said = tmp_path / "said"
+    command = [sys.executable, "-c", textwrap.dedent(program), str(said)]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=Path(__file__).parents[2]
+    )
+    os.close(theirs)
+    assert b"ready" in os.read(ours, 100)
+    os.close(ours)  # hangs the terminal up
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60.0) == 0
+    assert said.read_text() == "SIGHUP"
 
 
 @pytest.mark.slow

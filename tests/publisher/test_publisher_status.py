@@ -12,7 +12,7 @@ import zmq
 from stream.core.clock import NS_PER_S, Deadline, Stamp
 from stream.errors import SinkError
 from stream.frames import DepthMap, Frame
-from stream.publisher.accounting import StreamStatus
+from stream.publisher.accounting import MAX_RETIRED, RETIRED, RETIRED_S, SendCounters, StreamStatus
 from stream.publisher.announcements import PAUSE_NS, InfoStatusQueue
 from stream.publisher.publisher import Publisher
 from stream.publisher.subscriptions import Subscriptions
@@ -171,6 +171,36 @@ def test_after_a_long_sleep_there_is_one_status_not_many() -> None:
     assert queue.next(["a"], now) == "status/a"
     assert queue.next(["a"], now + PAUSE_NS) is None
     assert queue.wait_s(now) == 1.0
+
+
+def test_a_stream_that_is_retired_is_reported_for_a_while_and_then_forgotten() -> None:
+    """OFFLINE, with the reason; of many streams only the newest, so that memory is bounded."""
+    counters = SendCounters(1, PublishSettings())
+    for number in range(MAX_RETIRED + 5):
+        counters.status(f"cam{number}", at(0))
+        counters.retire(f"cam{number}", at(0))
+    assert list(counters.streams) == [f"cam{number}" for number in range(5, MAX_RETIRED + 5)]
+    facts = counters.status("cam5", at(1)).facts(RETIRED, at(1))
+    assert (facts["state"], facts["camera"]) == ("OFFLINE", "removed")
+    assert facts["reason"] == "the camera is removed: the publisher's settings name it no longer"
+    counters.revive("cam5")
+    assert counters.status("cam5", at(1)).facts({}, at(1))["reason"] == "no depth yet"
+    counters.forget_retired(at(RETIRED_S - 1))
+    assert counters.is_retired("cam6")
+    counters.forget_retired(at(RETIRED_S + 1))
+    assert list(counters.streams) == ["cam5"]
+
+
+def test_the_info_of_a_retired_stream_is_not_sent_again() -> None:
+    """A reader that comes later hears of no such stream."""
+    subscriptions = Subscriptions()
+    queue = InfoStatusQueue(subscriptions, START_NS)
+    subscriptions.feed(b"\x01info/")
+    queue.declare("info/cam0", b"text")
+    queue.withdraw("info/cam0")
+    queue.new_reader(b"info/")
+    assert not queue.has_pending
+    assert queue.info("info/cam0") is None
 
 
 def _next(reader: zmq.Socket[bytes]) -> tuple[str, dict[str, Any]]:

@@ -134,6 +134,24 @@ def test_tiles_move_within_two_seconds_of_loading(chromium: Page, site: Site, pa
     assert (before != after).any()
 
 
+def test_tiles_come_and_go_with_their_cameras(page: Page, site: Site) -> None:
+    """Without a reload of the page; the other tiles are not touched."""
+    page.execute_script("window.notReloaded = true")
+    site.sink.announce("third")
+    wait_for(lambda: tiles_on(page) == [*CAMERAS, "third"], "the new camera's tile")
+    site.sink.remove("third")
+    wait_for(lambda: tiles_on(page) == [*CAMERAS], "the tile is gone")
+    moves(page, "front")
+    assert page.execute_script("return window.notReloaded") is True
+
+
+def tiles_on(page: Page) -> list[str]:
+    names: list[str] = page.execute_script(
+        "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.camera)"
+    )
+    return names
+
+
 def test_the_pointers_depth_is_the_published_value(page: Page, site: Site) -> None:
     """Values match pixel by pixel for the frame in the answer, with words for the kind of depth."""
     for x, y in ((0.1, 0.2), (0.5, 0.5), (0.93, 0.8)):

@@ -179,6 +179,19 @@ def test_cameras_whose_topics_would_be_one_are_refused(tmp_path: Path) -> None:
     assert len(read(tmp_path / "out.mcap", "/cam_1/depth/image_rect_raw")) == 2
 
 
+def test_a_released_camera_has_a_finished_file_and_gets_another_one(tmp_path: Path) -> None:
+    """Where each camera has its own; a file of all cameras goes on, and another camera may have the topics."""
+    with recorder(tmp_path / "{camera}.mcap") as own, recorder(tmp_path / "all.mcap") as shared:
+        for sink in (own, shared):
+            sink.write(depth_map(0, "cam-1"))
+            sink.release("cam-1")
+        assert files(tmp_path) == ["all.part.mcap", "cam-1.mcap"]
+        own.write(depth_map(1, "cam-1"))
+        shared.write(depth_map(1, "cam_1"))
+    assert files(tmp_path) == ["all.mcap", "cam-1-2.mcap", "cam-1.mcap"]
+    assert [len(read(tmp_path / name, "/cam_1/depth/image_rect_raw")) for name in files(tmp_path)] == [2, 1, 1]
+
+
 def test_without_intrinsics_there_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Images only: invented numbers would be taken for a calibration."""
     with caplog.at_level(logging.WARNING, "stream"):

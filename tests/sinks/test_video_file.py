@@ -130,6 +130,24 @@ def test_a_second_camera_needs_a_placeholder(tmp_path: Path, make_view) -> None:
     assert len(read(tmp_path / "out.mp4")) == 1
 
 
+def test_a_released_camera_has_a_finished_file_and_gets_another_one(tmp_path: Path, make_view) -> None:
+    """Also of images of another size; the other camera's file goes on, and nothing is overwritten."""
+    with recorder(tmp_path / "{camera}.mp4") as sink:
+        for seq in range(3):
+            sink.write(make_view(seq, camera="left", media_s=seq / 25))
+            sink.write(make_view(seq, camera="right", media_s=seq / 25))
+        sink.release("left")
+        assert files(tmp_path) == ["left.mp4", "right.part.mp4"]
+        for seq in range(2):
+            sink.write(make_view(seq, (96, 128), camera="left", media_s=seq / 25))
+        sink.release("left")
+        sink.release("left")
+        sink.write(make_view(9, camera="left", media_s=0.0))
+        sink.write(make_view(3, camera="right", media_s=3 / 25))
+    lengths = {name: len(read(tmp_path / name)) for name in files(tmp_path)}
+    assert lengths == {"left.mp4": 3, "left-2.mp4": 2, "left-3.mp4": 1, "right.mp4": 4}
+
+
 def test_nothing_written_leaves_no_file(tmp_path: Path) -> None:
     """Not even an empty one."""
     with recorder(tmp_path / "out.mp4"):

@@ -17,9 +17,10 @@ from stream.inference.cpu_estimator import CpuEstimator
 from stream.settings import ModelSettings, RenderSettings
 from stream.stages.capture import capture, limited
 from stream.stages.infer import infer
+from stream.stages.numbering import Numbering
 from stream.stages.preprocess import preprocess
 from stream.stages.publish import publish
-from stream.stages.render import render
+from stream.stages.render import Painter, render
 
 FrameMaker = Callable[..., Frame]
 
@@ -225,3 +226,31 @@ def test_a_limit_does_not_catch_up_after_a_pause(make_frame: FrameMaker) -> None
     frames = stamped(make_frame, [*np.arange(10) / 10, *(60 + np.arange(30) / 30)])
     kept = [item.stamp.mono_ns / 1e9 for item in limited(iter(frames), 5) if isinstance(item, Frame)]
     assert sum(at >= 60 for at in kept) == 5
+
+
+def test_what_a_stage_keeps_of_a_camera_is_released(make_frame: FrameMaker) -> None:
+    """A camera of the same name that comes later begins with a colour range of its own."""
+    near, far = np.linspace(1, 2, 48).reshape(6, 8), np.linspace(50, 90, 48).reshape(6, 8)
+    paint = Painter(RenderSettings())
+    fresh = paint(depth_map(make_frame(0, "front"), far))
+    for seq in range(3):
+        paint(depth_map(make_frame(seq, "rear"), near))
+    paint.release("rear")
+    paint.release("never there")
+    view = paint(depth_map(make_frame(9, "rear"), far))
+    assert (view.low, view.high) == (fresh.low, fresh.high)
+
+
+def test_numbers_go_on_when_a_source_is_replaced(make_frame: FrameMaker) -> None:
+    """Also after dropped frames, which have numbers as well."""
+    numbering = Numbering()
+
+    def source(stopping: object) -> Iterator[Frame | Dropped]:
+        yield make_frame(0)
+        yield make_frame(1)
+        yield Dropped((make_frame(2), make_frame(3)), "rate")
+
+    def numbers() -> list[int]:
+        return [frame.seq for item in numbering.continued(source)(threading.Event()) for frame in item.frames]
+
+    assert numbers() + numbers() == list(range(8))

@@ -40,6 +40,7 @@ def test_a_camera_without_health_is_live() -> None:
         "dropped": {"superseded (capture > depth)": 15},
         "grade": "unknown",
         "trouble": "",
+        "clock": "",
     }
 
 

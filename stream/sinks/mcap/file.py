@@ -70,6 +70,10 @@ class McapFile:
                 self._chunk_ends = Deadline.after(CHUNK_S, self._now_ns)
             self._holds_messages |= self._flush() > before
 
+    def release(self, camera: str) -> None:
+        """Forget a camera that has gone: another one may have its topics."""
+        self._cameras = {topic: owner for topic, owner in self._cameras.items() if owner != camera}
+
     def finish(self) -> None:
         """Write the index and give the file its final name. Idempotent."""
         if self._ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import threading
 from pathlib import Path
 from time import monotonic_ns
 from typing import Self
@@ -20,7 +21,7 @@ from stream.ros.names import camera_info_topic, frame_id, image_topic
 from stream.settings import McapSettings
 from stream.sinks.base import finish_all
 from stream.sinks.mcap.file import McapFile, Recorded, disk_failure
-from stream.sinks.video_file import recording_path
+from stream.sinks.video_file import recording_path, unused_path
 
 
 class McapRecorder:
@@ -36,6 +37,9 @@ class McapRecorder:
         require("mcap", extra="robots", purpose="recording MCAP")
         self._settings, self._now_ns = settings, now_ns
         self._files: dict[Path, McapFile] = {}
+        self._has_released = False
+        self._lock = threading.Lock()
+        """``release`` is called by another thread than ``write``."""
 
     def __enter__(self) -> Self:
         """Create the folder. Raises SinkError if that fails or if it cannot be written."""
@@ -71,9 +75,24 @@ class McapRecorder:
             messages = _messages(item, self._settings)
         except WireError as error:
             raise SinkError(f'{path}: depth of camera "{item.frame.camera}" cannot be recorded: {error}') from error
-        if path not in self._files:
-            self._files[path] = McapFile(path, self._settings.compression, self._now_ns)
-        self._files[path].write(item, messages)
+        with self._lock:
+            if path not in self._files:
+                # What was recorded in this run must not be overwritten by the same run.
+                unused = unused_path(path) if self._has_released else path
+                self._files[path] = McapFile(unused, self._settings.compression, self._now_ns)
+            self._files[path].write(item, messages)
+
+    def release(self, camera: str) -> None:
+        """Finish the camera's file, if it has one of its own. Raises SinkError if that fails."""
+        path = recording_path(self._settings.path, camera)
+        with self._lock:
+            if file := self._files.get(path):
+                if "{camera}" in self._settings.path:
+                    self._has_released = True
+                    del self._files[path]
+                    file.finish()
+                else:
+                    file.release(camera)
 
 
 def _messages(item: DepthMap, settings: McapSettings) -> list[Recorded]:

@@ -47,6 +47,7 @@ class WindowSink:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: dict[str, View] = {}
+        self._gone: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +59,18 @@ class WindowSink:
         """Replace the camera's view that the window has not shown yet."""
         with self._lock:
             self._newest[item.depth_map.frame.camera] = item
+
+    def release(self, camera: str) -> None:
+        """Take the camera's tile away; it gets a new one with its next view."""
+        with self._lock:
+            self._newest.pop(camera, None)
+            self._gone.add(camera)
+
+    def take_gone(self) -> set[str]:
+        """Remove and return the cameras that were released since the last call."""
+        with self._lock:
+            gone, self._gone = self._gone, set()
+        return gone
 
     def take(self) -> dict[str, View]:
         """Remove and return the newest view of each camera that delivered one since the last call, by camera."""
@@ -140,6 +153,7 @@ class WindowLoop:
 
         now_ns = monotonic_ns() if self._frozen_at_ns is None else self._frozen_at_ns
         if self._frozen_at_ns is None:
+            self._mosaic.remove(self._sink.take_gone())  # before the views: a camera may be back already
             self._mosaic.add(self._sink.take(), now_ns)
         image, line = self._mosaic.draw(now_ns, self._layout(now_ns), self._controls.frozen_ranges), self._help_line()
         before, self._shown = self._shown, (image, line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,6 +41,12 @@ class Mosaic:
         """Show these views from now on; ``now_ns`` is monotonic."""
         self._views.update(views)
         self._since_ns.update(dict.fromkeys(views, now_ns))
+
+    def remove(self, cameras: Iterable[str]) -> None:
+        """Take these cameras' tiles away."""
+        for camera in cameras:
+            for kept in (self._views, self._since_ns, self._tiles):
+                kept.pop(camera, None)
 
     @property
     def ranges(self) -> dict[str, Range]:

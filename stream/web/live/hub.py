@@ -72,14 +72,25 @@ class WebSink:
         with self._lock:
             self.stage = threading.current_thread().name
             self._track(item.depth_map.frame.camera).add(item)
-            for notify in self._callbacks:  # under the lock, so that none is running once ``notifying`` has ended
-                notify()
+            self._notify()
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """The announced cameras in their order, then those that delivered without being announced."""
         with self._lock:
             return tuple(self._tracks)
+
+    def announce(self, camera: str) -> None:
+        """List a camera before its first view; viewers are told."""
+        with self._lock:
+            self._track(camera)
+            self._notify()
+
+    def remove(self, camera: str) -> None:
+        """Forget a camera and its views; viewers are told. Call it when no view of the camera can come any more."""
+        with self._lock:
+            self._tracks.pop(camera, None)
+            self._notify()
 
     def newest(self, camera: str) -> SharedView | None:
         """None before the camera's first view."""
@@ -133,6 +144,10 @@ class WebSink:
     def encodes(self) -> int:
         """Number of JPEGs encoded since the start."""
         return int(self.counts()["encodes"])
+
+    def _notify(self) -> None:
+        for notify in self._callbacks:  # under the lock, so that none is running once ``notifying`` has ended
+            notify()
 
     def _track(self, camera: str) -> _Track:
         if camera not in self._tracks:

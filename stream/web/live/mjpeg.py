@@ -45,13 +45,18 @@ def mjpeg_routes(live: LiveSession) -> list[Route]:
 
 
 async def _parts(live: LiveSession, camera: str, name: ImageName) -> AsyncIterator[bytes]:
-    """The multipart body. Each boundary follows its image at once: browsers show a part when they see its end."""
+    """The multipart body; it ends when the camera is removed.
+
+    Each boundary follows its image at once: browsers show a part when they see its end.
+    """
     with live.viewer() as news:
         yield f"--{BOUNDARY}\r\n".encode()
         number, repeat = 0, Deadline.after(0)
         while not live.is_closing:
             news.clear()  # before looking, or news in between would be lost
             newest = live.sink.newest(camera)
+            if newest is None and camera not in live.sink.cameras:
+                return  # it was removed
             if newest is None or (newest.number == number and not repeat.passed):
                 await news.wait()
                 continue

@@ -58,6 +58,7 @@ export class Health {
       ...(dropped.length ? dropped.map(([reason, number]) => [`dropped: ${reason}`, count(number)]) : [["dropped", "none"]]),
       ["age when published", `p50 ${milliseconds(statistics.age_p50_ms)}, p95 ${milliseconds(statistics.age_p95_ms)}`],
       ["drawn on this page", `${onPage.fps.toFixed(1)} fps, age ${milliseconds(onPage.ageMs)}`],
+      ...(statistics.clock ? [["clock", statistics.clock]] : []),
       ...(statistics.trouble ? [["last trouble", statistics.trouble]] : []),
     ];
     const list = this.#tile.querySelector(".statistics");

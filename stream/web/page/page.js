@@ -27,7 +27,7 @@ function receive(message) {
   else if (message.type === "error") notify(`The server did not understand this page: ${message.message}`);
 }
 
-/** Handle the first message of each connection; the server may have been replaced since the last one. */
+/** Handle the first message of each connection, and those after it: one comes whenever cameras come or go. */
 function welcome(hello) {
   notify("");
   document.body.dataset.link = "up";
@@ -52,7 +52,7 @@ function add(name) {
 
 function remove(name, tile) {
   tiles.delete(name);
-  tile.element.remove();
+  tile.remove();
 }
 
 /** Send the server the images that this page shows, if they have changed. */

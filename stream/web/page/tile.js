@@ -21,6 +21,8 @@ export class Tile {
   #health = new Health(this.element);
   #graph;
   #ages = new Ages();
+  #ending = new AbortController();
+  #observer = new IntersectionObserver((entries) => this.#scrolled(entries.at(-1).isIntersecting));
 
   /** ``send(message)`` sends to the server; ``changed()`` is called when ``wanted`` may have another value. */
   constructor(name, { send, changed }) {
@@ -35,7 +37,14 @@ export class Tile {
     this.#graph = new Graph(this.#find(".graph"));
     this.#connectTools();
     this.show(this.mode);
-    new IntersectionObserver((entries) => this.#scrolled(entries.at(-1).isIntersecting)).observe(this.element);
+    this.#observer.observe(this.element);
+  }
+
+  /** Take the tile off the page; without this, the document would keep it for ever. */
+  remove() {
+    this.#ending.abort();
+    this.#observer.disconnect();
+    this.element.remove();
   }
 
   /** The images that the server should send: "both", "image", "depth" or "none". */
@@ -104,7 +113,8 @@ export class Tile {
     mix.addEventListener("input", () => (this.#screen.mix = mix.valueAsNumber / 100));
     this.#find(".freeze").addEventListener("click", () => this.#freeze(!this.#isFrozen));
     this.#find(".fill").addEventListener("click", () => this.#fill());
-    document.addEventListener("fullscreenchange", () => this.#filled(document.fullscreenElement === this.element));
+    const { signal } = this.#ending;
+    document.addEventListener("fullscreenchange", () => this.#filled(document.fullscreenElement === this.element), { signal });
     this.element.addEventListener("keydown", ({ key }) => key === "Escape" && this.#filled(false));
   }
 

@@ -139,4 +139,6 @@ def _camera_families(stats: PipelineStats) -> Iterator[Metric]:
     yield gauge(
         "camera_stalls_last_hour", "Times that no image arrived.", label, [((c.name,), c.stalls) for c in cameras]
     )
+    clocks = [((c.name,), float(bool(c.clock))) for c in cameras]
+    yield gauge("camera_clock_faulty", "1 while a camera's own clock is wrong and arrival times count.", label, clocks)
     yield counter("camera_images", "Images received, by integrity.", ("camera", "integrity"), images)

@@ -38,6 +38,21 @@ def test_announced_cameras_come_first(web_view) -> None:
     assert sink.cameras == ("b", "a", "c")
 
 
+def test_cameras_come_and_go(web_view) -> None:
+    """A removed one leaves nothing behind, and is another one if it comes back."""
+    sink, news = WebSink(["a"]), list[int]()
+    sink.write(web_view(7, "a"))
+    with sink.notifying(lambda: news.append(1)):
+        sink.announce("b")
+        sink.remove("a")
+        sink.remove("never there")
+    assert len(news) == 3
+    assert sink.cameras == ("b",)
+    assert sink.newest("a") is None
+    assert sink.depth_at("a", None, 0.5, 0.5) is None
+    assert sink.rate("a").fps == 0.0
+
+
 def test_a_probe_reads_the_pixel_of_the_requested_frame(web_view) -> None:
     """The same number as in the depth map, at corners and in between; the right and lower edges belong to the last."""
     depth = np.random.default_rng(0).uniform(0.1, 9, (48, 64)).astype(np.float32)

@@ -102,6 +102,18 @@ def test_a_reader_that_comes_before_the_camera_waits(serve, web_view) -> None:
         assert level_of(next_jpeg(response)) == pytest.approx(155, abs=2)
 
 
+def test_a_reader_of_a_removed_camera_gets_the_end(serve, web_view) -> None:
+    """Rather than wait for ever; a new request is answered 404."""
+    served = serve()
+    served.sink.write(web_view(1))
+    with stream(served.port, "/stream/front.mjpg") as response:
+        next_jpeg(response)
+        served.sink.remove("front")
+        assert response.read() == b""
+    with stream(served.port, "/stream/front.mjpg") as response:
+        assert response.status == 404
+
+
 @pytest.mark.slow
 def test_a_silent_camera_is_shown_again(serve, web_view, monkeypatch) -> None:
     """So that proxies keep the connection, and a client that has gone is noticed."""

@@ -193,6 +193,20 @@ def test_a_new_camera_is_announced(serve, web_view) -> None:
         viewer.hear("hello", cameras=["front", "rear"])
 
 
+def test_a_removed_camera_is_taken_off_the_page(serve, web_view) -> None:
+    """By a hello without it; the others go on."""
+    served = serve(("front", "rear"))
+    served.sink.write(web_view(0, "rear"))
+    with WebClient(served.ws) as viewer:
+        viewer.hear("hello", cameras=["front", "rear"])
+        viewer.watch(front="depth", rear="depth")
+        viewer.image()
+        served.sink.remove("rear")
+        viewer.hear("hello", cameras=["front"])
+        served.sink.write(web_view(1, "front"))
+        viewer.shown(viewer.image())
+
+
 @pytest.mark.parametrize(
     "text",
     [
