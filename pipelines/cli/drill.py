@@ -15,7 +15,7 @@ from pipelines.drill.subject import Subject, TestCamera, UserCamera
 from pipelines.process.signals import status_of
 from stream.core.atomic_write import atomic_write
 from stream.core.suggest import nearest
-from stream.errors import SettingsError, SourceError, UsageError
+from stream.errors import AccessDenied, SettingsError, SourceError, UsageError
 from stream.settings import NetworkCamera
 
 err = Console(stderr=True)
@@ -44,11 +44,10 @@ def run_drill(
     scenarios = chosen_scenarios(only)
     report, status = Report(), 0
     try:
-        for subject in _subjects(config, assignments, camera):
-            _drill(subject, scenarios, report, quick=quick)
+        _drill_all(_subjects(config, assignments, camera), scenarios, report, quick=quick)
         report.is_complete = True
     except KeyboardInterrupt as interrupt:
-        err.print("interrupted: this is what is known so far")
+        _say(f"interrupted{': this is what is known so far' if report.outcomes else ' before a scenario was over'}")
         status = status_of(interrupt)
     finally:
         _write(report, json_file, page)
@@ -60,7 +59,9 @@ def chosen_scenarios(only: Sequence[str]) -> tuple[Scenario, ...]:
     known = [scenario.name for scenario in SCENARIOS]
     for name in only:
         if name not in known:
-            raise UsageError(f'no scenario "{name}"{nearest(name, known)}; there are: {", ".join(known)}')
+            hint = nearest(name, known)
+            names = f" There are: {', '.join(known)}" if hint.endswith("?") else ""
+            raise UsageError(f'no scenario "{name}"{hint}{names}')
     return tuple(scenario for scenario in SCENARIOS if not only or scenario.name in only)
 
 
@@ -76,10 +77,28 @@ def _subjects(config: Path | None, assignments: Sequence[str], name: str | None)
     cameras = [each for each in getattr(settings, "cameras", ()) if isinstance(each, NetworkCamera)]
     chosen = [each for each in cameras if name in (None, each.name)]
     if not chosen:
-        known = ", ".join(each.name for each in cameras) or "none"
-        wish = f'no network camera "{name}"' if name else "no network camera to drill with"
-        raise SettingsError(f"{config}: {wish}; network cameras there: {known}")
+        if name is None or not cameras:
+            advice = 'its cameras need source = "rtsp" or "url"; to try without a camera of yours: --test-camera'
+            raise SettingsError(f"{config}: no network camera to drill with; {advice}")
+        known = ", ".join(each.name for each in cameras)
+        raise SettingsError(f'{config}: no network camera "{name}"; network cameras there: {known}')
     return [UserCamera(each) for each in chosen]
+
+
+def _drill_all(subjects: Sequence[Subject], scenarios: Sequence[Scenario], report: Report, *, quick: bool) -> None:
+    """One camera after the other. Raises SourceError at the end if one delivers nothing; that ends no other's drill."""
+    failed: dict[str, SourceError] = {}
+    for subject in subjects:
+        try:
+            _drill(subject, scenarios, report, quick=quick)
+        except SourceError as error:
+            failed[subject.name] = error
+            if len(subjects) > 1:
+                _say(str(error), style="bold red")
+                report.skip(subject.name, "all", str(error))
+    if failed:
+        names = ", ".join(failed)
+        raise SourceError(f"no drill with {names}: see above") if len(subjects) > 1 else failed[names]
 
 
 def _drill(subject: Subject, scenarios: Sequence[Scenario], report: Report, *, quick: bool) -> None:
@@ -88,15 +107,17 @@ def _drill(subject: Subject, scenarios: Sequence[Scenario], report: Report, *, q
     _say(f"{subject.name}: {subject.label}")
     try:
         _go_through(subject, scenarios, report, quick=quick)
+    except AccessDenied:
+        raise
     except SourceError as error:
         if not (isinstance(subject, UserCamera) and subject.may_need_udp):
             raise
-        _say(f"{error}; over TCP, which the proxy needs, it does not work: going on without the proxy")
+        _say(f"{error}; trying without the proxy, which needs TCP: fewer scenarios are left")
         _go_through(subject.directly(), scenarios, report, quick=quick)
 
 
 def _go_through(subject: Subject, scenarios: Sequence[Scenario], report: Report, *, quick: bool) -> None:
-    """Raises SourceError if the camera does not work in the first scenario; later it is left out."""
+    """Raises SourceError if the camera does not work in the first scenario; later the scenario is left out."""
     has_worked = False
     with Course(subject) as course:
         for scenario in scenarios:
@@ -107,7 +128,7 @@ def _go_through(subject: Subject, scenarios: Sequence[Scenario], report: Report,
             try:
                 outcome = Outcome.of(course.run(scenario, quick=quick))
             except SourceError as error:
-                if not has_worked:
+                if not has_worked or isinstance(error, AccessDenied):
                     raise
                 _say(f"{scenario.name}: left out: {error}")
                 report.skip(subject.name, scenario.name, str(error))

@@ -36,7 +36,7 @@ from pipelines.drill.observation import (
 )
 from stream.core.clock import NS_PER_S, Deadline
 from stream.core.log import set_up
-from stream.errors import SourceError
+from stream.errors import AccessDenied, SourceError
 from stream.frames import Dropped, Frame
 from stream.settings import NetworkCamera
 from stream.sources.health import Health
@@ -88,7 +88,8 @@ class ReportedHealth(Health):
         super().live()
 
     def lost(self, error: SourceError, log_lines: Iterable[str] = ()) -> None:
-        self._report(Changed(self.name, monotonic_ns(), "lost", str(error)))
+        state = "refused" if isinstance(error, AccessDenied) else "lost"
+        self._report(Changed(self.name, monotonic_ns(), state, str(error)))
         super().lost(error, log_lines)
 
     def set_clock_fault(self, fault: str) -> None:

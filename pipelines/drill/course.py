@@ -14,14 +14,15 @@ from pipelines.drill.camera.link import Ending
 from pipelines.drill.child import Assignment
 from pipelines.drill.faults import FaultMaker
 from pipelines.drill.noise import Interval, Noise, Ticker
-from pipelines.drill.observation import Shown, Standstill
+from pipelines.drill.observation import Changed, Shown, Standstill
 from pipelines.drill.product import Product
 from pipelines.drill.proxy import FaultProxy
 from pipelines.drill.run import Run
 from pipelines.drill.scenarios import SCENARIOS, Scenario
 from pipelines.drill.subject import BYSTANDER, Bystander, Rates, Subject
 from stream.core.clock import NS_PER_S, Deadline
-from stream.errors import SourceError
+from stream.errors import AccessDenied, SourceError
+from stream.sources.network.url import CameraUrl
 
 MEASURING = next(scenario for scenario in SCENARIOS if scenario.measures)
 SETTLED_FRAMES = 25
@@ -64,7 +65,7 @@ class Course:
         return ", ".join(need for need in scenario.needs if need not in self._subject.offers)
 
     def run(self, scenario: Scenario, *, quick: bool) -> Run:
-        """Go through one scenario. Raises SourceError if the camera delivers nothing before the fault."""
+        """Go through one scenario. Raises SourceError, such as AccessDenied, if no image comes before the fault."""
         if scenario.needs_rates and self._rates is None:
             self.run(MEASURING, quick=True)
         fault_s = scenario.quick_s if quick else scenario.fault_s
@@ -103,10 +104,7 @@ class Course:
     def _disturb(self, scenario: Scenario, trial: Trial, product: Product, fault_s: float, after_s: float) -> Interval:
         """Wait for images, do the harm, undo it, and watch what comes after; returns the interval of the fault."""
         cameras = (BYSTANDER,) if scenario.absent_at_start else (self._subject.name, BYSTANDER)
-        if not product.wait_for(lambda seen: _has_settled(seen, cameras), SETTLE_S):
-            name = self._subject.name
-            why = product.trouble(name) or product.trouble(BYSTANDER) or "no image came"
-            raise SourceError(f'camera "{name}": no images within {SETTLE_S:.0f} s, before any fault: {why}')
+        self._await_images(product, cameras)
         begin_ns, trial.received_before = monotonic_ns(), trial.received_bytes
         scenario.begin(trial)
         self._watch(trial, product, fault_s)
@@ -120,6 +118,20 @@ class Course:
             )
         self._watch(trial, product, after_s)
         return Interval(begin_ns, end_ns)
+
+    def _await_images(self, product: Product, cameras: Iterable[str]) -> None:
+        """Raises SourceError if they do not come, and AccessDenied at once, because every try may lock the account."""
+        name = self._subject.name
+        has_settled = product.wait_for(
+            lambda seen: _has_settled(seen, cameras) or _is_refused(seen, name), timeout_s=SETTLE_S
+        )
+        # The operator knows the camera's address, not the proxy's.
+        why = product.trouble(name).replace(CameraUrl(self._subject.settings.url).label, self._subject.label)
+        if _is_refused(product.observations(), name):
+            raise AccessDenied(f'camera "{name}": {why}')
+        if not has_settled:
+            why = why or product.trouble(BYSTANDER) or "no image came"
+            raise SourceError(f'camera "{name}": no images within {SETTLE_S:.0f} s, before any fault: {why}')
 
     def _watch(self, trial: Trial, product: Product, seconds: float) -> None:
         deadline = Deadline.after(seconds)
@@ -206,6 +218,11 @@ def _has_settled(seen: Iterable[object], cameras: Iterable[str]) -> bool:
         if isinstance(each, Shown) and each.camera in counts:
             counts[each.camera] += 1
     return all(count >= SETTLED_FRAMES for count in counts.values())
+
+
+def _is_refused(seen: Iterable[object], camera: str) -> bool:
+    changes = (each for each in seen if isinstance(each, Changed) and each.camera == camera)
+    return any(each.state == "refused" for each in changes)
 
 
 def _is_back(seen: Iterable[object], camera: str, since_ns: int) -> bool:

@@ -56,9 +56,9 @@ class Changed:
     camera: str
     at_ns: int
     state: str
-    """live or lost."""
+    """live, lost, or refused (the user or the password is wrong)."""
     trouble: str
-    """Why it is lost; empty if it is live."""
+    """Why it is not live; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True)

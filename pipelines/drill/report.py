@@ -75,7 +75,7 @@ class Report:
     skipped: list[dict[str, str]] = field(default_factory=list)
     """Scenarios that a camera could not go through, and why."""
     is_complete: bool = False
-    """False if the drill was interrupted."""
+    """False if the drill was interrupted, or a camera delivered nothing."""
 
     def skip(self, camera: str, scenario: str, why: str) -> None:
         self.skipped.append({"camera": camera, "scenario": scenario, "why": why})
@@ -101,9 +101,8 @@ def report_table(report: Report) -> Group:
     """Each promise with the worst figure of all scenarios, and below it what was broken or could not be decided."""
     table = Table(title="promises", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.padding = (0, 1, 0, 0)
-    for heading in ("promise", "promised", "worst measured", "in"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("verdict", min_width=13)
+    for heading in ("promise", "promised", "worst measured", "in", "verdict"):
+        table.add_column(heading, overflow="fold")  # in a narrow terminal all wrap, so that no verdict is cut off
     for promise, found in _by_promise(report.outcomes):
         outcome, worst = max(found, key=_badness)
         cells = (promise, worst.promised, worst.measured, outcome.scenario if worst.value else "")

@@ -48,7 +48,7 @@ class Run:
     def losses_of(self, camera: str) -> list[Changed]:
         """The times at which the product gave up a connection to ``camera`` or a try to make one."""
         changes = (each for each in self.observations if isinstance(each, Changed))
-        return [each for each in changes if each.camera == camera and each.state == "lost"]
+        return [each for each in changes if each.camera == camera and each.state != "live"]
 
     @property
     def clock_faults(self) -> list[ClockFault]:

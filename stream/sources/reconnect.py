@@ -246,9 +246,13 @@ class _Opening:
             # ``_abandon`` fails if the opening has ended meanwhile: then closing is up to this thread.
             if stopping.is_set() and self._abandon():
                 return False
-        if self._error is not None:
-            raise self._error
-        return True
+        error, self._error = self._error, None
+        if error is None:
+            return True
+        try:
+            raise error
+        finally:
+            del error  # a frame of its own traceback would refer to it: a cycle that keeps the source's memory
 
     def _abandon(self) -> bool:
         with self._lock:

@@ -49,6 +49,24 @@ def test_the_name_of_a_camera_must_be_one_of_the_configs(tmp_path: Path, depthst
     assert 'no network camera "back"; network cameras there: front' in called.err
 
 
+@pytest.mark.slow
+def test_a_refused_password_is_tried_once_and_ends_no_other_drill(tmp_path: Path) -> None:
+    """The message names the camera's own address; the second camera of the config is drilled all the same."""
+    clip = Clip.test_pattern("h264", 160, 120, 25, 8, 25)
+    with RtspCamera({"/cam": clip}, user="admin", password="geheim77") as shut, RtspCamera({"/cam": clip}) as camera:
+        wrong = shut.url("/cam").replace("rtsp://", "rtsp://admin:wrong@")
+        config = write_config(tmp_path, wrong)
+        second = f'[[cameras]]\nsource = "rtsp"\nname = "back"\nurl = "{camera.url("/cam")}"\n'
+        config.write_text(config.read_text() + second)
+        status, data, text = drill(str(config), "--quick", "--only", "healthy", cwd=tmp_path)
+        described = [method for method, _ in shut.requests if method == "DESCRIBE"]
+    assert status == 1
+    assert f'camera "front": rtsp://admin:***@127.0.0.1:{shut.port}/cam: the camera refused' in text
+    assert "no drill with front: see above" in text
+    assert [each["camera"] for each in data["scenarios"]] == ["back"], text
+    assert len(described) == 2  # without the password, and once with it
+
+
 def write_config(folder: Path, url: str) -> Path:
     config = folder / "cameras.toml"
     camera = f'[[cameras]]\nsource = "rtsp"\nname = "front"\nurl = "{url}"\n'

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -27,10 +29,13 @@ from stream.errors import (
 from stream.frames import Dropped, Frame
 from stream.runtime.channel import Channel
 from stream.runtime.pipeline import Pipeline
+from stream.settings import NetworkCamera
 from stream.sources.backoff import DEFAULT_DELAYS, BackoffDelays
 from stream.sources.health import Health
+from stream.sources.network.source import NetworkSource
 from stream.sources.reconnect import Reconnecting
 from stream.stages.capture import capture
+from tests.rigs.rtsp_camera import Clip, RtspCamera
 
 LOST, STALLED = SourceError("connection reset"), SourceStalled("no image for 1.8 s")
 REFUSED = AccessDenied("401 Unauthorized")
@@ -612,3 +617,38 @@ def test_a_broken_clock_is_in_the_health_and_in_the_log(
     assert [record.message for record in caplog.records if "clock" in record.message] == [
         "camera front: its clock stands still: ages count from the arrival"
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["cut", "stall", "refuse"])
+def test_a_lost_connection_leaves_nothing_to_the_garbage_collector(fault: str) -> None:
+    """It runs rarely, because few objects are made, and each connection's decoder and buffers hold megabytes."""
+    made: weakref.WeakSet[NetworkSource] = weakref.WeakSet()
+    stopping, lost = threading.Event(), 0
+    with RtspCamera({"/cam": Clip.test_pattern(seconds=1)}) as camera:
+        settings = NetworkCamera(source="rtsp", name="door", url=camera.url("/cam"), stall_s=0.5, open_s=1.0)
+
+        def open_() -> NetworkSource:
+            nonlocal lost
+            lost += 1
+            if lost == 4:
+                stopping.set()
+            source = NetworkSource(settings)
+            made.add(source)
+            return source
+
+        gc.disable()
+        try:
+            source = Reconnecting(open_, Health("door"), delays=BackoffDelays(lost_s=(0.01,)))
+            camera.refuse(fault == "refuse")
+            for item in source.frames(stopping):
+                if item.frames[0].seq % 5 == 4 and fault == "cut":
+                    camera.cut("rst")
+                elif item.frames[0].seq % 5 == 4:
+                    camera.stall()
+                else:
+                    camera.resume()
+            assert lost == 4
+            assert len(made) == 0
+        finally:
+            gc.enable()

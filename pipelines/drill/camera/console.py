@@ -10,6 +10,7 @@ from functools import partial
 from inspect import signature
 from typing import get_args
 
+from pipelines.drill.camera.auth import Scheme
 from pipelines.drill.camera.camera import RtspCamera
 from pipelines.drill.camera.clip import Clip
 from pipelines.drill.camera.encode import Codec
@@ -138,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--keyframe-every", type=int, default=25, metavar="IMAGES")
     parser.add_argument("--auth", default="", metavar="USER:PASSWORD")
-    parser.add_argument("--scheme", choices=("digest", "basic"), default="digest")
+    parser.add_argument("--scheme", choices=get_args(Scheme), default="digest", help="digest: MD5, as most cameras")
     return parser
 
 

@@ -21,6 +21,7 @@ from stream.frames import Integrity
 from stream.sources.network.access_unit import AccessUnit
 from stream.sources.network.ffmpeg_log import AV_LOG_ERROR, FfmpegLog
 from stream.sources.network.h264 import Continuity, GapDetector
+from stream.sources.network.h264.bits import START_CODE
 from stream.sources.network.receiver import Received
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ SET_BACK_S = 1.0
 """Reordered images are closer together than this; a larger step back starts another time line."""
 MAX_PENDING = 64
 """Access units that are remembered until their image comes; a decoder holds 16 images at most."""
+MOST_PIXELS = 8192 * 8192
+"""Twice an 8K image. A few bytes can claim any size, and FFmpeg allows four times as much: 1.7 GB for one image."""
+MOST_NAL_UNITS = 4096
+"""NAL units of one access unit; cameras send a few, or one for each network packet. FFmpeg logs every broken one, which
+took more than half a minute for 600 thousand of them."""
 
 
 class CheckedFrame(NamedTuple):
@@ -61,6 +67,7 @@ class LiveDecoder:
     def __init__(self, codec: VideoCodecContext, log: FfmpegLog) -> None:
         codec.thread_type = "SLICE"  # each frame thread delays images by a frame interval
         codec.thread_count = 1  # log lines of helper threads could not be assigned to a camera
+        codec.options = {**codec.options, "max_pixels": str(MOST_PIXELS)}
         self._codec, self._log = codec, log
         self._gaps = GapDetector(codec.extradata or b"") if codec.name == "h264" else None
         self._right_from = -math.inf
@@ -72,6 +79,10 @@ class LiveDecoder:
         """The frames that are ready, in the order of presentation; None at the end of the stream."""
         if received is None:
             return self._checked(self._decode(None)[0])
+        if received.unit.data.count(START_CODE) > MOST_NAL_UNITS and self._codec.name in ("h264", "hevc"):
+            self._log.add(f"an image of more than {MOST_NAL_UNITS} parts was left out")
+            self._damage()
+            return []
         unit, continuity = received.unit, self._continuity(received.unit)
         if continuity.repeated:
             return []  # decoded again, it would damage those after it

@@ -126,7 +126,7 @@ def no_decoder(url: CameraUrl) -> SourceError:
 
 def _denied(url: CameraUrl, status: str) -> AccessDenied:
     if not url.has_credentials:
-        wanted = "asks for a user name and a password; write them into the URL, user:password@host"
+        wanted = "asks for a user name and a password; write them in front of the host, user:password@"
         return AccessDenied(f"{url.label}: the camera {wanted}; {ENCODING_ADVICE}")
     return AccessDenied(
         f"{url.label}: the camera refused the user name or the password ({status}); check both; {ENCODING_ADVICE}"

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 KEPT_LINES = 10
 """Lines kept per camera."""
+MOST_LINES = 200
+"""Lines that are read of one call: a broken stream can cause thousands."""
 AV_LOG_ERROR = 16
 """FFmpeg's level of an error; lower levels are worse."""
 
@@ -62,7 +64,9 @@ class FfmpegLog:
             try:
                 yield lines
             finally:
-                lines.extend(LogLine(level, origin, self._scrub(text)) for level, origin, text in captured)
+                lines.extend(LogLine(level, origin, self._scrub(text)) for level, origin, text in captured[:MOST_LINES])
+                if len(captured) > MOST_LINES:
+                    lines.append(LogLine(AV_LOG_ERROR, "", f"{len(captured) - MOST_LINES} more lines were left out"))
                 self._keep(lines)
 
     def _keep(self, lines: list[LogLine]) -> None:

@@ -75,6 +75,8 @@ class Receiver:
             return
         self._reader.interrupt()
         self._thread.join(JOIN_S)
+        # Its traceback refers to this object: a cycle that would keep the decoder's memory until the next collection.
+        self._error = None
 
     def next(self, timeout_s: float, stopping: threading.Event) -> Received | None:
         """The next access unit; None at the end of the stream or when ``stopping`` is set.

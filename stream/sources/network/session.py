@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from itertools import repeat, takewhile
 from time import monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,7 +95,9 @@ class LiveSession:
         pacer, shown_ns = Pacer(stopping) if self.is_recording else None, 0
         for received, frames in self._decoded(stopping):
             if received is not None and received.skipped:
-                yield from [DecodedImage(None, self._stamp(received), "clean")] * received.skipped
+                skipped = DecodedImage(None, self._stamp(received), "clean")
+                # There may be thousands.
+                yield from takewhile(lambda _: not stopping.is_set(), repeat(skipped, received.skipped))
             for checked in frames:
                 media_s = checked.received.unit.media_s
                 if pacer is not None and media_s is not None and not pacer.wait_until(media_s):

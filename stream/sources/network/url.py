@@ -61,7 +61,7 @@ class CameraUrl:
         """``text`` on one line, without the secrets of this URL or of any other, encoded or not."""
         text = " ".join(text.replace(self.full, self.label).split())
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = re.sub(re.escape(secret), "***", text, flags=re.I)  # some of a camera's words are shown in one case
         return _without_assigned(redact(text))
 
     def __repr__(self) -> str:

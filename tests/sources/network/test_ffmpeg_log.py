@@ -8,7 +8,7 @@ import threading
 import av
 import pytest
 
-from stream.sources.network.ffmpeg_log import KEPT_LINES, FfmpegLog
+from stream.sources.network.ffmpeg_log import AV_LOG_ERROR, KEPT_LINES, MOST_LINES, FfmpegLog
 from stream.sources.network.url import CameraUrl
 
 
@@ -97,3 +97,13 @@ def test_other_lines_of_ffmpeg_stay_off_the_terminal(capfd: pytest.CaptureFixtur
     say("other business")
     assert logging.getLogger("libav").handlers
     assert "other business" not in "".join(capfd.readouterr())
+
+
+def test_of_very_many_lines_the_first_are_read_and_the_rest_count_as_an_error() -> None:
+    """A hostile image causes a million; what is left out must not make a broken image look right."""
+    log, scrubbed = FfmpegLog(lambda text: scrubbed.append(text) or text), []  # type: ignore[func-returns-value]
+    with log.capture() as lines:
+        for number in range(3 * MOST_LINES):
+            say(f"{number} skipping", av.logging.WARNING)
+    assert len(scrubbed) == MOST_LINES
+    assert (lines[-1].level, lines[-1].text) == (AV_LOG_ERROR, f"{2 * MOST_LINES} more lines were left out")

@@ -44,7 +44,10 @@ def connect(settings: NetworkCamera, url: CameraUrl, ffmpeg_log: FfmpegLog) -> I
     if isinstance(opened, TransportRefused) and len(transports) > 1:
         opened = _try(settings, url, transports[1], ffmpeg_log)
     if isinstance(opened, SourceError):
-        raise opened  # outside of any handler: an exception of FFmpeg as its context would hold the password
+        try:
+            raise opened  # outside of any handler: an exception of FFmpeg as its context would hold the password
+        finally:
+            del opened  # its traceback refers to this frame: a cycle
     return opened
 
 

@@ -30,6 +30,8 @@ _STATUSES = {
     504: "a gateway gets no answer from the camera (504); is the camera on?",
     505: "the camera does not speak HTTP/1.1 (505); it is too old for this reader",
 }
+LONGEST_PLACE, LONGEST_REASON = 200, 500
+"""Characters of a message that a camera can fill: where it leads to, and what is wrong with it."""
 
 
 class Failures:
@@ -41,12 +43,12 @@ class Failures:
 
     def to(self, url: str) -> None:
         """From now on ``url`` is to blame, to which the camera's answer led."""
-        self._label = f"{CameraUrl(url).label} (where {self._url.label} leads)"
+        self._label = f"{self._scrub(CameraUrl(url).label)[:LONGEST_PLACE]} (where {self._url.label} leads)"
 
     def opening(self, reason: str) -> SourceError:
         """The address cannot be opened because of ``reason``."""
         hint = f"; {ENCODING_ADVICE}" if self._url.is_ambiguous else ""
-        return SourceError(f"{self._label}: cannot be opened: {self._url.scrub(reason)}{hint}")
+        return SourceError(f"{self._label}: cannot be opened: {self._scrub(reason)}{hint}")
 
     def breaking(self, error: OSError | ValueError) -> SourceError:
         """An open stream broke with ``error``."""
@@ -96,13 +98,15 @@ class Failures:
         """``tried``: the refused kinds of answers; ``offered``: the kinds that the camera asked for."""
         if not had_user:
             asks = "asks for a user name and a password" if status == 401 else "denies access without a password (403)"
-            advice = f"write them into the URL, user:password@host; {ENCODING_ADVICE}"
+            advice = f"write them in front of the host, user:password@; {ENCODING_ADVICE}"
             return AccessDenied(f"{self._label}: the camera {asks}; {advice}")
         if status == 403:
             how = "does not permit this to the user" if was_sent else "denies access without asking for the password"
             return AccessDenied(f"{self._label}: the camera {how} (403); check the user's rights and the path")
         if not tried:
-            reason = f"the camera asks for a kind of password check that is unknown ({offered or 'none named'})"
+            reason = (
+                f"the camera asks for a kind of password check that is unknown ({self._scrub(offered) or 'none named'})"
+            )
             return AccessDenied(f"{self._label}: {reason}; set it to Digest or Basic")
         return AccessDenied(
             f"{self._label}: the camera refused the user name or the password (401, {tried}); check both; "
@@ -122,6 +126,10 @@ class Failures:
             f"{self._label}: data waited {waited_s:.1f} s to be read, and more may wait at the camera; a new "
             "connection starts at the newest image; if it happens often, this machine is too busy"
         )
+
+    def _scrub(self, text: str) -> str:
+        """A camera's words must neither bring our secrets back nor control a terminal."""
+        return self._url.scrub("".join(character for character in text if character.isprintable()))[:LONGEST_REASON]
 
     def _system(self, error: OSError) -> str:
         reason = _by_type(error, self._settings)

@@ -21,6 +21,8 @@ _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 _FIRST_IN_USE = 0xC0
 """Markers below are reserved."""
 _START_OF_SCAN, _START, _END = 0xDA, 0xD8, 0xD9
+MOST_STEPS = 1 << 16
+"""Markers and fill bytes of one file; each takes a step. Files with more than some hundreds of them are not known."""
 
 
 class JpegEnd(NamedTuple):
@@ -37,6 +39,7 @@ class JpegWalk:
 
     def __init__(self) -> None:
         self._at = len(SOI)
+        self._steps = 0
         self._in_scan = False
         self.has_scan = False
         """Coded data has begun: even a part of this image can be decoded."""
@@ -52,6 +55,9 @@ class JpegWalk:
             if isinstance(step, JpegEnd) or step is None:
                 return step
             self._at = step
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                self._break()
         return None
 
     def _scan(self, data: bytearray) -> int | None:

@@ -26,7 +26,7 @@ MOST_MARKS = 64
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,10})\s*$", re.I | re.M)
-_TEXT_AT_END = re.compile(rb"\r?\n[\t\r\n -~]*\Z")
+_TEXT = b"\t\r\n" + bytes(range(0x20, 0x7F))
 _LONGEST_TEXT = 4096
 """Bytes before a start marker in which the part header is searched that ended a cut image."""
 
@@ -144,8 +144,11 @@ class ImageFinder:
     def _end_of_cut(self, next_start: int) -> int:
         """Where a cut image ends: before the part header, if there is one, of the image that begins ``next_start``."""
         before = bytes(self._data[max(0, next_start - _LONGEST_TEXT) : next_start])
-        text = _TEXT_AT_END.search(before)
-        return next_start - (len(before) - text.start() if text else 0)
+        text = before[len(before.rstrip(_TEXT)) :]  # no regular expression: it would try each of 4096 line ends
+        line_end = text.find(b"\n")
+        if line_end < 0:
+            return next_start
+        return next_start - len(text) + line_end - text[:line_end].endswith(b"\r")
 
     def _within_bounds(self) -> bool:
         if len(self._data) > LARGEST_PART:

@@ -189,7 +189,10 @@ def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
             failure = error
         else:
             return sock
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback refers to this frame: a cycle
 
 
 _Addresses = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]]
@@ -197,7 +200,7 @@ _Addresses = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple
 
 def _resolved(host: str, port: int, deadline: Deadline) -> _Addresses:
     """The addresses of a host. The system's resolver knows no time limit, so names are resolved in another thread."""
-    with suppress(socket.gaierror):
+    with suppress(socket.gaierror, UnicodeError):
         return _lookup(host, port, socket.AI_NUMERICHOST)
     found: list[_Addresses | OSError] = []
 

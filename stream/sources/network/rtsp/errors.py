@@ -12,6 +12,9 @@ from stream.sources.network.rtsp.address import Address
 from stream.sources.network.rtsp.connection import HandshakeTimeout
 from stream.sources.network.url import CameraUrl
 
+LONGEST_PLACE, LONGEST_REASON = 200, 500
+"""Characters of a message that a camera can fill: where it redirects to, and what is wrong with it."""
+
 
 class UnsupportedCodec(SourceError):
     """The camera's codec is not one of ours; FFmpeg's own reader may know it."""
@@ -61,7 +64,9 @@ class Blame:
     @property
     def label(self) -> str:
         """The camera's URL, and where it redirected to."""
-        return self._url.label if self._address is None else f"{self._url.label} -> {self._address.url.label}"
+        if self._address is None:
+            return self._url.label
+        return f"{self._url.label} -> {self._scrub(self._address.url.label)[:LONGEST_PLACE]}"
 
     def opening(self, reason: str) -> SourceError:
         hint = f"; {ENCODING_ADVICE}" if self._url.is_ambiguous else ""
@@ -86,12 +91,12 @@ class Blame:
         """The error for a 401 that could not be answered. ``tried``: names of refused answers."""
         if not has_credentials:
             elsewhere = " (those of the first address are not carried to another host)" if self._was_left else ""
-            wanted = f"asks for a user name and a password{elsewhere}; write them into the URL, user:password@host"
+            wanted = f"asks for a user name and a password{elsewhere}; write them in front of the host, user:password@"
             return AccessDenied(f"{self.label}: the camera {wanted}; {ENCODING_ADVICE}")
         if not tried:
             known = "Basic and Digest with MD5 or SHA-256 are known here"
             return AccessDenied(
-                f"{self.label}: the camera wants {offered or 'no kind of'} authentication (401); {known}"
+                f"{self.label}: the camera wants {self._scrub(offered) or 'no kind of'} authentication (401); {known}"
             )
         return AccessDenied(
             f"{self.label}: the camera refused the user name or the password (401, {tried}); check both; "
@@ -161,4 +166,4 @@ class Blame:
 
     def _scrub(self, text: str) -> str:
         """A camera's words must neither bring our secrets back nor control a terminal."""
-        return self._url.scrub("".join(character for character in text if character.isprintable()))
+        return self._url.scrub("".join(character for character in text if character.isprintable()))[:LONGEST_REASON]

@@ -161,6 +161,8 @@ class Opening:
             raise self._blame.opening(str(error)) from None
         except OSError as error:
             raise self._blame.system(error) from None
+        except ValueError as error:  # a URL or a host name that Python refuses
+            raise self._blame.opening(f"what the camera names makes no sense: {error}; check the camera") from None
 
     def _describe_at(self, address: Address) -> Described | str:
         """The description, or the place that the camera redirects to."""
@@ -197,7 +199,7 @@ class Opening:
         here = seen[-1]
         try:
             there = Address.parse(urljoin(here.uri, place) if "://" not in place else place)
-        except BadAddress as error:
+        except ValueError as error:  # BadAddress, or urljoin's
             raise self._blame.opening(f"the camera redirects to nowhere: {error}; check the camera") from None
         if any(there.is_same_endpoint(address) for address in seen):
             raise self._blame.opening("the camera redirects in a circle; check the path, and the camera's settings")

@@ -42,8 +42,8 @@ SLICE_NS = 50 * NS_PER_MS
 """One wait: after each it is known that nothing waited in the socket (see dating.py)."""
 REPORT_EVERY_NS = 5 * NS_PER_S
 """Receiver reports: some cameras stop without them."""
-MOST_EARLY = 300
-"""Images before the answer to PLAY; more are left out."""
+MOST_EARLY, MOST_EARLY_BYTES = 300, 32 << 20
+"""Images and reports before the answer to PLAY, and bytes of packets; more are left out."""
 MOST_BACKLOG = 8 << 20
 """Bytes that are dated together."""
 SENDING_S = 0.5
@@ -83,6 +83,7 @@ class RtspReader:
         self._dialogue.on_packet = self._on_packet
         self._ssrc = randbits(32)
         self._told_drops = False
+        self._early_bytes = 0
         self._media_channel, self._control_channel = playing.channels
         self._interrupted = threading.Event()
         opening.play(playing)  # packets may come before its answer
@@ -204,9 +205,11 @@ class RtspReader:
 
     def _on_packet(self, item: Packet) -> None:
         """A packet that comes before the answer to PLAY."""
+        self._early_bytes += len(item.data)
+        if len(self._items) >= MOST_EARLY or self._early_bytes > MOST_EARLY_BYTES:
+            return
         if item.channel == self._media_channel:
-            if len(self._items) < MOST_EARLY:
-                self._rtp.packet(item.data, self._connection.first_ns)
+            self._rtp.packet(item.data, self._connection.first_ns)
         elif item.channel == self._control_channel:
             self._on_control(item.data, self._connection.first_ns)
 

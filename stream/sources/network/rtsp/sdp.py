@@ -13,6 +13,8 @@ from stream.sources.network.rtsp.payloads.nal import START_CODE
 
 MOST_LINES = 4000
 MOST_TRACKS = 32
+MOST_TYPES = 32
+"""Payload types of one track."""
 MOST_SPROP_BYTES = 64 * 1024
 VIDEO_RATE_HZ = 90_000
 STATIC_TYPES = {26: "JPEG", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
@@ -112,7 +114,7 @@ def resolve(base: str, control: str) -> str:
 
 def _track(lines: list[tuple[str, str]]) -> Track:
     media, attributes = lines[0][1].split(), _attributes(lines[1:])
-    numbers = [int(word) for word in media[3:] if word.isascii() and word.isdigit() and len(word) < 4]
+    numbers = [int(word) for word in media[3:][:MOST_TYPES] if word.isascii() and word.isdigit() and len(word) < 4]
     kind = media[0].lower()[:20] if media else ""
     number, encoding, rate_hz = _encoding(numbers, lines)
     return Track(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.sources.network.http.jpeg import JpegEnd, JpegWalk
+from stream.sources.network.http.jpeg import MOST_STEPS, JpegEnd, JpegWalk
 from tests.sources.network.http.http_camera import numbered_jpeg
 
 PLAIN = numbered_jpeg(1)
@@ -47,6 +47,14 @@ def test_a_broken_structure_is_searched_for_an_end_marker() -> None:
     walk = JpegWalk()
     broken = PLAIN[:2] + b"\xff\x10nonsense" + PLAIN[2:]
     assert walk.end(bytearray(broken)) == JpegEnd(len(broken), "end")
+    assert walk.is_broken
+
+
+@pytest.mark.parametrize("filler", [b"\xff\xe0\0\2", b"\xff"])
+def test_a_file_of_very_many_segments_is_searched_for_its_end_marker(filler: bytes) -> None:
+    """Each was a step of its own: eight million of them, in 32 MB, held the reader for many seconds."""
+    walk, many = JpegWalk(), bytearray(PLAIN[:2] + filler * (MOST_STEPS + 1) + PLAIN[2:])
+    assert walk.end(many) == JpegEnd(len(many), "end")
     assert walk.is_broken
 
 
