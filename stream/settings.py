@@ -6,9 +6,10 @@ Each pipeline composes them into a model of its own (see ``pipelines``); ``strea
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -143,6 +144,11 @@ NON_RTSP_SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp"
 """URL schemes that need source = "url"."""
 
 
+def _as_text(device: object) -> object:
+    """Accept the number 0 for "0"; a boolean stays one and is refused, although Python counts it as an integer."""
+    return str(device) if isinstance(device, int) and not isinstance(device, bool) else device
+
+
 TRACKS = r"^(first|largest|smallest|\d{1,2}|\d{2,5}x\d{2,5})$"
 """Values of ``track``."""
 
@@ -156,12 +162,18 @@ class NetworkCamera(LiveCamera):
     transport: Literal["prefer_tcp", "tcp", "udp"] = Field(
         default="prefer_tcp", description="transport of RTSP; prefer_tcp: UDP only if the camera refuses TCP"
     )
+    behind_s: float = Field(
+        default=1.0,
+        ge=0.2,
+        le=60,
+        description="connect again when images have been older than this on arrival for a second, seconds; for robots "
+        "less than publish.max_age_ms",
+    )
     decode: Literal["cpu", "cuda", "auto"] = Field(
         default="cpu", description="video decoder; cuda, auto: the GPU's where there is one, else the CPU's"
     )
-    track: str = Field(
+    track: Annotated[str, BeforeValidator(_as_text)] = Field(
         default="first",
-        pattern=TRACKS,
         description="video track of an RTSP camera with several: first, largest, smallest, its number from 0 on, or "
         'its size, such as "1920x1080"',
     )
@@ -174,17 +186,19 @@ class NetworkCamera(LiveCamera):
     )
     fps: float = Field(default=5.0, gt=0, le=60, description="rate at which the address of a single JPEG is polled")
 
+    @field_validator("track")
+    @classmethod
+    def _is_a_track(cls, track: str) -> str:
+        if not re.match(TRACKS, track):
+            raise ValueError("say first, largest, smallest, a number from 0 on, or a size such as 1920x1080")
+        return track
+
     @model_validator(mode="after")
     def _rtsp_is_rtsp(self) -> NetworkCamera:
         scheme, slashes, _ = self.url.partition("://")
         if self.source == "rtsp" and slashes and scheme.lower() in NON_RTSP_SCHEMES:
             raise ValueError(f'source = "rtsp" with an address that begins with {scheme}://; for it say source = "url"')
         return self
-
-
-def _as_text(device: object) -> object:
-    """Accept the number 0 for "0"; a boolean stays one and is refused, although Python counts it as an integer."""
-    return str(device) if isinstance(device, int) and not isinstance(device, bool) else device
 
 
 class WebcamCamera(LiveCamera):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # typing itself costs 5 ms
 
 def main() -> NoReturn:
     """Run the command line. Every failure ends in one line on standard error and an exit status."""
+    if "--watch-config" in sys.argv and hasattr(signal, "SIGHUP") and not sys.stderr.isatty():
+        # A reload that comes right after the start must not end it; the run looks at the file anyway.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with exits_on_interrupt():
         from pipelines.cli.app import app
         from pipelines.process.signals import signals_interrupt

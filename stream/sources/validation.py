@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import stat
 import sys
 from functools import lru_cache
@@ -37,8 +38,20 @@ _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>//)?", re.I)
 def config_error(camera: NetworkCamera | WebcamCamera) -> str | None:
     """What is wrong with the camera's address or device, in one line without passwords; None if it may work."""
     if isinstance(camera, NetworkCamera):
-        return _address_error(CameraUrl(camera.url))
+        return _address_error(CameraUrl(camera.url)) or _authorities_error(camera.tls_ca)
     return _device_error(camera.device) if sys.platform == "linux" else None
+
+
+def _authorities_error(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        return f'tls_ca = "{path}" holds no certificate in PEM format; it begins with -----BEGIN CERTIFICATE-----'
+    except OSError as error:
+        return f'tls_ca = "{path}": {(error.strerror or "cannot be read").lower()}; check the path'
+    return None
 
 
 def _address_error(url: CameraUrl) -> str | None:

@@ -125,3 +125,27 @@ def test_a_protocol_that_is_not_built_in_is_refused_at_the_start() -> None:
         assert 'was built without srt://; source = "gstreamer"' in str(config_error(network("srt://cam:9000")))
     except (av.error.FFmpegError, OSError):
         assert config_error(network("srt://cam:9000")) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "no such file or directory; check the path"), ("nothing", "holds no certificate")]
+)
+def test_authorities_that_cannot_be_read_are_refused_at_the_start(
+    tmp_path: Path, content: str | None, says: str
+) -> None:
+    """Waiting cures neither a missing file nor one without a certificate."""
+    path = tmp_path / "camera.pem"
+    if content is not None:
+        path.write_text(content)
+    camera = NetworkCamera(source="rtsp", name="cam", url="rtsps://cam/x", tls_ca=str(path))
+    assert says in str(config_error(camera))
+
+
+@pytest.mark.parametrize("track", ["first", "0", 7, "1920x1080"])
+def test_a_track_is_a_word_a_number_or_a_size(track: str | int) -> None:
+    assert NetworkCamera(source="rtsp", url="rtsp://cam/x", track=track).track == str(track)
+
+
+def test_another_track_is_refused_with_the_choices() -> None:
+    with pytest.raises(ValueError, match="say first, largest, smallest"):
+        NetworkCamera(source="rtsp", url="rtsp://cam/x", track="biggest")

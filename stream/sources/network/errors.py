@@ -99,8 +99,8 @@ def stalled(url: CameraUrl, waited_s: float, stall_s: float) -> SourceStalled:
 def silent(url: CameraUrl, open_s: float) -> SourceStalled:
     """The error for a camera that answers everything and then sends nothing."""
     return SourceStalled(
-        f"{url.label}: the camera answers, but sends nothing for {open_s:g} s; does a firewall stop UDP, or has "
-        'the camera too many viewers? transport = "tcp" needs no open ports'
+        f"{url.label}: the camera answers, but sends nothing for {open_s:g} s; has it too many viewers, or does a "
+        'firewall stop UDP? Try the other transport ("tcp", "udp")'
     )
 
 

@@ -12,7 +12,7 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from stream.core.clock import NS_PER_S, Deadline, slept_ns
-from stream.errors import SourceBehind, SourceError
+from stream.errors import SourceBehind
 from stream.sources.network.access_unit import AccessUnit, CameraReport, Reader
 from stream.sources.network.source_clock import SourceClock
 from stream.sources.network.url import CameraUrl
@@ -22,9 +22,11 @@ SKIP_AFTER_S = 0.5
 MAX_BYTES = 64 << 20
 MAX_UNITS = 2000
 """Bounds of the queue if no key frame comes; beyond them it is emptied, and decoding resumes at the next key frame."""
-BEHIND_S = 1.0
-"""Images that arrive older than this, for ``BEHIND_FOR_S``, come through a queue that only a new connection ends."""
 BEHIND_FOR_S = 1.0
+"""Images that arrive older than ``behind_s`` for so long come through a queue that only a new connection ends."""
+STOOD_STILL_S = 0.5
+"""Data that waited longer than this in the socket: this process was stopped or starved."""
+CATCHING_UP_S = 0.01
 SETTLED_S = 3.0
 """Not in the first seconds of a connection: a clock of a wrong rate may not have been found out yet."""
 SLEPT_S = 0.5
@@ -46,7 +48,7 @@ class Received(NamedTuple):
 class Receiver:
     """The reading thread of one connection and its queue; it closes ``reader`` at the end."""
 
-    def __init__(self, reader: Reader, url: CameraUrl, name: str) -> None:
+    def __init__(self, reader: Reader, url: CameraUrl, name: str, behind_s: float) -> None:
         self._reader, self._url = reader, url
         self.clock = SourceClock(reader.time_line)
         self._condition = threading.Condition()
@@ -54,11 +56,12 @@ class Receiver:
         self._queued_bytes = self._skipped = 0
         self._needs_key_frame = False
         self._ended = self._closing = False
-        self._error: SourceError | None = None
+        self._error: Exception | None = None
         self._behind_since_ns: int | None = None
         self._began_ns = 0
         # A daemon, because FFmpeg may wait for data longer than anybody waits for this thread.
         self._thread = threading.Thread(target=self._run, name=f"receive.{name}", daemon=True)
+        self._behind_ns, self._stood_still_ns = round(behind_s * NS_PER_S), 0
         self._is_paced_by_us = reader.is_recording
         self._slept_ns = slept_ns()
 
@@ -101,14 +104,18 @@ class Receiver:
 
     def is_late(self, received: Received, limit_s: float) -> bool:
         """Whether a newer access unit waits already, and this one has been here for longer than ``limit_s``."""
+        if self._waited_ns(received) <= limit_s * NS_PER_S:
+            return False
         with self._condition:
-            newer = bool(self._queue)
-        return newer and self._waited_ns(received) > limit_s * NS_PER_S
+            if not self._queue:
+                # A backlog is read within this time; the next image of a slow link comes later.
+                self._condition.wait(CATCHING_UP_S)
+            return bool(self._queue)
 
     def _run(self) -> None:
         try:
             self._receive()
-        except SourceError as error:
+        except Exception as error:  # noqa: BLE001  # raised again by ``next``; what is not ours ends the pipeline
             with self._condition:
                 self._error = error
                 if isinstance(error, SourceBehind):
@@ -168,15 +175,20 @@ class Receiver:
 
     def _check_behind(self, first_ns: int, captured_ns: int) -> None:
         """Raise SourceBehind when every image of the last second was too old on arrival."""
+        self._stood_still_ns = max(self._stood_still_ns, monotonic_ns() - first_ns)
         self._began_ns = self._began_ns or first_ns
-        if self._reader.time_line == "segments" or first_ns - captured_ns < BEHIND_S * NS_PER_S:
-            self._behind_since_ns = None
+        if self._reader.time_line == "segments" or first_ns - captured_ns < self._behind_ns:
+            self._behind_since_ns, self._stood_still_ns = None, 0
             return
         if self._behind_since_ns is None:
             self._behind_since_ns = first_ns
         is_settled = first_ns - self._began_ns >= SETTLED_S * NS_PER_S
         if is_settled and first_ns - self._behind_since_ns >= BEHIND_FOR_S * NS_PER_S:
             age_s = (first_ns - captured_ns) / NS_PER_S
+            if self._stood_still_ns > STOOD_STILL_S * NS_PER_S:
+                stood_s = self._stood_still_ns / NS_PER_S
+                why = f"this process did not run for {stood_s:.1f} s, and images wait at the camera"
+                raise SourceBehind(f"{self._url.label}: {why}; connecting again for the newest one")
             raise SourceBehind(
                 f"{self._url.label}: images arrive {age_s:.1f} s late: the link or a proxy is slower than the stream; "
                 "connecting again for the newest one. Lower the camera's bit rate if this repeats"

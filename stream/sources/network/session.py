@@ -59,7 +59,7 @@ class LiveSession:
         except BaseException:
             reader.close()
             raise
-        self._receiver = Receiver(reader, url, settings.name)
+        self._receiver = Receiver(reader, url, settings.name, settings.behind_s)
         self._to_bgr = BgrConverter()
         self._clock = CaptureClock()
         self._backlog = Backlog(reader.time_line)
@@ -125,7 +125,9 @@ class LiveSession:
                 words = self._log.last_lines[-1] if self._log.last_lines else ""
                 raise errors.undecodable(self._url, without_s, limit_s, self.codec, words)
             is_first = False
-            if self.is_recording or self._backlog.is_over(received.unit, received.captured_ns):
+            if self.is_recording or self._backlog.is_over(
+                received.unit, is_late=self._receiver.is_late(received, LATE_S)
+            ):
                 yield received, frames
             if frames:
                 # After the yield, because the time that the consumer takes for an image does not count.
@@ -159,7 +161,8 @@ class LiveSession:
         if self.is_recording:
             return Stamp.now(media_s=unit.media_s)
         if self.clock_fault:
-            unit = unit._replace(media_s=None)  # a wrong time line would end up in recordings
+            # A wrong time line would end up in recordings, and the camera's label is led back by it.
+            unit = unit._replace(media_s=None, camera_ns=None)
         return self._clock.stamp(unit, received.captured_ns)
 
 

@@ -186,7 +186,7 @@ class SourceClock:
             buckets = self._within(span_s)
             rate = _slope(buckets)
             if abs(rate) >= slope and self._is_fault(rate, buckets):
-                self.fault = f"runs at {max(0.0, 1 - rate):.2g} times real time"
+                self.fault = f"runs at {max(0.0, 1 - rate):.3g} times real time"
                 return
 
     def _within(self, span_s: float) -> list[_Bucket]:

@@ -52,7 +52,7 @@ def test_a_slow_camera_is_not_silent() -> None:
 
 
 def feed(backlog: Backlog, *units: AccessUnit) -> list[bool]:
-    return [backlog.is_over(unit, unit.first_ns) for unit in units]
+    return [backlog.is_over(unit, is_late=False) for unit in units]
 
 
 def units(gaps_s: Iterable[float], *, media: bool = True, start_s: float = 1000.0) -> list[AccessUnit]:
@@ -70,11 +70,11 @@ class Now:
         self.ns = 1000 * NS_PER_S
         monkeypatch.setattr(module, "monotonic_ns", lambda: self.ns)
 
-    def feed(self, backlog: Backlog, given: list[AccessUnit], late_s: float = 0.0) -> list[bool]:
+    def feed(self, backlog: Backlog, given: list[AccessUnit], *, is_late: bool = False) -> list[bool]:
         over = []
         for unit in given:
-            self.ns = unit.complete_ns + round(late_s * NS_PER_S)
-            over.append(backlog.is_over(unit, unit.first_ns))
+            self.ns = unit.complete_ns
+            over.append(backlog.is_over(unit, is_late=is_late))
         return over
 
 
@@ -94,13 +94,21 @@ def test_a_burst_at_the_beginning_is_old(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_images_that_nobody_read_in_time_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """They came at their pace, while the reader was doing something else."""
-    assert Now(monkeypatch).feed(Backlog("rtp"), units([0.04] * 20), late_s=0.5) == [False] * 21
+    assert Now(monkeypatch).feed(Backlog("rtp"), units([0.04] * 20), is_late=True) == [False] * 21
 
 
 def test_a_reader_that_never_catches_up_shows_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """After two seconds, counted from the first image and not from the opening."""
-    over = Now(monkeypatch).feed(Backlog("rtp"), units([0.04] * 60), late_s=0.5)
+    over = Now(monkeypatch).feed(Backlog("rtp"), units([0.04] * 60), is_late=True)
     assert over.index(True) == pytest.approx(2.0 / 0.04, abs=2)
+
+
+def test_reordered_images_have_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two B-frames, presentation times go three steps ahead and two back."""
+    given = units([0.04] * 12)
+    shown = [unit._replace(media_s=0.04 * (index + (2, -1, -1)[index % 3])) for index, unit in enumerate(given)]
+    over = Now(monkeypatch).feed(Backlog("rtp"), shown)
+    assert over.index(True) <= 3
 
 
 def test_what_was_asked_for_is_fresh() -> None:

@@ -66,5 +66,6 @@ def test_a_broken_clock_is_named_and_the_images_go_on(fault: ClockFault, words: 
     assert words in health.snapshot().clock
     assert health.snapshot().reconnects == 0
     assert all(frame.stamp.media_s is None for frame in named[1:])
+    assert {frame.stamp.source for frame in named[1:]} == {"arrival"}, "its label would be led back by the clock, too"
     off_s = sorted(abs(frame.stamp.mono_ns / 1e9 - sent[number(frame)]) for frame in named)
     assert off_s[len(off_s) // 2] < 0.1
