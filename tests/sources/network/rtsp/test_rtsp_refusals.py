@@ -57,7 +57,7 @@ def test_a_wrong_password_is_denied_and_tried_once(scheme: Scheme) -> None:
 def test_a_password_is_asked_for() -> None:
     with (
         RtspCamera({"/cam": clip()}, user="admin", password="x", auth="sha256") as camera,
-        pytest.raises(AccessDenied, match="asks for a user name and a password; write them into the URL"),
+        pytest.raises(AccessDenied, match="asks for a user name and a password; write them in front of the host"),
     ):
         open_reader(camera.url("/cam"))
 
