@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 from stream.core.clock import NS_PER_S, NowNs
 from stream.core.log import one_line
+from stream.core.memory import release_free_memory
 from stream.errors import AccessDenied, SourceBehind, SourceError
 from stream.frames import Dropped, Frame
 from stream.runtime.stats import CameraState
@@ -98,7 +99,9 @@ class Reconnecting:
             except SourceError as error:
                 # An error while stopping is the end, not a loss: the health record keeps the last state.
                 if not stopping.is_set():
-                    stopping.wait(self._lost(error))
+                    delay_s = self._lost(error)
+                    release_free_memory()
+                    stopping.wait(delay_s)
 
     def describe(self) -> str:
         """The camera's own description; before it was opened, the one from its settings."""

@@ -48,7 +48,9 @@ def test_images_have_the_requested_size(seen: Seen, name: str, size: str, count:
     facts = of(seen, name)
     assert facts["about"].startswith(f"webcam /dev/video0 (vivid): {size}, ")
     assert facts["sizes"] == [size]
-    assert facts["seqs"] == list(range(count))
+    # A guest that is too slow for the size skips images, and their numbers with them.
+    assert len(facts["seqs"]) == count
+    assert facts["seqs"] == sorted(set(facts["seqs"]))
     assert facts["integrity"] == ["clean"]
     assert facts["whole"]
     assert min(facts["levels"]) > 50
