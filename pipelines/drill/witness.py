@@ -165,6 +165,6 @@ def digests(codec: str, units: Iterable[bytes]) -> list[int]:
         try:
             frames = context.decode(None if data is None else av.Packet(data))
         except av.error.FFmpegError:
-            continue  # a damaged image is nobody's proof
+            continue  # a damaged image proves nothing
         found += [digest(to_bgr(frame)) for frame in frames]
     return found

@@ -29,7 +29,7 @@ _TRACK = re.compile(rf"/{TRACK}(\d+)$")
 
 
 class Ordered(NamedTuple):
-    """An answer that somebody ordered."""
+    """An answer that a test ordered."""
 
     status: int
     headers: Mapping[str, str]

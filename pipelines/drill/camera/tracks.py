@@ -67,7 +67,7 @@ class VideoTrack:
 
 
 class SideTrack:
-    """Sound or metadata, which nobody looks at."""
+    """Sound or metadata, which no test looks at."""
 
     def __init__(self, kind: Side, transport: Transport) -> None:
         self._transport = transport

@@ -1,7 +1,7 @@
 """Authentication of HTTP and RTSP: Basic (RFC 7617) and Digest (RFC 7616, and RFC 2617 without ``qop``).
 
 The strongest challenge is answered first; a refused answer is followed by the next weaker algorithm of Digest, because
-some cameras offer one that they cannot compute. Basic, which shows the password to whoever listens, is used only by a
+some cameras offer one that they cannot compute. Basic, which shows the password to every listener, is used only by a
 camera that offers no Digest.
 """
 

@@ -30,7 +30,7 @@ class Backlog:
     def is_over(self, unit: AccessUnit, *, is_late: bool) -> bool:
         """Whether ``unit`` is fresh; once True, always True. The first one cannot be known to be.
 
-        ``is_late``: it has waited here, and a newer one has come. Also what came at its pace is old, if nobody read it.
+        ``is_late``: it has waited here, and a newer one has come: what came at its pace is old if it was read late.
         """
         if self._over:
             return True

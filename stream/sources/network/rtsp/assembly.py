@@ -150,7 +150,7 @@ class _Refresh:
     def __init__(self) -> None:
         self._is_whole = self._has_begun = False
         self._left: int | None = None
-        """Images until the picture is whole again; None: no renewal is under way."""
+        """Images until the image is whole again; None: no renewal is under way."""
 
     def judged(self, keyframe: bool, images: int | None, damaged: bool, inside: bool) -> tuple[bool, bool]:
         """Whether an image is a key frame, and whether only a part of it is there.

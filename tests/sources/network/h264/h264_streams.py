@@ -38,7 +38,7 @@ class Unit(NamedTuple):
 
 @lru_cache(maxsize=32)
 def encoded(structure: str, images: int, key_every: int) -> tuple[Unit, ...]:
-    """A picture that moves, and a corner that blinks, in decoding order."""
+    """A pattern that moves, and a corner that blinks, in decoding order."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = W, H, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, FPS), FPS

@@ -29,7 +29,7 @@ class H264Payloads(NalStream):
         super().__init__()
         self._has_sps = False
         self.recovery_images: int | None = None
-        """Images until the picture is whole again, if this one has a recovery point; 0: it is whole."""
+        """Images until the image is whole again, if this one has a recovery point; 0: it is whole."""
 
     def begin(self) -> None:
         super().begin()
