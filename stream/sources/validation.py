@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import stat
 import sys
 from functools import lru_cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from stream.core.suggest import nearest
 from stream.settings import NetworkCamera, WebcamCamera
 from stream.sources.network.errors import ENCODING_ADVICE
+from stream.sources.network.trust import BadAuthority, tls_context
 from stream.sources.network.url import CameraUrl
 
 HOST_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "mmsh", "mmst")
@@ -38,19 +38,17 @@ _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>//)?", re.I)
 def config_error(camera: NetworkCamera | WebcamCamera) -> str | None:
     """What is wrong with the camera's address or device, in one line without passwords; None if it may work."""
     if isinstance(camera, NetworkCamera):
-        return _address_error(CameraUrl(camera.url)) or _authorities_error(camera.tls_ca)
+        return _address_error(CameraUrl(camera.url)) or _certificates_error(camera)
     return _device_error(camera.device) if sys.platform == "linux" else None
 
 
-def _authorities_error(path: str | None) -> str | None:
-    if path is None:
+def _certificates_error(camera: NetworkCamera) -> str | None:
+    if camera.tls_ca is None:
         return None
     try:
-        ssl.create_default_context(cafile=path)
-    except ssl.SSLError:
-        return f'tls_ca = "{path}" holds no certificate in PEM format; it begins with -----BEGIN CERTIFICATE-----'
-    except OSError as error:
-        return f'tls_ca = "{path}": {(error.strerror or "cannot be read").lower()}; check the path'
+        tls_context(camera)
+    except BadAuthority as error:
+        return str(error)
     return None
 
 

@@ -59,7 +59,7 @@ class Receiver:
         self._error: Exception | None = None
         self._behind_since_ns: int | None = None
         self._began_ns = 0
-        # A daemon, because FFmpeg may wait for data longer than anybody waits for this thread.
+        # A daemon, because FFmpeg may wait for data for longer than ``close`` waits for this thread.
         self._thread = threading.Thread(target=self._run, name=f"receive.{name}", daemon=True)
         self._behind_ns, self._stood_still_ns = round(behind_s * NS_PER_S), 0
         self._is_paced_by_us = reader.is_recording

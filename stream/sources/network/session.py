@@ -109,9 +109,8 @@ class LiveSession:
                     yield DecodedImage(None, self._stamp(checked.received), checked.integrity)
                 else:
                     yield self._shown(checked)
-                    shown_ns = (
-                        monotonic_ns()
-                    )  # the consumer's time for an image is no reason to show it another old one
+                    # After the yield: the consumer's time for an image is no reason to show it another old one.
+                    shown_ns = monotonic_ns()
 
     def _decoded(self, stopping: threading.Event) -> Iterator[tuple[Received | None, list[CheckedFrame]]]:
         """Access units with the frames that came out, without those that were buffered before the first fresh one."""

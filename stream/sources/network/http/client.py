@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from time import monotonic_ns
 
@@ -14,7 +13,8 @@ from stream.sources.network.http.address import Address
 from stream.sources.network.http.errors import Failures
 from stream.sources.network.http.response import ChunkedBody, Head, PlainBody
 from stream.sources.network.http.tcp import Connection, Piece, TcpConnection
-from stream.sources.network.http.tls import TlsConnection, tls_context
+from stream.sources.network.http.tls import TlsConnection
+from stream.sources.network.trust import tls_context
 from stream.sources.network.url import CameraUrl
 
 MOST_REDIRECTS = 10
@@ -190,7 +190,7 @@ class Client:
 
     def _connect(self, until_ns: int) -> Connection:
         address = self._address
-        context = self._tls_context() if address.scheme == "https" else None
+        context = tls_context(self._settings) if address.scheme == "https" else None
         places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         for index, (family, kind, protocol, _, place) in enumerate(places):
             tcp = TcpConnection(socket.socket(family, kind, protocol))
@@ -210,13 +210,6 @@ class Client:
             tls.handshake(until_ns)
             return tls
         raise OSError("no address")
-
-    def _tls_context(self) -> ssl.SSLContext:
-        try:
-            return tls_context(self._settings)
-        except OSError as error:
-            reason = str(error.strerror or error).lower()
-            raise ValueError(f"tls_ca {self._settings.tls_ca!r} is no file of certificates (PEM): {reason}") from None
 
     def _hold(self, connection: Connection) -> None:
         self._connection = connection

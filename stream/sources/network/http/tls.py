@@ -7,22 +7,11 @@ from __future__ import annotations
 
 import ssl
 
-from stream.settings import NetworkCamera
 from stream.sources.network.http.tcp import Connection, Piece
 
 RECORD_HEADER = 5
 """Bytes: content type, version, and the length of what follows (RFC 8446, 5.1)."""
 READ_BYTES = 256 << 10
-
-
-def tls_context(settings: NetworkCamera) -> ssl.SSLContext:
-    """How the camera's certificate is verified. Raises OSError if ``tls_ca`` cannot be read as certificates."""
-    if settings.tls == "insecure":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return ssl.create_default_context(cafile=settings.tls_ca)
 
 
 class TlsConnection:

@@ -8,23 +8,12 @@ import ssl
 import threading
 from contextlib import suppress
 from time import monotonic_ns
-from typing import Literal, Protocol
 
 from stream.core.clock import Deadline
 from stream.sources.network.arrival import ANCILLARY_BYTES, arrived_ns, keep_arrival_times, waiting
 from stream.sources.network.rtsp.address import Address
 from stream.sources.network.rtsp.messages import READ_BYTES, Incoming
-
-
-class Trust(Protocol):
-    """Settings about certificates."""
-
-    tls: Literal["verify", "insecure"]
-    tls_ca: str | None
-
-
-class BadAuthority(OSError):
-    """The file with certificates to verify against cannot be read."""
+from stream.sources.network.trust import Trust, tls_context
 
 
 class HandshakeTimeout(TimeoutError):
@@ -67,8 +56,8 @@ class Connection:
 
     @classmethod
     def open(cls, address: Address, trust: Trust, deadline: Deadline) -> Connection:
-        """Connect; raises OSError: TimeoutError when the time is over, Resolving, BadAuthority, ssl.SSLError."""
-        context = _context(trust) if address.is_secure else None
+        """Connect; raises BadAuthority, and OSError: TimeoutError when the time is over, Resolving, ssl.SSLError."""
+        context = tls_context(trust) if address.is_secure else None
         return cls(_connected(address.host, address.port, deadline), context, address.host, deadline)
 
     def fileno(self) -> int:
@@ -160,18 +149,6 @@ def _handshake(sock: socket.socket, context: ssl.SSLContext, server_name: str) -
         return context.wrap_socket(sock, server_hostname=server_name)
     except TimeoutError:
         raise HandshakeTimeout from None
-
-
-def _context(trust: Trust) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=trust.tls_ca)
-    except OSError as error:  # among them ssl.SSLError
-        reason = error.strerror if not isinstance(error, ssl.SSLError) else "it contains no certificate (PEM)"
-        raise BadAuthority(f"tls_ca = {trust.tls_ca!r} cannot be read: {reason}") from None
-    if trust.tls == "insecure":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:

@@ -18,12 +18,13 @@ from stream.sources.network.errors import TransportRefused, no_video
 from stream.sources.network.h264 import image_size
 from stream.sources.network.rtsp import sdp
 from stream.sources.network.rtsp.address import Address, BadAddress
-from stream.sources.network.rtsp.connection import BadAuthority, Connection, Resolving
+from stream.sources.network.rtsp.connection import Connection, Resolving
 from stream.sources.network.rtsp.dialogue import Dialogue
 from stream.sources.network.rtsp.errors import Blame
 from stream.sources.network.rtsp.messages import Message, ProtocolError
 from stream.sources.network.rtsp.sdp import Description, Track
 from stream.sources.network.rtsp.transport import Ports, interleaved_wish, parse_transport
+from stream.sources.network.trust import BadAuthority
 from stream.sources.network.url import CameraUrl
 
 T = TypeVar("T")

@@ -61,7 +61,7 @@ def test_a_ca_file_that_is_none_is_named(content: str | None, tmp_path: Path) ->
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
-    with secure_camera() as camera, pytest.raises(SourceError, match=r"tls_ca = '.*ca\.pem'"):
+    with secure_camera() as camera, pytest.raises(SourceError, match=r'tls_ca = ".*ca\.pem"'):
         open_reader(camera.url("/cam"), tls_ca=str(path))
 
 
